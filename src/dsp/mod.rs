@@ -1,0 +1,14 @@
+//! Pure signal blocks with no opinion about the product.
+//!
+//! Everything here works on plain slices and numbers: no clocks, no commands, no I/O. All of it may run on the
+//! audio thread unless its documentation says otherwise (tables and designs are built elsewhere, before).
+//!
+//! - [`fixed`]: positions that never drift
+//! - [`sinc`]: interpolation of sampled sound at any ratio
+//! - [`shelf`]: the three-band equaliser's filters, transparent at unity gain
+//! - [`dither`]: triangular dither for 16-bit outputs
+
+pub mod dither;
+pub mod fixed;
+pub mod shelf;
+pub mod sinc;

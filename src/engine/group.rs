@@ -1,0 +1,231 @@
+//! Stems of a deck at one rate: one position, one interpolation.
+//!
+//! A group has a timeline in the source's own sample rate. Its members are summed into that timeline, gains and all,
+//! and the sum is interpolated once: twenty stems on four decks at one rate each cost four interpolations. The
+//! position on the timeline is exact (64 fractional bits); a stem joins at the nearest whole frame.
+
+use super::GRID;
+use super::stem::{News, Stem};
+use crate::dsp::fixed::Fixed;
+use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank};
+
+/// Room in a group's window: history, look-ahead and what one span may need, several times over, so that the window
+/// has to be shifted only now and then.
+const WINDOW: usize = 4 * MAX_HALF + 2 * (GRID * 9) + 1024;
+
+/// A head of a stem: (slot, head).
+pub type Member = (u16, u8);
+
+/// See the module's text. Realtime: yes, but for [`Group::new`].
+#[derive(Debug)]
+pub struct Group {
+    /// Whether it is in use.
+    pub active: bool,
+    /// The deck it belongs to.
+    pub deck: usize,
+    source_rate: u32,
+    rate: f64,
+    output_rate: f64,
+    position: Fixed,
+    /// Timeline frame at the window's beginning.
+    origin: i64,
+    /// Timeline frame up to which members have been summed.
+    filled: i64,
+    /// Timeline frame after which there is only silence.
+    quiet_from: i64,
+    left: Box<[f32]>,
+    right: Box<[f32]>,
+    members: Vec<Member>,
+}
+
+impl Group {
+    /// An unused group with room for `members` heads.
+    pub fn new(output_rate: u32, members: usize) -> Group {
+        Group {
+            active: false,
+            deck: 0,
+            source_rate: 0,
+            rate: 1.0,
+            output_rate: f64::from(output_rate),
+            position: Fixed::ZERO,
+            origin: 0,
+            filled: 0,
+            quiet_from: 0,
+            left: vec![0.0; WINDOW].into_boxed_slice(),
+            right: vec![0.0; WINDOW].into_boxed_slice(),
+            members: Vec::with_capacity(members),
+        }
+    }
+
+    /// Puts an unused group to use.
+    pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64) {
+        self.active = true;
+        self.deck = deck;
+        self.source_rate = source_rate;
+        self.rate = rate;
+        self.position = Fixed::ZERO;
+        self.origin = -(MAX_HALF as i64);
+        self.filled = 0;
+        self.quiet_from = 0;
+        self.left.fill(0.0);
+        self.right.fill(0.0);
+        self.members.clear();
+    }
+
+    /// Whether a stem with these properties belongs here.
+    pub fn suits(&self, deck: usize, source_rate: u32, rate: f64) -> bool {
+        self.active && self.deck == deck && self.source_rate == source_rate && self.rate == rate
+    }
+
+    /// Whether `member` is the only one.
+    pub fn is_alone(&self, member: Member) -> bool {
+        self.members.as_slice() == [member]
+    }
+
+    /// Changes the rate of the whole group; the position goes on from where it is.
+    pub fn set_rate(&mut self, rate: f64) {
+        self.rate = rate;
+    }
+
+    fn index(&self, frame: i64) -> usize {
+        (frame - self.origin).max(0) as usize
+    }
+
+    /// Adds a head that has just begun: its first frame falls on the timeline frame nearest to now.
+    pub fn join(&mut self, member: Member, stems: &mut [Stem]) -> News {
+        let now = self.position.round();
+        let mut news = News::default();
+        if self.filled > now {
+            // The look-ahead has been summed already: what this head has to say there is added to it.
+            let (from, to) = (self.index(now), self.index(self.filled));
+            news = read(member, stems, &mut self.left[from..to], &mut self.right[from..to]);
+        }
+        self.quiet_from = self.filled;
+        if !news.ended {
+            self.members.push(member);
+        }
+        news
+    }
+
+    /// How far the reading of members is ahead of what is heard, in source frames.
+    pub fn ahead(&self) -> i64 {
+        self.filled - self.position.floor()
+    }
+
+    /// The output lost `frames` frames, over which the playback ratio went from `tempo.0` to `tempo.1`: the timeline
+    /// goes on as if they had been played. Returns the source frames each member has to pass over.
+    pub fn lose(&mut self, frames: u64, tempo: (f64, f64)) -> i64 {
+        let before = self.position.floor();
+        let step = Fixed::from_f64(self.ratio((tempo.0 + tempo.1) * 0.5));
+        self.position += step * frames.min(i64::MAX as u64 / 16) as i64;
+        let gone = self.position.floor() - before;
+        // What was in the window belongs to the time that was lost.
+        self.left.fill(0.0);
+        self.right.fill(0.0);
+        self.origin += gone;
+        self.filled += gone;
+        self.quiet_from = self.filled;
+        gone
+    }
+
+    fn ratio(&self, tempo: f64) -> f64 {
+        (f64::from(self.source_rate) / self.output_rate * self.rate * tempo).clamp(1.0 / 64.0, MAX_RATIO)
+    }
+
+    /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio goes from `tempo.0` to
+    /// `tempo.1`, and tells `report` what came up with each member.
+    pub fn render(
+        &mut self,
+        tempo: (f64, f64),
+        bank: &SincBank,
+        stems: &mut [Stem],
+        left: &mut [f32],
+        right: &mut [f32],
+        mut report: impl FnMut(Member, News),
+    ) {
+        let n = left.len().min(right.len());
+        if n == 0 {
+            return;
+        }
+        let (from, to) = (self.ratio(tempo.0), self.ratio(tempo.1));
+        let step = Fixed::from_f64(from);
+        let slope = if from == to { Fixed::ZERO } else { (Fixed::from_f64(to) - step).div_int(n) };
+        let table = bank.table(from.max(to));
+        let last = self.position + step.sum_of(slope, n - 1);
+        self.fill(last.floor() + table.half() as i64 + 1, stems, &mut report);
+
+        if step == Fixed::ONE && slope == Fixed::ZERO && self.position.frac_bits() == 0 {
+            // The source's own rate, on whole frames: its samples, bit for bit.
+            let start = self.index(self.position.floor());
+            for (o, s) in left.iter_mut().zip(&self.left[start..start + n]) {
+                *o += s;
+            }
+            for (o, s) in right.iter_mut().zip(&self.right[start..start + n]) {
+                *o += s;
+            }
+        } else {
+            // Within a span 32 fractional bits are plenty; the exact sum is kept outside this loop.
+            let mut pos = (self.position - Fixed::from_int(self.origin)).to_bits(32) as u64;
+            let mut inc = step.to_bits(32);
+            let slope = slope.to_bits(32);
+            for (l, r) in left[..n].iter_mut().zip(&mut right[..n]) {
+                let (a, b) = table.at(&self.left, &self.right, pos);
+                *l += a;
+                *r += b;
+                pos = pos.wrapping_add(inc as u64);
+                inc += slope;
+            }
+        }
+        self.position += step.sum_of(slope, n);
+        if self.members.is_empty() && self.position.floor() > self.quiet_from + 2 * MAX_HALF as i64 {
+            self.active = false;
+        }
+    }
+
+    /// Sums members into the timeline up to frame `until`.
+    fn fill(&mut self, until: i64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
+        let frames = (until - self.filled).max(0) as usize;
+        if frames == 0 {
+            return;
+        }
+        if self.index(until) > WINDOW {
+            let keep = self.position.floor() - MAX_HALF as i64;
+            let (from, to) = (self.index(keep), self.index(self.filled));
+            self.left.copy_within(from..to, 0);
+            self.right.copy_within(from..to, 0);
+            self.origin = keep;
+        }
+        let start = self.index(self.filled);
+        let end = (start + frames).min(WINDOW);
+        let (left, right) = (&mut self.left[start..end], &mut self.right[start..end]);
+        left.fill(0.0);
+        right.fill(0.0);
+        let mut k = 0;
+        while k < self.members.len() {
+            let member = self.members[k];
+            let news = read(member, stems, left, right);
+            if news.ended {
+                self.members.swap_remove(k);
+            } else {
+                k += 1;
+            }
+            if news.ended || news.starved || news.resumed {
+                report(member, news);
+            }
+        }
+        self.filled += frames as i64;
+        if !self.members.is_empty() {
+            self.quiet_from = self.filled;
+        }
+    }
+}
+
+fn read(member: Member, stems: &mut [Stem], left: &mut [f32], right: &mut [f32]) -> News {
+    let Some(stem) = stems.get_mut(usize::from(member.0)) else { return News { ended: true, ..News::default() } };
+    let fade = stem.fade();
+    let stream = usize::from(member.1);
+    match stem.source.as_mut() {
+        Some(source) => stem.heads[stream].read(source, stream, left, right, stem.span, fade),
+        None => News { ended: true, ..News::default() },
+    }
+}

@@ -1,0 +1,65 @@
+//! The last stage: keeps the output under its ceiling without a hard edge.
+//!
+//! It has no memory and no delay. Samples below the threshold pass bit for bit; above it the curve
+//! `t + (c − t)·u/(1 + u)` with `u = (|x| − t)/(c − t)` bends smoothly (value and slope agree at the threshold) and
+//! never reaches the ceiling. There is nothing that could pump, and nothing to tune at midnight.
+
+/// −3 dBFS: below this nothing is touched.
+pub const THRESHOLD: f32 = 0.707_945_76;
+/// −0.3 dBFS: nothing gets past this.
+pub const CEILING: f32 = 0.966_050_9;
+
+/// Limits samples in place and returns how many lay beyond the threshold. What is not a number becomes silence.
+///
+/// Realtime: yes.
+pub fn limit(samples: &mut [f32]) -> u32 {
+    let mut peak = 0.0f32;
+    let mut sick = false;
+    for s in samples.iter() {
+        let a = s.abs();
+        peak = if a > peak { a } else { peak };
+        sick |= s.is_nan();
+    }
+    if peak <= THRESHOLD && !sick {
+        return 0;
+    }
+    let mut touched = 0;
+    for s in samples {
+        let a = s.abs();
+        if a > THRESHOLD {
+            let u = ((a - THRESHOLD) / (CEILING - THRESHOLD)).min(1e6);
+            *s = (THRESHOLD + (CEILING - THRESHOLD) * (u / (1.0 + u))).copysign(*s);
+            touched += 1;
+        } else if a.is_nan() {
+            *s = 0.0;
+        }
+    }
+    touched
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_below_the_threshold_changes_a_bit() {
+        let before: Vec<f32> = (-707..=707).map(|i| i as f32 / 1000.0).collect();
+        let mut after = before.clone();
+        assert_eq!(limit(&mut after), 0);
+        assert!(before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()));
+        // Also in the company of samples that are limited.
+        after.push(3.0);
+        assert_eq!(limit(&mut after), 1);
+        assert!(before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    #[test]
+    fn nothing_gets_past_the_ceiling_and_the_curve_rises() {
+        let mut samples: Vec<f32> = (0..10_000).map(|i| i as f32 / 1000.0).collect();
+        samples.extend([1e9, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX]);
+        limit(&mut samples);
+        assert!(samples.iter().all(|s| s.abs() <= CEILING));
+        assert!(samples[..10_000].windows(2).all(|w| w[1] >= w[0]));
+        assert_eq!(samples[10_003], 0.0);
+    }
+}

@@ -1,0 +1,594 @@
+//! The engine itself: commands in, the next block out.
+
+use ringbuf::traits::{Consumer, Observer, Producer};
+
+use super::clock::MusicClock;
+use super::command::{Action, Command, Event, Play, Refusal, Retired, Slot};
+use super::deck::Deck;
+use super::door::{EngineDoor, Telemetry};
+use super::eq::ThreeBand;
+use super::group::Group;
+use super::meter::Meter;
+use super::ramp::{self, Ramp};
+use super::schedule::Schedule;
+use super::stem::{News, Phase, Stem};
+use super::tone::Tone;
+use super::{Block, DECKS, GRID, RAMP_MS, limiter};
+use crate::dsp::sinc::SincBank;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Commands that can wait for their sample inside the engine (about 200 ms' worth; more wait outside).
+const SCHEDULE: usize = 2048;
+/// Most commands taken from the door per quantum: bounds the time a flood can take.
+const COMMANDS_PER_QUANTUM: usize = 256;
+/// Interpolators beyond one per stem: heads that fade into each other at different rates need two for a moment.
+const SPARE_GROUPS: usize = 16;
+
+/// What an engine is built for; fixed for its lifetime.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Output frames per second.
+    pub sample_rate: u32,
+    /// Most stems loaded at once.
+    pub slots: usize,
+    /// Pairs of output channels.
+    pub pairs: usize,
+    /// The pair each deck goes to.
+    pub deck_pair: [usize; DECKS],
+    /// Crossovers of the equaliser, in Hz.
+    pub eq_hz: [f64; 2],
+    /// Master gain at the start (linear).
+    pub master: f32,
+    /// Deck levels at the start (linear).
+    pub levels: [f32; DECKS],
+    /// Tempo at the start, which is also the one at which stems play at their own speed.
+    pub bpm: f64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        EngineConfig {
+            sample_rate: 48_000,
+            slots: 64,
+            pairs: 1,
+            deck_pair: [0; DECKS],
+            eq_hz: [200.0, 2_000.0],
+            master: 1.0,
+            levels: [1.0; DECKS],
+            bpm: 120.0,
+        }
+    }
+}
+
+struct Pair {
+    left: [f32; GRID],
+    right: [f32; GRID],
+    meter: [Meter; 2],
+}
+
+/// The pure machine behind everything that sounds.
+///
+/// Built anywhere, then moved to the thread that renders: the audio thread, or an offline renderer.
+pub struct Engine {
+    door: EngineDoor,
+    sample_rate: u32,
+    ramp_frames: u32,
+    time: u64,
+    clock: MusicClock,
+    schedule: Schedule,
+    stems: Box<[Stem]>,
+    groups: Box<[Group]>,
+    decks: [Deck; DECKS],
+    pairs: Box<[Pair]>,
+    master: Ramp,
+    tone: Tone,
+    bank: SincBank,
+    /// Frames of the present quantum that were handed out already.
+    used: usize,
+    /// Retired objects that found the ring full.
+    waiting: Option<Retired>,
+}
+
+impl Engine {
+    /// Builds an engine around its side of the door. Realtime: no (allocates everything it will ever need).
+    ///
+    /// The door must have been made for at least `config.slots` slots and `2 * config.pairs` channels.
+    pub fn new(config: &EngineConfig, door: EngineDoor) -> Engine {
+        let rate = config.sample_rate;
+        let ramp_frames = (f64::from(rate) * RAMP_MS / 1000.0) as u32;
+        let pairs = config.pairs.max(1);
+        Engine {
+            sample_rate: rate,
+            ramp_frames,
+            time: 0,
+            clock: MusicClock::new(config.bpm, rate),
+            schedule: Schedule::new(SCHEDULE),
+            stems: (0..config.slots).map(|_| Stem::empty()).collect(),
+            groups: (0..config.slots + SPARE_GROUPS).map(|_| Group::new(rate, 2 * config.slots)).collect(),
+            decks: std::array::from_fn(|d| {
+                let eq = ThreeBand::new(config.eq_hz[0], config.eq_hz[1], f64::from(rate), 2 * ramp_frames);
+                Deck::new(eq, rate, config.deck_pair[d].min(pairs - 1), config.levels[d])
+            }),
+            pairs: (0..pairs)
+                .map(|_| Pair { left: [0.0; GRID], right: [0.0; GRID], meter: [Meter::new(rate), Meter::new(rate)] })
+                .collect(),
+            master: Ramp::new(config.master),
+            tone: Tone::new(ramp_frames),
+            bank: SincBank::new(),
+            used: GRID,
+            waiting: None,
+            door,
+        }
+    }
+
+    /// Output frames per second.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        2 * self.pairs.len()
+    }
+
+    /// Sample time of the next frame [`Engine::render`] will hand out.
+    pub fn time(&self) -> u64 {
+        self.time - (GRID - self.used) as u64
+    }
+
+    /// Renders the next `out.frames()` frames. Realtime: yes.
+    pub fn render(&mut self, out: &mut Block) {
+        let frames = out.frames();
+        let mut done = 0;
+        while done < frames {
+            if self.used == GRID {
+                self.quantum();
+                self.used = 0;
+            }
+            let n = (GRID - self.used).min(frames - done);
+            for (k, pair) in self.pairs.iter().enumerate() {
+                for (channel, plane) in [(2 * k, &pair.left), (2 * k + 1, &pair.right)] {
+                    if let Some(to) = out.channel_mut(channel).get_mut(done..done + n) {
+                        to.copy_from_slice(&plane[self.used..self.used + n]);
+                    }
+                }
+            }
+            self.used += n;
+            done += n;
+        }
+        self.publish();
+    }
+
+    /// The output lost `frames` frames: time goes on, nothing of it is heard, and what plays fades in where it should
+    /// be by then. Realtime: yes.
+    pub fn lose(&mut self, frames: u64) {
+        let kept = ((GRID - self.used) as u64).min(frames);
+        self.used += kept as usize;
+        let frames = frames - kept;
+        if frames > 0 {
+            let span = u32::try_from(frames).unwrap_or(u32::MAX);
+            let tempo = self.clock.advance(span);
+            for k in 0..self.groups.len() {
+                if self.groups[k].active {
+                    let gone = self.groups[k].lose(frames, tempo);
+                    for stem in &mut self.stems {
+                        let fade = stem.fade();
+                        for head in &mut stem.heads {
+                            if head.phase() == Phase::Playing && head.group() == k {
+                                head.lose(gone, fade);
+                            }
+                        }
+                    }
+                }
+            }
+            for deck in &mut self.decks {
+                deck.level.advance(span);
+                deck.fader.advance(span);
+            }
+            self.master.advance(span);
+            self.time += frames;
+        }
+        self.publish();
+    }
+
+    /// One quantum of [`GRID`] frames into the pairs' planes.
+    fn quantum(&mut self) {
+        self.take_commands();
+        for deck in &mut self.decks {
+            deck.left = [0.0; GRID];
+            deck.right = [0.0; GRID];
+        }
+        for pair in &mut self.pairs {
+            pair.left = [0.0; GRID];
+            pair.right = [0.0; GRID];
+        }
+        let mut done = 0;
+        while done < GRID {
+            let now = self.time + done as u64;
+            while let Some((at, command)) = self.schedule.pop_due(now) {
+                self.apply(command, now, now - at);
+            }
+            let until = self.schedule.next_at().map_or(GRID, |at| (at - self.time).min(GRID as u64) as usize);
+            self.segment(done, until);
+            done = until;
+        }
+        self.time += GRID as u64;
+        let telemetry = &self.door.telemetry;
+        for (pair, cells) in self.pairs.iter_mut().zip(telemetry.outputs.as_chunks::<2>().0) {
+            for ((plane, meter), cell) in [&mut pair.left, &mut pair.right].into_iter().zip(&mut pair.meter).zip(cells)
+            {
+                cell.add_clips(limiter::limit(plane));
+                meter.measure(plane, cell);
+            }
+        }
+        for (deck, cell) in self.decks.iter_mut().zip(&telemetry.decks) {
+            deck.measure(cell);
+        }
+    }
+
+    /// Frames `from..to` of the quantum: nothing begins or changes its course within it.
+    fn segment(&mut self, from: usize, to: usize) {
+        let n = (to - from) as u32;
+        let now = self.time + from as u64;
+        let tempo = self.clock.advance(n);
+        self.service(now, n);
+
+        let mut fed = [false; DECKS];
+        let (stems, bank) = (&mut self.stems, &self.bank);
+        let (events, telemetry) = (&mut self.door.events, &self.door.telemetry);
+        for group in self.groups.iter_mut().filter(|g| g.active) {
+            fed[group.deck] = true;
+            let deck = &mut self.decks[group.deck];
+            group.render(tempo, bank, stems, &mut deck.left[from..to], &mut deck.right[from..to], |member, news| {
+                let slot = member.0;
+                for event in tell(slot, news, now) {
+                    if events.try_push(event).is_err() {
+                        telemetry.lost_events.fetch_add(1, Relaxed);
+                    }
+                }
+                if news.starved {
+                    telemetry.starved.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        for (deck, fed) in self.decks.iter_mut().zip(fed) {
+            if deck.finish(from, to, fed) {
+                let pair = &mut self.pairs[deck.pair];
+                ramp::mix(&mut pair.left[from..to], &deck.left[from..to], 1.0, 1.0);
+                ramp::mix(&mut pair.right[from..to], &deck.right[from..to], 1.0, 1.0);
+            }
+        }
+        let (g0, g1) = self.master.advance(n);
+        for (k, pair) in self.pairs.iter_mut().enumerate() {
+            let (left, right) = (&mut pair.left[from..to], &mut pair.right[from..to]);
+            if k == 0 {
+                self.tone.add(left, right);
+            }
+            ramp::scale(left, g0, g1);
+            ramp::scale(right, g0, g1);
+        }
+    }
+
+    /// Moves every stem's volume on, starts heads that have become ready, and lets go of stems that are to leave.
+    fn service(&mut self, now: u64, n: u32) {
+        for slot in 0..self.stems.len() {
+            let stem = &mut self.stems[slot];
+            if stem.source.is_none() {
+                continue;
+            }
+            stem.span = stem.gain.advance(n);
+            if let Some(play) = stem.pending
+                && stem.free_head(&play).is_some()
+            {
+                stem.pending = None;
+                self.start(slot, play, now, false);
+            }
+            for k in 0..2 {
+                self.begin_if_ready(slot, k, now);
+            }
+            let stem = &mut self.stems[slot];
+            if stem.removing && self.waiting.is_none() && stem.heads.iter().all(|h| h.phase() != Phase::Playing) {
+                stem.removing = false;
+                if let Some(source) = stem.source.take() {
+                    *stem = Stem::empty();
+                    self.retire(Retired::Stem { slot: slot as Slot, source });
+                }
+            }
+        }
+    }
+
+    fn begin_if_ready(&mut self, slot: usize, k: usize, now: u64) {
+        let stem = &mut self.stems[slot];
+        let Some(source) = stem.source.as_mut() else { return };
+        let head = &mut stem.heads[k];
+        match head.phase() {
+            Phase::Priming if head.is_ready(source, k) => {
+                head.primed();
+                self.tell(Event::Primed { slot: slot as Slot });
+                return;
+            }
+            Phase::Waiting if head.is_ready(source, k) => {}
+            _ => return,
+        }
+        let late = now.saturating_sub(head.asked_at());
+        let follows = head.follows();
+        let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
+        let group = match self.groups.iter().position(|g| g.suits(deck, source_rate, rate)) {
+            Some(found) => found,
+            None => match self.groups.iter().position(|g| !g.active) {
+                Some(unused) => {
+                    self.groups[unused].open(deck, source_rate, rate);
+                    unused
+                }
+                None => {
+                    self.stems[slot].heads[k] = Default::default();
+                    self.tell(Event::Refused { ticket: 0, why: Refusal::TooManyRates });
+                    return;
+                }
+            },
+        };
+        let stem = &mut self.stems[slot];
+        let fade = stem.fade();
+        let [a, b] = &mut stem.heads;
+        let (head, other) = if k == 0 { (a, b) } else { (b, a) };
+        head.begin(group, fade, other);
+        if other.phase() == Phase::Playing {
+            other.stop(fade);
+        }
+        stem.lead = k;
+        let news = self.groups[group].join((slot as Slot, k as u8), &mut self.stems);
+        if !follows {
+            self.tell(Event::Started { slot: slot as Slot, at: now, late });
+        }
+        for event in tell(slot as Slot, news, now) {
+            self.tell(event);
+        }
+    }
+
+    /// Takes what has come through the door: what has no time is done now, the rest waits for its sample.
+    fn take_commands(&mut self) {
+        if self.waiting.is_some()
+            && let Some(retired) = self.waiting.take()
+        {
+            self.retire(retired);
+        }
+        for _ in 0..COMMANDS_PER_QUANTUM {
+            let Some(command) = self.door.commands.try_pop() else { break };
+            match command.at {
+                Some(at) if at > self.time => {
+                    if let Err(command) = self.schedule.push(at, command) {
+                        self.refuse(command, Refusal::ScheduleFull);
+                    }
+                }
+                Some(at) => self.apply(command, self.time, self.time - at),
+                None => self.apply(command, self.time, 0),
+            }
+        }
+    }
+
+    fn apply(&mut self, command: Command, now: u64, late: u64) {
+        let Command { ticket, action, .. } = command;
+        match self.act(action, now) {
+            Ok(()) if ticket != 0 => self.tell(Event::Applied { ticket, at: now, late }),
+            Ok(()) => {}
+            Err((why, action)) => self.refuse(Command { at: None, ticket, action }, why),
+        }
+    }
+
+    /// Does one thing. What can't be done comes back with the reason.
+    fn act(&mut self, action: Action, now: u64) -> Result<(), (Refusal, Action)> {
+        let slots = self.stems.len();
+        let deck_of = |deck: usize| if deck < DECKS { Ok(deck) } else { Err(Refusal::OutOfRange) };
+        let ordinary = self.ramp_frames;
+        match action {
+            Action::Install { slot, deck, source } => {
+                let index = usize::from(slot);
+                if index >= slots || deck >= DECKS {
+                    return Err((Refusal::OutOfRange, Action::Install { slot, deck, source }));
+                }
+                if self.stems[index].source.is_some() {
+                    return Err((Refusal::SlotTaken, Action::Install { slot, deck, source }));
+                }
+                self.stems[index] = Stem { source: Some(source), deck, ..Stem::empty() };
+                Ok(())
+            }
+            Action::Remove { slot } => self.with_stem(slot, |stem| {
+                let fade = stem.fade();
+                stem.pending = None;
+                stem.removing = true;
+                stem.heads.iter_mut().for_each(|h| h.stop(fade));
+            }),
+            Action::Prime { slot, play } => self.with_stem(slot, |stem| {
+                if let Some(k) = stem.free_head(&play)
+                    && let Some(source) = stem.source.as_mut()
+                    && stem.heads[k].phase() != Phase::Waiting
+                {
+                    stem.heads[k].prepare(source, k, play, Phase::Priming, now);
+                }
+            }),
+            Action::Start { slot, play, rate, gain } => {
+                let ramp = self.ramp_frames;
+                let done = self.with_stem(slot, |stem| {
+                    if stem.removing {
+                        return false;
+                    }
+                    if stem.heads.iter().any(|h| h.phase() == Phase::Playing) {
+                        stem.gain.to(gain, ramp);
+                    } else {
+                        stem.gain.jump(gain);
+                        stem.span = (gain, gain);
+                    }
+                    stem.rate = rate;
+                    true
+                });
+                match done {
+                    Ok(true) => {
+                        self.start(usize::from(slot), play, now, false);
+                        Ok(())
+                    }
+                    Ok(false) => Err(Refusal::EmptySlot),
+                    Err(why) => Err(why),
+                }
+            }
+            Action::Stop { slot } => self
+                .with_stem(slot, |stem| {
+                    let fade = stem.fade();
+                    stem.pending = None;
+                    let silent = stem.heads.iter().all(|h| h.phase() != Phase::Playing) && !stem.is_idle();
+                    stem.heads.iter_mut().for_each(|h| h.stop(fade));
+                    silent
+                })
+                .map(|silent| {
+                    if silent {
+                        self.tell(Event::Ended { slot });
+                    }
+                }),
+            Action::StemGain { slot, gain } => self.with_stem(slot, |stem| stem.gain.to(gain, ordinary)),
+            Action::StemRate { slot, rate } => self.set_rate(slot, rate, now),
+            Action::DeckLevel { deck, level, frames } => {
+                deck_of(deck).map(|d| self.decks[d].level.to(level, frames.unwrap_or(ordinary)))
+            }
+            Action::Fader { deck, gain, frames } => {
+                deck_of(deck).map(|d| self.decks[d].fader.to(gain, frames.unwrap_or(ordinary)))
+            }
+            Action::Eq { deck, band, gain } => deck_of(deck).map(|d| self.decks[d].eq.set(band, gain)),
+            Action::Master { gain, frames } => {
+                self.master.to(gain, frames.unwrap_or(ordinary));
+                Ok(())
+            }
+            Action::Tempo { bpm, frames } => {
+                self.clock.set_tempo(bpm, frames);
+                Ok(())
+            }
+            Action::BaseTempo { bpm } => {
+                self.clock.set_base(bpm);
+                Ok(())
+            }
+            Action::ResetBeat => {
+                self.clock.reset();
+                Ok(())
+            }
+            Action::Tone { hz, gain, frames } => {
+                self.tone.start(hz / f64::from(self.sample_rate), gain, frames);
+                Ok(())
+            }
+            Action::Ping => Ok(()),
+        }
+        .map_err(|why| (why, Action::Ping))
+    }
+
+    fn with_stem<T>(&mut self, slot: Slot, act: impl FnOnce(&mut Stem) -> T) -> Result<T, Refusal> {
+        match self.stems.get_mut(usize::from(slot)) {
+            None => Err(Refusal::OutOfRange),
+            Some(stem) if stem.source.is_none() => Err(Refusal::EmptySlot),
+            Some(stem) => Ok(act(stem)),
+        }
+    }
+
+    /// Gives `play` to a head that is free; when both still sound, the older one is hurried out first.
+    fn start(&mut self, slot: usize, play: Play, now: u64, follow: bool) {
+        let stem = &mut self.stems[slot];
+        let fade = stem.fade();
+        match stem.free_head(&play) {
+            Some(k) => {
+                // A start supersedes one that is still waiting.
+                let other = &mut stem.heads[1 - k];
+                if other.phase() == Phase::Waiting {
+                    other.stop(fade);
+                }
+                if let Some(source) = stem.source.as_mut() {
+                    stem.heads[k].prepare(source, k, play, Phase::Waiting, now);
+                    if follow {
+                        stem.heads[k].follow();
+                    }
+                }
+                self.begin_if_ready(slot, k, now);
+            }
+            None => {
+                stem.heads.iter_mut().for_each(|h| h.stop(fade));
+                stem.pending = Some(play);
+            }
+        }
+    }
+
+    fn set_rate(&mut self, slot: Slot, rate: f64, now: u64) -> Result<(), Refusal> {
+        self.with_stem(slot, |stem| stem.rate = rate)?;
+        let stem = &self.stems[usize::from(slot)];
+        let head = &stem.heads[stem.lead];
+        if head.phase() != Phase::Playing || head.is_stopping() {
+            return Ok(());
+        }
+        let group = &mut self.groups[head.group()];
+        if group.is_alone((slot, stem.lead as u8)) {
+            group.set_rate(rate);
+            return Ok(());
+        }
+        // Others share the interpolator: move to one of its own, at the same place, with a crossfade.
+        let play = Play { from: head.position(), ..head.play() };
+        self.start(usize::from(slot), play, now, true);
+        Ok(())
+    }
+
+    fn refuse(&mut self, command: Command, why: Refusal) {
+        if let Action::Install { source, .. } = command.action {
+            self.retire(Retired::Refused { source });
+        }
+        self.tell(Event::Refused { ticket: command.ticket, why });
+    }
+
+    /// Hands an object back; when the ring is full it waits here, and nothing else is retired until it has gone.
+    fn retire(&mut self, retired: Retired) {
+        if let Err(retired) = self.door.retired.try_push(retired) {
+            match &self.waiting {
+                None => self.waiting = Some(retired),
+                // The ring holds every stem there can be and as many again, so this place is never reached; if it
+                // were, a leak is the lesser evil on this thread.
+                Some(_) => std::mem::forget(retired),
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        if self.door.events.try_push(event).is_err() {
+            self.door.telemetry.lost_events.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn publish(&self) {
+        let telemetry: &Arc<Telemetry> = &self.door.telemetry;
+        telemetry.time.store(self.time(), Relaxed);
+        telemetry.bpm.store(self.clock.bpm().to_bits(), Relaxed);
+        telemetry.beat.store(self.clock.beat().to_bits(), Relaxed);
+        for (stem, cell) in self.stems.iter().zip(&telemetry.stems) {
+            let playing = stem.source.is_some() && stem.is_playing();
+            cell.playing.store(playing, Relaxed);
+            if playing {
+                let head = &stem.heads[stem.lead];
+                let ahead = match head.phase() {
+                    Phase::Playing => self.groups[head.group()].ahead(),
+                    _ => 0,
+                };
+                let play = head.play();
+                let mut position = head.position() as i64 - ahead;
+                if position < play.start as i64 && play.looped {
+                    position += (play.end - play.start) as i64;
+                }
+                cell.position.store((position.max(0) as f64).to_bits(), Relaxed);
+            }
+        }
+    }
+
+    /// Whether commands are waiting to be taken; an offline renderer may want to know.
+    pub fn has_mail(&self) -> bool {
+        !self.door.commands.is_empty()
+    }
+}
+
+fn tell(slot: Slot, news: News, now: u64) -> impl Iterator<Item = Event> {
+    let ended = news.ended.then_some(Event::Ended { slot });
+    let starved = news.starved.then_some(Event::Starved { slot, at: now });
+    let resumed = news.resumed.then_some(Event::Resumed { slot, at: now });
+    ended.into_iter().chain(starved).chain(resumed)
+}

@@ -1,0 +1,127 @@
+//! A value that moves in a straight line instead of jumping.
+
+/// A linear ramp over a number of frames. Realtime: yes, all of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ramp {
+    value: f32,
+    target: f32,
+    left: u32,
+}
+
+impl Ramp {
+    /// At rest at `value`.
+    pub fn new(value: f32) -> Ramp {
+        Ramp { value, target: value, left: 0 }
+    }
+
+    /// Moves to `target` within `frames` frames from now; zero frames is at once.
+    pub fn to(&mut self, target: f32, frames: u32) {
+        self.target = target;
+        self.left = frames;
+        if frames == 0 {
+            self.value = target;
+        }
+    }
+
+    /// Jumps.
+    pub fn jump(&mut self, value: f32) {
+        *self = Ramp::new(value);
+    }
+
+    /// Where it is.
+    pub fn value(&self) -> f32 {
+        self.value
+    }
+
+    /// Where it goes.
+    pub fn target(&self) -> f32 {
+        self.target
+    }
+
+    /// Whether it has arrived.
+    pub fn is_still(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Whether it rests at zero.
+    pub fn is_silent(&self) -> bool {
+        self.left == 0 && self.value == 0.0
+    }
+
+    /// Goes on by `frames` and tells the span's first and last value.
+    pub fn advance(&mut self, frames: u32) -> (f32, f32) {
+        let from = self.value;
+        if self.left > 0 {
+            if frames >= self.left {
+                self.value = self.target;
+                self.left = 0;
+            } else {
+                self.value += (self.target - self.value) * frames as f32 / self.left as f32;
+                self.left -= frames;
+            }
+        }
+        (from, self.value)
+    }
+}
+
+/// Multiplies `samples` by a gain that goes linearly from `from` (before the first sample) to `to` (at the last).
+///
+/// Realtime: yes. A gain of exactly one leaves the samples as they are.
+pub fn scale(samples: &mut [f32], from: f32, to: f32) {
+    if from == to {
+        if from != 1.0 {
+            for s in samples {
+                *s *= from;
+            }
+        }
+        return;
+    }
+    let step = (to - from) / samples.len().max(1) as f32;
+    for (i, s) in samples.iter_mut().enumerate() {
+        *s *= from + step * (i + 1) as f32;
+    }
+}
+
+/// Adds `samples`, scaled like [`scale`], to `out`. Realtime: yes.
+pub fn mix(out: &mut [f32], samples: &[f32], from: f32, to: f32) {
+    if from == to {
+        if from == 1.0 {
+            for (o, s) in out.iter_mut().zip(samples) {
+                *o += s;
+            }
+        } else if from != 0.0 {
+            for (o, s) in out.iter_mut().zip(samples) {
+                *o += s * from;
+            }
+        }
+        return;
+    }
+    let step = (to - from) / samples.len().max(1) as f32;
+    for (i, (o, s)) in out.iter_mut().zip(samples).enumerate() {
+        *o += s * (from + step * (i + 1) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrives_exactly_and_stays() {
+        let mut ramp = Ramp::new(0.0);
+        ramp.to(0.3, 100);
+        assert_eq!(ramp.advance(50), (0.0, 0.15));
+        assert_eq!(ramp.advance(64).1, 0.3);
+        assert!(ramp.is_still());
+        assert_eq!(ramp.advance(32), (0.3, 0.3));
+    }
+
+    #[test]
+    fn a_new_target_starts_from_where_it_is() {
+        let mut ramp = Ramp::new(1.0);
+        ramp.to(0.0, 100);
+        ramp.advance(50);
+        ramp.to(1.0, 10);
+        assert_eq!(ramp.advance(5), (0.5, 0.75));
+    }
+}

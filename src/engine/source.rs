@@ -1,0 +1,255 @@
+//! Where a stem's samples come from: a resident head and two streamed rings.
+//!
+//! A stem is a stereo file of known length. Its first half second or so is resident, so it can start at once; the
+//! rest is fetched by a worker on the disk thread, in chunks, through a ring. Each stem has two such streams: while
+//! one is heard the other can fetch another place, and the two are crossfaded.
+//!
+//! Chunks are boxes that travel: filled ones towards the engine, used ones back. Nobody copies, nobody allocates,
+//! nobody frees. A request carries a generation number and so does every chunk; chunks of an older generation are
+//! sent back unread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+use super::command::Play;
+
+/// Frames in a chunk.
+pub const CHUNK: usize = 2048;
+
+/// Frames of each end that a ring running dry holds back, to fade out with.
+pub const HOLD_BACK: usize = 128;
+
+/// A piece of a stem on its way from the disk thread to the engine.
+#[derive(Debug)]
+pub struct Chunk {
+    /// Generation of the request it answers.
+    pub generation: u32,
+    /// Frames in use; fewer than [`CHUNK`] only at the end of what was asked for.
+    pub len: usize,
+    /// Left channel.
+    pub left: [f32; CHUNK],
+    /// Right channel.
+    pub right: [f32; CHUNK],
+}
+
+/// The latest thing a stream was asked for; written by the engine, read by the worker.
+#[derive(Debug, Default)]
+struct Request {
+    generation: AtomicU32,
+    from: AtomicU64,
+    start: AtomicU64,
+    end: AtomicU64,
+    looped: AtomicBool,
+}
+
+/// The engine's end of a stream.
+pub struct StreamReader {
+    full: HeapCons<Box<Chunk>>,
+    empty: HeapProd<Box<Chunk>>,
+    request: Arc<Request>,
+    generation: u32,
+    current: Option<Box<Chunk>>,
+    offset: usize,
+}
+
+/// The worker's end of a stream.
+pub struct StreamWriter {
+    full: HeapProd<Box<Chunk>>,
+    empty: HeapCons<Box<Chunk>>,
+    request: Arc<Request>,
+    seen: u32,
+    holding: Option<Box<Chunk>>,
+}
+
+/// Makes a stream of `chunks` chunks. Realtime: no (allocates and touches every page).
+pub fn stream(chunks: usize) -> (StreamReader, StreamWriter) {
+    let (full_tx, full_rx) = HeapRb::new(chunks).split();
+    let (mut empty_tx, empty_rx) = HeapRb::new(chunks).split();
+    for _ in 0..chunks {
+        // The ring has room for every chunk there is, here and in all that follows.
+        let _ = empty_tx.try_push(new_chunk());
+    }
+    let request = Arc::new(Request::default());
+    (
+        StreamReader {
+            full: full_rx,
+            empty: empty_tx,
+            request: request.clone(),
+            generation: 0,
+            current: None,
+            offset: 0,
+        },
+        StreamWriter { full: full_tx, empty: empty_rx, request, seen: 0, holding: None },
+    )
+}
+
+fn new_chunk() -> Box<Chunk> {
+    // Not all zero bits on purpose: an allocator may hand out zeroed pages that do not exist yet, and the audio
+    // thread would be the one to fault them in.
+    let mut chunk = Box::new(Chunk { generation: 0, len: 0, left: [0.0; CHUNK], right: [0.0; CHUNK] });
+    chunk.left.fill(std::hint::black_box(f32::MIN_POSITIVE));
+    chunk.right.fill(std::hint::black_box(f32::MIN_POSITIVE));
+    chunk
+}
+
+impl StreamReader {
+    /// Asks for `play`, from its `from` on, and forgets what came before. Realtime: yes.
+    pub fn ask(&mut self, play: Play) {
+        self.generation = self.generation.wrapping_add(1).max(1);
+        self.give_back_current();
+        self.request.from.store(play.from, Ordering::Relaxed);
+        self.request.start.store(play.start, Ordering::Relaxed);
+        self.request.end.store(play.end, Ordering::Relaxed);
+        self.request.looped.store(play.looped, Ordering::Relaxed);
+        self.request.generation.store(self.generation, Ordering::Release);
+    }
+
+    fn give_back_current(&mut self) {
+        if let Some(chunk) = self.current.take() {
+            // There are never more chunks than the ring has places.
+            let _ = self.empty.try_push(chunk);
+        }
+        self.offset = 0;
+    }
+
+    /// Makes the next fresh chunk current if there is none; sends stale ones back.
+    fn refill(&mut self) {
+        if let Some(chunk) = &self.current {
+            if self.offset < chunk.len {
+                return;
+            }
+            self.give_back_current();
+        }
+        // Bounded by the number of chunks in the ring.
+        while let Some(chunk) = self.full.try_pop() {
+            if chunk.generation == self.generation {
+                self.current = Some(chunk);
+                self.offset = 0;
+                return;
+            }
+            let _ = self.empty.try_push(chunk);
+        }
+    }
+
+    /// Frames that can be read now (at the very end of what was asked for, up to a chunk fewer). Realtime: yes.
+    pub fn available(&mut self) -> usize {
+        self.refill();
+        match &self.current {
+            Some(chunk) => chunk.len - self.offset + self.full.occupied_len() * CHUNK,
+            None => 0,
+        }
+    }
+
+    /// The next frames, at most `max`, as they lie in memory; empty when there are none. Realtime: yes.
+    pub fn peek(&mut self, max: usize) -> (&[f32], &[f32]) {
+        self.refill();
+        match &self.current {
+            Some(chunk) => {
+                let end = chunk.len.min(self.offset + max);
+                (&chunk.left[self.offset..end], &chunk.right[self.offset..end])
+            }
+            None => (&[], &[]),
+        }
+    }
+
+    /// Passes over `frames` frames of what [`StreamReader::peek`] showed. Realtime: yes.
+    pub fn consume(&mut self, frames: usize) {
+        self.offset += frames;
+    }
+}
+
+impl std::fmt::Debug for StreamReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamReader").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl StreamWriter {
+    /// A request that has not been seen yet, if there is one. The caller starts over from it.
+    pub fn new_request(&mut self) -> Option<Play> {
+        let generation = self.request.generation.load(Ordering::Acquire);
+        if generation == self.seen {
+            return None;
+        }
+        self.seen = generation;
+        Some(Play {
+            from: self.request.from.load(Ordering::Relaxed),
+            start: self.request.start.load(Ordering::Relaxed),
+            end: self.request.end.load(Ordering::Relaxed),
+            looped: self.request.looped.load(Ordering::Relaxed),
+        })
+    }
+
+    /// An empty chunk to be filled, if the ring has room.
+    pub fn take_empty(&mut self) -> Option<Box<Chunk>> {
+        self.holding.take().or_else(|| self.empty.try_pop())
+    }
+
+    /// Sends a filled chunk of the request last seen.
+    pub fn send(&mut self, mut chunk: Box<Chunk>) {
+        chunk.generation = self.seen;
+        if let Err(chunk) = self.full.try_push(chunk) {
+            self.holding = Some(chunk);
+        }
+    }
+
+    /// Takes back a chunk that could not be filled.
+    pub fn put_back(&mut self, chunk: Box<Chunk>) {
+        self.holding = Some(chunk);
+    }
+}
+
+/// A loaded stem, ready to be installed. Built by a loader, owned by the engine, freed by the janitor.
+#[derive(Debug)]
+pub struct StemSource {
+    /// Frames in the file.
+    pub frames: u64,
+    /// The file's sample rate.
+    pub sample_rate: u32,
+    /// The first frames of the left channel.
+    pub head_left: Box<[f32]>,
+    /// The first frames of the right channel.
+    pub head_right: Box<[f32]>,
+    /// The two streams.
+    pub streams: [StreamReader; 2],
+}
+
+impl StemSource {
+    /// Frames that are resident.
+    pub fn resident(&self) -> u64 {
+        self.head_left.len().min(self.head_right.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_request_outdates_what_is_in_the_ring() {
+        let (mut reader, mut writer) = stream(4);
+        let play = Play { from: 100, start: 0, end: 1 << 20, looped: false };
+        reader.ask(play);
+        assert_eq!(writer.new_request(), Some(play));
+        assert_eq!(writer.new_request(), None);
+        for k in 0..3 {
+            let mut chunk = writer.take_empty().unwrap();
+            chunk.left[0] = k as f32;
+            chunk.len = CHUNK;
+            writer.send(chunk);
+        }
+        assert_eq!(reader.available(), 3 * CHUNK);
+        assert_eq!(reader.peek(1).0, [0.0]);
+        reader.consume(CHUNK);
+        assert_eq!(reader.peek(1).0, [1.0]);
+
+        reader.ask(Play { from: 7, ..play });
+        assert_eq!(reader.available(), 0);
+        assert_eq!(writer.new_request().map(|p| p.from), Some(7));
+        // All four came back.
+        assert!((0..4).all(|_| writer.take_empty().is_some()));
+    }
+}

@@ -1,0 +1,441 @@
+//! One loaded stem being played.
+//!
+//! A stem has two heads, each with a stream of its own. A start or a seek uses the head that is free, and the two
+//! fade into each other. A head reads its stem forwards, frame by frame, from the resident part or from its stream,
+//! and adds what it reads to the timeline of its rate group (see [`super::group`]).
+//!
+//! A head that falls behind (its ring ran dry, or the output lost time) owes the frames it should have played. It
+//! pays by passing over them, and sounds again where the clock says it should be.
+
+use super::command::Play;
+use super::ramp::{self, Ramp};
+use super::source::{CHUNK, HOLD_BACK, StemSource};
+
+/// A start within the resident part needs this many resident frames after it, so that the stream has time to begin.
+const RESIDENT_MARGIN: u64 = 4096;
+/// A head fades out over its last frames when the file ends: a file cut off in mid-air does not click.
+const TAIL: usize = 64;
+
+/// What a head is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing.
+    Idle,
+    /// Fetching, to be started by a later command.
+    Priming,
+    /// Fetched enough, to be started by a later command.
+    Primed,
+    /// Fetching, to be started as soon as there is enough.
+    Waiting,
+    /// Sounding (or starved and silent).
+    Playing,
+}
+
+/// What came up while a head was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct News {
+    /// It is idle now.
+    pub ended: bool,
+    /// Its ring ran dry.
+    pub starved: bool,
+    /// It caught up.
+    pub resumed: bool,
+}
+
+/// A reading position in a stem. Realtime: yes, all of it.
+#[derive(Debug)]
+pub struct Head {
+    phase: Phase,
+    play: Play,
+    next: u64,
+    resident: bool,
+    /// Frames that should have been read already; negative: silence still to pass.
+    debt: i64,
+    envelope: Ramp,
+    stopping: bool,
+    drying: bool,
+    starved: bool,
+    ending: bool,
+    /// Whether it is to begin where the stem's other head is by then.
+    follows: bool,
+    asked_at: u64,
+    group: u16,
+}
+
+impl Head {
+    /// An idle head.
+    pub fn new() -> Head {
+        Head {
+            phase: Phase::Idle,
+            play: Play { from: 0, start: 0, end: 0, looped: false },
+            next: 0,
+            resident: false,
+            debt: 0,
+            envelope: Ramp::new(0.0),
+            stopping: false,
+            drying: false,
+            starved: false,
+            ending: false,
+            follows: false,
+            asked_at: 0,
+            group: 0,
+        }
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether it is on its way out.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether it is silent for want of samples.
+    pub fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// When its start was asked for.
+    pub fn asked_at(&self) -> u64 {
+        self.asked_at
+    }
+
+    /// What it plays.
+    pub fn play(&self) -> Play {
+        self.play
+    }
+
+    /// The group it adds to.
+    pub fn group(&self) -> usize {
+        usize::from(self.group)
+    }
+
+    /// Makes it fetch `play`, to be started later ([`Phase::Priming`]) or when ready ([`Phase::Waiting`]).
+    pub fn prepare(&mut self, source: &mut StemSource, stream: usize, play: Play, phase: Phase, now: u64) {
+        let keep = matches!(self.phase, Phase::Priming | Phase::Primed) && self.play == play;
+        *self = Head { phase, play, asked_at: now, next: play.from, resident: self.resident, ..Head::new() };
+        if keep {
+            return;
+        }
+        let resident = source.resident();
+        self.resident = play.end <= resident || play.from + RESIDENT_MARGIN <= resident;
+        if !self.resident {
+            source.streams[stream].ask(play);
+        } else if play.end > resident {
+            source.streams[stream].ask(Play { from: resident, ..play });
+        }
+    }
+
+    /// Makes it begin where the stem's other head is when it begins, instead of where it was told.
+    pub fn follow(&mut self) {
+        self.follows = true;
+    }
+
+    /// Whether it was told to follow.
+    pub fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// Whether enough is there to begin.
+    pub fn is_ready(&mut self, source: &mut StemSource, stream: usize) -> bool {
+        self.resident || source.streams[stream].available() as u64 >= self.remaining().min(2 * CHUNK as u64)
+    }
+
+    /// Notes that a head that was to be primed is.
+    pub fn primed(&mut self) {
+        self.phase = Phase::Primed;
+    }
+
+    /// Begins to sound in `group`; the attack of a file's first frame is left as it is, any other place fades in.
+    pub fn begin(&mut self, group: usize, fade: u32, other: &Head) {
+        self.phase = Phase::Playing;
+        self.group = group as u16;
+        if self.follows {
+            // How far the other head has gone since; within a loop that is a matter of going round.
+            let gone = other.next as i64 + other.debt - self.next as i64;
+            let length = (self.play.end - self.play.start).max(1) as i64;
+            self.debt = if self.play.looped { gone.rem_euclid(length) } else { gone.max(0) };
+        }
+        if self.next == 0 && !self.follows {
+            self.envelope.jump(1.0);
+        } else {
+            self.envelope.jump(0.0);
+            self.envelope.to(1.0, fade);
+        }
+    }
+
+    /// Fades out, then becomes idle; a head that does not sound becomes idle at once.
+    pub fn stop(&mut self, fade: u32) {
+        match self.phase {
+            Phase::Playing if !self.starved => {
+                if !self.stopping {
+                    self.stopping = true;
+                    self.envelope.to(0.0, fade);
+                }
+            }
+            _ => *self = Head::new(),
+        }
+    }
+
+    /// The output lost time: `frames` source frames are to be passed over; it fades in again after them.
+    pub fn lose(&mut self, frames: i64, fade: u32) {
+        if self.phase == Phase::Playing {
+            self.debt += frames;
+            self.envelope.jump(0.0);
+            if !self.stopping {
+                self.envelope.to(1.0, fade);
+            }
+        }
+    }
+
+    /// The frame that will be read next, in the file, if nothing more is lost.
+    pub fn position(&self) -> u64 {
+        self.wrapped(self.next as i64 + self.debt.max(0))
+    }
+
+    fn wrapped(&self, frame: i64) -> u64 {
+        let (start, end) = (self.play.start as i64, self.play.end as i64);
+        if frame < end || !self.play.looped || end <= start {
+            frame.clamp(0, end) as u64
+        } else {
+            (start + (frame - end) % (end - start)) as u64
+        }
+    }
+
+    /// Frames until the end; a loop has none.
+    fn remaining(&self) -> u64 {
+        if self.play.looped { u64::MAX } else { self.play.end.saturating_sub(self.next) }
+    }
+
+    fn available(&self, source: &mut StemSource, stream: usize) -> u64 {
+        if self.resident {
+            if self.play.end <= source.resident() {
+                return self.remaining();
+            }
+            return source.resident().saturating_sub(self.next) + source.streams[stream].available() as u64;
+        }
+        source.streams[stream].available() as u64
+    }
+
+    /// Goes on by `frames` frames that were just read or passed over.
+    fn step(&mut self, source: &mut StemSource, stream: usize, frames: usize) {
+        if !self.resident {
+            source.streams[stream].consume(frames);
+        }
+        self.next += frames as u64;
+        if self.play.looped && self.next >= self.play.end {
+            self.next = self.wrapped(self.next as i64);
+        }
+        if self.resident && self.play.end > source.resident() && self.next >= source.resident() {
+            self.resident = false;
+        }
+    }
+
+    /// Frames that lie together in memory from here on, at most `max`.
+    fn peek<'s>(&self, source: &'s mut StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
+        if self.resident {
+            let from = self.next as usize;
+            let to = (from + max).min(self.play.end.min(source.resident()) as usize).max(from);
+            return (source.head_left.get(from..to).unwrap_or(&[]), source.head_right.get(from..to).unwrap_or(&[]));
+        }
+        source.streams[stream].peek(max)
+    }
+
+    /// Passes over up to `frames` frames, as many as there are; returns how many.
+    fn pass(&mut self, source: &mut StemSource, stream: usize, frames: i64) -> i64 {
+        let mut passed = 0;
+        // Each turn passes a chunk or a round of a resident loop; more than this many are not worth waiting for here.
+        for _ in 0..256 {
+            let want = (frames - passed).min(self.remaining().min(i64::MAX as u64) as i64);
+            if want <= 0 {
+                break;
+            }
+            let got = self.peek(source, stream, want as usize).0.len();
+            if got == 0 {
+                break;
+            }
+            self.step(source, stream, got);
+            passed += got as i64;
+        }
+        passed
+    }
+
+    /// Starts over far enough ahead that the disk can be there in time.
+    fn leap(&mut self, source: &mut StemSource, stream: usize) {
+        let margin = i64::from(source.sample_rate) / 4;
+        let target = self.wrapped(self.next as i64 + self.debt + margin);
+        self.next = target;
+        self.debt = -margin;
+        self.resident = false;
+        source.streams[stream].ask(Play { from: target, ..self.play });
+    }
+
+    /// Adds the next `left.len()` frames, scaled by the stem's gain (from, to), to the timeline.
+    pub fn read(
+        &mut self,
+        source: &mut StemSource,
+        stream: usize,
+        left: &mut [f32],
+        right: &mut [f32],
+        gain: (f32, f32),
+        fade: u32,
+    ) -> News {
+        let mut news = News::default();
+        let frames = left.len().min(right.len());
+        let mut at = 0;
+        if self.debt < 0 {
+            at = frames.min(self.debt.unsigned_abs() as usize);
+            self.debt += at as i64;
+        }
+        if (self.debt > 0 || self.starved) && at < frames {
+            if self.stopping && self.starved {
+                *self = Head::new();
+                return News { ended: true, ..news };
+            }
+            let due = self.debt;
+            self.debt -= self.pass(source, stream, due);
+            if self.remaining() == 0 {
+                *self = Head::new();
+                return News { ended: true, ..news };
+            }
+            let need = (frames + HOLD_BACK + if self.starved { CHUNK } else { 0 }) as u64;
+            if self.debt > 0 || self.available(source, stream) < need.min(self.remaining()) {
+                news.starved = !self.starved;
+                self.starved = true;
+                self.envelope.jump(0.0);
+                self.debt += (frames - at) as i64;
+                if self.debt > i64::from(source.sample_rate) {
+                    self.leap(source, stream);
+                }
+                return news;
+            }
+            if self.starved {
+                self.starved = false;
+                news.resumed = true;
+                self.envelope.jump(0.0);
+                self.envelope.to(1.0, fade);
+            }
+        }
+        let remaining = self.remaining();
+        let available = self.available(source, stream);
+        let want = ((frames - at) as u64).min(remaining) as usize;
+        if available < remaining && available < (want + HOLD_BACK) as u64 {
+            if !self.drying {
+                self.drying = true;
+                self.envelope.to(0.0, available.min(HOLD_BACK as u64) as u32);
+            }
+        } else if self.drying {
+            self.drying = false;
+            self.envelope.to(if self.stopping { 0.0 } else { 1.0 }, fade);
+        }
+        if !self.ending && remaining <= (want + TAIL) as u64 {
+            self.ending = true;
+            self.envelope.to(0.0, remaining as u32);
+        }
+        let take = (want as u64).min(available) as usize;
+        let (from, to) = self.envelope.advance(take as u32);
+        let mut done = 0;
+        while done < take {
+            let (l, r) = self.peek(source, stream, take - done);
+            let got = l.len().min(r.len());
+            if got == 0 {
+                break;
+            }
+            let share = |k: usize| {
+                let envelope = from + (to - from) * k as f32 / take as f32;
+                let gain = gain.0 + (gain.1 - gain.0) * (at + k) as f32 / frames as f32;
+                envelope * gain
+            };
+            let (g0, g1) = (share(done), share(done + got));
+            ramp::mix(&mut left[at + done..at + done + got], l, g0, g1);
+            ramp::mix(&mut right[at + done..at + done + got], r, g0, g1);
+            self.step(source, stream, got);
+            done += got;
+        }
+        if remaining <= done as u64 || (self.stopping && self.envelope.is_silent()) {
+            *self = Head::new();
+            news.ended = true;
+        } else if self.drying && (self.envelope.is_silent() || done < want) {
+            self.drying = false;
+            self.starved = true;
+            self.debt += (want - done) as i64;
+            news.starved = true;
+        }
+        news
+    }
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Head::new()
+    }
+}
+
+/// A place for a stem. Realtime: yes, all of it.
+#[derive(Debug)]
+pub struct Stem {
+    /// The stem, if one is installed.
+    pub source: Option<Box<StemSource>>,
+    /// The deck it plays on.
+    pub deck: usize,
+    /// The two heads; head `k` reads stream `k`.
+    pub heads: [Head; 2],
+    /// The head started last.
+    pub lead: usize,
+    /// Volume.
+    pub gain: Ramp,
+    /// Volume over the present span.
+    pub span: (f32, f32),
+    /// Playback rate.
+    pub rate: f64,
+    /// A start that waits for a head.
+    pub pending: Option<Play>,
+    /// Whether it leaves when it has faded out.
+    pub removing: bool,
+}
+
+impl Stem {
+    /// An empty place.
+    pub fn empty() -> Stem {
+        Stem {
+            source: None,
+            deck: 0,
+            heads: [Head::new(), Head::new()],
+            lead: 0,
+            gain: Ramp::new(0.0),
+            span: (0.0, 0.0),
+            rate: 1.0,
+            pending: None,
+            removing: false,
+        }
+    }
+
+    /// Length of an ordinary fade in this stem's own frames.
+    pub fn fade(&self) -> u32 {
+        self.source.as_ref().map_or(0, |s| (f64::from(s.sample_rate) * super::RAMP_MS / 1000.0) as u32)
+    }
+
+    /// A head for a new start: one that is primed for the same, else one that does not sound.
+    pub fn free_head(&self, play: &Play) -> Option<usize> {
+        let primed = |h: &Head| matches!(h.phase(), Phase::Priming | Phase::Primed) && h.play() == *play;
+        let silent = |h: &Head| h.phase() != Phase::Playing;
+        self.heads.iter().position(primed).or_else(|| self.heads.iter().position(silent))
+    }
+
+    /// Whether nothing is going on.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_none() && self.heads.iter().all(|h| h.phase() == Phase::Idle)
+    }
+
+    /// Whether a head sounds or is about to.
+    pub fn is_playing(&self) -> bool {
+        self.pending.is_some()
+            || self.heads.iter().any(|h| match h.phase() {
+                Phase::Waiting => true,
+                Phase::Playing => !h.is_stopping(),
+                _ => false,
+            })
+    }
+}
