@@ -2,3 +2,9 @@
 
 pub mod dsp;
 pub mod engine;
+pub mod output;
+pub mod system;
+
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: system::guard::GuardedAllocator = system::guard::GuardedAllocator;

@@ -163,10 +163,10 @@ mod tests {
             let far = 2f64.powf(1.5);
             let mut shelf = Shelf::new(crossover, 48_000.0);
             assert!(gain_db(&mut shelf, crossover / far, 0.0, 1.0) < -66.0);
-            assert!(gain_db(&mut shelf, crossover * far, 0.0, 1.0).abs() < 0.01);
+            assert!(gain_db(&mut shelf, crossover * far, 0.0, 1.0).abs() < 0.05);
             let mut shelf = Shelf::new(crossover, 48_000.0);
             assert!(gain_db(&mut shelf, crossover * far, 1.0, 0.0) < -66.0);
-            assert!(gain_db(&mut shelf, crossover / far, 1.0, 0.0).abs() < 0.01);
+            assert!(gain_db(&mut shelf, crossover / far, 1.0, 0.0).abs() < 0.05);
             assert!((gain_db(&mut Shelf::new(crossover, 48_000.0), crossover, 0.0, 1.0) + 3.0).abs() < 0.1);
         }
     }

@@ -1,0 +1,607 @@
+//! The audio thread's loop: wait, render, write, count.
+//!
+//! The player has exactly one output. With a card it waits for room, renders a period and writes it. Without one it
+//! paces itself on the clock, renders and discards: positions advance as if muted. When a card is lost the player
+//! hands it to the supervisor and goes on silently in the same period; when the supervisor brings one, the player
+//! takes it into use at the sample at which the clock says it should sound.
+//!
+//! The player never opens, closes or configures anything, and decides all by counting: everything it does is in
+//! [`Player::turn`], and a test can call that by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use ringbuf::traits::{Consumer, Observer, Producer, Split};
+use ringbuf::{HeapCons, HeapProd, HeapRb};
+
+use super::convert::Converter;
+use super::pcm::{Fault, Pcm, Timer};
+use super::report::{Cause, Report, count};
+use crate::engine::timebase::{TimeFilter, TimeLine};
+use crate::engine::{Block, Engine};
+
+/// Most frames in a period.
+pub const MAX_PERIOD: usize = 8192;
+/// Most channels of a card that are served.
+pub const MAX_CHANNELS: usize = 32;
+/// A card that takes nothing for this many waits of a quarter second is taken for dead.
+const DEAD_WAITS: u32 = 8;
+/// A card that has to be restarted this often without taking a single period in between is taken for dead.
+const MAX_RESTARTS: u32 = 16;
+/// Longest single wait, in milliseconds: the thread looks up at least this often.
+const WAIT_MS: u32 = 250;
+
+/// Cards on their way between supervisor and player.
+pub struct CardDoor {
+    /// Cards ready for use, for the player.
+    fresh: HeapProd<Box<dyn Pcm>>,
+    /// Cards the player has done with.
+    spent: HeapCons<Box<dyn Pcm>>,
+}
+
+/// The player's side of [`CardDoor`].
+pub struct CardMail {
+    fresh: HeapCons<Box<dyn Pcm>>,
+    spent: HeapProd<Box<dyn Pcm>>,
+}
+
+/// Makes the door through which cards travel.
+pub fn card_door() -> (CardDoor, CardMail) {
+    let (fresh_tx, fresh_rx) = HeapRb::new(2).split();
+    let (spent_tx, spent_rx) = HeapRb::new(8).split();
+    (CardDoor { fresh: fresh_tx, spent: spent_rx }, CardMail { fresh: fresh_rx, spent: spent_tx })
+}
+
+impl CardDoor {
+    /// Hands a ready card to the player; gives it back when one is on its way already.
+    pub fn offer(&mut self, card: Box<dyn Pcm>) -> Result<(), Box<dyn Pcm>> {
+        self.fresh.try_push(card)
+    }
+
+    /// A card the player has done with.
+    pub fn take_spent(&mut self) -> Option<Box<dyn Pcm>> {
+        self.spent.try_pop()
+    }
+}
+
+/// Requests to a running player.
+#[derive(Debug, Default)]
+pub struct Orders {
+    /// Leave the loop.
+    pub stop: AtomicBool,
+    /// The player has left its loop.
+    pub stopped: AtomicBool,
+    /// Debugging: sleep this many nanoseconds, once.
+    pub stall_ns: AtomicU64,
+}
+
+enum Sink {
+    Card(Box<dyn Pcm>),
+    Silent,
+}
+
+/// See the module's text.
+pub struct Player {
+    engine: Engine,
+    timer: Box<dyn Timer>,
+    mail: CardMail,
+    report: Arc<Report>,
+    orders: Arc<Orders>,
+    tap: Option<HeapProd<f32>>,
+    sink: Sink,
+    /// A card that waits to be started at the right moment.
+    arriving: Option<Box<dyn Pcm>>,
+    block: Block,
+    bytes: Box<[u8]>,
+    silence: Box<[u8]>,
+    /// Bytes of the last period that the card has not taken yet.
+    carry: std::ops::Range<usize>,
+    converter: Converter,
+    filter: TimeFilter,
+    rate: f64,
+    /// Frames per period.
+    period: usize,
+    /// Frames ahead of the converter when there is none.
+    ahead: usize,
+    idle_waits: u32,
+    /// Frames given to the present card, and when it was started: for telling a card that keeps no time.
+    written: u64,
+    started_ns: u64,
+    unpaced: bool,
+    last_render_ns: u64,
+    restarts: u32,
+    last_xrun_ns: u64,
+    suspended: bool,
+    started: bool,
+}
+
+impl Player {
+    /// A player for `engine` that starts silently. Realtime: no (allocates).
+    ///
+    /// `period` and `periods` shape the silent clock; a card brings its own. `tap` receives what is played,
+    /// interleaved stereo.
+    pub fn new(
+        engine: Engine,
+        timer: Box<dyn Timer>,
+        mail: CardMail,
+        report: Arc<Report>,
+        orders: Arc<Orders>,
+        tap: Option<HeapProd<f32>>,
+        period: usize,
+        periods: usize,
+    ) -> Player {
+        let period = period.clamp(16, MAX_PERIOD);
+        let rate = f64::from(engine.sample_rate());
+        // Written to once, so that the pages are there.
+        let touched = || {
+            let mut bytes = vec![std::hint::black_box(1u8); MAX_PERIOD * MAX_CHANNELS * 4].into_boxed_slice();
+            bytes.fill(0);
+            bytes
+        };
+        report.period_frames.store(period as u64, Relaxed);
+        report.buffer_frames.store((period * periods.max(2)) as u64, Relaxed);
+        Player {
+            block: Block::new(engine.channels(), MAX_PERIOD),
+            filter: TimeFilter::new(rate),
+            engine,
+            timer,
+            mail,
+            report,
+            orders,
+            tap,
+            sink: Sink::Silent,
+            arriving: None,
+            bytes: touched(),
+            silence: touched(),
+            carry: 0..0,
+            converter: Converter::default(),
+            rate,
+            period,
+            ahead: period * periods.max(2),
+            idle_waits: 0,
+            written: 0,
+            started_ns: 0,
+            unpaced: false,
+            last_render_ns: 0,
+            restarts: 0,
+            last_xrun_ns: 0,
+            suspended: false,
+            started: false,
+        }
+    }
+
+    /// Turns until told to stop. Runs on the audio thread.
+    pub fn run(&mut self) {
+        while !self.orders.stop.load(Relaxed) {
+            self.turn();
+        }
+        self.orders.stopped.store(true, Relaxed);
+    }
+
+    /// Where the engine stands; for tests.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// One turn of the loop: at most one period. Realtime: yes.
+    pub fn turn(&mut self) {
+        let stall = self.orders.stall_ns.swap(0, Relaxed);
+        if stall > 0 {
+            self.timer.sleep_until(self.timer.now_ns() + stall);
+        }
+        if !self.started {
+            self.started = true;
+            self.anchor(self.timer.now_ns(), self.ahead);
+        }
+        // A card is taken from the door only when there is none, and when the last one's place at the exit is free.
+        if matches!(self.sink, Sink::Silent) && self.arriving.is_none() && self.mail.spent.vacant_len() > 1 {
+            self.arriving = self.mail.fresh.try_pop();
+        }
+        if self.arriving.is_some() && self.adopt() {
+            return;
+        }
+        match std::mem::replace(&mut self.sink, Sink::Silent) {
+            Sink::Silent => self.silent_turn(),
+            Sink::Card(mut pcm) => match self.card_turn(pcm.as_mut()) {
+                Ok(()) => self.sink = Sink::Card(pcm),
+                Err(errno) => self.lose_card(pcm, errno),
+            },
+        }
+    }
+
+    /// Begins a time line on which the next frame rendered leaves `ahead` frames from now.
+    fn anchor(&mut self, now: u64, ahead: usize) {
+        self.filter.restart();
+        let line = self.filter.report(now, self.engine.time() as f64 - ahead as f64);
+        self.report.timebase.write(line);
+    }
+
+    fn line(&self) -> TimeLine {
+        self.filter.line().unwrap_or(TimeLine { mono_ns: 0, sample: 0.0, rate: self.rate })
+    }
+
+    /// Without a card: renders a period when the clock says so, and lets it go.
+    fn silent_turn(&mut self) {
+        let line = self.line();
+        let now = self.timer.now_ns();
+        let behind = line.sample_at(now) - self.engine.time() as f64;
+        if behind > 0.0 {
+            // The machine slept, or this thread could not run for longer than the reserve: time went by all the same.
+            self.xrun(behind.ceil() as u64, now);
+        }
+        let due_ns = line.mono_at((self.engine.time() + self.period as u64) as f64 - self.ahead as f64);
+        if now < due_ns {
+            self.timer.sleep_until(due_ns.min(now + u64::from(WAIT_MS) * 1_000_000));
+            let late = self.timer.now_ns().saturating_sub(due_ns);
+            self.report.worst_wake_ns.fetch_max(late, Relaxed);
+            if self.timer.now_ns() < due_ns {
+                return;
+            }
+        }
+        self.render();
+        self.report.delivered.fetch_add(self.period as u64, Relaxed);
+        self.report.latency_frames.store(self.ahead as i64, Relaxed);
+        self.show_time(line);
+    }
+
+    fn show_time(&self, line: TimeLine) {
+        self.report.timebase.write(line);
+        self.report.drift_milli_ppm.store((self.filter.drift_ppm() * 1000.0) as i64, Relaxed);
+    }
+
+    /// Renders one period, taps it, and converts it for the card if there is one.
+    fn render(&mut self) {
+        let before = self.timer.now_ns();
+        self.block.set_frames(self.period);
+        self.engine.render(&mut self.block);
+        if let Some(tap) = &mut self.tap {
+            let (left, right) = (self.block.channel(0), self.block.channel(1));
+            if tap.vacant_len() >= 2 * left.len() {
+                tap.push_iter(left.iter().zip(right).flat_map(|(l, r)| [*l, *r]));
+            } else {
+                self.report.tap_dropped.fetch_add(left.len() as u64, Relaxed);
+            }
+        }
+        self.last_render_ns = self.timer.now_ns().saturating_sub(before);
+        self.report.worst_render_ns.fetch_max(self.last_render_ns, Relaxed);
+        self.report.render_ns.fetch_add(self.last_render_ns, Relaxed);
+        count(&self.report.periods);
+    }
+
+    /// Takes the arriving card into use if the moment suits; returns whether the turn is over.
+    ///
+    /// The card starts with as much silence as the clock is behind the engine, so that the first frame rendered for
+    /// it leaves the converter when the time line says.
+    fn adopt(&mut self) -> bool {
+        let Some(mut pcm) = self.arriving.take() else { return false };
+        let setup = pcm.setup();
+        let (buffer, period, stride) =
+            (setup.buffer, setup.period.clamp(16, MAX_PERIOD), setup.channels * setup.format.bytes());
+        if stride == 0 || stride > MAX_CHANNELS * 4 || setup.rate != self.engine.sample_rate() {
+            self.part(pcm, libc::EINVAL);
+            return false;
+        }
+        let now = self.timer.now_ns();
+        let lead = self.engine.time() as f64 - self.line().sample_at(now);
+        if lead < 0.0 {
+            self.arriving = Some(pcm);
+            return false;
+        }
+        if lead > buffer as f64 {
+            // It holds less than the silent clock kept ready: let the clock catch up.
+            self.arriving = Some(pcm);
+            self.timer.sleep_until(now + (period as f64 / self.rate * 1e9) as u64);
+            return true;
+        }
+        let mut left = (lead as usize).max(1);
+        // A write takes at least a frame or fails; the bound is for a card that does neither.
+        for _ in 0..64 {
+            if left == 0 {
+                break;
+            }
+            let n = left.min(MAX_PERIOD);
+            match pcm.write(&self.silence[..n * stride]) {
+                Ok(taken) => left -= taken.min(n),
+                Err(Fault::Interrupted) => count(&self.report.interrupted),
+                Err(Fault::Again) => break,
+                Err(fault) => {
+                    self.part(pcm, errno_of(fault));
+                    return true;
+                }
+            }
+        }
+        if let Err(fault) = pcm.start() {
+            self.part(pcm, errno_of(fault));
+            return true;
+        }
+        self.period = period;
+        self.ahead = buffer;
+        self.carry = 0..0;
+        self.idle_waits = 0;
+        self.restarts = 0;
+        self.written = lead as u64;
+        self.started_ns = now;
+        self.unpaced = false;
+        self.suspended = false;
+        self.report.unpaced.store(false, Relaxed);
+        self.report.period_frames.store(period as u64, Relaxed);
+        self.report.buffer_frames.store(buffer as u64, Relaxed);
+        count(&self.report.adopted);
+        self.report.on_card.store(true, Relaxed);
+        self.sink = Sink::Card(pcm);
+        true
+    }
+
+    /// Lets go of a card that never sounded.
+    fn part(&mut self, pcm: Box<dyn Pcm>, errno: i32) {
+        self.report.last_error.store(errno.unsigned_abs(), Relaxed);
+        count(&self.report.lost);
+        self.hand_over(pcm);
+    }
+
+    fn hand_over(&mut self, pcm: Box<dyn Pcm>) {
+        // There was room when the card was taken, and no other has come since.
+        if let Err(pcm) = self.mail.spent.try_push(pcm) {
+            std::mem::forget(pcm);
+        }
+    }
+
+    fn lose_card(&mut self, pcm: Box<dyn Pcm>, errno: i32) {
+        self.report.on_card.store(false, Relaxed);
+        self.carry = 0..0;
+        self.part(pcm, errno);
+        // The line goes on: what the card had not played yet is muted, and the next period is due when the card
+        // would have wanted it.
+    }
+
+    /// With a card. An error is the number of the fault that made it useless.
+    fn card_turn(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
+        if self.suspended {
+            return self.wake(pcm);
+        }
+        if self.unpaced {
+            let line = self.line();
+            let due = line.mono_at((self.engine.time() + self.period as u64) as f64 - self.ahead as f64);
+            self.timer.sleep_until(due);
+        }
+        match pcm.wait(WAIT_MS) {
+            Ok(true) => self.idle_waits = 0,
+            Ok(false) => {
+                // Poll does not report every state of a card: whether this one can still go on shows when asked.
+                count(&self.report.spurious);
+                self.idle_waits += 1;
+                if self.idle_waits >= DEAD_WAITS {
+                    return Err(libc::ETIMEDOUT);
+                }
+            }
+            Err(fault) => return self.recover(pcm, fault),
+        }
+        let room = match pcm.available() {
+            Ok(room) => room,
+            Err(fault) => return self.recover(pcm, fault),
+        };
+        let now = self.timer.now_ns();
+        let setup = pcm.setup();
+        let (buffer, stride, channels, format) =
+            (setup.buffer, setup.channels * setup.format.bytes(), setup.channels, setup.format);
+        if room > buffer {
+            return self.catch_up(pcm, room - buffer, stride, now);
+        }
+        if !self.carry.is_empty() {
+            return self.write(pcm, stride);
+        }
+        if room < self.period {
+            // Woken for nothing (dmix does that): sleep for what is missing, or this would become a busy loop.
+            count(&self.report.spurious);
+            self.timer.sleep_until(now + ((self.period - room) as f64 / self.rate * 1e9) as u64);
+            return Ok(());
+        }
+        // How long this period has fitted already is how late this thread woke.
+        let late_ns = ((room - self.period) as f64 / self.rate * 1e9) as u64;
+        self.report.worst_wake_ns.fetch_max(late_ns, Relaxed);
+        match pcm.delay() {
+            Ok(delay) => {
+                self.report.latency_frames.store(delay, Relaxed);
+                if !self.unpaced {
+                    let line = self.filter.report(now, self.engine.time() as f64 - delay as f64);
+                    self.show_time(line);
+                }
+            }
+            Err(Fault::Gone(errno)) => return Err(errno),
+            Err(_) => {}
+        }
+        self.render();
+        let used = self.converter.convert(&self.block, channels, format, &mut self.bytes);
+        self.carry = 0..used;
+        self.write(pcm, stride)?;
+        if self.carry.is_empty() {
+            self.restarts = 0;
+        }
+        self.written += self.period as u64;
+        if !self.unpaced {
+            let elapsed = now.saturating_sub(self.started_ns) as f64 * 1e-9 * self.rate;
+            if self.written as f64 > 2.0 * buffer as f64 + 1.5 * elapsed {
+                // No converter eats like this: null, file, and their kin. From here on the clock sets the pace.
+                self.unpaced = true;
+                self.report.unpaced.store(true, Relaxed);
+                self.anchor(now, self.ahead);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left of the period.
+    fn write(&mut self, pcm: &mut dyn Pcm, stride: usize) -> Result<(), i32> {
+        // One period never takes more calls than this unless the card plays games; the rest is kept.
+        for _ in 0..8 {
+            if self.carry.is_empty() {
+                return Ok(());
+            }
+            match pcm.write(&self.bytes[self.carry.clone()]) {
+                Ok(frames) => {
+                    let frames = frames.min(self.carry.len() / stride);
+                    self.report.delivered.fetch_add(frames as u64, Relaxed);
+                    self.carry.start += frames * stride;
+                    if !self.carry.is_empty() {
+                        count(&self.report.short_writes);
+                    }
+                }
+                Err(Fault::Interrupted) => count(&self.report.interrupted),
+                Err(Fault::Again) => {
+                    count(&self.report.again);
+                    return Ok(());
+                }
+                Err(fault) => return self.recover(pcm, fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// The card ran on through an underrun: `lost` frames went by unheard. They are written as silence into the past,
+    /// which takes no time, and the engine passes over as many.
+    fn catch_up(&mut self, pcm: &mut dyn Pcm, lost: usize, stride: usize, now: u64) -> Result<(), i32> {
+        // What was left of the last period is part of what was lost.
+        let unwritten = self.carry.len() / stride;
+        let mut left = lost;
+        for _ in 0..1024 {
+            if left == 0 {
+                break;
+            }
+            match pcm.write(&self.silence[..left.min(MAX_PERIOD) * stride]) {
+                Ok(taken) => left -= taken.min(left),
+                Err(Fault::Interrupted) => count(&self.report.interrupted),
+                Err(Fault::Again) => break,
+                Err(fault) => return self.recover(pcm, fault),
+            }
+        }
+        let passed = lost - left;
+        self.lost(passed as u64, now);
+        if passed < unwritten {
+            self.carry.start += passed * stride;
+        } else {
+            self.carry = 0..0;
+            self.engine.lose((passed - unwritten) as u64);
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, pcm: &mut dyn Pcm, fault: Fault) -> Result<(), i32> {
+        match fault {
+            Fault::Again => {
+                count(&self.report.again);
+                Ok(())
+            }
+            Fault::Interrupted => {
+                count(&self.report.interrupted);
+                Ok(())
+            }
+            Fault::Xrun => self.restart(pcm),
+            Fault::Suspended => {
+                count(&self.report.suspends);
+                self.suspended = true;
+                self.wake(pcm)
+            }
+            Fault::Gone(errno) => Err(errno),
+        }
+    }
+
+    /// After a suspend: resumes the card, or prepares it anew if it cannot be resumed.
+    fn wake(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
+        match pcm.resume() {
+            Ok(()) => {
+                self.suspended = false;
+                self.restart(pcm)
+            }
+            Err(Fault::Again) => {
+                let wait = self.timer.now_ns() + 10_000_000;
+                self.timer.sleep_until(wait);
+                Ok(())
+            }
+            Err(Fault::Gone(errno)) if errno == libc::ENODEV => Err(errno),
+            Err(_) => {
+                self.suspended = false;
+                self.restart(pcm)
+            }
+        }
+    }
+
+    /// The card stopped in an underrun: prepares and restarts it, with everything where the clock says it should be.
+    fn restart(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
+        self.restarts += 1;
+        if self.restarts > MAX_RESTARTS {
+            return Err(libc::EIO);
+        }
+        if let Err(Fault::Gone(errno)) = pcm.prepare() {
+            return Err(errno);
+        }
+        let setup = pcm.setup();
+        let stride = setup.channels * setup.format.bytes();
+        let buffer = setup.buffer;
+        let now = self.timer.now_ns();
+        // It stopped when its last frame had gone; everything since then is lost. The frames of the period in hand
+        // were rendered but never heard, so the engine has passed over them already.
+        self.carry = 0..0;
+        let behind = self.line().sample_at(now) - self.engine.time() as f64;
+        if behind > 0.0 {
+            self.xrun(behind.ceil() as u64, now);
+        } else {
+            // It stopped with frames in hand (a suspend, a driver's hiccup): they are gone, the clock is not.
+            self.lost(0, now);
+        }
+        let lead = (self.engine.time() as f64 - self.line().sample_at(self.timer.now_ns())).clamp(1.0, buffer as f64);
+        let mut left = lead as usize;
+        for _ in 0..64 {
+            if left == 0 {
+                break;
+            }
+            match pcm.write(&self.silence[..left.min(MAX_PERIOD) * stride]) {
+                Ok(taken) => left -= taken.min(left),
+                Err(Fault::Interrupted) => count(&self.report.interrupted),
+                Err(Fault::Gone(errno)) => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        match pcm.start() {
+            Err(Fault::Gone(errno)) => Err(errno),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an underrun and passes over what was lost.
+    fn xrun(&mut self, frames: u64, now: u64) {
+        self.lost(frames, now);
+        self.engine.lose(frames);
+    }
+
+    fn lost(&mut self, frames: u64, now: u64) {
+        let period_ns = (self.period as f64 / self.rate * 1e9) as u64;
+        let buffer_ns = (self.ahead as f64 / self.rate * 1e9) as u64;
+        // When the last frame written was to leave the converter: by then the next period had to be there.
+        let deadline = self.line().mono_at(self.engine.time() as f64);
+        let cause = if self.last_render_ns > period_ns {
+            Cause::Slow
+        } else if now + period_ns / 2 >= deadline {
+            Cause::Late
+        } else {
+            // This thread was there in time: the card it was.
+            Cause::Device
+        };
+        let k = cause as usize;
+        // A second report within a buffer's length belongs to the same episode.
+        if self.last_xrun_ns == 0 || now.saturating_sub(self.last_xrun_ns) > buffer_ns {
+            count(&self.report.episodes[k]);
+        }
+        self.report.lost_frames[k].fetch_add(frames, Relaxed);
+        self.last_xrun_ns = now;
+    }
+}
+
+fn errno_of(fault: Fault) -> i32 {
+    match fault {
+        Fault::Gone(errno) => errno,
+        Fault::Suspended => libc::ESTRPIPE,
+        Fault::Xrun => libc::EPIPE,
+        Fault::Again => libc::EAGAIN,
+        Fault::Interrupted => libc::EINTR,
+    }
+}

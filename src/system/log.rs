@@ -1,0 +1,89 @@
+//! One line per event, to the journal when systemd started us, else to stderr; repeated lines are counted.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+/// A line that was said this recently is not said again, only counted.
+const QUIET: Duration = Duration::from_secs(10);
+/// Different lines remembered; beyond that the memory starts over.
+const REMEMBERED: usize = 256;
+
+/// Starts logging at `level` ("error", "warn", "info", "debug", "trace"). Later calls do nothing.
+pub fn start(level: &str) {
+    let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let stderr = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().with_ansi(false)
+    });
+    let _ = Registry::default()
+        .with(journal.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
+        .with(stderr.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
+        .try_init();
+}
+
+struct Said {
+    at: Instant,
+    suppressed: u64,
+}
+
+/// Lets each different line through once per [`QUIET`] seconds. Lines that carry `repeat = true` are never held back.
+#[derive(Default)]
+struct Deduplicate {
+    said: Mutex<HashMap<u64, Said>>,
+}
+
+struct Fingerprint(DefaultHasher);
+
+impl Visit for Fingerprint {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        field.name().hash(&mut self.0);
+        format!("{value:?}").hash(&mut self.0);
+    }
+}
+
+impl<S> Filter<S> for Deduplicate {
+    fn enabled(&self, _: &tracing::Metadata<'_>, _: &Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &tracing::Event<'_>, _: &Context<'_, S>) -> bool {
+        super::guard::may_block();
+        let mut print = Fingerprint(DefaultHasher::new());
+        event.metadata().callsite().hash(&mut print.0);
+        event.record(&mut print);
+        let key = print.0.finish();
+        let Ok(mut said) = self.said.lock() else { return true };
+        let now = Instant::now();
+        if said.len() > REMEMBERED {
+            said.clear();
+        }
+        match said.get_mut(&key) {
+            Some(before) if now.duration_since(before.at) < QUIET => {
+                before.suppressed += 1;
+                false
+            }
+            Some(before) => {
+                let suppressed = before.suppressed;
+                *before = Said { at: now, suppressed: 0 };
+                drop(said);
+                if suppressed > 0 {
+                    // Goes straight out: an event within an event would be lost.
+                    eprintln!("(the next line came {suppressed} more times meanwhile)");
+                }
+                true
+            }
+            None => {
+                said.insert(key, Said { at: now, suppressed: 0 });
+                true
+            }
+        }
+    }
+}

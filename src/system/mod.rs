@@ -1,0 +1,19 @@
+//! What the daemon needs from the operating system: scheduling, memory, clocks, notification, logs.
+//!
+//! - [`guard`]: the mark of a thread that may not block, and what happens when it does
+//! - [`realtime`]: scheduling class, memory locks, denormals, and what was refused
+//! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
+//! - [`time`]: clocks
+//! - [`notify`]: systemd, and the watchdog that is fed by sound alone
+//! - [`log`]: one line per event, repeated ones counted
+//! - [`usage`]: what the process uses
+//!
+//! Together with `output::alsa` this is the only room that may hold unsafe code.
+
+pub mod guard;
+pub mod log;
+pub mod notify;
+pub mod realtime;
+pub mod seccomp;
+pub mod time;
+pub mod usage;

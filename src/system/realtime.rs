@@ -1,0 +1,132 @@
+//! Making a thread a realtime thread, and saying plainly what was refused.
+
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+/// Priority of the audio thread: above the kernel's threaded interrupts (50), below the sound card's own (80).
+pub const AUDIO_PRIORITY: u8 = 70;
+
+/// Something the system did not allow, and what would allow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What was asked for.
+    pub what: String,
+    /// What to change so that it is granted.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+/// Gives the calling thread SCHED_FIFO at `priority`.
+pub fn schedule_fifo(priority: u8) -> Result<(), Refused> {
+    let value = ThreadPriorityValue::try_from(priority).unwrap_or(ThreadPriorityValue::MIN);
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(value),
+        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
+    )
+    .map_err(|error| Refused {
+        what: format!("SCHED_FIFO priority {priority} was refused ({error:?})"),
+        remedy: "raise RLIMIT_RTPRIO: LimitRTPRIO=95 in the unit, or 'rtprio 95' in /etc/security/limits.d".into(),
+    })
+}
+
+/// Locks what the process has in memory now: pages that exist stay, pages of existing mappings stay once touched.
+/// Later mappings are not locked by this; what matters among them is locked by [`lock`].
+pub fn lock_present_memory() -> Result<(), Refused> {
+    // SAFETY: no pointers are passed; the call changes nothing but the residency of pages.
+    let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT) };
+    if result == 0 { Ok(()) } else { Err(memory_refused("locking memory")) }
+}
+
+/// Locks the pages a slice lies on.
+pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
+    // SAFETY: the range is that of a live slice.
+    let result = unsafe { libc::mlock(slice.as_ptr().cast(), std::mem::size_of_val(slice)) };
+    if result == 0 { Ok(()) } else { Err(memory_refused("locking a stem's buffers")) }
+}
+
+fn memory_refused(what: &str) -> Refused {
+    Refused {
+        what: format!("{what} was refused ({})", std::io::Error::last_os_error()),
+        remedy: "raise RLIMIT_MEMLOCK: LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in \
+                 /etc/security/limits.d"
+            .into(),
+    }
+}
+
+/// Touches the part of the stack an audio thread may use, so that it never faults there later.
+#[inline(never)]
+pub fn prefault_stack() {
+    let mut room = [0u8; 256 * 1024];
+    for page in room.chunks_mut(4096) {
+        page[0] = std::hint::black_box(1);
+    }
+    std::hint::black_box(&room);
+}
+
+/// Flushes denormal numbers to zero on the calling thread: decaying filters must not become a hundred times slower.
+pub fn flush_denormals() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut control: u32 = 0;
+        // SAFETY: stores the control register into a local; no other memory is touched.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
+        // Bit 15: results, bit 6: operands.
+        control |= 0x8040;
+        // SAFETY: loads the register with its own value plus two flags that are defined on every x86-64.
+        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const control, options(nostack, readonly)) };
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let mut control: u64;
+        // SAFETY: reads the floating-point control register.
+        unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) control, options(nomem, nostack)) };
+        control |= 1 << 24;
+        // SAFETY: sets its flush-to-zero bit and nothing else.
+        unsafe { std::arch::asm!("msr fpcr, {}", in(reg) control, options(nomem, nostack)) };
+    }
+}
+
+/// Keeps the processor out of its deep sleep states for as long as the returned handle lives.
+///
+/// Useful on PCs whose wake-up takes 100 µs and more; pointless on ARM boards, which have no such file or ignore it.
+pub fn hold_cpu_latency() -> Result<std::fs::File, Refused> {
+    let path = "/dev/cpu_dma_latency";
+    let refused = |error: std::io::Error| Refused {
+        what: format!("{path} could not be held ({error})"),
+        remedy: "give the user write access by a udev rule, or set hold_cpu_latency = false".into(),
+    };
+    let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(refused)?;
+    std::io::Write::write_all(&mut file, &0i32.to_ne_bytes()).map_err(refused)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn denormals_become_zero_on_the_thread_that_asked() {
+        let tiny = |x: f32| std::hint::black_box(x) * std::hint::black_box(0.5);
+        std::thread::spawn(move || {
+            flush_denormals();
+            assert_eq!(tiny(f32::MIN_POSITIVE), 0.0);
+        })
+        .join()
+        .unwrap();
+        assert!(tiny(f32::MIN_POSITIVE) > 0.0);
+    }
+
+    #[test]
+    fn a_refusal_names_the_limit() {
+        let refused = memory_refused("locking memory");
+        assert!(refused.to_string().contains("LimitMEMLOCK"));
+    }
+}
