@@ -1,7 +1,9 @@
 //! grooved: a sound appliance's firmware as a library.
 
+pub mod control;
 pub mod dsp;
 pub mod engine;
+pub mod media;
 pub mod output;
 pub mod system;
 

@@ -196,6 +196,11 @@ impl StreamWriter {
         }
     }
 
+    /// Whether the reader is gone.
+    pub fn is_orphan(&self) -> bool {
+        Arc::strong_count(&self.request) == 1
+    }
+
     /// Takes back a chunk that could not be filled.
     pub fn put_back(&mut self, chunk: Box<Chunk>) {
         self.holding = Some(chunk);

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use alsa::card;
 use alsa::ctl::Ctl;
-use alsa::pcm::{HwParams, Info};
+use alsa::pcm::{HwParams, Info, PCM};
 
-use super::alsa::{alsa_format, open_raw, rates_of};
+use super::alsa::{RATES, alsa_format, explain};
 use super::convert::SampleFormat;
 
 /// What kind of output a card is, in the order in which an appliance wants it.
@@ -133,15 +133,16 @@ pub fn table() -> String {
 }
 
 fn abilities(name: &str) -> String {
-    let pcm = match open_raw(name) {
+    let pcm = match PCM::new(name, alsa::Direction::Playback, true) {
         Ok(pcm) => pcm,
-        Err(error) => return error.to_string(),
+        Err(error) => return explain(error.errno()),
     };
     let busy = pcm.info().as_ref().map(Info::get_subdevices_avail).unwrap_or(1) == 0;
     let Ok(params) = HwParams::any(&pcm) else { return "takes no parameters".into() };
     let formats: Vec<&str> =
         SampleFormat::ALL.iter().filter(|f| params.test_format(alsa_format(**f)).is_ok()).map(|f| f.name()).collect();
-    let rates: Vec<String> = rates_of(&params).iter().map(u32::to_string).collect();
+    let rates: Vec<String> =
+        RATES.iter().filter(|r| params.test_rate(**r).is_ok()).map(u32::to_string).collect();
     format!(
         "{}; {} Hz; {}–{} channels; periods of {}–{} frames, buffer up to {}{}",
         formats.join(" "),

@@ -18,6 +18,8 @@ pub mod fake;
 pub mod offline;
 pub mod pcm;
 pub mod player;
+#[cfg(test)]
+mod player_tests;
 pub mod report;
 pub mod supervisor;
 pub mod wav;

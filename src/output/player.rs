@@ -25,7 +25,7 @@ pub const MAX_PERIOD: usize = 8192;
 /// Most channels of a card that are served.
 pub const MAX_CHANNELS: usize = 32;
 /// A card that takes nothing for this many waits of a quarter second is taken for dead.
-const DEAD_WAITS: u32 = 8;
+const DEAD_WAITS: u32 = 4;
 /// A card that has to be restarted this often without taking a single period in between is taken for dead.
 const MAX_RESTARTS: u32 = 16;
 /// Longest single wait, in milliseconds: the thread looks up at least this often.
@@ -365,7 +365,7 @@ impl Player {
             self.timer.sleep_until(due);
         }
         match pcm.wait(WAIT_MS) {
-            Ok(true) => self.idle_waits = 0,
+            Ok(true) => {}
             Ok(false) => {
                 // Poll does not report every state of a card: whether this one can still go on shows when asked.
                 count(&self.report.spurious);
@@ -416,6 +416,7 @@ impl Player {
         self.write(pcm, stride)?;
         if self.carry.is_empty() {
             self.restarts = 0;
+            self.idle_waits = 0;
         }
         self.written += self.period as u64;
         if !self.unpaced {

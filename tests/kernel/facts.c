@@ -74,8 +74,8 @@ static void say(const char *label) {
     snd_pcm_sframes_t delay = -1, avail = snd_pcm_avail(pcm);
     double t = now();
     int d = snd_pcm_delay(pcm, &delay), r = snd_pcm_status(pcm, s);
-    printf("  %-26s state %s avail %s delay %s", label, snd_pcm_state_name(snd_pcm_state(pcm)), name(avail), d < 0 ? name(d) : name(delay));
-    if (d >= 0 && delay < 0) printf(" =%ld", delay);
+    printf("  %-26s state %s avail %s delay %s", label, snd_pcm_state_name(snd_pcm_state(pcm)), name(avail), d < 0 ? name(d) : "");
+    if (d >= 0) printf("%ld", delay);  // below zero: that long ago it should have been written
     if (r < 0) printf(" status %s\n", name(r));
     else printf(" | status: %s avail %lu max %lu delay %ld trigger %.4f s ago, stamp %.1f ms ago\n", snd_pcm_state_name(snd_pcm_status_get_state(s)),
                snd_pcm_status_get_avail(s), snd_pcm_status_get_avail_max(s), snd_pcm_status_get_delay(s),
@@ -208,7 +208,7 @@ static void unplug(const char *device, char how) {
     fill();
     struct pollfd fd[4];
     int n = snd_pcm_poll_descriptors(pcm, fd, 4);
-    double a, b, begin = now();
+    double a, b = 0, begin = now();
     long r = 0;
     int w = 0;
     unsigned short raw = 0, cooked = 0;

@@ -255,3 +255,5 @@ class Machine:
         self.qemu.kill()
         self.qemu.wait()
         self.errors.close()
+        for name in ("qmp.sock", "channel.sock"):
+            (self.work / name).unlink(missing_ok=True)

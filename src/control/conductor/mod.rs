@@ -1,0 +1,507 @@
+//! The one task that talks to the engine.
+//!
+//! The conductor owns the way into the engine and the model of what is loaded, playing and scheduled. Requests of all
+//! faces reach it through one bounded channel and are done in the order in which they came. It is a plain state
+//! machine: [`Conductor::handle`] takes a request, [`Conductor::tick`] lets time pass; whether a runtime or an offline
+//! renderer calls them is not its business. Nothing in it waits.
+//!
+//! - [`stems`]: loading, playing, stopping
+//! - [`decks`]: levels, equalisers, cues, groups, fades
+//! - [`clock`]: tempo, and when things are due
+//! - [`status`]: what is told about all that
+
+pub mod clock;
+pub mod decks;
+pub mod status;
+pub mod stems;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::request::{Answer, Message, Origin, Request, When};
+use super::table;
+use super::value::Value;
+use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
+use crate::engine::DECKS;
+use crate::engine::command::{Action, Command, Event, Refusal, Retired, Slot};
+use crate::engine::door::ControlDoor;
+use crate::media::disk::Feeder;
+use crate::media::library::Library;
+use crate::media::loader::{Done, Job};
+use crate::output::report::Report;
+
+/// Commands cross the door this long before they are due (seconds); until then they wait here.
+const LEAD_S: f64 = 0.2;
+/// Most things waiting for their time.
+const MOST_DEFERRED: usize = 4096;
+
+/// What the conductor needs to know from the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Frames per second of the output.
+    pub sample_rate: u32,
+    /// Most stems.
+    pub slots: usize,
+    /// Most bytes for loaded stems.
+    pub media_bytes: usize,
+    /// Master gain.
+    pub master: f64,
+    /// Deck levels.
+    pub levels: [f64; DECKS],
+    /// Base tempo.
+    pub bpm: f64,
+    /// Beats per bar.
+    pub meter: i64,
+    /// Whether equalisers obey.
+    pub filters: bool,
+    /// Seconds a group start waits for a slow load.
+    pub group_wait_s: f64,
+    /// Seconds into the future that timed bundles may lie.
+    pub horizon_s: f64,
+    /// Seconds a change of tempo takes.
+    pub tempo_glide_s: f64,
+    /// Whether the addresses under /groove/debug are there.
+    pub debug: bool,
+    /// Configured names.
+    pub version: String,
+}
+
+/// What the conductor makes use of, as functions, so that it can be run with threads or without.
+pub struct Hands {
+    /// Loads a file; the result comes to [`Conductor::loaded`].
+    pub load: Box<dyn FnMut(Job) + Send>,
+    /// Gives a stem to the disk worker.
+    pub feed: Box<dyn FnMut(Feeder) + Send>,
+    /// Stalls something, for debugging: (what, milliseconds).
+    pub stall: Box<dyn FnMut(&str, u64) + Send>,
+}
+
+/// A deck as the conductor knows it.
+#[derive(Clone, Debug)]
+pub struct Deck {
+    /// Level.
+    pub level: f64,
+    /// Gains of the three bands.
+    pub bands: [f64; 3],
+    /// Share of the crossfade.
+    pub fader: f64,
+    /// The buffer armed by a cue, and where it starts.
+    pub armed: Option<(i64, f64)>,
+}
+
+/// Something that waits for its time, in samples.
+enum Deferred {
+    /// Calls to be made.
+    Calls(Option<Origin>, Vec<Message>),
+    /// A group start: decks and when it was asked for.
+    Group { decks: Vec<usize>, at: u64, until: u64, origin: Option<Origin>, address: String },
+}
+
+/// Someone who wants to know when all that was asked before is done.
+struct Sync {
+    origin: Option<Origin>,
+    values: Vec<Value>,
+    /// Loads with a smaller number are waited for.
+    serial: u64,
+    /// The engine's answer is under way.
+    ticket: Option<u32>,
+}
+
+/// See the module's text.
+pub struct Conductor {
+    settings: Settings,
+    vocabulary: Arc<Vocabulary>,
+    door: ControlDoor,
+    hands: Hands,
+    library: Library,
+    report: Arc<Report>,
+    /// Commands on their way to the engine.
+    outbox: VecDeque<Command>,
+    answers: Vec<Answer>,
+    buffers: BTreeMap<i64, stems::Buffer>,
+    free: Vec<Slot>,
+    decks: [Deck; DECKS],
+    master: f64,
+    tempo: f64,
+    meter: i64,
+    print_clock: bool,
+    last_beat: i64,
+    crossfade: (f64, String),
+    /// Sample at which the session's seconds count from zero.
+    zero: u64,
+    deferred: BTreeMap<(u64, u64), Deferred>,
+    /// Bundles with a time tag, by their monotonic moment.
+    tagged: BTreeMap<(u64, u64), Request>,
+    serial: u64,
+    /// Timed calls that want to know whether they were late: ticket → (origin, address).
+    tickets: HashMap<u32, (Option<Origin>, String)>,
+    next_ticket: u32,
+    ping: Option<u32>,
+    syncs: Vec<Sync>,
+    engine_answers: Arc<AtomicU64>,
+    subscriptions: Vec<status::Subscription>,
+    movement: HashMap<String, f64>,
+    lateness: u64,
+    refused: u64,
+    media_bytes: usize,
+}
+
+impl Conductor {
+    /// A conductor at `door`.
+    pub fn new(
+        settings: Settings,
+        door: ControlDoor,
+        hands: Hands,
+        roots: &[PathBuf],
+        report: Arc<Report>,
+    ) -> Conductor {
+        let free = (0..settings.slots as Slot).rev().collect();
+        Conductor {
+            vocabulary: Arc::new(table::vocabulary(settings.debug)),
+            library: Library::new(roots),
+            decks: std::array::from_fn(|d| Deck {
+                level: settings.levels[d],
+                bands: [1.0; 3],
+                fader: 1.0,
+                armed: None,
+            }),
+            master: settings.master,
+            tempo: settings.bpm,
+            meter: settings.meter,
+            settings,
+            door,
+            hands,
+            report,
+            outbox: VecDeque::new(),
+            answers: Vec::new(),
+            buffers: BTreeMap::new(),
+            free,
+            print_clock: false,
+            last_beat: -1,
+            crossfade: (0.5, "off".into()),
+            zero: 0,
+            deferred: BTreeMap::new(),
+            tagged: BTreeMap::new(),
+            serial: 0,
+            tickets: HashMap::new(),
+            next_ticket: 1,
+            ping: None,
+            syncs: Vec::new(),
+            engine_answers: Arc::new(AtomicU64::new(0)),
+            subscriptions: Vec::new(),
+            movement: HashMap::new(),
+            lateness: 0,
+            refused: 0,
+            media_bytes: 0,
+        }
+    }
+
+    /// All controls.
+    pub fn vocabulary(&self) -> Arc<Vocabulary> {
+        self.vocabulary.clone()
+    }
+
+    /// How often the engine has answered a ping: food for the watchdog.
+    pub fn engine_answers(&self) -> Arc<AtomicU64> {
+        self.engine_answers.clone()
+    }
+
+    /// Takes over what a reload may change.
+    pub fn reconfigure(&mut self, settings: Settings, roots: &[PathBuf]) {
+        self.library = Library::new(roots);
+        self.settings = Settings {
+            sample_rate: self.settings.sample_rate,
+            slots: self.settings.slots,
+            debug: self.settings.debug,
+            ..settings
+        };
+    }
+
+    /// Fades everything out, for the end.
+    pub fn fade_out(&mut self, seconds: f64) {
+        let frames = Some((seconds * f64::from(self.settings.sample_rate)) as u32);
+        self.push(None, Action::Master { gain: 0.0, frames });
+        self.flush();
+    }
+
+    /// The answers that have come up since the last call.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
+    }
+
+    /// Does a request, or keeps it until its time.
+    pub fn handle(&mut self, request: Request) {
+        match request.when {
+            When::Now => self.call_all(request.origin, request.calls, None),
+            When::Past => {
+                self.tell_late(request.origin, &request.calls, None);
+                self.call_all(request.origin, request.calls, None);
+            }
+            When::Monotonic(ns) => self.handle_tagged(ns, request),
+        }
+        self.flush();
+    }
+
+    /// Lets time pass: due things are done, events are read, objects are freed, subscribers served.
+    pub fn tick(&mut self) {
+        self.read_events();
+        while let Some(retired) = self.door.retired() {
+            match retired {
+                Retired::Stem { slot, source } => {
+                    drop(source);
+                    self.free.push(slot);
+                }
+                Retired::Refused { source } => drop(source),
+            }
+        }
+        self.do_due();
+        self.advance_syncs();
+        self.watch_beats();
+        self.serve_subscribers();
+        self.flush();
+    }
+
+    /// Answers `/synced` with `values` once all that was asked before is done: loads have ended, and the engine has
+    /// taken what crossed the door.
+    pub fn sync(&mut self, origin: Option<Origin>, values: Vec<Value>) -> Result<Outcome, Fault> {
+        if self.syncs.len() >= 256 {
+            return Err(Fault("256 callers wait for /synced already".into()));
+        }
+        let serial = self.serial();
+        self.syncs.push(Sync { origin, values, serial, ticket: None });
+        self.advance_syncs();
+        Ok(Outcome::Later)
+    }
+
+    fn advance_syncs(&mut self) {
+        for k in 0..self.syncs.len() {
+            let serial = self.syncs[k].serial;
+            if self.syncs[k].ticket.is_none() && !self.buffers.values().any(|b| b.loads_before(serial)) {
+                let ticket = self.ticket(None, String::new());
+                self.syncs[k].ticket = Some(ticket);
+                self.outbox.push_back(Command { at: None, ticket, action: Action::Ping });
+            }
+        }
+    }
+
+    /// Asks the engine for a sign of life.
+    pub fn ping(&mut self) {
+        if self.ping.is_none() {
+            let ticket = self.ticket(None, String::new());
+            self.ping = Some(ticket);
+            self.outbox.push_back(Command { at: None, ticket, action: Action::Ping });
+            self.flush();
+        }
+    }
+
+    /// Now, in samples.
+    fn now(&self) -> u64 {
+        self.door.telemetry.time()
+    }
+
+    fn frames(&self, seconds: f64) -> u64 {
+        (seconds.max(0.0) * f64::from(self.settings.sample_rate)).round() as u64
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// Frames per second of the output.
+    pub fn sample_rate(&self) -> u32 {
+        self.settings.sample_rate
+    }
+
+    /// Sends an action to the engine.
+    pub fn act(&mut self, at: Option<u64>, action: Action) {
+        self.push(at, action);
+    }
+
+    /// Sends an action to the engine, behind all sent before.
+    fn push(&mut self, at: Option<u64>, action: Action) {
+        self.outbox.push_back(Command { at, ticket: 0, action });
+    }
+
+    fn flush(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        // What belongs together must cross together: all or, when the engine is behind, nothing yet.
+        if self.door.room() < self.outbox.len().min(crate::engine::door::COMMANDS / 2) {
+            return;
+        }
+        let rest = self.door.send(self.outbox.drain(..).collect());
+        self.outbox.extend(rest);
+    }
+
+    fn ticket(&mut self, origin: Option<Origin>, address: String) -> u32 {
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.checked_add(1).unwrap_or(1);
+        if self.tickets.len() > MOST_DEFERRED {
+            self.tickets.clear();
+        }
+        self.tickets.insert(ticket, (origin, address));
+        ticket
+    }
+
+    fn answer(&mut self, to: Option<Origin>, messages: Vec<Message>) {
+        if let Some(to) = to {
+            self.answers.push(Answer { to, messages });
+        }
+    }
+
+    fn done(&mut self, to: Option<Origin>, address: &str, more: Vec<Value>) {
+        let mut args = vec![Value::from(address)];
+        args.extend(more);
+        self.answer(to, vec![Message::new("/done", args)]);
+    }
+
+    fn fail(&mut self, to: Option<Origin>, address: &str, fault: &Fault) {
+        match to {
+            Some(origin) => tracing::warn!("{} from {}: {}", address, origin.peer, fault.0),
+            None => tracing::warn!("{}: {}", address, fault.0),
+        }
+        self.answer(to, vec![Message::new("/fail", vec![Value::from(address), Value::from(fault.0.as_str())])]);
+    }
+
+    fn call_all(&mut self, origin: Option<Origin>, calls: Vec<Message>, at: Option<u64>) {
+        for call in calls {
+            self.call(origin, call, at);
+        }
+    }
+
+    /// Does one call.
+    fn call(&mut self, origin: Option<Origin>, message: Message, at: Option<u64>) {
+        let address = message.address.as_str();
+        if address.contains(['*', '?', '[', '{']) {
+            return self.call_pattern(origin, message, at);
+        }
+        let vocabulary = self.vocabulary.clone();
+        let Some((control, in_address)) = vocabulary.find(address) else {
+            let fault = vocabulary.unknown(address);
+            return self.fail(origin, address, &fault);
+        };
+        let result = control.check(&in_address, &message.args).and_then(|args| {
+            let call = Call { address: address.into(), args, at, origin };
+            (control.run)(self, &call)
+        });
+        self.conclude(control, origin, address, at, result);
+    }
+
+    fn conclude(
+        &mut self,
+        control: &Control,
+        origin: Option<Origin>,
+        address: &str,
+        at: Option<u64>,
+        result: Result<Outcome, Fault>,
+    ) {
+        match result {
+            Ok(Outcome::Done) => {
+                if let Some(at) = at {
+                    // The engine tells whether it came in time.
+                    let ticket = self.ticket(origin, address.into());
+                    self.outbox.push_back(Command { at: Some(at), ticket, action: Action::Ping });
+                }
+                if control.ack == Ack::Done {
+                    self.done(origin, address, vec![]);
+                }
+            }
+            Ok(Outcome::Later) => {}
+            Ok(Outcome::Answer(messages)) => {
+                self.answer(origin, messages);
+                if control.ack == Ack::Done {
+                    self.done(origin, address, vec![]);
+                }
+            }
+            Err(_) if control.ack == Ack::Never => {}
+            Err(fault) => self.fail(origin, address, &fault),
+        }
+    }
+
+    /// An address pattern (OSC 1.0) calls every control it matches.
+    fn call_pattern(&mut self, origin: Option<Origin>, message: Message, at: Option<u64>) {
+        let matcher = match rosc::address::Matcher::new(&message.address) {
+            Ok(matcher) => matcher,
+            Err(_) => {
+                let fault = Fault("this is not a valid address pattern".into());
+                return self.fail(origin, &message.address, &fault);
+            }
+        };
+        let mut found = false;
+        for address in self.vocabulary.clone().concrete() {
+            if rosc::address::OscAddress::new(address.clone()).is_ok_and(|a| matcher.match_address(&a)) {
+                found = true;
+                self.call(origin, Message::new(address, message.args.clone()), at);
+            }
+        }
+        if !found {
+            self.fail(origin, &message.address, &Fault("no control matches this pattern".into()));
+        }
+    }
+
+    fn read_events(&mut self) {
+        while let Some(event) = self.door.event() {
+            match event {
+                Event::Applied { ticket, late, .. } => self.applied(ticket, late),
+                Event::Refused { ticket, why } => {
+                    self.refused += 1;
+                    let reason = match why {
+                        Refusal::EmptySlot => "the stem is gone",
+                        Refusal::SlotTaken => "the stem's place is taken",
+                        Refusal::OutOfRange => "there is no such place",
+                        Refusal::ScheduleFull => "too much is scheduled for the next moments",
+                        Refusal::TooManyRates => "too many different rates at once",
+                    };
+                    if let Some((origin, address)) = self.tickets.remove(&ticket) {
+                        self.fail(origin, &address, &Fault(reason.into()));
+                    } else {
+                        tracing::warn!("the engine refused a command: {reason}");
+                    }
+                }
+                Event::Primed { slot } => self.primed(slot),
+                Event::Started { slot, at, late } => self.started(slot, at, late),
+                Event::Ended { slot } => self.ended(slot),
+                Event::Starved { slot, .. } => {
+                    let name = self.name_of(slot);
+                    tracing::warn!("stem {name}: the disk did not keep up; it is silent until it has caught up");
+                }
+                Event::Resumed { slot, .. } => {
+                    let name = self.name_of(slot);
+                    tracing::info!("stem {name}: plays again");
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, ticket: u32, late: u64) {
+        if self.ping == Some(ticket) {
+            self.ping = None;
+            self.tickets.remove(&ticket);
+            self.engine_answers.fetch_add(1, Relaxed);
+            return;
+        }
+        if let Some(k) = self.syncs.iter().position(|s| s.ticket == Some(ticket)) {
+            let sync = self.syncs.remove(k);
+            self.tickets.remove(&ticket);
+            return self.answer(sync.origin, vec![Message::new("/synced", sync.values)]);
+        }
+        if let Some((origin, address)) = self.tickets.remove(&ticket)
+            && late > 0
+        {
+            self.lateness += 1;
+            let seconds = late as f64 / f64::from(self.settings.sample_rate);
+            self.answer(origin, vec![Message::new("/late", vec![Value::from(address), Value::from(seconds)])]);
+        }
+    }
+
+    /// A finished load.
+    pub fn loaded(&mut self, done: Done) {
+        self.finish_load(done);
+        self.do_due();
+        self.flush();
+    }
+}

@@ -1,0 +1,339 @@
+//! What is told: status, subscriptions, values.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::super::request::{Message, Origin};
+use super::super::value::Value;
+use super::super::vocabulary::{Call, Fault, Outcome, deck_name};
+use super::Conductor;
+use super::stems::{State, deck_of, megabytes};
+use crate::engine::DECKS;
+use crate::output::report::{Cause, State as OutputState};
+use crate::system::{guard, time, usage};
+
+/// Most subscriptions at a time.
+const MOST_SUBSCRIPTIONS: usize = 32;
+
+/// What can be subscribed to.
+pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "all"];
+
+/// Someone who is told something until it lapses.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    origin: Origin,
+    topic: String,
+    every: Duration,
+    next: Instant,
+    ends: Instant,
+}
+
+impl Subscription {
+    fn wants(&self, topic: &str) -> bool {
+        self.topic == topic || self.topic == "all"
+    }
+}
+
+fn int(value: u64) -> Value {
+    Value::from(value)
+}
+
+impl Conductor {
+    /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews.
+    pub fn subscribe(&mut self, call: &Call, topic: &str, rate_hz: f64, seconds: f64) -> Result<Outcome, Fault> {
+        let Some(origin) = call.origin else { return Ok(Outcome::Done) };
+        let now = Instant::now();
+        self.subscriptions.retain(|s| s.ends > now && !(s.origin == origin && s.topic == topic));
+        if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+            return Err(Fault(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit")));
+        }
+        self.subscriptions.push(Subscription {
+            origin,
+            topic: topic.into(),
+            every: Duration::from_secs_f64(1.0 / rate_hz),
+            next: now,
+            ends: now + Duration::from_secs_f64(seconds),
+        });
+        Ok(Outcome::Done)
+    }
+
+    /// Ends a peer's subscriptions to a topic ("all": to every topic).
+    pub fn unsubscribe(&mut self, call: &Call, topic: &str) {
+        self.subscriptions
+            .retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
+    }
+
+    pub(super) fn push_beat(&mut self, beat: Message) {
+        let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.origin).collect();
+        for origin in to {
+            self.answer(Some(origin), vec![beat.clone()]);
+        }
+    }
+
+    pub(super) fn serve_subscribers(&mut self) {
+        if self.subscriptions.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.subscriptions.retain(|s| s.ends > now);
+        let mut due = Vec::new();
+        for s in &mut self.subscriptions {
+            if s.next <= now {
+                s.next = (s.next + s.every).max(now);
+                due.push((s.origin, s.topic.clone()));
+            }
+        }
+        for (origin, topic) in due {
+            let wants = |t: &str| topic == t || topic == "all";
+            let mut messages = Vec::new();
+            if wants("status") {
+                messages.extend(self.status());
+            }
+            if wants("positions") {
+                messages.extend(self.positions());
+            }
+            if wants("meters") {
+                messages.extend(self.meters());
+            }
+            if !messages.is_empty() {
+                self.answer(Some(origin), messages);
+            }
+        }
+    }
+
+    /// Everything `/get_status` answers, in this order.
+    pub fn status(&self) -> Vec<Message> {
+        let telemetry = &self.door.telemetry;
+        let (beat, bar, in_bar) = self.beat();
+        let rate = f64::from(self.settings.sample_rate);
+        let mut out = vec![
+            Message::new("/status/version", vec![Value::from(self.settings.version.as_str())]),
+            Message::new("/status/sample_rate", vec![int(u64::from(self.settings.sample_rate))]),
+            Message::new("/status/tempo", vec![telemetry.bpm().into(), self.settings.bpm.into()]),
+            Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]),
+            Message::new("/status/buffers", vec![int(self.buffers.len() as u64), megabytes(self.media_bytes).into()]),
+        ];
+        for (id, buffer) in &self.buffers {
+            let (state, seconds, bytes) = match &buffer.state {
+                State::Loading { .. } => ("loading", 0.0, 0),
+                State::Ready { info, bytes, .. } => {
+                    ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes)
+                }
+            };
+            out.push(Message::new(
+                "/status/buffer",
+                vec![
+                    Value::Int(*id),
+                    Value::from(buffer.name.as_str()),
+                    Value::from(deck_name(deck_of(*id))),
+                    megabytes(bytes).into(),
+                    seconds.into(),
+                    Value::from(state),
+                ],
+            ));
+        }
+        let players = self.players();
+        out.push(Message::new("/status/players", vec![int(players.len() as u64)]));
+        out.extend(players);
+        out.push(Message::new("/status/levels", self.decks.iter().map(|d| d.level.into()).collect()));
+        out.push(Message::new("/status/master", vec![self.master.into()]));
+        let report = &self.report;
+        let by_cause = |c: Cause| int(report.episodes[c as usize].load(Relaxed));
+        out.push(Message::new(
+            "/status/xruns",
+            vec![
+                int(report.episodes_total()),
+                int(report.lost_total()),
+                by_cause(Cause::Late),
+                by_cause(Cause::Slow),
+                by_cause(Cause::Device),
+            ],
+        ));
+        let latency = report.latency_frames.load(Relaxed);
+        let state = match report.state() {
+            OutputState::Card => "card",
+            OutputState::Silent => "silent",
+        };
+        out.push(Message::new(
+            "/status/output",
+            vec![
+                Value::from(state),
+                int(report.period_frames.load(Relaxed)),
+                int(report.buffer_frames.load(Relaxed)),
+                Value::Int(latency),
+                (latency as f64 * 1000.0 / rate).into(),
+                report.drift_ppm().into(),
+                int(report.lost.load(Relaxed)),
+                int(report.adopted.load(Relaxed)),
+            ],
+        ));
+        // Read together: the frame that was about to be rendered, and when.
+        let (sample_time, now) = (telemetry.time(), time::monotonic_ns());
+        out.push(Message::new("/status/clock", vec![Value::Long(sample_time as i64), Value::Long(now as i64)]));
+        let periods = report.periods.load(Relaxed).max(1);
+        let period_ns = report.period_frames.load(Relaxed) as f64 / rate * 1e9;
+        out.push(Message::new(
+            "/status/load",
+            vec![
+                (report.render_ns.load(Relaxed) as f64 / periods as f64 / period_ns.max(1.0)).into(),
+                (report.worst_render_ns.load(Relaxed) as f64 / period_ns.max(1.0)).into(),
+                (report.worst_wake_ns.load(Relaxed) as f64 * 1e-6).into(),
+                megabytes(usage::resident_bytes() as usize).into(),
+            ],
+        ));
+        out.push(Message::new(
+            "/status/faults",
+            vec![
+                int(telemetry.starved()),
+                int(self.lateness),
+                int(self.refused),
+                int(telemetry.lost_events()),
+                int(guard::faults()),
+                int(report.short_writes.load(Relaxed)),
+                int(report.suspends.load(Relaxed)),
+            ],
+        ));
+        out
+    }
+
+    fn players(&self) -> Vec<Message> {
+        let mut out = Vec::new();
+        for (id, buffer) in &self.buffers {
+            let State::Ready { slot, info, .. } = &buffer.state else { continue };
+            let Some(cell) = self.door.telemetry.stems.get(usize::from(*slot)) else { continue };
+            if !cell.is_playing() {
+                continue;
+            }
+            out.push(Message::new(
+                "/status/player",
+                vec![
+                    Value::Int(*id),
+                    Value::from(buffer.name.as_str()),
+                    Value::from(deck_name(deck_of(*id))),
+                    (cell.position_frames() / f64::from(info.sample_rate)).into(),
+                    buffer.start.volume.into(),
+                    buffer.start.rate.into(),
+                    Value::Int(i64::from(buffer.start.looped)),
+                ],
+            ));
+        }
+        out
+    }
+
+    fn positions(&self) -> Vec<Message> {
+        let mut out = self.players();
+        let (beat, bar, in_bar) = self.beat();
+        out.push(Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]));
+        out
+    }
+
+    fn meters(&self) -> Vec<Message> {
+        let telemetry = &self.door.telemetry;
+        let mut out = Vec::new();
+        for (channel, cell) in telemetry.outputs.iter().enumerate() {
+            out.push(Message::new(
+                "/meter/output",
+                vec![int(channel as u64), cell.take_peak().into(), cell.rms().into(), int(cell.clips())],
+            ));
+        }
+        for deck in 0..DECKS {
+            let cell = &telemetry.decks[deck];
+            out.push(Message::new(
+                "/meter/deck",
+                vec![Value::from(deck_name(deck)), cell.take_peak().into(), cell.rms().into()],
+            ));
+        }
+        out
+    }
+
+    /// The line `systemctl status` shows.
+    pub fn status_line(&self) -> String {
+        let report = &self.report;
+        let playing: Vec<&str> = (0..DECKS)
+            .filter(|d| {
+                self.buffers.iter().any(|(id, b)| {
+                    deck_of(*id) == *d
+                        && matches!(b.state, State::Ready { slot, .. }
+                            if self.door.telemetry.stems.get(usize::from(slot)).is_some_and(|s| s.is_playing()))
+                })
+            })
+            .map(deck_name)
+            .collect();
+        let sound = match (report.state(), report.unpaced.load(Relaxed)) {
+            (OutputState::Card, false) => "playing to the card",
+            (OutputState::Card, true) => "playing to a device that keeps no time",
+            (OutputState::Silent, _) => "no card: silent, but on time",
+        };
+        format!(
+            "{sound}; decks {}; {:.1} BPM; {} stems ({:.0} MB); {} underruns, {} frames lost",
+            if playing.is_empty() { "idle".into() } else { playing.join(" ") },
+            self.door.telemetry.bpm(),
+            self.buffers.len(),
+            megabytes(self.media_bytes),
+            report.episodes_total(),
+            report.lost_total()
+        )
+    }
+
+    /// Keeps a measurement of movement.
+    pub fn keep_movement(&mut self, name: &str, value: f64) {
+        if self.movement.len() < 64 || self.movement.contains_key(name) {
+            self.movement.insert(name.into(), value);
+        }
+    }
+
+    /// A kept measurement of movement.
+    pub fn movement(&self, name: &str) -> f64 {
+        self.movement.get(name).copied().unwrap_or(0.0)
+    }
+
+    /// The present values of the control at `address`.
+    pub fn values_of(&self, address: &str) -> Result<Vec<Value>, Fault> {
+        let Some((control, in_address)) = self.vocabulary.find(address) else {
+            return Err(self.vocabulary.unknown(address));
+        };
+        let get = control.get.ok_or_else(|| Fault(format!("{address} is something to do; it has no value")))?;
+        let all = control.all_args();
+        // Only what stands in the address is needed to look a value up.
+        let args = control
+            .check(&in_address, &[])
+            .or_else(|fault| {
+                let complete = in_address.len() == all.iter().filter(|a| control.address.contains(a.name)).count();
+                if !complete {
+                    return Err(fault);
+                }
+                in_address.iter().map(|v| control_check(&all, v)).collect::<Result<Vec<_>, _>>()
+            })?;
+        Ok(get(self, &Call { address: address.into(), args, at: None, origin: None }))
+    }
+
+    /// Stalls something, for debugging.
+    pub fn stall(&mut self, what: &str, ms: u64) {
+        if what == "conductor" {
+            std::thread::sleep(Duration::from_millis(ms));
+        } else {
+            (self.hands.stall)(what, ms);
+        }
+    }
+}
+
+fn control_check(all: &[super::super::vocabulary::Arg], value: &Value) -> Result<Option<Value>, Fault> {
+    use super::super::vocabulary::Kind;
+    for arg in all {
+        match arg.kind {
+            Kind::Deck => {
+                if let Some(deck) = super::super::vocabulary::deck_index(value) {
+                    return Ok(Some(Value::Int(deck as i64)));
+                }
+            }
+            Kind::Band => {
+                let text = value.as_text();
+                if let Some(band) = ["lo", "mi", "hi"].iter().position(|p| text.starts_with(p)) {
+                    return Ok(Some(Value::Int(band as i64)));
+                }
+            }
+            _ => {}
+        }
+    }
+    Err(Fault(format!("{value} in the address is not what belongs there")))
+}

@@ -1,0 +1,416 @@
+//! Loading, playing, stopping.
+
+use std::path::PathBuf;
+
+use super::super::request::Origin;
+use super::super::value::Value;
+use super::super::vocabulary::{Fault, Outcome, deck_name};
+use super::Conductor;
+use crate::engine::command::{Action, Play, Slot};
+use crate::media::decode::Info;
+use crate::media::loader::{Done, Job, memory_for};
+
+/// Identifiers of deck A's buffers, B's, C's and D's begin here; each range is a thousand long.
+pub const FIRST_ID: [i64; 4] = [100, 1100, 2100, 3100];
+
+/// The deck a buffer plays on, by its identifier: A from 100, B from 1100, C from 2100, D from 3100. Identifiers
+/// below 100 play on A, those from 4100 on D (where the older server mixed them).
+pub fn deck_of(id: i64) -> usize {
+    FIRST_ID.iter().rposition(|first| id >= *first).unwrap_or(0)
+}
+
+/// How a stem is to be played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    /// Playback rate.
+    pub rate: f64,
+    /// Volume (linear).
+    pub volume: f64,
+    /// Whether it repeats.
+    pub looped: bool,
+    /// Where to begin, as a fraction of the file.
+    pub from: f64,
+    /// How many seconds of the file; 0 is all.
+    pub seconds: f64,
+}
+
+/// A stem and what is known of it.
+#[derive(Debug)]
+pub struct Buffer {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// What the client called it.
+    pub requested: String,
+    /// What became of it.
+    pub state: State,
+    /// How it was last told to play.
+    pub start: Start,
+    /// Whether it plays, or will as soon as it can.
+    pub playing: bool,
+}
+
+/// What became of a load.
+#[derive(Debug)]
+pub enum State {
+    /// Under way. What it is to do afterwards, and who wants to know.
+    Loading {
+        /// The job.
+        tag: u64,
+        /// To be played when loaded: when it was to begin, how, and who asked for it.
+        then: Option<(Option<u64>, Start)>,
+        /// Who asked, by which address.
+        asked: Vec<(Option<Origin>, String)>,
+        /// Whether it is to be fetched at its start, for a cue.
+        cue: Option<f64>,
+    },
+    /// Ready.
+    Ready {
+        /// Its place in the engine.
+        slot: Slot,
+        /// What the file holds.
+        info: Info,
+        /// Memory it takes.
+        bytes: usize,
+        /// Where it has been fetched, if a cue asked for it.
+        primed: Option<Play>,
+    },
+}
+
+impl Buffer {
+    /// Whether a load that was asked for before `serial` is still under way.
+    pub(super) fn loads_before(&self, serial: u64) -> bool {
+        matches!(self.state, State::Loading { tag, .. } if tag < serial)
+    }
+
+    fn slot(&self) -> Option<Slot> {
+        match self.state {
+            State::Ready { slot, .. } => Some(slot),
+            State::Loading { .. } => None,
+        }
+    }
+}
+
+/// The stretch of a file that a start means.
+fn stretch(info: &Info, start: &Start) -> Play {
+    let from = ((start.from * info.frames as f64) as u64).min(info.frames.saturating_sub(1));
+    if start.seconds > 0.0 {
+        let length = ((start.seconds * f64::from(info.sample_rate)) as u64).max(64);
+        let end = (from + length).min(info.frames);
+        return Play { from, start: from, end, looped: start.looped };
+    }
+    Play { from, start: 0, end: info.frames, looped: start.looped }
+}
+
+impl Conductor {
+    /// Loads a file as buffer `id`; what had this number before stops and goes.
+    pub fn load(
+        &mut self,
+        id: i64,
+        requested: &str,
+        name: &str,
+        origin: Option<Origin>,
+        address: &str,
+    ) -> Result<Outcome, Fault> {
+        let path = self.library.find(requested).map_err(|e| Fault(e.to_string()))?;
+        self.unload(id);
+        if self.buffers.len() >= self.settings.slots {
+            return Err(Fault(format!(
+                "{} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup",
+                self.settings.slots
+            )));
+        }
+        let name = match name {
+            "" => path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
+            name => name.chars().take(200).collect(),
+        };
+        let tag = self.serial();
+        let buffer = Buffer {
+            name,
+            path: path.clone(),
+            requested: requested.into(),
+            state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None },
+            start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
+            playing: false,
+        };
+        self.buffers.insert(id, buffer);
+        (self.hands.load)(Job { tag, path });
+        Ok(Outcome::Later)
+    }
+
+    /// A load has ended.
+    pub(super) fn finish_load(&mut self, done: Done) {
+        let found = self.buffers.iter().find_map(|(id, b)| match &b.state {
+            State::Loading { tag, .. } if *tag == done.tag => Some(*id),
+            _ => None,
+        });
+        // Nobody waits for it any more: it was replaced or cleaned up meanwhile.
+        let Some(id) = found else { return };
+        let result = done.result.map_err(|e| e.to_string()).and_then(|loaded| {
+            if self.media_bytes + loaded.bytes > self.settings.media_bytes {
+                return Err(format!(
+                    "needs {:.1} MB, but {:.1} of {:.1} MB are in use (media.memory_mb)",
+                    megabytes(loaded.bytes),
+                    megabytes(self.media_bytes),
+                    megabytes(self.settings.media_bytes)
+                ));
+            }
+            let slot = self.free.pop().ok_or("finds no place: stems that were removed are still fading out")?;
+            Ok((loaded, slot))
+        });
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
+        let State::Loading { then, asked, cue, .. } = &mut buffer.state else { return };
+        let (then, asked, cue) = (then.take(), std::mem::take(asked), cue.take());
+        match result {
+            Ok((loaded, slot)) => {
+                tracing::info!(
+                    "loaded {} as {id} on deck {} ({:.1} s, {} Hz, {} channels, {:.1} MB)",
+                    buffer.name,
+                    deck_name(deck_of(id)),
+                    loaded.info.frames as f64 / f64::from(loaded.info.sample_rate),
+                    loaded.info.sample_rate,
+                    loaded.info.channels,
+                    megabytes(loaded.bytes)
+                );
+                let more = vec![
+                    Value::Int(id),
+                    Value::from(loaded.info.frames as f64 / f64::from(loaded.info.sample_rate)),
+                    Value::from(megabytes(loaded.bytes)),
+                ];
+                self.media_bytes += loaded.bytes;
+                buffer.state = State::Ready { slot, info: loaded.info, bytes: loaded.bytes, primed: None };
+                if let Some(feeder) = loaded.feeder {
+                    (self.hands.feed)(feeder);
+                }
+                self.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
+                if let Some(from) = cue {
+                    self.prime(id, from);
+                }
+                if let Some((at, start)) = then {
+                    self.start_ready(id, start, at);
+                }
+                for (origin, address) in asked {
+                    self.done(origin, &address, more.clone());
+                }
+            }
+            Err(why) => {
+                let path = buffer.path.display().to_string();
+                self.buffers.remove(&id);
+                for deck in &mut self.decks {
+                    deck.armed.take_if(|(armed, _)| *armed == id);
+                }
+                for (origin, address) in asked {
+                    self.fail(origin, &address, &Fault(format!("file '{path}' {why}")));
+                }
+            }
+        }
+    }
+
+    /// Stops and forgets a buffer; a number that is not there is fine.
+    pub fn unload(&mut self, id: i64) {
+        if let Some(buffer) = self.buffers.remove(&id)
+            && let State::Ready { slot, bytes, .. } = buffer.state
+        {
+            self.media_bytes = self.media_bytes.saturating_sub(bytes);
+            self.push(None, Action::Remove { slot });
+        }
+    }
+
+    /// Stops and forgets everything; levels, equalisers and tempo stay.
+    pub fn cleanup(&mut self) {
+        for id in self.buffers.keys().copied().collect::<Vec<_>>() {
+            self.unload(id);
+        }
+        for deck in &mut self.decks {
+            deck.armed = None;
+        }
+        self.deferred.clear();
+    }
+
+    fn buffer(&mut self, id: i64) -> Result<&mut Buffer, Fault> {
+        let known: Vec<String> = self.buffers.keys().take(8).map(i64::to_string).collect();
+        self.buffers.get_mut(&id).ok_or_else(|| {
+            Fault(match known.as_slice() {
+                [] => format!("argument 'id' is {id}: nothing is loaded; /load_buffer comes first"),
+                _ => format!("argument 'id' is {id}: loaded are {}", known.join(", ")),
+            })
+        })
+    }
+
+    /// Plays a buffer, at sample `at` or at once; one that is still loading plays when it is there.
+    pub fn play(&mut self, id: i64, start: Start, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.buffer(id)?;
+        buffer.start = start;
+        buffer.playing = true;
+        if let State::Loading { then, .. } = &mut buffer.state {
+            *then = Some((at, start));
+        } else {
+            self.start_ready(id, start, at);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn start_ready(&mut self, id: i64, start: Start, at: Option<u64>) {
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
+        buffer.playing = true;
+        buffer.start = start;
+        let State::Ready { slot, info, .. } = &buffer.state else { return };
+        let (slot, play) = (*slot, stretch(info, &start));
+        if at.is_some() {
+            self.push(None, Action::Prime { slot, play });
+        }
+        self.push(at, Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 });
+    }
+
+    /// Fetches what a start at `from` will need.
+    pub(super) fn prime(&mut self, id: i64, from: f64) {
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
+        match &mut buffer.state {
+            State::Loading { cue, .. } => *cue = Some(from),
+            State::Ready { slot, info, primed, .. } => {
+                let start = Start { rate: 1.0, volume: 0.8, looped: true, from, seconds: 0.0 };
+                let play = stretch(info, &start);
+                *primed = None;
+                let slot = *slot;
+                self.push(None, Action::Prime { slot, play });
+            }
+        }
+    }
+
+    pub(super) fn primed(&mut self, slot: Slot) {
+        for buffer in self.buffers.values_mut() {
+            if let State::Ready { slot: s, primed, info, .. } = &mut buffer.state
+                && *s == slot
+            {
+                *primed = Some(stretch(info, &buffer.start));
+            }
+        }
+    }
+
+    /// Whether a cued buffer can start on its sample.
+    pub(super) fn is_primed(&self, id: i64) -> bool {
+        self.buffers.get(&id).is_some_and(|b| matches!(b.state, State::Ready { primed: Some(_), .. }))
+    }
+
+    pub(super) fn started(&mut self, slot: Slot, _at: u64, late: u64) {
+        if late > 0 {
+            let ms = late as f64 * 1000.0 / f64::from(self.settings.sample_rate);
+            tracing::debug!("stem {} began {ms:.1} ms after it was asked for: it had to be fetched", self.name_of(slot));
+        }
+    }
+
+    pub(super) fn ended(&mut self, slot: Slot) {
+        let still = self.door.telemetry.stems.get(usize::from(slot)).is_some_and(|s| s.is_playing());
+        if let Some(buffer) = self.buffers.values_mut().find(|b| b.slot() == Some(slot))
+            && !still
+        {
+            buffer.playing = false;
+        }
+    }
+
+    pub(super) fn name_of(&self, slot: Slot) -> String {
+        self.buffers
+            .iter()
+            .find(|(_, b)| b.slot() == Some(slot))
+            .map_or_else(|| "(removed)".into(), |(id, b)| format!("{} ({id})", b.name))
+    }
+
+    /// Stops a buffer; one that does not play is fine.
+    pub fn stop(&mut self, id: i64, at: Option<u64>) {
+        if let Some(buffer) = self.buffers.get_mut(&id) {
+            buffer.playing = false;
+            match &mut buffer.state {
+                State::Loading { then, .. } => *then = None,
+                State::Ready { slot, .. } => {
+                    let slot = *slot;
+                    self.push(at, Action::Stop { slot });
+                }
+            }
+        }
+    }
+
+    /// Stops everything on a deck.
+    pub fn stop_deck(&mut self, deck: usize, at: Option<u64>) {
+        for id in self.ids_on(deck) {
+            self.stop(id, at);
+        }
+    }
+
+    pub(super) fn ids_on(&self, deck: usize) -> Vec<i64> {
+        self.buffers.keys().copied().filter(|id| deck_of(*id) == deck).collect()
+    }
+
+    /// Sets a buffer's volume.
+    pub fn set_volume(&mut self, id: i64, volume: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.buffer(id)?;
+        buffer.start.volume = volume;
+        match &mut buffer.state {
+            State::Loading { then, .. } => {
+                if let Some((_, start)) = then {
+                    start.volume = volume;
+                }
+            }
+            State::Ready { slot, .. } => {
+                let slot = *slot;
+                self.push(at, Action::StemGain { slot, gain: volume as f32 });
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Sets a buffer's playback rate.
+    pub fn set_rate(&mut self, id: i64, rate: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.buffer(id)?;
+        buffer.start.rate = rate;
+        match &mut buffer.state {
+            State::Loading { then, .. } => {
+                if let Some((_, start)) = then {
+                    start.rate = rate;
+                }
+            }
+            State::Ready { slot, .. } => {
+                let slot = *slot;
+                self.push(at, Action::StemRate { slot, rate });
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Goes to another place of a buffer that plays.
+    pub fn seek(&mut self, id: i64, from: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.buffer(id)?;
+        if !buffer.playing {
+            return Err(Fault(format!("buffer {id} does not play; /play_stem starts it anywhere")));
+        }
+        let start = Start { from, ..buffer.start };
+        self.play(id, start, at)
+    }
+
+    /// Whether this file is loaded (or loading) under this number.
+    pub(super) fn holds(&self, id: i64, requested: &str) -> bool {
+        let Some(buffer) = self.buffers.get(&id) else { return false };
+        buffer.requested == requested || self.library.find(requested).is_ok_and(|p| p == buffer.path)
+    }
+
+    /// Adds someone to those told when a load ends; `false` if it has ended already.
+    pub(super) fn await_load(&mut self, id: i64, origin: Option<Origin>, address: &str) -> bool {
+        match self.buffers.get_mut(&id).map(|b| &mut b.state) {
+            Some(State::Loading { asked, .. }) => {
+                asked.push((origin, address.into()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes a file of these properties would take; for messages.
+    pub fn memory_for(info: &Info) -> usize {
+        memory_for(info)
+    }
+}
+
+/// Bytes as millions of them.
+pub fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}

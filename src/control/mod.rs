@@ -1,0 +1,19 @@
+//! One vocabulary of controls, and the faces that speak it.
+//!
+//! Every controllable thing is declared once, as a row of [`table`]: address, arguments with type, unit, range and
+//! default, a line of documentation, and what it does. The [`conductor`] is the one task that does it: it owns the
+//! way into the engine and the model of what is loaded. Faces ([`osc`]; others will follow) translate between their
+//! wire and [`request`]s, and know nothing of each other.
+//!
+//! - [`value`]: what an argument can be, and how it is coerced
+//! - [`vocabulary`]: what a control is; finding, checking, documenting
+//! - [`table`]: the controls
+//! - [`request`]: what faces send and get back
+//! - [`conductor`]: does it
+
+pub mod conductor;
+pub mod osc;
+pub mod request;
+pub mod table;
+pub mod value;
+pub mod vocabulary;

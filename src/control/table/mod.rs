@@ -1,0 +1,45 @@
+//! The controls: every row of the vocabulary.
+//!
+//! - [`groove`]: the product's own tree
+//! - [`older`]: the addresses of the servers it takes the place of; each does what a row of the tree does
+
+pub mod groove;
+pub mod older;
+
+use super::vocabulary::Vocabulary;
+
+/// All controls; those for debugging only when asked for.
+pub fn vocabulary(debug: bool) -> Vocabulary {
+    let debugging = if debug { groove::DEBUG } else { &[] };
+    Vocabulary::new(groove::CONTROLS.iter().chain(debugging).chain(older::CONTROLS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vocabulary::Kind;
+    use super::*;
+
+    #[test]
+    fn every_row_is_complete_and_no_address_is_there_twice() {
+        let vocabulary = vocabulary(true);
+        let mut seen = std::collections::HashSet::new();
+        for control in vocabulary.all() {
+            assert!(seen.insert(control.address), "{} twice", control.address);
+            assert!(control.address.starts_with('/') && control.doc.ends_with('.'), "{}", control.address);
+            let rest = control.args.iter().position(|a| a.kind == Kind::Rest);
+            assert!(rest.is_none_or(|k| k + 1 == control.args.len()), "{}", control.address);
+            if !control.same_as.is_empty() {
+                assert!(vocabulary.all().iter().any(|c| c.address == control.same_as), "{}", control.same_as);
+            }
+        }
+    }
+
+    #[test]
+    fn the_readme_has_the_reference_as_it_is() {
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        assert!(
+            readme.contains(super::vocabulary(false).reference().trim()),
+            "the reference in README.md is out of date; 'make readme' writes it anew"
+        );
+    }
+}

@@ -1,0 +1,446 @@
+//! What a control is: found by address, its arguments checked, its documentation written, all from one declaration.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::conductor::Conductor;
+use super::request::Origin;
+use super::value::Value;
+use crate::engine::DECKS;
+use crate::engine::eq::Band;
+
+/// The type of an argument, with its range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A whole number within a range.
+    Int(i64, i64),
+    /// A number within a range.
+    Float(f64, f64),
+    /// Text.
+    Text,
+    /// 0 or 1.
+    Flag,
+    /// A deck: a, b, c, d (or 0 to 3).
+    Deck,
+    /// A band: low, mid, high (their first two letters do).
+    Band,
+    /// One of several words.
+    Choice(&'static [&'static str]),
+    /// Any number of any values, at the end.
+    Rest,
+}
+
+/// What an argument is if it is left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Default {
+    /// It cannot be left out.
+    None,
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// Text.
+    Text(&'static str),
+    /// What it was.
+    Keep,
+}
+
+/// An argument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arg {
+    /// Its name.
+    pub name: &'static str,
+    /// Type and range.
+    pub kind: Kind,
+    /// Unit, or empty.
+    pub unit: &'static str,
+    /// Default.
+    pub default: Default,
+}
+
+impl Arg {
+    /// A whole number.
+    pub const fn int(name: &'static str, min: i64, max: i64) -> Arg {
+        Arg { name, kind: Kind::Int(min, max), unit: "", default: Default::None }
+    }
+    /// A number.
+    pub const fn float(name: &'static str, min: f64, max: f64, unit: &'static str) -> Arg {
+        Arg { name, kind: Kind::Float(min, max), unit, default: Default::None }
+    }
+    /// Any other kind.
+    pub const fn of(name: &'static str, kind: Kind) -> Arg {
+        Arg { name, kind, unit: "", default: Default::None }
+    }
+    /// With a default.
+    pub const fn or(mut self, default: Default) -> Arg {
+        self.default = default;
+        self
+    }
+}
+
+/// What a control answers when it succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// `/done` when it has taken effect.
+    Done,
+    /// Nothing: it is a value that is moved, perhaps many times a second. Errors are answered all the same.
+    Quiet,
+    /// Nothing, not even errors: a stream of measurements nobody waits for.
+    Never,
+}
+
+/// A control's action; runs in the conductor.
+pub type Run = fn(&mut Conductor, &Call) -> Result<Outcome, Fault>;
+/// A control's present values.
+pub type Get = fn(&Conductor, &Call) -> Vec<Value>;
+
+/// A controllable thing.
+pub struct Control {
+    /// Its address; parts in braces are arguments as well, and come first.
+    pub address: &'static str,
+    /// Its arguments.
+    pub args: &'static [Arg],
+    /// One line.
+    pub doc: &'static str,
+    /// What it answers.
+    pub ack: Ack,
+    /// What it does.
+    pub run: Run,
+    /// What it is, where it is something.
+    pub get: Option<Get>,
+    /// The address in the product's own tree that does the same, for addresses of the older servers.
+    pub same_as: &'static str,
+}
+
+/// What a control's action came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is done, or will have been when the engine's next block is.
+    Done,
+    /// It takes time: the answer comes later.
+    Later,
+    /// It is done, and here is what was asked for.
+    Answer(Vec<super::request::Message>),
+}
+
+/// Why a call failed: one sentence that names the argument and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl<T: Into<String>> From<T> for Fault {
+    fn from(text: T) -> Self {
+        Fault(text.into())
+    }
+}
+
+/// A checked call: arguments in the order of declaration, those in the address first.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The address as called.
+    pub address: String,
+    /// The arguments; one that was left out and has no default but "keep" is `None`.
+    pub args: Vec<Option<Value>>,
+    /// The sample at which it is to take effect.
+    pub at: Option<u64>,
+    /// Who asked.
+    pub origin: Option<Origin>,
+}
+
+impl Call {
+    /// A whole number; checking has made sure that it is one.
+    pub fn int(&self, k: usize) -> i64 {
+        self.args.get(k).and_then(Option::as_ref).and_then(Value::as_int).unwrap_or(0)
+    }
+    /// A number.
+    pub fn float(&self, k: usize) -> f64 {
+        self.maybe_float(k).unwrap_or(0.0)
+    }
+    /// A number, or nothing.
+    pub fn maybe_float(&self, k: usize) -> Option<f64> {
+        self.args.get(k).and_then(Option::as_ref).and_then(Value::as_float)
+    }
+    /// Text.
+    pub fn text(&self, k: usize) -> String {
+        self.args.get(k).and_then(Option::as_ref).map(Value::as_text).unwrap_or_default()
+    }
+    /// A deck's index.
+    pub fn deck(&self, k: usize) -> usize {
+        self.int(k).clamp(0, DECKS as i64 - 1) as usize
+    }
+    /// A band.
+    pub fn band(&self, k: usize) -> Band {
+        [Band::Low, Band::Mid, Band::High][self.int(k).clamp(0, 2) as usize]
+    }
+    /// All values from `k` on.
+    pub fn rest(&self, k: usize) -> impl Iterator<Item = &Value> {
+        self.args.iter().skip(k).flatten()
+    }
+}
+
+/// A deck's index from its name or number.
+pub fn deck_index(value: &Value) -> Option<usize> {
+    let index = match value {
+        Value::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "a" => 0,
+            "b" => 1,
+            "c" => 2,
+            "d" => 3,
+            other => other.parse().ok()?,
+        },
+        other => usize::try_from(other.as_int()?).ok()?,
+    };
+    (index < DECKS).then_some(index)
+}
+
+/// A deck's name.
+pub fn deck_name(deck: usize) -> &'static str {
+    ["a", "b", "c", "d"].get(deck).copied().unwrap_or("?")
+}
+
+fn check(arg: &Arg, value: &Value) -> Result<Value, Fault> {
+    let wrong = |what: String| Fault(format!("argument '{}' is {value}: {what}", arg.name));
+    match arg.kind {
+        Kind::Int(min, max) => match value.as_int() {
+            Some(i) if (min..=max).contains(&i) => Ok(Value::Int(i)),
+            _ => Err(wrong(format!("a whole number from {min} to {max} would be right"))),
+        },
+        Kind::Float(min, max) => match value.as_float() {
+            Some(f) if (min..=max).contains(&f) => Ok(Value::Float(f)),
+            _ => {
+                let unit = if arg.unit.is_empty() { String::new() } else { format!(" ({})", arg.unit) };
+                Err(wrong(format!("a number from {min} to {max}{unit} would be right")))
+            }
+        },
+        Kind::Text | Kind::Rest => Ok(value.clone()),
+        Kind::Flag => match value.as_int() {
+            Some(i) => Ok(Value::Int(i64::from(i != 0))),
+            None => Err(wrong("0 or 1 would be right".into())),
+        },
+        Kind::Deck => {
+            deck_index(value).map(|d| Value::Int(d as i64)).ok_or_else(|| wrong("a, b, c or d would be right".into()))
+        }
+        Kind::Band => {
+            let text = value.as_text().trim().to_ascii_lowercase();
+            let band = ["lo", "mi", "hi"].iter().position(|prefix| text.starts_with(prefix));
+            band.map(|b| Value::Int(b as i64)).ok_or_else(|| wrong("low, mid or high would be right".into()))
+        }
+        Kind::Choice(words) => {
+            let text = value.as_text().trim().to_ascii_lowercase();
+            words
+                .iter()
+                .find(|w| **w == text)
+                .map(|w| Value::from(*w))
+                .ok_or_else(|| wrong(format!("one of {} would be right", words.join(", "))))
+        }
+    }
+}
+
+impl Control {
+    /// Names of the arguments in the address.
+    fn holes(&self) -> impl Iterator<Item = &'static str> {
+        self.address.split('/').filter_map(|part| part.strip_prefix('{').and_then(|p| p.strip_suffix('}')))
+    }
+
+    /// All arguments: those in the address, then the others.
+    pub fn all_args(&self) -> Vec<Arg> {
+        self.holes()
+            .map(|name| match name {
+                "deck" => Arg::of("deck", Kind::Deck),
+                "band" => Arg::of("band", Kind::Band),
+                other => Arg::of(other, Kind::Text),
+            })
+            .chain(self.args.iter().copied())
+            .collect()
+    }
+
+    /// Checks and completes the values of a call; `in_address` are those that stood in the address.
+    pub fn check(&self, in_address: &[Value], values: &[Value]) -> Result<Vec<Option<Value>>, Fault> {
+        let all = self.all_args();
+        let mut given = in_address.iter().chain(values);
+        let mut checked = Vec::with_capacity(all.len());
+        for arg in &all {
+            if arg.kind == Kind::Rest {
+                checked.extend(given.by_ref().cloned().map(Some));
+                continue;
+            }
+            checked.push(match (given.next(), arg.default) {
+                (Some(value), _) => Some(check(arg, value)?),
+                (None, Default::Int(i)) => Some(Value::Int(i)),
+                (None, Default::Float(f)) => Some(Value::Float(f)),
+                (None, Default::Text(text)) => Some(Value::from(text)),
+                (None, Default::Keep) => None,
+                (None, Default::None) => {
+                    return Err(Fault(format!("argument '{}' is missing; {}", arg.name, self.usage())));
+                }
+            });
+        }
+        // The older servers ignored what was too much, and their clients came to rely on it.
+        Ok(checked)
+    }
+
+    /// How it is called, in one line.
+    pub fn usage(&self) -> String {
+        let mut text = format!("it is {}", self.address);
+        for arg in self.args {
+            let _ = match arg.default {
+                Default::None => write!(text, " {}", arg.name),
+                Default::Int(i) => write!(text, " [{}={i}]", arg.name),
+                Default::Float(f) => write!(text, " [{}={f}]", arg.name),
+                Default::Text(t) => write!(text, " [{}={t:?}]", arg.name),
+                Default::Keep => write!(text, " [{}]", arg.name),
+            };
+        }
+        text
+    }
+
+    /// OSC type tags of its arguments (without those in the address).
+    pub fn types(&self) -> String {
+        self.args
+            .iter()
+            .map(|a| match a.kind {
+                Kind::Int(..) | Kind::Flag => "i",
+                Kind::Float(..) => "f",
+                Kind::Rest => "…",
+                _ => "s",
+            })
+            .collect()
+    }
+}
+
+/// All controls, findable.
+pub struct Vocabulary {
+    exact: HashMap<&'static str, &'static Control>,
+    patterns: Vec<(Vec<&'static str>, &'static Control)>,
+    all: Vec<&'static Control>,
+}
+
+impl Vocabulary {
+    /// Of the given controls.
+    pub fn new(controls: impl IntoIterator<Item = &'static Control>) -> Vocabulary {
+        let all: Vec<&'static Control> = controls.into_iter().collect();
+        let mut exact = HashMap::new();
+        let mut patterns = Vec::new();
+        for control in &all {
+            if control.address.contains('{') {
+                patterns.push((control.address.split('/').collect(), *control));
+            } else {
+                exact.insert(control.address, *control);
+            }
+        }
+        Vocabulary { exact, patterns, all }
+    }
+
+    /// All controls in the order of declaration.
+    pub fn all(&self) -> &[&'static Control] {
+        &self.all
+    }
+
+    /// The control at an address, and the values that stand in the address.
+    pub fn find(&self, address: &str) -> Option<(&'static Control, Vec<Value>)> {
+        if let Some(control) = self.exact.get(address) {
+            return Some((control, Vec::new()));
+        }
+        let parts: Vec<&str> = address.split('/').collect();
+        self.patterns.iter().find_map(|(pattern, control)| {
+            if pattern.len() != parts.len() {
+                return None;
+            }
+            let mut values = Vec::new();
+            for (want, got) in pattern.iter().zip(&parts) {
+                if want.starts_with('{') {
+                    values.push(Value::from(*got));
+                } else if want != got {
+                    return None;
+                }
+            }
+            Some((*control, values))
+        })
+    }
+
+    /// Every address there is, with decks and bands spelled out; for OSC patterns with wildcards.
+    pub fn concrete(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for control in &self.all {
+            let mut forms = vec![control.address.to_string()];
+            for (hole, words) in [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"][..])] {
+                forms = forms
+                    .into_iter()
+                    .flat_map(|form| match form.contains(hole) {
+                        true => words.iter().map(|w| form.replace(hole, w)).collect(),
+                        false => vec![form],
+                    })
+                    .collect();
+            }
+            out.extend(forms.into_iter().filter(|f| !f.contains('{')));
+        }
+        out
+    }
+
+    /// What to say about an address that is not there.
+    pub fn unknown(&self, address: &str) -> Fault {
+        let nearest = self.all.iter().map(|c| (distance(address, c.address), c.address)).min();
+        match nearest {
+            Some((d, other)) if d <= 1 + address.len() / 3 => {
+                Fault(format!("there is no such control; did you mean {other}?"))
+            }
+            _ => Fault("there is no such control; /groove/list lists them".into()),
+        }
+    }
+
+    /// The reference for the README: one table for the product's own tree, one for the older addresses.
+    pub fn reference(&self) -> String {
+        let mut out = String::new();
+        for (title, ours) in [("The product's own tree", true), ("Addresses of the older servers", false)] {
+            let _ = writeln!(out, "#### {title}\n\n| address | arguments | what it does |\n|---|---|---|");
+            for control in self.all.iter().filter(|c| c.address.starts_with("/groove/") == ours) {
+                let args: Vec<String> = control.args.iter().map(describe).collect();
+                let same = match control.same_as {
+                    "" => String::new(),
+                    other => format!(" Same as `{other}`."),
+                };
+                let _ = writeln!(out, "| `{}` | {} | {}{same} |", control.address, args.join("<br>"), control.doc);
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
+
+fn describe(arg: &Arg) -> String {
+    let kind = match arg.kind {
+        Kind::Int(min, max) if max > 1_000_000_000 => format!("i from {min}"),
+        Kind::Int(min, max) => format!("i {min}…{max}"),
+        Kind::Float(min, max) => format!("f {min}…{max}"),
+        Kind::Text => "s".into(),
+        Kind::Flag => "i 0/1".into(),
+        Kind::Deck => "s a/b/c/d".into(),
+        Kind::Band => "s low/mid/high".into(),
+        Kind::Choice(words) => format!("s {}", words.join("/")),
+        Kind::Rest => "any".into(),
+    };
+    let unit = if arg.unit.is_empty() { String::new() } else { format!(" {}", arg.unit) };
+    let default = match arg.default {
+        Default::None => String::new(),
+        Default::Int(i) => format!(" = {i}"),
+        Default::Float(f) => format!(" = {f}"),
+        Default::Text(t) => format!(" = \"{t}\""),
+        Default::Keep => " (optional)".into(),
+    };
+    format!("**{}** {kind}{unit}{default}", arg.name)
+}
+
+/// Levenshtein distance, for suggestions.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,11 @@
+//! Files: finding them, decoding them, and feeding them to the engine.
+//!
+//! - [`library`]: which files may be reached, and what a client meant by a path
+//! - [`decode`]: any supported file as stereo frames, from any frame on
+//! - [`loader`]: turns a file into a stem the engine can play
+//! - [`disk`]: keeps the streams of all loaded stems filled
+
+pub mod decode;
+pub mod disk;
+pub mod library;
+pub mod loader;
