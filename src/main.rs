@@ -1,1 +1,305 @@
-fn main(){}
+//! The daemon's command line, nothing else.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use grooved::config::Config;
+use grooved::control::value::Value;
+use grooved::daemon::plan::{self, Plan};
+use grooved::daemon::{Failure, Options, OutputMode, live, render};
+use grooved::output::devices;
+use grooved::system::{guard, log};
+
+#[global_allocator]
+static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;
+
+/// A sound appliance: mixes decks of stems straight through ALSA, driven over OSC.
+#[derive(Parser)]
+#[command(name = "grooved", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Configuration file; every flag below overrides what it says
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// UDP port for OSC [default: 57120 and 57122]
+    #[arg(long)]
+    port: Option<u16>,
+    /// ALSA name, or a number of 'grooved devices' [default: USB, HAT, HDMI, headphones, 'default']
+    #[arg(long)]
+    device: Option<String>,
+    /// Frames per period, 16 to 8192 [default: 1024]
+    #[arg(long, value_name = "FRAMES")]
+    buffer_size: Option<usize>,
+    /// Periods the card holds [default: 3]
+    #[arg(long)]
+    periods: Option<usize>,
+    /// 44100, 48000 or 96000 [default: 48000]
+    #[arg(long, value_name = "HZ")]
+    sample_rate: Option<u32>,
+    /// Where the sound goes: card, null, or wav:PATH
+    #[arg(long, default_value = "card", value_parser = output_mode)]
+    output: OutputMode,
+    /// Render so many seconds as fast as it goes, with --output wav:PATH, and end
+    #[arg(long, value_name = "SECONDS")]
+    render: Option<f64>,
+    /// Play the demonstration set
+    #[arg(long)]
+    demo: bool,
+    /// File for deck A (buffer 100)
+    #[arg(long, value_name = "FILE")]
+    a: Option<PathBuf>,
+    /// File for deck B (buffer 1100)
+    #[arg(long, value_name = "FILE")]
+    b: Option<PathBuf>,
+    /// File for deck C (buffer 2100); plays at --c_at or /schedule_c_at
+    #[arg(long, value_name = "FILE")]
+    c: Option<PathBuf>,
+    /// File for deck D (buffer 3100)
+    #[arg(long, value_name = "FILE")]
+    d: Option<PathBuf>,
+    /// Playback rate of those files
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
+    /// Volume of those files
+    #[arg(long, default_value_t = 0.8)]
+    vol: f64,
+    /// Levels of decks A and B
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    ab: Option<Vec<f64>>,
+    /// Levels of decks A, B, C and D
+    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
+    levels: Option<Vec<f64>>,
+    /// Base tempo in BPM [default: 120]
+    #[arg(long)]
+    bpm: Option<f64>,
+    /// Beats per bar [default: 4]
+    #[arg(long)]
+    meter: Option<i64>,
+    /// Log every beat
+    #[arg(long)]
+    watch: bool,
+    /// Second at which deck C starts
+    #[arg(long = "c_at", value_name = "SECONDS")]
+    c_at: Option<f64>,
+    /// File to load for deck C, without a start
+    #[arg(long = "c_preload", value_name = "FILE")]
+    c_preload: Option<PathBuf>,
+    /// Let the equalisers obey (they do by default)
+    #[arg(long)]
+    enable_filters: bool,
+    /// Let the equalisers take their settings in silence; wins over --enable-filters
+    #[arg(long)]
+    disable_filters: bool,
+    /// Accepted; there is one implementation, and it is that one
+    #[arg(long)]
+    optimized_filters: bool,
+    /// Method for tempo changes: playback_rate (others come later and fall back to it)
+    #[arg(long, value_name = "METHOD", default_value = "playback_rate")]
+    stretch_method: String,
+    /// Accepted; playback_rate is no time stretch, and stays
+    #[arg(long)]
+    disable_time_stretch: bool,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    #[arg(long = "dummy_after", hide = true)]
+    dummy_after: Option<f64>,
+    #[arg(long = "dummy_args", hide = true, num_args = 0..)]
+    dummy_args: Vec<String>,
+    #[arg(long = "bpm-config", hide = true)]
+    bpm_config: Option<PathBuf>,
+    #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
+    cli_sentinel: Option<Option<String>>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List cards with their formats, rates and period ranges
+    Devices,
+    /// Check a configuration file
+    CheckConfig {
+        /// The file
+        #[arg(default_value = "config/grooved.toml")]
+        file: PathBuf,
+    },
+    /// Print the reference of all controls, as in the README
+    #[command(hide = true)]
+    Reference,
+    /// Render the demonstration set into its cache and print where
+    #[command(hide = true)]
+    MakeDemo,
+}
+
+fn output_mode(text: &str) -> Result<OutputMode, String> {
+    match text.split_once(':') {
+        None if text == "card" => Ok(OutputMode::Card),
+        None if text == "null" => Ok(OutputMode::Null),
+        Some(("wav", path)) if !path.is_empty() => Ok(OutputMode::Wav(path.into())),
+        _ => Err("card, null or wav:PATH would be right".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os("GROOVED_STRICT").is_some_and(|v| v == "1") {
+        guard::be_strict();
+    }
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        // 64 is EX_USAGE; help and version are no errors.
+        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+    });
+    match go(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("grooved: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn go(cli: Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Some(Command::Devices) => {
+            print!("{}", devices::table());
+            return Ok(());
+        }
+        Some(Command::CheckConfig { file }) => {
+            Config::read(file)?;
+            println!("{}: fine", file.display());
+            return Ok(());
+        }
+        Some(Command::Reference) => {
+            print!("{}", grooved::control::table::vocabulary(false).reference());
+            return Ok(());
+        }
+        Some(Command::MakeDemo) => {
+            let folder = plan::demo_folder();
+            plan::make_demo(&folder).map_err(|e| Failure::Io(format!("{}: {e}", folder.display())))?;
+            println!("{}", folder.display());
+            return Ok(());
+        }
+        None => {}
+    }
+    let config = configuration(&cli)?;
+    log::start(&config.system.log);
+    let plan = plan_of(&cli)?;
+    if let Some(file) = plan.missing().first() {
+        return Err(Failure::Usage(format!("file '{}' is not there", file.display())));
+    }
+    let options = Options { config, config_path: cli.config.clone(), output: cli.output.clone(), plan };
+    match (cli.render, &options.output) {
+        (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
+            render::render(&options, seconds, &path.clone())
+        }
+        (Some(_), OutputMode::Wav(_)) => Err(Failure::Usage("--render: 0 to 86400 seconds would be right".into())),
+        (Some(_), _) => Err(Failure::Usage("--render writes a file: --output wav:PATH goes with it".into())),
+        (None, _) => {
+            if cli.demo {
+                greet(&options);
+            }
+            live::run(options)
+        }
+    }
+}
+
+/// The configuration file, overridden by flags.
+fn configuration(cli: &Cli) -> Result<Config, Failure> {
+    let mut config = match &cli.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+        if let Some(value) = flag {
+            *field = value.clone();
+        }
+    }
+    if let Some(port) = cli.port {
+        config.osc.ports = vec![port];
+    }
+    set(&mut config.output.device, &cli.device);
+    set(&mut config.output.buffer_size, &cli.buffer_size);
+    set(&mut config.output.periods, &cli.periods);
+    set(&mut config.output.sample_rate, &cli.sample_rate);
+    set(&mut config.mixer.bpm, &cli.bpm);
+    set(&mut config.mixer.meter, &cli.meter);
+    set(&mut config.system.log, &cli.log);
+    for (k, level) in cli.ab.iter().flatten().enumerate() {
+        config.mixer.levels[k] = *level;
+    }
+    for (k, level) in cli.levels.iter().flatten().enumerate() {
+        config.mixer.levels[k] = *level;
+    }
+    if cli.enable_filters {
+        config.mixer.filters = true;
+    }
+    if cli.disable_filters {
+        config.mixer.filters = false;
+    }
+    config.check().map_err(|(key, what)| {
+        // Keys and flags are called alike.
+        let flag = key.rsplit('.').next().unwrap_or(key).replace('_', "-");
+        Failure::Usage(format!("--{flag}: {what}"))
+    })?;
+    Ok(config)
+}
+
+/// What the flags say is to be played.
+fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
+    let mut plan = Plan::default();
+    if cli.demo {
+        let folder = plan::demo_folder();
+        eprintln!("Composing the demonstration set (once, a few seconds) …");
+        plan::make_demo(&folder).map_err(|e| Failure::Io(format!("{}: {e}", folder.display())))?;
+        plan = plan::demo_plan(&folder);
+    }
+    let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
+        if let Some(file) = file {
+            plan.load(id, file, "");
+            if at_once {
+                plan.call("/groove/stem/play", vec![Value::Int(id), cli.rate.into(), cli.vol.into(), Value::Int(1)]);
+            }
+        }
+    };
+    deck(100, &cli.a, true);
+    deck(1100, &cli.b, true);
+    deck(2100, &cli.c_preload.clone().or(cli.c.clone()), false);
+    deck(3100, &cli.d, true);
+    if let Some(seconds) = cli.c_at {
+        plan.call(
+            "/groove/at",
+            vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), cli.rate.into(), cli.vol.into()],
+        );
+    }
+    if let Some(seconds) = cli.dummy_after {
+        let mut args = vec![seconds.into(), "/dummy".into()];
+        args.extend(cli.dummy_args.iter().map(|a| Value::from(a.as_str())));
+        plan.call("/groove/at", args);
+    }
+    if cli.watch {
+        plan.call("/groove/clock/print", vec![Value::Int(1)]);
+    }
+    if cli.stretch_method != "playback_rate" {
+        eprintln!("--stretch-method {}: not there yet; playback_rate is used", cli.stretch_method);
+    }
+    Ok(plan)
+}
+
+/// What a person wants to know who has just typed `make run`.
+fn greet(options: &Options) {
+    let port = options.config.osc.ports.first().copied().unwrap_or(57_120);
+    let program = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf));
+    let ctl = program.map_or("groovectl".into(), |p| p.join("groovectl").display().to_string());
+    let ctl = std::env::current_dir()
+        .ok()
+        .and_then(|here| ctl.strip_prefix(&format!("{}/", here.display())).map(str::to_string))
+        .unwrap_or(ctl);
+    eprintln!(
+        "\nDeck A is heard, deck B runs beside it. OSC goes to UDP port {port}, as in:\n\n  \
+         {ctl} send /crossfade 1.0 power 8     fade over to deck B within eight seconds\n  \
+         {ctl} send /deck_eq b low 0           take its bass away (50 brings it back)\n  \
+         {ctl} send /set_tempo 132             everything faster, pitch and all\n\n\
+         {ctl} status tells what goes on. Ctrl-C fades out.\n"
+    );
+}

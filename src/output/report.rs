@@ -85,6 +85,8 @@ pub struct Report {
     pub on_card: AtomicBool,
     /// Whether the card takes frames faster than time passes and is paced by the clock.
     pub unpaced: AtomicBool,
+    /// The audio thread's number, as /proc knows it.
+    pub audio_thread: AtomicU32,
     /// Frames the tap could not take.
     pub tap_dropped: AtomicU64,
 }

@@ -17,3 +17,19 @@ pub fn thread_faults() -> (u64, u64) {
     unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
     (usage.ru_minflt as u64, usage.ru_majflt as u64)
 }
+
+/// The calling thread's number, as /proc knows it.
+pub fn thread_id() -> u32 {
+    // SAFETY: takes and touches nothing.
+    unsafe { libc::gettid() as u32 }
+}
+
+/// Page faults of a thread of this process so far: (minor, major).
+pub fn faults_of(thread: u32) -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // The name may hold anything but ends with the last parenthesis; then come state, parents, terminals, flags.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(7);
+    let minor = fields.next()?.parse().ok()?;
+    let major = fields.nth(1)?.parse().ok()?;
+    Some((minor, major))
+}

@@ -1,0 +1,359 @@
+//! Every setting: type, default, range, documentation; read from TOML, overridden by flags.
+//!
+//! A wrong file is refused with the file, the line, and what would be right. `config/grooved.toml` documents every
+//! key and holds its default; a test compares the two.
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+
+use crate::engine::DECKS;
+
+/// Why a configuration is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is wrong.
+    #[error("{}:{line}: {what}", .path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        what: String,
+    },
+}
+
+/// All settings.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The card.
+    pub output: Output,
+    /// The mix.
+    pub mixer: Mixer,
+    /// Files.
+    pub media: Media,
+    /// OSC.
+    pub osc: Osc,
+    /// The machine.
+    pub system: System,
+}
+
+/// `[output]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// ALSA name, or a number of `grooved devices`; empty: the best card there is.
+    pub device: String,
+    /// Frames per period.
+    pub buffer_size: usize,
+    /// Periods the card holds.
+    pub periods: usize,
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// Channels asked of the card.
+    pub channels: usize,
+    /// The pair of channels each deck goes to, from 0.
+    pub deck_pairs: [usize; DECKS],
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Output {
+            device: String::new(),
+            buffer_size: 1024,
+            periods: 3,
+            sample_rate: 48_000,
+            channels: 2,
+            deck_pairs: [0; DECKS],
+        }
+    }
+}
+
+/// `[mixer]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mixer {
+    /// Master gain, linear.
+    pub master: f64,
+    /// Deck levels, linear.
+    pub levels: [f64; DECKS],
+    /// Base tempo in BPM.
+    pub bpm: f64,
+    /// Beats per bar.
+    pub meter: i64,
+    /// Whether equalisers obey.
+    pub filters: bool,
+    /// Crossover between low and mid, in Hz.
+    pub eq_low_hz: f64,
+    /// Crossover between mid and high, in Hz.
+    pub eq_high_hz: f64,
+    /// Seconds a change of tempo takes.
+    pub tempo_glide_s: f64,
+    /// Seconds a group start waits for a slow load.
+    pub group_wait_s: f64,
+}
+
+impl Default for Mixer {
+    fn default() -> Self {
+        Mixer {
+            // With the default stem volume of 0.8 a quiet signal comes out at 0.544 of itself: between what the
+            // older server's constants (0.8 × 0.8 × 0.9) and its curve at small signals (0.518) give.
+            master: 0.68,
+            levels: [1.0; DECKS],
+            bpm: 120.0,
+            meter: 4,
+            filters: true,
+            eq_low_hz: 200.0,
+            eq_high_hz: 2_000.0,
+            tempo_glide_s: 0.05,
+            group_wait_s: 5.0,
+        }
+    }
+}
+
+/// `[media]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Folders files may be loaded from, besides the one the daemon was started in.
+    pub roots: Vec<PathBuf>,
+    /// Whether the folder the daemon was started in is one.
+    pub start_directory: bool,
+    /// Most stems loaded at a time.
+    pub max_stems: usize,
+    /// Most memory for loaded stems, in MB.
+    pub memory_mb: usize,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Media { roots: Vec::new(), start_directory: true, max_stems: 64, memory_mb: 256 }
+    }
+}
+
+/// `[osc]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Osc {
+    /// UDP ports.
+    pub ports: Vec<u16>,
+    /// Address to bind; empty: all.
+    pub bind: String,
+    /// Who may send, as CIDR ranges.
+    pub allow: Vec<IpNet>,
+    /// Seconds into the future that time tags may lie.
+    pub horizon_s: f64,
+}
+
+impl Default for Osc {
+    fn default() -> Self {
+        Osc {
+            ports: vec![57_120, 57_122],
+            bind: String::new(),
+            allow: crate::control::osc::private_ranges(),
+            horizon_s: 3_600.0,
+        }
+    }
+}
+
+/// Whether realtime scheduling and locked memory are insisted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Realtime {
+    /// Used if allowed; a refusal is reported.
+    Wanted,
+    /// Without it the daemon does not start.
+    Required,
+    /// Not asked for.
+    Off,
+}
+
+/// `[system]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct System {
+    /// Realtime scheduling and locked memory.
+    pub realtime: Realtime,
+    /// Keep the processor out of deep sleep.
+    pub hold_cpu_latency: bool,
+    /// error, warn, info, debug or trace.
+    pub log: String,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        System { realtime: Realtime::Wanted, hold_cpu_latency: !cfg!(target_arch = "aarch64"), log: "info".into() }
+    }
+}
+
+/// Sample rates that are supported.
+pub const SAMPLE_RATES: [u32; 3] = [44_100, 48_000, 96_000];
+
+impl Config {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Config::parse(&text, path)
+    }
+
+    /// Parses a file's text; `path` is for messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let wrong = |line: usize, what: String| ConfigError::Wrong { path: path.into(), line, what };
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            wrong(line, error.message().to_string())
+        })?;
+        config.check().map_err(|(key, what)| wrong(line_of_key(text, key), format!("{key}: {what}")))?;
+        Ok(config)
+    }
+
+    /// Checks the ranges; an error names the key and what would be right.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        fn range<T: PartialOrd + std::fmt::Display>(
+            key: &'static str,
+            value: T,
+            min: T,
+            max: T,
+        ) -> Result<(), (&'static str, String)> {
+            if value >= min && value <= max {
+                Ok(())
+            } else {
+                Err((key, format!("{value} is out of range; {min} to {max} would be right")))
+            }
+        }
+        let o = &self.output;
+        range("output.buffer_size", o.buffer_size, 16, 8192)?;
+        range("output.periods", o.periods, 2, 32)?;
+        if !SAMPLE_RATES.contains(&o.sample_rate) {
+            return Err((
+                "output.sample_rate",
+                format!("{} is not supported; 44100, 48000 or 96000 would be right", o.sample_rate),
+            ));
+        }
+        range("output.channels", o.channels, 1, 32)?;
+        for pair in o.deck_pairs {
+            range("output.deck_pairs", pair, 0, 3)?;
+        }
+        let m = &self.mixer;
+        range("mixer.master", m.master, 0.0, 4.0)?;
+        for level in m.levels {
+            range("mixer.levels", level, 0.0, 4.0)?;
+        }
+        range("mixer.bpm", m.bpm, 20.0, 400.0)?;
+        range("mixer.meter", m.meter, 1, 64)?;
+        range("mixer.eq_low_hz", m.eq_low_hz, 40.0, 1_000.0)?;
+        range("mixer.eq_high_hz", m.eq_high_hz, 2.0 * m.eq_low_hz, 15_000.0)?;
+        range("mixer.tempo_glide_s", m.tempo_glide_s, 0.0, 60.0)?;
+        range("mixer.group_wait_s", m.group_wait_s, 0.0, 600.0)?;
+        range("media.max_stems", self.media.max_stems, 1, 1024)?;
+        range("media.memory_mb", self.media.memory_mb, 1, 1 << 20)?;
+        if self.osc.ports.is_empty() {
+            return Err(("osc.ports", "no port is given; [57120, 57122] would be right".into()));
+        }
+        if !self.osc.bind.is_empty() && self.osc.bind.parse::<std::net::IpAddr>().is_err() {
+            return Err(("osc.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", self.osc.bind)));
+        }
+        range("osc.horizon_s", self.osc.horizon_s, 1.0, 86_400.0)?;
+        if !["error", "warn", "info", "debug", "trace"].contains(&self.system.log.as_str()) {
+            return Err((
+                "system.log",
+                format!("\"{}\" is no level; error, warn, info, debug or trace would be right", self.system.log),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Pairs of output channels the engine needs.
+    pub fn pairs(&self) -> usize {
+        self.output.deck_pairs.iter().max().map_or(1, |p| p + 1)
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
+}
+
+/// The line on which a dotted key stands.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let Ok(table) = DeTable::parse(text) else { return 1 };
+    let mut here = table.get_ref();
+    let mut line = 1;
+    for part in key.split('.') {
+        let Some((name, value)) = here.iter().find(|(k, _)| k.get_ref() == part) else { break };
+        line = line_of(text, name.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => here = inner,
+            _ => break,
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("x.toml")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_shipped_file_holds_every_key_with_its_default() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grooved.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        // Every key is there, commented out or not; with all of them switched on it is the default.
+        let all: String = text
+            .lines()
+            .map(|l| l.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase())).unwrap_or(l))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let mut wanted = Config::default();
+        // The one default that depends on the machine.
+        wanted.system.hold_cpu_latency = true;
+        assert_eq!(Config::parse(&all, Path::new(path)).map_err(|e| e.to_string()), Ok(wanted));
+        for key in [
+            "device", "buffer_size", "periods", "sample_rate", "channels", "deck_pairs", "master", "levels", "bpm",
+            "meter", "filters", "eq_low_hz", "eq_high_hz", "tempo_glide_s", "group_wait_s", "roots",
+            "start_directory", "max_stems", "memory_mb", "ports", "bind", "allow", "horizon_s", "realtime",
+            "hold_cpu_latency", "log",
+        ] {
+            assert!(all.lines().any(|l| l.starts_with(&format!("{key} = "))), "{key} is not documented");
+        }
+    }
+
+    #[test]
+    fn errors_name_file_line_and_remedy() {
+        for (text, parts) in [
+            ("[output]\nbuffer_sise = 3\n", vec!["x.toml:2:", "buffer_sise", "buffer_size"]),
+            ("\n\n[output]\nbuffer_size = 8\n", vec!["x.toml:4:", "output.buffer_size", "16 to 8192"]),
+            ("[output]\nsample_rate = 22050\n", vec!["x.toml:2:", "48000"]),
+            ("[mixer]\n\nbpm = \"fast\"\n", vec!["x.toml:3:", "string", "f64"]),
+            ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2:"]),
+            ("[system]\nrealtime = \"maybe\"\n", vec!["x.toml:2:", "wanted", "required"]),
+            ("[output\n", vec!["x.toml:1:"]),
+        ] {
+            let error = parse(text).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{error:?} lacks {part:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_a_fine_configuration() {
+        assert_eq!(parse(""), Ok(Config::default()));
+    }
+}

@@ -1,0 +1,417 @@
+//! The daemon.
+//!
+//! Start-up order, and why: the engine and its door are built first, because everything else holds an end of it; the
+//! audio thread starts next and renders silence on time; then whatever feeds it (disk, loaders), the card's
+//! supervisor, the conductor, and last the sockets: once a client can reach us, everything it can ask for is there.
+//! Shutdown goes the other way round: fade, stop the audio thread, complete files, let go of the card.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::{Failure, Options, OutputMode, engine_config, roots, settings};
+use crate::config::{Config, Realtime};
+use crate::control::conductor::{Conductor, Hands};
+use crate::control::osc::OscFace;
+use crate::control::request::Request;
+use crate::engine::Engine;
+use crate::engine::door::door;
+use crate::media::disk::DiskThread;
+use crate::media::loader::{Done, Pool};
+use crate::output::alsa::Wish;
+use crate::output::pcm::SystemTimer;
+use crate::output::player::{Orders, Player, card_door};
+use crate::output::report::Report;
+use crate::output::supervisor::{Notice, Supervisor, open_alsa};
+use crate::output::wav::WavTap;
+use crate::system::notify::{self, Watchdog};
+use crate::system::{guard, realtime, seccomp, usage};
+
+/// Requests that may wait for the conductor.
+const REQUESTS: usize = 1024;
+/// How often the conductor lets time pass.
+const TICK: Duration = Duration::from_millis(10);
+/// How often it asks the engine for a sign of life.
+const PING_TICKS: u32 = 25;
+/// How often the status line is written.
+const STATUS_TICKS: u32 = 300;
+/// The fade at the end.
+const FADE_OUT_S: f64 = 0.1;
+
+/// Runs until told to stop.
+pub fn run(options: Options) -> Result<(), Failure> {
+    let config = &options.config;
+    let io = |what: &str| {
+        let what = what.to_string();
+        move |e: std::io::Error| Failure::Io(format!("{what}: {e}"))
+    };
+    tracing::info!("grooved {} at {} Hz", env!("CARGO_PKG_VERSION"), config.output.sample_rate);
+
+    let _held = if config.system.hold_cpu_latency && config.system.realtime != Realtime::Off {
+        realtime::hold_cpu_latency().inspect_err(|refused| tracing::info!("{refused}")).ok()
+    } else {
+        None
+    };
+
+    // The engine, and the thread that turns it.
+    let engine_config = engine_config(config);
+    let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
+    let telemetry = outer.telemetry.clone();
+    let engine = Engine::new(&engine_config, inner);
+    let report = Arc::new(Report::default());
+    let orders = Arc::new(Orders::default());
+    let (cards, mail) = card_door();
+    let (tap, producer) = match &options.output {
+        OutputMode::Wav(path) => {
+            let (tap, producer) = WavTap::start(path, config.output.sample_rate)
+                .map_err(|e| Failure::Io(format!("--output wav:{}: {e}", path.display())))?;
+            (Some(tap), Some(producer))
+        }
+        _ => (None, None),
+    };
+    let player = Player::new(
+        engine,
+        Box::new(SystemTimer),
+        mail,
+        report.clone(),
+        orders.clone(),
+        producer,
+        config.output.buffer_size,
+        config.output.periods,
+    );
+    if config.system.realtime != Realtime::Off
+        && let Err(refused) = realtime::lock_present_memory()
+    {
+        refuse_or_report(config.system.realtime, refused)?;
+    }
+    let audio = start_audio(player, config.system.realtime, report.clone())?;
+
+    // What feeds it.
+    let disk = DiskThread::start().map_err(io("the disk thread"))?;
+    let (loaded_tx, loaded) = mpsc::unbounded_channel();
+    let pool = Pool::start(2, move |done| drop(loaded_tx.send(done))).map_err(io("the loaders"))?;
+
+    // The card.
+    let supervisor = match &options.output {
+        OutputMode::Card => {
+            let wish = Wish {
+                rate: config.output.sample_rate,
+                period: config.output.buffer_size,
+                periods: config.output.periods,
+                channels: config.output.channels.max(2 * config.pairs()),
+            };
+            let wanted = Some(config.output.device.clone()).filter(|d| !d.is_empty());
+            let tell = notices(wish.clone());
+            Some(Supervisor::start(open_alsa(wanted, wish), cards, report.clone(), tell).map_err(io("the supervisor"))?)
+        }
+        OutputMode::Null => {
+            tracing::info!("output: none (paced by the clock)");
+            None
+        }
+        OutputMode::Wav(path) => {
+            tracing::info!("output: {} (paced by the clock)", path.display());
+            None
+        }
+    };
+
+    // The conductor.
+    let mail = disk.mail();
+    let (stall_audio, stall_disk) = (orders.clone(), disk.stall_ms.clone());
+    let hands = Hands {
+        load: Box::new(move |job| pool.submit(job)),
+        feed: Box::new(move |feeder| drop(mail.send(feeder))),
+        stall: Box::new(move |what, ms| match what {
+            "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
+            "disk" => stall_disk.store(ms, Relaxed),
+            _ => {}
+        }),
+    };
+    let conductor =
+        Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(io("the control runtime"))?;
+    let result = runtime.block_on(serve(&options, conductor, loaded, report.clone(), telemetry.time()));
+
+    // Down again.
+    orders.stop.store(true, Relaxed);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while !orders.stopped.load(Relaxed) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if let Some(tap) = tap {
+        tap.finish().map_err(io("the WAV file"))?;
+    }
+    if let Some(supervisor) = supervisor {
+        supervisor.finish();
+    }
+    disk.finish();
+    if !confined() {
+        drop(audio.join());
+    }
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    tracing::info!("stopped");
+    result
+}
+
+fn refuse_or_report(wanted: Realtime, refused: realtime::Refused) -> Result<(), Failure> {
+    if wanted == Realtime::Required {
+        return Err(Failure::Realtime(refused.to_string()));
+    }
+    tracing::warn!("{refused}");
+    Ok(())
+}
+
+/// Whether the audio thread runs under the system call filter of the tests.
+fn confined() -> bool {
+    std::env::var_os("GROOVED_CONFINE").is_some_and(|v| v == "1")
+}
+
+fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Result<JoinHandle<Player>, Failure> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name("audio".into())
+        .stack_size(1 << 20)
+        .spawn(move || {
+            report.audio_thread.store(usage::thread_id(), Relaxed);
+            let scheduled = match wanted {
+                Realtime::Off => Ok(()),
+                _ => realtime::schedule_fifo(realtime::AUDIO_PRIORITY),
+            };
+            let go = wanted != Realtime::Required || scheduled.is_ok();
+            let _ = tell.send(scheduled);
+            if !go {
+                return player;
+            }
+            realtime::prefault_stack();
+            realtime::flush_denormals();
+            guard::mark(true);
+            if confined()
+                && let Err(error) = seccomp::confine_audio_thread()
+            {
+                guard::mark(false);
+                eprintln!("the audio thread could not be confined: {error}");
+                std::process::abort();
+            }
+            // A panic here would leave a silent process behind; ending it lets systemd start a new one.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| player.run())).is_err() {
+                std::process::abort();
+            }
+            if confined() {
+                // Ending a thread takes system calls it no longer has.
+                loop {
+                    crate::system::time::sleep_until(crate::system::time::monotonic_ns() + 1_000_000_000);
+                }
+            }
+            guard::mark(false);
+            player
+        })
+        .map_err(|e| Failure::Io(format!("the audio thread: {e}")))?;
+    match told.recv() {
+        Ok(Err(refused)) => refuse_or_report(wanted, refused)?,
+        Ok(Ok(())) if wanted != Realtime::Off => {
+            tracing::info!("audio thread: SCHED_FIFO, priority {}", realtime::AUDIO_PRIORITY);
+        }
+        _ => {}
+    }
+    Ok(thread)
+}
+
+/// Puts what the supervisor tells into words.
+fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
+    move |notice| match notice {
+        Notice::Opened { setup } => {
+            tracing::info!(
+                "output: {} ({}, {} channels, {} Hz): asked for {} × {} frames, granted {} with a buffer of {} \
+                 ({:.1} ms){}",
+                setup.device,
+                setup.format.name(),
+                setup.channels,
+                setup.rate,
+                wish.periods,
+                wish.period,
+                setup.period,
+                setup.buffer,
+                setup.buffer as f64 * 1000.0 / f64::from(setup.rate),
+                if setup.free_running { "" } else { "; it stops in an underrun, losses are told by the clock" }
+            );
+        }
+        Notice::Lost { device, errno } => {
+            tracing::warn!(
+                "output: {device} is lost ({}); positions go on, it is looked for",
+                std::io::Error::from_raw_os_error(errno)
+            );
+        }
+        Notice::None { why } => tracing::warn!("output: no card yet, silent but on time: {why}"),
+    }
+}
+
+/// The control runtime's main task: conductor, sockets, signals, watchdog.
+async fn serve(
+    options: &Options,
+    mut conductor: Conductor,
+    mut loaded: mpsc::UnboundedReceiver<Done>,
+    report: Arc<Report>,
+    _start: u64,
+) -> Result<(), Failure> {
+    let config = &options.config;
+    let bind = config.osc.bind.parse().ok();
+    let (face, troubles) = OscFace::open(&config.osc.ports, bind, config.osc.allow.clone());
+    if face.ports().is_empty() {
+        return Err(Failure::Ports(troubles.join("; ")));
+    }
+    troubles.iter().for_each(|t| tracing::warn!("{t}"));
+    let ports: Vec<String> = face.ports().iter().map(u16::to_string).collect();
+    tracing::info!("OSC on UDP port {}", ports.join(" and "));
+
+    let (requests_tx, mut requests) = mpsc::channel::<Request>(REQUESTS);
+    face.listen(&requests_tx);
+    watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
+    conductor.own(options.plan.calls());
+
+    let mut signals = Signals::new().map_err(|e| Failure::Io(format!("signals: {e}")))?;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut ticks = 0u32;
+    let mut line = String::new();
+    let mut counted = Losses::default();
+    notify::ready();
+    loop {
+        tokio::select! {
+            Some(request) = requests.recv() => conductor.handle(request),
+            Some(done) = loaded.recv() => conductor.loaded(done),
+            _ = tick.tick() => {
+                conductor.tick();
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(PING_TICKS) {
+                    conductor.ping();
+                    counted.tell(&report);
+                }
+                if ticks % STATUS_TICKS == 1 {
+                    let now = conductor.status_line();
+                    if now != line {
+                        notify::status(&now);
+                        line = now;
+                    }
+                }
+            }
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => reload(options, &mut conductor),
+            },
+        }
+        for answer in conductor.take_answers() {
+            face.send(&answer);
+        }
+    }
+    notify::stopping();
+    tracing::info!("stopping: {}", conductor.status_line());
+    conductor.fade_out(FADE_OUT_S);
+    let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
+    tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;
+    Ok(())
+}
+
+/// Logs underruns as they are counted: one line for all since the last look.
+#[derive(Default)]
+struct Losses {
+    episodes: [u64; 3],
+    frames: u64,
+    unpaced: bool,
+}
+
+impl Losses {
+    fn tell(&mut self, report: &Report) {
+        let episodes: [u64; 3] = std::array::from_fn(|k| report.episodes[k].load(Relaxed));
+        if episodes != self.episodes {
+            let frames = report.lost_total();
+            let causes: Vec<String> = crate::output::report::Cause::ALL
+                .iter()
+                .filter(|c| episodes[**c as usize] > self.episodes[**c as usize])
+                .map(|c| format!("{} {}", episodes[*c as usize] - self.episodes[*c as usize], c.name()))
+                .collect();
+            tracing::warn!(
+                "underrun: {} ({} frames lost; {} since the start); if this goes on, raise --buffer-size",
+                causes.join(", "),
+                frames - self.frames,
+                episodes.iter().sum::<u64>()
+            );
+            self.episodes = episodes;
+            self.frames = frames;
+        }
+        let unpaced = report.unpaced.load(Relaxed);
+        if unpaced && !self.unpaced {
+            tracing::info!("output: this device keeps no time of its own; the clock paces it");
+        }
+        self.unpaced = unpaced;
+    }
+}
+
+/// Reads the configuration again and applies what may change; a wrong file changes nothing.
+fn reload(options: &Options, conductor: &mut Conductor) {
+    notify::reloading();
+    match &options.config_path {
+        None => tracing::info!("reload: there is no configuration file"),
+        Some(path) => match Config::read(path) {
+            Ok(config) => {
+                conductor.reconfigure(settings(&config), &roots(&config, &options.plan));
+                tracing::info!("reload: {} applied", path.display());
+            }
+            Err(error) => tracing::error!("reload: {error}; nothing was changed"),
+        },
+    }
+    notify::ready();
+}
+
+/// Feeds the watchdog, if systemd set one and sound has earned it.
+fn watch(answers: Arc<AtomicU64>, report: Arc<Report>, sample_rate: u32) {
+    let mut dog = Watchdog::from_environment(Instant::now());
+    let Some(every) = dog.every() else { return };
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            let frames = report.delivered.load(Relaxed);
+            match dog.visit(Instant::now(), frames, answers.load(Relaxed), sample_rate) {
+                Ok(()) => dog.feed(),
+                Err(why) => tracing::error!("the watchdog goes hungry: {why}"),
+            }
+        }
+    });
+}
+
+enum Signal {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.term.recv() => Signal::Stop,
+            _ = self.int.recv() => Signal::Stop,
+            _ = self.hup.recv() => Signal::Reload,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Start-up order, supervision, shutdown: the only place where all parts meet.
+//!
+//! - [`live`]: the daemon
+//! - [`render`]: the same engine and conductor, as fast as they go, into a file
+//! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
+
+pub mod live;
+pub mod plan;
+pub mod render;
+
+use std::path::PathBuf;
+
+use crate::config::{Config, ConfigError};
+use crate::control::conductor::Settings;
+use crate::engine::EngineConfig;
+use plan::Plan;
+
+/// Where the sound goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputMode {
+    /// To a card; silently on time while there is none.
+    Card,
+    /// Nowhere, paced by the clock.
+    Null,
+    /// Into a WAV file, paced by the clock.
+    Wav(PathBuf),
+}
+
+/// Everything a start needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The settings, flags included.
+    pub config: Config,
+    /// Where they were read from, for a reload.
+    pub config_path: Option<PathBuf>,
+    /// Where the sound goes.
+    pub output: OutputMode,
+    /// What is played from the start.
+    pub plan: Plan,
+}
+
+/// Why the daemon ended, by exit code (sysexits.h where it has one).
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration is wrong: starting again will not help.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A port, or all of them, is taken.
+    #[error("no OSC port could be opened: {0}")]
+    Ports(String),
+    /// Realtime was required and refused.
+    #[error("realtime is required (system.realtime), but {0}")]
+    Realtime(String),
+    /// Something else that the system would not do.
+    #[error("{0}")]
+    Io(String),
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) => 64,
+            Failure::Ports(_) => 69,
+            Failure::Io(_) => 74,
+            Failure::Realtime(_) => 77,
+            Failure::Config(_) => 78,
+        }
+    }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        sample_rate: config.output.sample_rate,
+        slots: config.media.max_stems,
+        pairs: config.pairs(),
+        deck_pair: config.output.deck_pairs,
+        eq_hz: [config.mixer.eq_low_hz, config.mixer.eq_high_hz],
+        master: config.mixer.master as f32,
+        levels: config.mixer.levels.map(|l| l as f32),
+        bpm: config.mixer.bpm,
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        sample_rate: config.output.sample_rate,
+        slots: config.media.max_stems,
+        media_bytes: config.media.memory_mb * 1_000_000,
+        master: config.mixer.master,
+        levels: config.mixer.levels,
+        bpm: config.mixer.bpm,
+        meter: config.mixer.meter,
+        filters: config.mixer.filters,
+        group_wait_s: config.mixer.group_wait_s,
+        horizon_s: config.osc.horizon_s,
+        tempo_glide_s: config.mixer.tempo_glide_s,
+        debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// The media roots: the configured ones, the start directory, and wherever the command line's own files lie.
+fn roots(config: &Config, plan: &Plan) -> Vec<PathBuf> {
+    let mut roots = config.media.roots.clone();
+    if config.media.start_directory
+        && let Ok(here) = std::env::current_dir()
+    {
+        roots.push(here);
+    }
+    roots.extend(plan.folders());
+    roots
+}

@@ -1,0 +1,63 @@
+//! The same engine and conductor, as fast as they go, into a file.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use super::{Failure, Options, engine_config, roots, settings};
+use crate::control::conductor::{Conductor, Hands};
+use crate::engine::Engine;
+use crate::engine::door::door;
+use crate::media::disk::{Feeder, Worker};
+use crate::media::loader::{self, Done, Job};
+use crate::output::offline;
+use crate::output::report::Report;
+use crate::output::wav::{Depth, WavWriter};
+
+/// Renders `seconds` of what the options say into a WAV file. Everything that would have its own thread is pumped by
+/// hand before each quantum, so the same input gives the same file, bit for bit.
+pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failure> {
+    let config = engine_config(&options.config);
+    let (inner, outer) = door(config.slots, 2 * config.pairs);
+    let mut engine = Engine::new(&config, inner);
+    let jobs: Arc<Mutex<VecDeque<Job>>> = Arc::default();
+    let feeders: Arc<Mutex<Vec<Feeder>>> = Arc::default();
+    let (ask, take) = (jobs.clone(), feeders.clone());
+    let hands = Hands {
+        load: Box::new(move |job| {
+            if let Ok(mut jobs) = ask.lock() {
+                jobs.push_back(job);
+            }
+        }),
+        feed: Box::new(move |feeder| {
+            if let Ok(mut feeders) = take.lock() {
+                feeders.push(feeder);
+            }
+        }),
+        stall: Box::new(|_, _| {}),
+    };
+    let report = Arc::new(Report::default());
+    let mut conductor =
+        Conductor::new(settings(&options.config), outer, hands, &roots(&options.config, &options.plan), report);
+    conductor.own(options.plan.calls());
+    let worker = RefCell::new(Worker::default());
+    let mut pump = |_: u64| {
+        while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
+            conductor.loaded(Done { tag: job.tag, result: loader::load(&job.path) });
+        }
+        conductor.tick();
+        let mut worker = worker.borrow_mut();
+        if let Ok(mut fresh) = feeders.lock() {
+            fresh.drain(..).for_each(|f| worker.add(f));
+        }
+        worker.pump();
+    };
+    // Everything the plan loads is there before the first frame.
+    pump(0);
+    let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", path.display()));
+    let mut writer = WavWriter::create(path, 2, config.sample_rate, Depth::Float).map_err(io)?;
+    let frames = (seconds * f64::from(config.sample_rate)).round() as u64;
+    offline::render(&mut engine, frames, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
+    writer.finish().map_err(io)
+}
