@@ -204,8 +204,7 @@ pub const SAMPLE_RATES: [u32; 3] = [44_100, 48_000, 96_000];
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
         Config::parse(&text, path)
     }
 
@@ -325,10 +324,32 @@ mod tests {
         wanted.system.hold_cpu_latency = true;
         assert_eq!(Config::parse(&all, Path::new(path)).map_err(|e| e.to_string()), Ok(wanted));
         for key in [
-            "device", "buffer_size", "periods", "sample_rate", "channels", "deck_pairs", "master", "levels", "bpm",
-            "meter", "filters", "eq_low_hz", "eq_high_hz", "tempo_glide_s", "group_wait_s", "roots",
-            "start_directory", "max_stems", "memory_mb", "ports", "bind", "allow", "horizon_s", "realtime",
-            "hold_cpu_latency", "log",
+            "device",
+            "buffer_size",
+            "periods",
+            "sample_rate",
+            "channels",
+            "deck_pairs",
+            "master",
+            "levels",
+            "bpm",
+            "meter",
+            "filters",
+            "eq_low_hz",
+            "eq_high_hz",
+            "tempo_glide_s",
+            "group_wait_s",
+            "roots",
+            "start_directory",
+            "max_stems",
+            "memory_mb",
+            "ports",
+            "bind",
+            "allow",
+            "horizon_s",
+            "realtime",
+            "hold_cpu_latency",
+            "log",
         ] {
             assert!(all.lines().any(|l| l.starts_with(&format!("{key} = "))), "{key} is not documented");
         }

@@ -32,10 +32,19 @@ const SENDERS: usize = 256;
 
 /// Who may knock by default: this machine and private networks.
 pub fn private_ranges() -> Vec<IpNet> {
-    ["127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10"]
-        .iter()
-        .filter_map(|r| r.parse().ok())
-        .collect()
+    [
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+    ]
+    .iter()
+    .filter_map(|r| r.parse().ok())
+    .collect()
 }
 
 /// What was received and refused.
@@ -103,12 +112,7 @@ impl OscFace {
                 )),
             }
         }
-        let face = OscFace {
-            sockets,
-            allow: Arc::new(allow),
-            counters: Arc::default(),
-            buckets: Mutex::default(),
-        };
+        let face = OscFace { sockets, allow: Arc::new(allow), counters: Arc::default(), buckets: Mutex::default() };
         (face, troubles)
     }
 
@@ -145,7 +149,8 @@ impl OscFace {
                     match decode(&buffer[..length]) {
                         Ok(parts) => {
                             for (when, calls) in parts {
-                                let calls: Vec<Message> = calls.into_iter().filter(|c| !is_answer(&c.address)).collect();
+                                let calls: Vec<Message> =
+                                    calls.into_iter().filter(|c| !is_answer(&c.address)).collect();
                                 if calls.is_empty() {
                                     continue;
                                 }

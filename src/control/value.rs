@@ -28,9 +28,7 @@ impl Value {
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(i) | Value::Long(i) => Some(*i),
-            Value::Text(text) => {
-                text.trim().parse().ok().or_else(|| self.as_float().map(|f| f.trunc() as i64))
-            }
+            Value::Text(text) => text.trim().parse().ok().or_else(|| self.as_float().map(|f| f.trunc() as i64)),
             Value::Float(_) => self.as_float().map(|f| f.trunc() as i64),
         }
     }

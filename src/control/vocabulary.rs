@@ -278,6 +278,11 @@ impl Control {
         Ok(checked)
     }
 
+    /// Checks just the values that stand in the address: all that is needed to look a value up.
+    pub fn check_address(&self, in_address: &[Value]) -> Result<Vec<Option<Value>>, Fault> {
+        self.all_args().iter().zip(in_address).map(|(arg, value)| check(arg, value).map(Some)).collect()
+    }
+
     /// How it is called, in one line.
     pub fn usage(&self) -> String {
         let mut text = format!("it is {}", self.address);

@@ -24,7 +24,7 @@ use crate::media::disk::DiskThread;
 use crate::media::loader::{Done, Pool};
 use crate::output::alsa::Wish;
 use crate::output::pcm::SystemTimer;
-use crate::output::player::{Orders, Player, card_door};
+use crate::output::player::{Orders, Player, Ties, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::wav::WavTap;
@@ -73,16 +73,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         }
         _ => (None, None),
     };
-    let player = Player::new(
-        engine,
-        Box::new(SystemTimer),
-        mail,
-        report.clone(),
-        orders.clone(),
-        producer,
-        config.output.buffer_size,
-        config.output.periods,
-    );
+    let ties =
+        Ties { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
+    let player = Player::new(engine, ties, config.output.buffer_size, config.output.periods);
     if config.system.realtime != Realtime::Off
         && let Err(refused) = realtime::lock_present_memory()
     {
@@ -106,7 +99,10 @@ pub fn run(options: Options) -> Result<(), Failure> {
             };
             let wanted = Some(config.output.device.clone()).filter(|d| !d.is_empty());
             let tell = notices(wish.clone());
-            Some(Supervisor::start(open_alsa(wanted, wish), cards, report.clone(), tell).map_err(io("the supervisor"))?)
+            Some(
+                Supervisor::start(open_alsa(wanted, wish), cards, report.clone(), tell)
+                    .map_err(io("the supervisor"))?,
+            )
         }
         OutputMode::Null => {
             tracing::info!("output: none (paced by the clock)");
@@ -120,18 +116,18 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
     // The conductor.
     let mail = disk.mail();
-    let (stall_audio, stall_disk) = (orders.clone(), disk.stall_ms.clone());
+    let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
         load: Box::new(move |job| pool.submit(job)),
         feed: Box::new(move |feeder| drop(mail.send(feeder))),
         stall: Box::new(move |what, ms| match what {
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
+            "loader" => stall_loader.store(ms, Relaxed),
             _ => {}
         }),
     };
-    let conductor =
-        Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
+    let conductor = Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -193,19 +189,17 @@ fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Res
             }
             realtime::prefault_stack();
             realtime::flush_denormals();
-            guard::mark(true);
-            if confined()
-                && let Err(error) = seccomp::confine_audio_thread()
-            {
-                guard::mark(false);
+            let confined = confined();
+            if confined && let Err(error) = seccomp::confine_audio_thread() {
                 eprintln!("the audio thread could not be confined: {error}");
                 std::process::abort();
             }
+            guard::mark(true);
             // A panic here would leave a silent process behind; ending it lets systemd start a new one.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| player.run())).is_err() {
                 std::process::abort();
             }
-            if confined() {
+            if confined {
                 // Ending a thread takes system calls it no longer has.
                 loop {
                     crate::system::time::sleep_until(crate::system::time::monotonic_ns() + 1_000_000_000);

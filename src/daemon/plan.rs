@@ -96,8 +96,11 @@ fn demo_file(folder: &Path, stem: &demo::Stem) -> PathBuf {
 /// The plan that plays the demonstration set: both decks run, each at its own tempo, and deck A is heard.
 pub fn demo_plan(folder: &Path) -> Plan {
     let mut plan = Plan::default();
-    let ids: Vec<i64> =
-        demo::STEMS.iter().enumerate().map(|(k, s)| if s.deck == 'a' { 100 + k as i64 } else { 1096 + k as i64 }).collect();
+    let ids: Vec<i64> = demo::STEMS
+        .iter()
+        .enumerate()
+        .map(|(k, s)| if s.deck == 'a' { 100 + k as i64 } else { 1096 + k as i64 })
+        .collect();
     for (stem, id) in demo::STEMS.iter().zip(&ids) {
         plan.load(*id, &demo_file(folder, stem), stem.name);
     }

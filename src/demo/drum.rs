@@ -89,11 +89,7 @@ pub(super) fn shaker(velocity: f32, seed: u32) -> Vec<f32> {
     let mut fall = Decay::new(long);
     let sound = (0..frames(0.016 + 4.5 * long)).map(|n| {
         let time = n as f32 / RATE;
-        let level = if time < 0.016 {
-            time / 0.016
-        } else {
-            fall.next()
-        };
+        let level = if time < 0.016 { time / 0.016 } else { fall.next() };
         velocity * band.next(rng.bipolar()).band * level
     });
     ended(sound.collect())

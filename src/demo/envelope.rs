@@ -74,10 +74,7 @@ pub(super) struct Decay {
 impl Decay {
     /// A fall that reaches 1/e after `time` seconds.
     pub(super) fn new(time: f32) -> Self {
-        Self {
-            level: 1.0,
-            fade: (-1.0 / (time * RATE)).exp(),
-        }
+        Self { level: 1.0, fade: (-1.0 / (time * RATE)).exp() }
     }
 
     /// The level of the next frame.

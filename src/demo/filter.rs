@@ -28,13 +28,7 @@ impl Svf {
     /// A filter at a cutoff in hertz with a quality factor (0.5 dull, 0.707
     /// flat, above that resonant).
     pub(super) fn new(cutoff: f32, quality: f32) -> Self {
-        let mut filter = Self {
-            g: 0.0,
-            k: 1.0,
-            a: 1.0,
-            first: 0.0,
-            second: 0.0,
-        };
+        let mut filter = Self { g: 0.0, k: 1.0, a: 1.0, first: 0.0, second: 0.0 };
         filter.tune(cutoff, quality);
         filter
     }
@@ -55,11 +49,7 @@ impl Svf {
         let low = self.second + self.g * band;
         self.first = 2.0 * band - self.first;
         self.second = 2.0 * low - self.second;
-        Bands {
-            low,
-            band: self.k * band,
-            high: input - self.k * band - low,
-        }
+        Bands { low, band: self.k * band, high: input - self.k * band - low }
     }
 }
 
@@ -73,10 +63,7 @@ pub(super) struct OnePole {
 impl OnePole {
     /// A low-pass at a cutoff in hertz.
     pub(super) fn new(cutoff: f32) -> Self {
-        Self {
-            pull: 1.0 - (-std::f32::consts::TAU * cutoff / RATE).exp(),
-            held: 0.0,
-        }
+        Self { pull: 1.0 - (-std::f32::consts::TAU * cutoff / RATE).exp(), held: 0.0 }
     }
 
     /// Filters one sample.

@@ -14,10 +14,7 @@ struct Line {
 impl Line {
     /// A line of `frames` samples, at least one.
     fn new(frames: usize) -> Self {
-        Self {
-            held: vec![0.0; frames.max(1)],
-            frame: 0,
-        }
+        Self { held: vec![0.0; frames.max(1)], frame: 0 }
     }
 
     /// What went in a line's length ago.
@@ -88,8 +85,7 @@ pub(super) fn chorus(tape: &mut Tape, rate: f32, depth: f32, mix: f32) {
                 for (tap, delay) in pair.iter_mut().enumerate() {
                     // Quarter turns apart: the sides never move together.
                     let offset = side as f32 * 0.25 + tap as f32 * 0.5;
-                    *delay = BASE * RATE * (1.0 + 0.37 * tap as f32)
-                        + swing * sine((place * turns + offset).fract());
+                    *delay = BASE * RATE * (1.0 + 0.37 * tap as f32) + swing * sine((place * turns + offset).fract());
                 }
             }
         }
@@ -152,9 +148,7 @@ impl Reverb {
     /// (1.0 is a hall), its highs damped above `damping` hertz.
     fn new(seconds: f32, size: f32, damping: f32) -> Self {
         // Mutually prime at size 1, between 32 and 67 ms: no common beat.
-        const LENGTHS: [f32; LINES] = [
-            1_559.0, 1_787.0, 1_979.0, 2_221.0, 2_441.0, 2_687.0, 2_939.0, 3_191.0,
-        ];
+        const LENGTHS: [f32; LINES] = [1_559.0, 1_787.0, 1_979.0, 2_221.0, 2_441.0, 2_687.0, 2_939.0, 3_191.0];
         let line = |frames: f32| Line::new((frames * size) as usize);
         Self {
             lead: [line(720.0), line(816.0)],
@@ -206,12 +200,7 @@ pub(super) fn reverb(tape: &mut Tape, seconds: f32, size: f32, damping: f32, mix
 /// Gentle tape-like saturation at a drive of 1.0 and more, level kept for
 /// quiet sounds.
 pub(super) fn drive(tape: &mut Tape, drive: f32) {
-    tape.through(0.0, |_, [left, right]| {
-        [
-            saturate(left * drive) / drive,
-            saturate(right * drive) / drive,
-        ]
-    });
+    tape.through(0.0, |_, [left, right]| [saturate(left * drive) / drive, saturate(right * drive) / drive]);
 }
 
 /// Cuts what lies below `low` and rounds off what lies above `high`, hertz:

@@ -18,10 +18,7 @@ impl Grid {
     /// A grid at a tempo in beats per minute; `swing` is how late every second
     /// sixteenth comes, in steps (0.0 straight, 0.33 full triplets).
     pub(super) fn new(bpm: f32, swing: f32) -> Self {
-        Self {
-            step: RATE * 60.0 / bpm / 4.0,
-            swing,
-        }
+        Self { step: RATE * 60.0 / bpm / 4.0, swing }
     }
 
     /// The frame of a step in a bar, both counted from zero.
@@ -60,13 +57,7 @@ pub(super) struct Note {
 /// Shorthand for a [`Note`], so that a melody reads as a table; `bar` counts
 /// from one here, as on paper.
 pub(super) const fn note(bar: usize, step: usize, midi: u8, long: f32, velocity: f32) -> Note {
-    Note {
-        bar: bar - 1,
-        step,
-        midi,
-        long,
-        velocity,
-    }
+    Note { bar: bar - 1, step, midi, long, velocity }
 }
 
 /// A chord: the bass note and four voices above it, MIDI note numbers.

@@ -14,12 +14,7 @@ pub(super) fn piano(midi: u8, gate: usize, velocity: f32) -> Vec<f32> {
     let frequency = hertz(note);
     // Low strings ring longer.
     let ring = 1.5 * ((57.0 - note) / 24.0).exp2();
-    let shape = Shape {
-        attack: 0.002,
-        decay: ring,
-        sustain: 0.0,
-        release: 0.35,
-    };
+    let shape = Shape { attack: 0.002, decay: ring, sustain: 0.0, release: 0.35 };
     let mut level = Envelope::new(&shape, gate);
     let mut bite = Decay::new(0.22 * ring);
     let mut ping = Decay::new(0.09);
@@ -52,12 +47,7 @@ fn high_ping(bell: f32) -> f32 {
 pub(super) fn bell(midi: u8, velocity: f32) -> Vec<f32> {
     let frequency = hertz(f32::from(midi));
     let frames = (2.4 * RATE) as usize;
-    let shape = Shape {
-        attack: 0.003,
-        decay: 0.55,
-        sustain: 0.0,
-        release: 0.5,
-    };
+    let shape = Shape { attack: 0.003, decay: 0.55, sustain: 0.0, release: 0.5 };
     let mut level = Envelope::new(&shape, frames - (0.5 * RATE) as usize);
     let mut bright = Decay::new(0.3);
     let mut glass = Decay::new(0.06);

@@ -32,9 +32,7 @@ impl Metal {
             let dust = wave * 0.13 + rng.bipolar() * 0.45;
             second.next(first.next(dust).high).high * 2.0
         });
-        Self {
-            ringing: ringing.collect(),
-        }
+        Self { ringing: ringing.collect() }
     }
 
     /// A stroke that falls to 1/e in `ring` seconds.
@@ -61,11 +59,7 @@ pub(super) struct Cymbals {
 impl Cymbals {
     /// Makes the set.
     pub(super) fn new() -> Self {
-        Self {
-            tight: Metal::new(6_800.0, 21),
-            loose: Metal::new(6_000.0, 22),
-            large: Metal::new(4_200.0, 23),
-        }
+        Self { tight: Metal::new(6_800.0, 21), loose: Metal::new(6_000.0, 22), large: Metal::new(4_200.0, 23) }
     }
 
     /// The closed hi-hat.

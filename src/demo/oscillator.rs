@@ -15,11 +15,7 @@ pub(super) fn hertz(midi: f32) -> f32 {
 pub(super) fn sine(turns: f32) -> f32 {
     let whole = (turns + 0.5_f32.copysign(turns)) as i32;
     let turn = turns - whole as f32;
-    let folded = if turn.abs() > 0.25 {
-        0.5_f32.copysign(turn) - turn
-    } else {
-        turn
-    };
+    let folded = if turn.abs() > 0.25 { 0.5_f32.copysign(turn) - turn } else { turn };
     let x = folded * std::f32::consts::TAU;
     let s = x * x;
     x * (1.0 + s * (-1.0 / 6.0 + s * (1.0 / 120.0 + s * (-1.0 / 5040.0 + s * (1.0 / 362_880.0)))))
@@ -74,11 +70,7 @@ impl Phase {
     pub(super) fn pulse(&mut self, increment: f32, width: f32) -> f32 {
         // The difference of two sawtooths a width apart.
         let t = self.step(increment);
-        let shifted = if t + width >= 1.0 {
-            t + width - 1.0
-        } else {
-            t + width
-        };
+        let shifted = if t + width >= 1.0 { t + width - 1.0 } else { t + width };
         let first = 2.0 * t - poly_blep(t, increment);
         let second = 2.0 * shifted - poly_blep(shifted, increment);
         second - first

@@ -59,13 +59,7 @@ impl Player {
 
     /// Plays a line of notes one after another, each gliding from the last if
     /// it begins where that one ends. `pan` as on [`Tape::add`].
-    pub(super) fn line(
-        &mut self,
-        tape: &mut Tape,
-        patch: &Patch,
-        notes: &[Note],
-        (gain, pan): (f32, f32),
-    ) {
+    pub(super) fn line(&mut self, tape: &mut Tape, patch: &Patch, notes: &[Note], (gain, pan): (f32, f32)) {
         let mut last: Option<&Note> = None;
         for note in notes {
             let key = Key {
@@ -85,8 +79,7 @@ impl Player {
 /// its own.
 pub(super) fn from(last: Option<&Note>, note: &Note) -> u8 {
     let start = |n: &Note| (n.bar * 16 + n.step) as f32;
-    last.filter(|last| (start(last) + last.long - start(note)).abs() < 0.6)
-        .map_or(note.midi, |last| last.midi)
+    last.filter(|last| (start(last) + last.long - start(note)).abs() < 0.6).map_or(note.midi, |last| last.midi)
 }
 
 /// Writes a bass line out: each bar plays its figure over its chords.
@@ -96,13 +89,7 @@ pub(super) fn bass_line(song: &Song, figures: &[&[Figure]; BARS]) -> Vec<Note> {
         for &(step, tone, long, velocity) in *figure {
             let here = chord(song, bar, step).root;
             let next = chord(song, bar + 1, 0).root;
-            notes.push(Note {
-                bar,
-                step,
-                midi: tone.midi(here, next),
-                long,
-                velocity,
-            });
+            notes.push(Note { bar, step, midi: tone.midi(here, next), long, velocity });
         }
     }
     notes

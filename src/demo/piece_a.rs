@@ -24,11 +24,7 @@ fn grid() -> Grid {
 }
 
 fn player(seed: u32, loose: f32) -> Player {
-    Player {
-        grid: grid(),
-        rng: Rng::new(seed),
-        loose,
-    }
+    Player { grid: grid(), rng: Rng::new(seed), loose }
 }
 
 /// The bass drum's pattern in a bar, counted from zero.
@@ -61,98 +57,39 @@ pub(super) fn drums() -> Tape {
     for bar in 0..BARS {
         let sparse = (8..12).contains(&bar);
         let full = bar >= 12;
-        steady.strike(&mut tape, (bar, kick(bar)), (0.95, 0.0), |v, _| {
-            drum::kick(v, 51.0, 0.098)
-        });
+        steady.strike(&mut tape, (bar, kick(bar)), (0.95, 0.0), |v, _| drum::kick(v, 51.0, 0.098));
         if !sparse {
-            let clap = if bar % 8 == 7 {
-                "----X-------X--o"
-            } else {
-                "----X-------X---"
-            };
+            let clap = if bar % 8 == 7 { "----X-------X--o" } else { "----X-------X---" };
             p.strike(&mut room, (bar, clap), (0.84, 0.04), drum::clap);
-            p.strike(
-                &mut room,
-                (bar, "----x-------x---"),
-                (0.16, -0.03),
-                drum::snare,
-            );
+            p.strike(&mut room, (bar, "----x-------x---"), (0.16, -0.03), drum::snare);
         }
-        let open = if sparse {
-            "----------------"
-        } else {
-            "--x---x---x---x-"
-        };
-        p.strike(&mut tape, (bar, open), (0.27, 0.25), |v, s| {
-            metal.open_hat(v, s)
-        });
+        let open = if sparse { "----------------" } else { "--x---x---x---x-" };
+        p.strike(&mut tape, (bar, open), (0.27, 0.25), |v, s| metal.open_hat(v, s));
         let closed = match bar {
             0..4 => "o--go--go--go-gg",
             8..12 => "o---o-g-o---o-g-",
             _ => "og-oog-gog-oogog",
         };
-        p.strike(&mut tape, (bar, closed), (0.42, 0.3), |v, s| {
-            metal.hat(v, s)
-        });
-        p.strike(
-            &mut tape,
-            (bar, "gogxgogxgogxgogx"),
-            (0.27, -0.5),
-            drum::shaker,
-        );
-        let rim = if sparse {
-            "---x--x---o-x--g"
-        } else {
-            "---o--------g-o-"
-        };
+        p.strike(&mut tape, (bar, closed), (0.42, 0.3), |v, s| metal.hat(v, s));
+        p.strike(&mut tape, (bar, "gogxgogxgogxgogx"), (0.27, -0.5), drum::shaker);
+        let rim = if sparse { "---x--x---o-x--g" } else { "---o--------g-o-" };
         p.strike(&mut room, (bar, rim), (0.24, -0.28), |v, _| drum::rim(v));
         if bar >= 4 {
-            let low = if bar % 2 == 0 {
-                "--------------o-"
-            } else {
-                "------o-------xo"
-            };
-            let high = if bar % 2 == 0 {
-                "---g--o-g--o---g"
-            } else {
-                "--g-----o-go----"
-            };
-            p.strike(&mut room, (bar, low), (0.32, 0.42), |v, _| {
-                drum::conga(v, 196.0, 0.14)
-            });
-            p.strike(&mut room, (bar, high), (0.26, 0.52), |v, _| {
-                drum::conga(v, 294.0, 0.09)
-            });
+            let low = if bar % 2 == 0 { "--------------o-" } else { "------o-------xo" };
+            let high = if bar % 2 == 0 { "---g--o-g--o---g" } else { "--g-----o-go----" };
+            p.strike(&mut room, (bar, low), (0.32, 0.42), |v, _| drum::conga(v, 196.0, 0.14));
+            p.strike(&mut room, (bar, high), (0.26, 0.52), |v, _| drum::conga(v, 294.0, 0.09));
         }
         if full {
-            p.strike(
-                &mut tape,
-                (bar, "x---o---x---o---"),
-                (0.10, -0.3),
-                |v, s| metal.cymbal(v, 0.35, s),
-            );
+            p.strike(&mut tape, (bar, "x---o---x---o---"), (0.10, -0.3), |v, s| metal.cymbal(v, 0.35, s));
         }
     }
     // Fills: soft snares towards bar 13, congas and toms towards the top.
-    p.strike(
-        &mut room,
-        (11, "--------g-g-ggox"),
-        (0.34, 0.0),
-        drum::snare,
-    );
-    p.strike(
-        &mut room,
-        (15, "----------o-x---"),
-        (0.42, -0.25),
-        |v, _| drum::conga(v, 132.0, 0.2),
-    );
-    p.strike(&mut room, (15, "-------------o-x"), (0.42, 0.15), |v, _| {
-        drum::conga(v, 98.0, 0.24)
-    });
+    p.strike(&mut room, (11, "--------g-g-ggox"), (0.34, 0.0), drum::snare);
+    p.strike(&mut room, (15, "----------o-x---"), (0.42, -0.25), |v, _| drum::conga(v, 132.0, 0.2));
+    p.strike(&mut room, (15, "-------------o-x"), (0.42, 0.15), |v, _| drum::conga(v, 98.0, 0.24));
     for bar in [0, 12] {
-        p.strike(&mut room, (bar, "x---------------"), (0.17, 0.3), |v, s| {
-            metal.cymbal(v, 0.75, s)
-        });
+        p.strike(&mut room, (bar, "x---------------"), (0.17, 0.3), |v, s| metal.cymbal(v, 0.75, s));
     }
     fx::reverb(&mut room, 0.75, 0.45, 5_200.0, 0.34);
     tape.mix(&room, 1.0);
@@ -169,18 +106,8 @@ const ROUND: Patch = Patch {
     cutoff: 1.4,
     sweep: 2.1,
     quality: 1.1,
-    level: Shape {
-        attack: 0.004,
-        decay: 0.5,
-        sustain: 0.72,
-        release: 0.09,
-    },
-    filter: Shape {
-        attack: 0.002,
-        decay: 0.11,
-        sustain: 0.15,
-        release: 0.1,
-    },
+    level: Shape { attack: 0.004, decay: 0.5, sustain: 0.72, release: 0.09 },
+    filter: Shape { attack: 0.002, decay: 0.11, sustain: 0.15, release: 0.1 },
     vibrato: 0.0,
     glide: 0.05,
     drive: 1.5,
@@ -192,8 +119,8 @@ pub(super) fn bass() -> Tape {
     let notes = bass_line(
         &SONG,
         &[
-            GROOVE, ANSWER, GROOVE, TURN, GROOVE, ANSWER, GROOVE, TURN, CALM, CALM, CALM, TURN,
-            GROOVE, ANSWER, GROOVE, TURN,
+            GROOVE, ANSWER, GROOVE, TURN, GROOVE, ANSWER, GROOVE, TURN, CALM, CALM, CALM, TURN, GROOVE, ANSWER, GROOVE,
+            TURN,
         ],
     );
     player(201, 40.0).line(&mut tape, &ROUND, &notes, (0.6, 0.0));
@@ -210,18 +137,8 @@ const WARM_PAD: Patch = Patch {
     cutoff: 1.3,
     sweep: 0.9,
     quality: 0.7,
-    level: Shape {
-        attack: 0.35,
-        decay: 1.5,
-        sustain: 0.85,
-        release: 1.1,
-    },
-    filter: Shape {
-        attack: 0.9,
-        decay: 1.2,
-        sustain: 0.5,
-        release: 1.0,
-    },
+    level: Shape { attack: 0.35, decay: 1.5, sustain: 0.85, release: 1.1 },
+    filter: Shape { attack: 0.9, decay: 1.2, sustain: 0.5, release: 1.0 },
     vibrato: 4.0,
     glide: 0.0,
     drive: 1.0,
@@ -233,18 +150,10 @@ pub(super) fn keys() -> Tape {
     let mut tape = Tape::new(grid.frames());
     let mut p = player(301, 110.0);
     for bar in 0..BARS {
-        let hits = if (8..11).contains(&bar) {
-            HELD
-        } else {
-            COMP[bar % 4]
-        };
+        let hits = if (8..11).contains(&bar) { HELD } else { COMP[bar % 4] };
         for &(step, long, velocity) in hits {
             // A hit on the last eighth already belongs to the coming chord.
-            let chord = if step >= 14 {
-                chord(&SONG, bar + 1, 0)
-            } else {
-                chord(&SONG, bar, step)
-            };
+            let chord = if step >= 14 { chord(&SONG, bar + 1, 0) } else { chord(&SONG, bar, step) };
             let at = p.at(bar, step);
             for (voice, &midi) in chord.voices.iter().enumerate() {
                 // Rolled a little from below; the top voice leads.
@@ -282,17 +191,8 @@ pub(super) fn keys() -> Tape {
         };
         for midi in here.voices {
             for side in [-0.8, 0.8] {
-                let key = Key {
-                    midi,
-                    from: midi,
-                    ..key
-                };
-                pad.add(
-                    grid.at(bar, step),
-                    &play(&WARM_PAD, key, &mut p.rng),
-                    0.066,
-                    side,
-                );
+                let key = Key { midi, from: midi, ..key };
+                pad.add(grid.at(bar, step), &play(&WARM_PAD, key, &mut p.rng), 0.066, side);
             }
         }
     }
@@ -312,18 +212,8 @@ const SINGING: Patch = Patch {
     cutoff: 1.35,
     sweep: 1.5,
     quality: 0.9,
-    level: Shape {
-        attack: 0.018,
-        decay: 0.7,
-        sustain: 0.75,
-        release: 0.22,
-    },
-    filter: Shape {
-        attack: 0.04,
-        decay: 0.35,
-        sustain: 0.4,
-        release: 0.2,
-    },
+    level: Shape { attack: 0.018, decay: 0.7, sustain: 0.75, release: 0.22 },
+    filter: Shape { attack: 0.04, decay: 0.35, sustain: 0.4, release: 0.2 },
     vibrato: 16.0,
     glide: 0.06,
     drive: 1.2,
@@ -345,11 +235,7 @@ pub(super) fn lead() -> Tape {
                 continue;
             }
             let midi = chord(&SONG, bar, step).voices[voice] + 24;
-            let velocity = p.touch(if beside {
-                0.42
-            } else {
-                0.78 - 0.06 * (turn % 3) as f32
-            });
+            let velocity = p.touch(if beside { 0.42 } else { 0.78 - 0.06 * (turn % 3) as f32 });
             let at = p.at(bar, step);
             let pan = if turn % 2 == 0 { -0.4 } else { 0.4 };
             tape.add(at, &bell(midi, velocity), 0.26, pan);

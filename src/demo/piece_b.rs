@@ -26,11 +26,7 @@ fn grid() -> Grid {
 }
 
 fn player(seed: u32, loose: f32) -> Player {
-    Player {
-        grid: grid(),
-        rng: Rng::new(seed),
-        loose,
-    }
+    Player { grid: grid(), rng: Rng::new(seed), loose }
 }
 
 /// The bass drum's pattern in a bar, counted from zero.
@@ -65,22 +61,10 @@ pub(super) fn drums() -> Tape {
     for bar in 0..BARS {
         let floating = (8..12).contains(&bar);
         let full = bar >= 12;
-        steady.strike(&mut tape, (bar, kick(bar)), (0.92, 0.0), |v, _| {
-            drum::kick(v, 54.0, 0.092)
-        });
+        steady.strike(&mut tape, (bar, kick(bar)), (0.92, 0.0), |v, _| drum::kick(v, 54.0, 0.092));
         if floating {
-            p.strike(
-                &mut room,
-                (bar, "--------X-----g-"),
-                (0.34, -0.2),
-                |v, _| drum::rim(v),
-            );
-            p.strike(
-                &mut room,
-                (bar, "--------o-------"),
-                (0.3, 0.0),
-                drum::snare,
-            );
+            p.strike(&mut room, (bar, "--------X-----g-"), (0.34, -0.2), |v, _| drum::rim(v));
+            p.strike(&mut room, (bar, "--------o-------"), (0.3, 0.0), drum::snare);
         } else {
             let snare = match bar {
                 7 => "----X--g-g--X-go",
@@ -89,67 +73,32 @@ pub(super) fn drums() -> Tape {
                 _ => "----X----g--X---",
             };
             p.strike(&mut room, (bar, snare), (0.62, 0.0), drum::snare);
-            p.strike(
-                &mut room,
-                (bar, "---g------o----g"),
-                (0.2, -0.35),
-                |v, _| drum::rim(v),
-            );
+            p.strike(&mut room, (bar, "---g------o----g"), (0.2, -0.35), |v, _| drum::rim(v));
         }
         if full {
-            p.strike(
-                &mut room,
-                (bar, "----x-------x---"),
-                (0.3, 0.06),
-                drum::clap,
-            );
+            p.strike(&mut room, (bar, "----x-------x---"), (0.3, 0.06), drum::clap);
         }
         let closed = match bar {
             8..12 => "o---g---o---g-g-",
             12.. => "xgogxgogxgogxg-o",
             _ => "x-o-xgo-x-ogx-o-",
         };
-        p.strike(&mut tape, (bar, closed), (0.4, 0.32), |v, s| {
-            metal.hat(v, s)
-        });
+        p.strike(&mut tape, (bar, closed), (0.4, 0.32), |v, s| metal.hat(v, s));
         if bar % 2 == 1 && !floating {
-            p.strike(&mut tape, (bar, "--------------x-"), (0.2, 0.28), |v, s| {
-                metal.open_hat(v, s)
-            });
+            p.strike(&mut tape, (bar, "--------------x-"), (0.2, 0.28), |v, s| metal.open_hat(v, s));
         }
-        p.strike(
-            &mut tape,
-            (bar, "g-oxg-oxg-oxg-ox"),
-            (0.26, -0.48),
-            drum::shaker,
-        );
+        p.strike(&mut tape, (bar, "g-oxg-oxg-oxg-ox"), (0.26, -0.48), drum::shaker);
         if bar >= 4 && !floating {
-            p.strike(&mut room, (bar, "------g----o-g--"), (0.24, 0.5), |v, _| {
-                drum::conga(v, 262.0, 0.1)
-            });
+            p.strike(&mut room, (bar, "------g----o-g--"), (0.24, 0.5), |v, _| drum::conga(v, 262.0, 0.1));
         }
         if floating {
-            p.strike(
-                &mut tape,
-                (bar, "o-----g-o---g---"),
-                (0.13, -0.3),
-                |v, s| metal.cymbal(v, 0.4, s),
-            );
+            p.strike(&mut tape, (bar, "o-----g-o---g---"), (0.13, -0.3), |v, s| metal.cymbal(v, 0.4, s));
         }
     }
-    p.strike(&mut room, (11, "----------o--x--"), (0.4, -0.3), |v, _| {
-        drum::conga(v, 138.0, 0.2)
-    });
-    p.strike(&mut room, (11, "--------------ox"), (0.42, 0.25), |v, _| {
-        drum::conga(v, 104.0, 0.24)
-    });
+    p.strike(&mut room, (11, "----------o--x--"), (0.4, -0.3), |v, _| drum::conga(v, 138.0, 0.2));
+    p.strike(&mut room, (11, "--------------ox"), (0.42, 0.25), |v, _| drum::conga(v, 104.0, 0.24));
     for bar in [0, 8, 12] {
-        p.strike(
-            &mut room,
-            (bar, "x---------------"),
-            (0.16, -0.25),
-            |v, s| metal.cymbal(v, 0.8, s),
-        );
+        p.strike(&mut room, (bar, "x---------------"), (0.16, -0.25), |v, s| metal.cymbal(v, 0.8, s));
     }
     fx::reverb(&mut room, 0.6, 0.4, 4_600.0, 0.32);
     tape.mix(&room, 1.0);
@@ -166,18 +115,8 @@ const FINGERED: Patch = Patch {
     cutoff: 1.2,
     sweep: 2.6,
     quality: 0.9,
-    level: Shape {
-        attack: 0.005,
-        decay: 0.7,
-        sustain: 0.6,
-        release: 0.11,
-    },
-    filter: Shape {
-        attack: 0.002,
-        decay: 0.07,
-        sustain: 0.12,
-        release: 0.1,
-    },
+    level: Shape { attack: 0.005, decay: 0.7, sustain: 0.6, release: 0.11 },
+    filter: Shape { attack: 0.002, decay: 0.07, sustain: 0.12, release: 0.1 },
     vibrato: 5.0,
     glide: 0.07,
     drive: 1.4,
@@ -189,8 +128,8 @@ pub(super) fn bass() -> Tape {
     let notes = bass_line(
         &SONG,
         &[
-            STROLL, REPLY, STROLL, TWO, STROLL, REPLY, STROLL, TWO, FLOAT, FLOAT, FLOAT, REPLY,
-            STROLL, REPLY, STROLL, TWO,
+            STROLL, REPLY, STROLL, TWO, STROLL, REPLY, STROLL, TWO, FLOAT, FLOAT, FLOAT, REPLY, STROLL, REPLY, STROLL,
+            TWO,
         ],
     );
     player(211, 60.0).line(&mut tape, &FINGERED, &notes, (0.6, 0.0));
@@ -207,18 +146,8 @@ const STRINGS: Patch = Patch {
     cutoff: 1.6,
     sweep: 1.0,
     quality: 0.65,
-    level: Shape {
-        attack: 0.28,
-        decay: 1.2,
-        sustain: 0.8,
-        release: 0.9,
-    },
-    filter: Shape {
-        attack: 0.7,
-        decay: 1.4,
-        sustain: 0.5,
-        release: 0.8,
-    },
+    level: Shape { attack: 0.28, decay: 1.2, sustain: 0.8, release: 0.9 },
+    filter: Shape { attack: 0.7, decay: 1.4, sustain: 0.5, release: 0.8 },
     vibrato: 7.0,
     glide: 0.0,
     drive: 1.0,
@@ -231,18 +160,10 @@ pub(super) fn strings() -> Tape {
     let mut p = player(311, 100.0);
     for bar in 0..BARS {
         let floating = (8..12).contains(&bar);
-        let picks = if floating {
-            SLOW_PICKING
-        } else {
-            PICKING[bar % 2]
-        };
+        let picks = if floating { SLOW_PICKING } else { PICKING[bar % 2] };
         for &(step, voice, velocity) in picks {
             let voices = chord(&SONG, bar, step).voices;
-            let midi = if voice == 4 {
-                voices[0] + 12
-            } else {
-                voices[voice]
-            };
+            let midi = if voice == 4 { voices[0] + 12 } else { voices[voice] };
             let at = p.at(bar, step);
             let velocity = p.touch(velocity);
             let gate = grid.long(if floating { 8.0 } else { 3.4 });
@@ -270,18 +191,8 @@ pub(super) fn strings() -> Tape {
         };
         for midi in here {
             for side in [-0.85, 0.85] {
-                let key = Key {
-                    midi,
-                    from: midi,
-                    gate: grid.long(if through { 15.6 } else { 7.6 }),
-                    velocity,
-                };
-                tape.add(
-                    grid.at(bar, step),
-                    &play(&STRINGS, key, &mut p.rng),
-                    0.14,
-                    side,
-                );
+                let key = Key { midi, from: midi, gate: grid.long(if through { 15.6 } else { 7.6 }), velocity };
+                tape.add(grid.at(bar, step), &play(&STRINGS, key, &mut p.rng), 0.14, side);
             }
         }
     }
@@ -316,13 +227,7 @@ pub(super) fn voice() -> Tape {
             let velocity = p.touch(note.velocity);
             let gate = grid.long(note.long);
             for side in [-0.6, 0.6] {
-                let sound = sing(
-                    (note.midi, from(last, note)),
-                    gate,
-                    velocity,
-                    vowels(note),
-                    &mut p.rng,
-                );
+                let sound = sing((note.midi, from(last, note)), gate, velocity, vowels(note), &mut p.rng);
                 tape.add(at, &sound, gain, side);
             }
             last = Some(note);

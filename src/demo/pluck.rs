@@ -23,12 +23,7 @@ pub(super) fn pluck(midi: u8, gate: usize, velocity: f32, rng: &mut Rng) -> Vec<
     let tuning = (1.0 - part) / (1.0 + part);
 
     let mut string = excite(whole, velocity, rng);
-    let shape = Shape {
-        attack: 0.001,
-        decay: 60.0,
-        sustain: 1.0,
-        release: 0.3,
-    };
+    let shape = Shape { attack: 0.001, decay: 60.0, sustain: 1.0, release: 0.3 };
     let mut level = Envelope::new(&shape, gate);
     let (mut place, mut last, mut passed_in, mut passed_out) = (0, 0.0, 0.0, 0.0);
     let gain = velocity.powf(1.2);
@@ -56,14 +51,10 @@ fn excite(frames: usize, velocity: f32, rng: &mut Rng) -> Vec<f32> {
     let mut finger = OnePole::new(1_200.0 + 3_600.0 * velocity * velocity);
     let noise: Vec<f32> = (0..frames).map(|_| finger.next(rng.bipolar())).collect();
     let pick = (frames as f32 * 0.23) as usize;
-    let mut string: Vec<f32> = (0..frames)
-        .map(|n| noise[n] - noise[(n + frames - pick) % frames])
-        .collect();
+    let mut string: Vec<f32> = (0..frames).map(|n| noise[n] - noise[(n + frames - pick) % frames]).collect();
     // A string has no offset, and every pluck should start equally strong.
     let mean = string.iter().sum::<f32>() / frames as f32;
-    let peak = string
-        .iter()
-        .fold(1e-6_f32, |peak, s| peak.max((s - mean).abs()));
+    let peak = string.iter().fold(1e-6_f32, |peak, s| peak.max((s - mean).abs()));
     for sample in &mut string {
         *sample = (*sample - mean) / peak;
     }

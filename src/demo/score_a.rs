@@ -57,11 +57,7 @@ pub(super) const ANSWER: &[Figure] = &[
 ];
 
 /// The bass of the quiet middle.
-pub(super) const CALM: &[Figure] = &[
-    (0, Root, 6.5, 0.86),
-    (10, Fifth, 2.5, 0.62),
-    (14, Approach, 1.8, 0.6),
-];
+pub(super) const CALM: &[Figure] = &[(0, Root, 6.5, 0.86), (10, Fifth, 2.5, 0.62), (14, Approach, 1.8, 0.6)];
 
 /// The bass at the end of four bars.
 pub(super) const TURN: &[Figure] = &[
@@ -81,24 +77,9 @@ pub(super) type Hit = (usize, f32, f32);
 /// The piano's rhythm over four bars.
 pub(super) const COMP: [&[Hit]; 4] = [
     &[(0, 4.5, 0.74), (7, 1.2, 0.5), (10, 3.6, 0.66)],
-    &[
-        (0, 2.6, 0.7),
-        (6, 1.4, 0.56),
-        (11, 1.0, 0.42),
-        (14, 1.8, 0.64),
-    ],
-    &[
-        (2, 4.0, 0.68),
-        (7, 1.0, 0.45),
-        (10, 2.6, 0.66),
-        (15, 0.8, 0.36),
-    ],
-    &[
-        (0, 2.6, 0.72),
-        (3, 1.0, 0.44),
-        (8, 3.0, 0.68),
-        (14, 1.8, 0.6),
-    ],
+    &[(0, 2.6, 0.7), (6, 1.4, 0.56), (11, 1.0, 0.42), (14, 1.8, 0.64)],
+    &[(2, 4.0, 0.68), (7, 1.0, 0.45), (10, 2.6, 0.66), (15, 0.8, 0.36)],
+    &[(0, 2.6, 0.72), (3, 1.0, 0.44), (8, 3.0, 0.68), (14, 1.8, 0.6)],
 ];
 
 /// Longer hands for the quiet middle.
@@ -172,7 +153,5 @@ pub(super) const MELODY: [Note; 43] = [
 ];
 
 /// Which voice of the chord each bell takes, an octave up: step, voice.
-pub(super) const PEAL: [&[(usize, usize)]; 2] = [
-    &[(0, 3), (3, 2), (6, 1), (8, 3), (11, 2), (14, 0)],
-    &[(2, 1), (5, 2), (8, 3), (11, 1), (14, 2)],
-];
+pub(super) const PEAL: [&[(usize, usize)]; 2] =
+    [&[(0, 3), (3, 2), (6, 1), (8, 3), (11, 2), (14, 0)], &[(2, 1), (5, 2), (8, 3), (11, 1), (14, 2)]];

@@ -69,11 +69,7 @@ pub(super) const TWO: &[Figure] = &[
 ];
 
 /// The bass of the half-time middle.
-pub(super) const FLOAT: &[Figure] = &[
-    (0, Root, 8.5, 0.84),
-    (10, Octave, 2.6, 0.5),
-    (13, Fifth, 2.6, 0.52),
-];
+pub(super) const FLOAT: &[Figure] = &[(0, Root, 8.5, 0.84), (10, Octave, 2.6, 0.5), (13, Fifth, 2.6, 0.52)];
 
 /// The guitar's picking: step, voice of the chord (4 is the lowest an octave
 /// up), velocity.
@@ -107,13 +103,7 @@ pub(super) const PICKING: [&[Pick]; 2] = [
 ];
 
 /// The picking of the half-time middle.
-pub(super) const SLOW_PICKING: &[Pick] = &[
-    (0, 0, 0.66),
-    (3, 1, 0.5),
-    (6, 2, 0.56),
-    (9, 3, 0.6),
-    (12, 4, 0.62),
-];
+pub(super) const SLOW_PICKING: &[Pick] = &[(0, 0, 0.66), (3, 1, 0.5), (6, 2, 0.56), (9, 3, 0.6), (12, 4, 0.62)];
 
 /// The first voice.
 pub(super) const VERSES: [Note; 39] = [

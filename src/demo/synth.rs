@@ -55,11 +55,8 @@ pub(super) fn play(patch: &Patch, key: Key, rng: &mut Rng) -> Vec<f32> {
     let frames = patch.level.frames(key.gate);
     let mut level = Envelope::new(&patch.level, key.gate);
     let mut filter = Envelope::new(&patch.filter, key.gate);
-    let mut saws: Vec<(Phase, f32)> = patch
-        .saws
-        .iter()
-        .map(|cents| (Phase::new(rng.unipolar()), (cents / 1200.0).exp2()))
-        .collect();
+    let mut saws: Vec<(Phase, f32)> =
+        patch.saws.iter().map(|cents| (Phase::new(rng.unipolar()), (cents / 1200.0).exp2())).collect();
     let mut pulse = Phase::new(rng.unipolar());
     let mut body = Phase::new(0.0);
     let mut vibrato = Phase::new(0.0);
@@ -74,11 +71,7 @@ pub(super) fn play(patch: &Patch, key: Key, rng: &mut Rng) -> Vec<f32> {
         let sweep = filter.next();
         if frame % CONTROL == 0 {
             let age = frame as f32 / RATE;
-            let slide = if patch.glide > 0.0 {
-                (from - midi) * (-age * 4.0 / patch.glide).exp()
-            } else {
-                0.0
-            };
+            let slide = if patch.glide > 0.0 { (from - midi) * (-age * 4.0 / patch.glide).exp() } else { 0.0 };
             let late = ((age - 0.18) * 3.0).clamp(0.0, 1.0);
             let wave = vibrato.sine(vibrato_rate) * patch.vibrato * 0.01 * late;
             let frequency = hertz(midi + slide + wave);
@@ -102,11 +95,7 @@ pub(super) fn play(patch: &Patch, key: Key, rng: &mut Rng) -> Vec<f32> {
             shaped += patch.body * body.sine(step);
         }
         let loud = level.next() * gain;
-        sound.push(if patch.drive > 1.0 {
-            saturate(shaped * loud * patch.drive) / patch.drive
-        } else {
-            shaped * loud
-        });
+        sound.push(if patch.drive > 1.0 { saturate(shaped * loud * patch.drive) / patch.drive } else { shaped * loud });
     }
     sound
 }

@@ -13,10 +13,7 @@ impl Tape {
     /// An empty loop of so many frames, at least one.
     pub(super) fn new(frames: usize) -> Self {
         let frames = frames.max(1);
-        Self {
-            left: vec![0.0; frames],
-            right: vec![0.0; frames],
-        }
+        Self { left: vec![0.0; frames], right: vec![0.0; frames] }
     }
 
     /// Length in frames.
@@ -55,11 +52,7 @@ impl Tape {
     /// seconds unrecorded, so that at frame 0 its echoes already sound as they
     /// will when the loop comes round. The effect gets the frame's place in
     /// the loop (0.0..1.0) and left and right.
-    pub(super) fn through(
-        &mut self,
-        warm_up: f32,
-        mut effect: impl FnMut(f32, [f32; 2]) -> [f32; 2],
-    ) {
+    pub(super) fn through(&mut self, warm_up: f32, mut effect: impl FnMut(f32, [f32; 2]) -> [f32; 2]) {
         let frames = self.frames();
         let lead_in = ((warm_up * RATE) as usize).min(frames);
         let share = 1.0 / frames as f32;
@@ -96,12 +89,7 @@ impl Tape {
     /// Scales the loop to a root-mean-square level in dB relative to full
     /// scale, both channels taken together.
     pub(super) fn level(&mut self, decibels: f32) {
-        let energy: f64 = self
-            .left
-            .iter()
-            .chain(&self.right)
-            .map(|&s| f64::from(s) * f64::from(s))
-            .sum();
+        let energy: f64 = self.left.iter().chain(&self.right).map(|&s| f64::from(s) * f64::from(s)).sum();
         let rms = (energy / (2 * self.frames()) as f64).sqrt() as f32;
         if rms > 0.0 {
             let gain = 10.0_f32.powf(decibels / 20.0) / rms;
@@ -113,10 +101,6 @@ impl Tape {
 
     /// The recording as left, right, left, right.
     pub(super) fn interleaved(&self) -> Vec<f32> {
-        self.left
-            .iter()
-            .zip(&self.right)
-            .flat_map(|(&left, &right)| [left, right])
-            .collect()
+        self.left.iter().zip(&self.right).flat_map(|(&left, &right)| [left, right]).collect()
     }
 }

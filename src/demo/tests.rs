@@ -69,9 +69,7 @@ fn a_deck_at_equal_gains_leaves_headroom() {
 #[test]
 fn the_decks_are_equally_strong() {
     let strength = |deck: &[Vec<f32>]| {
-        let sum: Vec<f32> = (0..deck[0].len())
-            .map(|n| deck.iter().map(|stem| stem[n]).sum())
-            .collect();
+        let sum: Vec<f32> = (0..deck[0].len()).map(|n| deck.iter().map(|stem| stem[n]).sum()).collect();
         20.0 * rms(&sum).log10()
     };
     let (a, b) = (strength(&rendered()[..4]), strength(&rendered()[4..]));
@@ -88,9 +86,7 @@ fn the_seam_is_no_rougher_than_the_bar_lines_inside() {
 
         let frames = samples.len() / 2;
         let step = |a: usize, b: usize| {
-            (samples[2 * a] - samples[2 * b])
-                .abs()
-                .max((samples[2 * a + 1] - samples[2 * b + 1]).abs())
+            (samples[2 * a] - samples[2 * b]).abs().max((samples[2 * a + 1] - samples[2 * b + 1]).abs())
         };
         let largest = (1..frames).map(|n| step(n, n - 1)).fold(0.0, f32::max);
         assert!(step(0, frames - 1) <= largest, "{stem:?}");
@@ -126,15 +122,10 @@ fn rendering_twice_gives_the_same_samples() {
 #[test]
 fn names_are_unique_within_a_deck_and_others_are_empty() {
     for (n, stem) in STEMS.iter().enumerate() {
-        let twins = STEMS[n + 1..]
-            .iter()
-            .any(|other| (other.deck, other.name) == (stem.deck, stem.name));
+        let twins = STEMS[n + 1..].iter().any(|other| (other.deck, other.name) == (stem.deck, stem.name));
         assert!(!twins, "{stem:?}");
     }
-    let stranger = super::Stem {
-        deck: 'c',
-        ..STEMS[0]
-    };
+    let stranger = super::Stem { deck: 'c', ..STEMS[0] };
     assert!(render(&stranger).is_empty());
 }
 

@@ -12,26 +12,11 @@ use super::rng::Rng;
 pub(super) struct Vowel([(f32, f32); 4]);
 
 /// As in "moon".
-pub(super) const OO: Vowel = Vowel([
-    (330.0, 0.0),
-    (700.0, -10.0),
-    (2_530.0, -30.0),
-    (3_500.0, -38.0),
-]);
+pub(super) const OO: Vowel = Vowel([(330.0, 0.0), (700.0, -10.0), (2_530.0, -30.0), (3_500.0, -38.0)]);
 /// As in "law".
-pub(super) const OH: Vowel = Vowel([
-    (450.0, 0.0),
-    (800.0, -7.0),
-    (2_830.0, -20.0),
-    (3_500.0, -28.0),
-]);
+pub(super) const OH: Vowel = Vowel([(450.0, 0.0), (800.0, -7.0), (2_830.0, -20.0), (3_500.0, -28.0)]);
 /// As in "father".
-pub(super) const AH: Vowel = Vowel([
-    (800.0, 0.0),
-    (1_150.0, -3.0),
-    (2_800.0, -19.0),
-    (3_500.0, -26.0),
-]);
+pub(super) const AH: Vowel = Vowel([(800.0, 0.0), (1_150.0, -3.0), (2_800.0, -19.0), (3_500.0, -26.0)]);
 
 /// Singers on each side of the choir.
 const SINGERS: usize = 3;
@@ -50,19 +35,8 @@ struct Singer {
 /// One side of the choir sings a note for `gate` frames while its vowel moves
 /// from the first to the second, mono; another side is another call. The pair
 /// of MIDI notes is the one sung and the one that the singers come from.
-pub(super) fn sing(
-    (midi, from): (u8, u8),
-    gate: usize,
-    velocity: f32,
-    vowels: [Vowel; 2],
-    rng: &mut Rng,
-) -> Vec<f32> {
-    let shape = Shape {
-        attack: 0.09,
-        decay: 0.5,
-        sustain: 0.86,
-        release: 0.55,
-    };
+pub(super) fn sing((midi, from): (u8, u8), gate: usize, velocity: f32, vowels: [Vowel; 2], rng: &mut Rng) -> Vec<f32> {
+    let shape = Shape { attack: 0.09, decay: 0.5, sustain: 0.86, release: 0.55 };
     let note = f32::from(midi);
     let mut level = Envelope::new(&shape, gate);
     let mut singers: [Singer; SINGERS] = std::array::from_fn(|_| Singer {

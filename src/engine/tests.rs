@@ -221,7 +221,7 @@ fn a_ring_that_runs_dry_fades_out_and_comes_back_where_the_clock_says() {
     let out = rig.run_unfed(100_000);
     assert!(out.windows(2).all(|w| (w[1] - w[0]).abs() < 0.01), "no step");
     assert_eq!(*out.last().unwrap(), 0.0);
-    assert!(matches!(rig.events.iter().rfind(|e| matches!(e, Event::Starved { .. })), Some(_)));
+    assert!(rig.events.iter().any(|e| matches!(e, Event::Starved { .. })));
     let out = rig.run(30_000);
     assert!(rig.events.iter().any(|e| matches!(e, Event::Resumed { .. })));
     assert!(out.windows(2).all(|w| (w[1] - w[0]).abs() < 0.01), "no step");
@@ -285,7 +285,7 @@ fn the_stem_rate_is_honoured_and_changes_without_a_jump_when_others_play_on() {
 #[test]
 fn tempo_moves_every_position_by_exactly_its_integral() {
     // A tick every 4800 frames of the file: found in the output where the integral of the tempo says.
-    let tick = |f: u64| if f % 4_800 == 0 { 0.5 } else { 0.0 };
+    let tick = |f: u64| if f.is_multiple_of(4_800) { 0.5 } else { 0.0 };
     let mut rig = Rig::new();
     let slot = rig.load(0, stem(3_000_000, 6_000, 44_100, tick));
     rig.start(None, slot, whole(3_000_000), 1.0);

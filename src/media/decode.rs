@@ -168,15 +168,15 @@ impl Decoder {
         )?;
         let unsupported = |why: &str| DecodeError::Unsupported(why.into());
         let track = format.default_track(TrackType::Audio).ok_or_else(|| unsupported("it has no audio track"))?;
-        let parameters = track
-            .codec_params
-            .as_ref()
-            .and_then(|p| p.audio())
-            .ok_or_else(|| unsupported("its codec is not known"))?;
-        let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default())?;
+        let parameters =
+            track.codec_params.as_ref().and_then(|p| p.audio()).ok_or_else(|| unsupported("its codec is not known"))?;
+        let decoder =
+            symphonia::default::get_codecs().make_audio_decoder(parameters, &AudioDecoderOptions::default())?;
         let sample_rate = parameters.sample_rate.ok_or_else(|| unsupported("its sample rate is not known"))?;
         if !(4_000..=384_000).contains(&sample_rate) {
-            return Err(DecodeError::Unsupported(format!("its sample rate is {sample_rate} Hz; 4 to 384 kHz would do")));
+            return Err(DecodeError::Unsupported(format!(
+                "its sample rate is {sample_rate} Hz; 4 to 384 kHz would do"
+            )));
         }
         let channels = parameters.channels.clone().unwrap_or(Channels::Discrete(2));
         if channels.count() == 0 || channels.count() > MAX_CHANNELS {
@@ -241,7 +241,9 @@ impl Decoder {
         let from = frame.saturating_sub(RUN_UP);
         let rate = u128::from(self.info.sample_rate);
         let ts = match self.time_base {
-            Some(base) => (u128::from(from) * u128::from(base.denom.get()) / u128::from(base.numer.get()) / rate) as i64,
+            Some(base) => {
+                (u128::from(from) * u128::from(base.denom.get()) / u128::from(base.numer.get()) / rate) as i64
+            }
             None => from as i64,
         };
         self.format.seek(SeekMode::Accurate, SeekTo::Timestamp { ts: Timestamp::from(ts), track_id: self.track })?;

@@ -1,8 +1,10 @@
 //! Turns a file into a stem the engine can play.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::decode::{DecodeError, Decoder, Info};
 use super::disk::Feeder;
@@ -94,6 +96,8 @@ pub struct Done {
 /// Threads that load files, so that nobody else has to wait for one.
 pub struct Pool {
     jobs: Sender<Job>,
+    /// Debugging: milliseconds the next job takes longer, once.
+    pub stall_ms: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -102,8 +106,9 @@ impl Pool {
         let (jobs, inbox): (Sender<Job>, Receiver<Job>) = channel();
         let inbox = Arc::new(Mutex::new(inbox));
         let deliver = Arc::new(deliver);
+        let stall_ms = Arc::new(AtomicU64::new(0));
         for _ in 0..threads.max(1) {
-            let (inbox, deliver) = (inbox.clone(), deliver.clone());
+            let (inbox, deliver, stall) = (inbox.clone(), deliver.clone(), stall_ms.clone());
             std::thread::Builder::new().name("loader".into()).spawn(move || {
                 loop {
                     let job = match inbox.lock() {
@@ -111,6 +116,7 @@ impl Pool {
                         Err(_) => return,
                     };
                     let Ok(job) = job else { return };
+                    std::thread::sleep(Duration::from_millis(stall.swap(0, Relaxed)));
                     // A decoder that panics on a hostile file costs that file, not the show.
                     let result = std::panic::catch_unwind(|| load(&job.path))
                         .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".into())));
@@ -118,7 +124,7 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Pool { jobs })
+        Ok(Pool { jobs, stall_ms })
     }
 
     /// Queues a job.

@@ -128,7 +128,9 @@ pub fn table() -> String {
         let _ = writeln!(out, "{number}  {}  ({})\n   {}", device.name, device.kind.name(), device.title);
         let _ = writeln!(out, "   {}", abilities(&device.name));
     }
-    out.push_str("\nUse --device with a number or a name from above, or any other ALSA name (default, plughw:…, null).\n");
+    out.push_str(
+        "\nUse --device with a number or a name from above, or any other ALSA name (default, plughw:…, null).\n",
+    );
     out
 }
 
@@ -141,8 +143,7 @@ fn abilities(name: &str) -> String {
     let Ok(params) = HwParams::any(&pcm) else { return "takes no parameters".into() };
     let formats: Vec<&str> =
         SampleFormat::ALL.iter().filter(|f| params.test_format(alsa_format(**f)).is_ok()).map(|f| f.name()).collect();
-    let rates: Vec<String> =
-        RATES.iter().filter(|r| params.test_rate(**r).is_ok()).map(u32::to_string).collect();
+    let rates: Vec<String> = RATES.iter().filter(|r| params.test_rate(**r).is_ok()).map(u32::to_string).collect();
     format!(
         "{}; {} Hz; {}–{} channels; periods of {}–{} frames, buffer up to {}{}",
         formats.join(" "),

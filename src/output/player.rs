@@ -80,6 +80,20 @@ enum Sink {
     Silent,
 }
 
+/// What ties a player to the rest of the world.
+pub struct Ties {
+    /// Its clock.
+    pub timer: Box<dyn Timer>,
+    /// Where cards come from and go to.
+    pub mail: CardMail,
+    /// Where it counts.
+    pub report: Arc<Report>,
+    /// Where it is told to stop.
+    pub orders: Arc<Orders>,
+    /// Receives what is played, interleaved stereo.
+    pub tap: Option<HeapProd<f32>>,
+}
+
 /// See the module's text.
 pub struct Player {
     engine: Engine,
@@ -118,18 +132,9 @@ pub struct Player {
 impl Player {
     /// A player for `engine` that starts silently. Realtime: no (allocates).
     ///
-    /// `period` and `periods` shape the silent clock; a card brings its own. `tap` receives what is played,
-    /// interleaved stereo.
-    pub fn new(
-        engine: Engine,
-        timer: Box<dyn Timer>,
-        mail: CardMail,
-        report: Arc<Report>,
-        orders: Arc<Orders>,
-        tap: Option<HeapProd<f32>>,
-        period: usize,
-        periods: usize,
-    ) -> Player {
+    /// `period` and `periods` shape the silent clock; a card brings its own.
+    pub fn new(engine: Engine, ties: Ties, period: usize, periods: usize) -> Player {
+        let Ties { timer, mail, report, orders, tap } = ties;
         let period = period.clamp(16, MAX_PERIOD);
         let rate = f64::from(engine.sample_rate());
         // Written to once, so that the pages are there.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::fake::{FakePcm, FakeTimer, FakeWorld, Mishap};
 use super::pcm::Fault;
-use super::player::{CardDoor, Orders, Player, card_door};
+use super::player::{CardDoor, Orders, Player, Ties, card_door};
 use super::report::{Cause, Report, State};
 use crate::engine::command::{Action, Command, Play};
 use crate::engine::door::{ControlDoor, door};
@@ -43,13 +43,10 @@ fn rig() -> Rig {
     });
     let play = Play { from: 0, start: 0, end: LOOP, looped: true };
     outer.send(
-        [
-            Action::Install { slot: 0, deck: 0, source },
-            Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 },
-        ]
-        .into_iter()
-        .map(|action| Command { at: None, ticket: 0, action })
-        .collect(),
+        [Action::Install { slot: 0, deck: 0, source }, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 }]
+            .into_iter()
+            .map(|action| Command { at: None, ticket: 0, action })
+            .collect(),
     );
     let world = FakeWorld::default();
     world.look().now_ns = 1_000_000_000;
@@ -57,7 +54,8 @@ fn rig() -> Rig {
     let report = Arc::new(Report::default());
     let orders = Arc::new(Orders::default());
     let timer = Box::new(FakeTimer(world.clone()));
-    let player = Player::new(engine, timer, mail, report.clone(), orders, None, PERIOD, 3);
+    let ties = Ties { timer, mail, report: report.clone(), orders, tap: None };
+    let player = Player::new(engine, ties, PERIOD, 3);
     Rig { world, player, cards, report, _door: outer }
 }
 

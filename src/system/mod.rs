@@ -3,7 +3,7 @@
 //! - [`guard`]: the mark of a thread that may not block, and what happens when it does
 //! - [`realtime`]: scheduling class, memory locks, denormals, and what was refused
 //! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
-//! - [`time`]: clocks
+//! - [`time`][]: clocks
 //! - [`notify`]: systemd, and the watchdog that is fed by sound alone
 //! - [`log`]: one line per event, repeated ones counted
 //! - [`usage`]: what the process uses

@@ -135,12 +135,7 @@ impl Conductor {
     }
 
     /// Something at `seconds` since the last reset.
-    pub fn schedule_at(
-        &mut self,
-        seconds: f64,
-        origin: Option<Origin>,
-        calls: Vec<Message>,
-    ) -> Result<Outcome, Fault> {
+    pub fn schedule_at(&mut self, seconds: f64, origin: Option<Origin>, calls: Vec<Message>) -> Result<Outcome, Fault> {
         let at = self.zero + self.frames(seconds);
         self.defer(at, origin, calls)
     }

@@ -141,8 +141,7 @@ impl Conductor {
         origin: Option<Origin>,
         address: String,
     ) -> Option<Deferred> {
-        let ready =
-            |c: &Conductor, deck: usize| c.decks[deck].armed.is_some_and(|(id, _)| c.is_primed(id));
+        let ready = |c: &Conductor, deck: usize| c.decks[deck].armed.is_some_and(|(id, _)| c.is_primed(id));
         let missing: Vec<usize> = decks.iter().copied().filter(|d| !ready(self, *d)).collect();
         let now = self.now();
         if !missing.is_empty() && now < until {

@@ -68,6 +68,9 @@ pub struct Settings {
     pub version: String,
 }
 
+/// Stalls a thread by name for some milliseconds.
+pub type Stall = Box<dyn FnMut(&str, u64) + Send>;
+
 /// What the conductor makes use of, as functions, so that it can be run with threads or without.
 pub struct Hands {
     /// Loads a file; the result comes to [`Conductor::loaded`].
@@ -75,7 +78,7 @@ pub struct Hands {
     /// Gives a stem to the disk worker.
     pub feed: Box<dyn FnMut(Feeder) + Send>,
     /// Stalls something, for debugging: (what, milliseconds).
-    pub stall: Box<dyn FnMut(&str, u64) + Send>,
+    pub stall: Stall,
 }
 
 /// A deck as the conductor knows it.

@@ -59,8 +59,7 @@ impl Conductor {
 
     /// Ends a peer's subscriptions to a topic ("all": to every topic).
     pub fn unsubscribe(&mut self, call: &Call, topic: &str) {
-        self.subscriptions
-            .retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
+        self.subscriptions.retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
     }
 
     pub(super) fn push_beat(&mut self, beat: Message) {
@@ -116,9 +115,7 @@ impl Conductor {
         for (id, buffer) in &self.buffers {
             let (state, seconds, bytes) = match &buffer.state {
                 State::Loading { .. } => ("loading", 0.0, 0),
-                State::Ready { info, bytes, .. } => {
-                    ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes)
-                }
+                State::Ready { info, bytes, .. } => ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes),
             };
             out.push(Message::new(
                 "/status/buffer",
@@ -293,17 +290,7 @@ impl Conductor {
             return Err(self.vocabulary.unknown(address));
         };
         let get = control.get.ok_or_else(|| Fault(format!("{address} is something to do; it has no value")))?;
-        let all = control.all_args();
-        // Only what stands in the address is needed to look a value up.
-        let args = control
-            .check(&in_address, &[])
-            .or_else(|fault| {
-                let complete = in_address.len() == all.iter().filter(|a| control.address.contains(a.name)).count();
-                if !complete {
-                    return Err(fault);
-                }
-                in_address.iter().map(|v| control_check(&all, v)).collect::<Result<Vec<_>, _>>()
-            })?;
+        let args = control.check_address(&in_address)?;
         Ok(get(self, &Call { address: address.into(), args, at: None, origin: None }))
     }
 
@@ -315,25 +302,4 @@ impl Conductor {
             (self.hands.stall)(what, ms);
         }
     }
-}
-
-fn control_check(all: &[super::super::vocabulary::Arg], value: &Value) -> Result<Option<Value>, Fault> {
-    use super::super::vocabulary::Kind;
-    for arg in all {
-        match arg.kind {
-            Kind::Deck => {
-                if let Some(deck) = super::super::vocabulary::deck_index(value) {
-                    return Ok(Some(Value::Int(deck as i64)));
-                }
-            }
-            Kind::Band => {
-                let text = value.as_text();
-                if let Some(band) = ["lo", "mi", "hi"].iter().position(|p| text.starts_with(p)) {
-                    return Ok(Some(Value::Int(band as i64)));
-                }
-            }
-            _ => {}
-        }
-    }
-    Err(Fault(format!("{value} in the address is not what belongs there")))
 }

@@ -296,7 +296,10 @@ impl Conductor {
     pub(super) fn started(&mut self, slot: Slot, _at: u64, late: u64) {
         if late > 0 {
             let ms = late as f64 * 1000.0 / f64::from(self.settings.sample_rate);
-            tracing::debug!("stem {} began {ms:.1} ms after it was asked for: it had to be fetched", self.name_of(slot));
+            tracing::debug!(
+                "stem {} began {ms:.1} ms after it was asked for: it had to be fetched",
+                self.name_of(slot)
+            );
         }
     }
 

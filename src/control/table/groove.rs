@@ -144,7 +144,13 @@ pub(super) const TOPIC: Arg = Arg::of("topic", Kind::Choice(TOPICS)).or(Default:
 pub(super) const PUSH_RATE: Arg = Arg::float("rate", 0.1, 60.0, "Hz").or(Default::Float(10.0));
 pub(super) const LAPSE: Arg = Arg::float("seconds", 1.0, 3_600.0, "s").or(Default::Float(60.0));
 
-const fn row(address: &'static str, args: &'static [Arg], doc: &'static str, ack: Ack, run: super::super::vocabulary::Run) -> Control {
+const fn row(
+    address: &'static str,
+    args: &'static [Arg],
+    doc: &'static str,
+    ack: Ack,
+    run: super::super::vocabulary::Run,
+) -> Control {
     Control { address, args, doc, ack, run, get: None, same_as: "" }
 }
 
@@ -191,16 +197,10 @@ pub static CONTROLS: &[Control] = &[
         play,
     ),
     row("/groove/stem/stop", &[ID], "Fades a stem out within 5 ms and stops it.", Ack::Done, stop),
-    row(
-        "/groove/stem/unload",
-        &[ID],
-        "Stops a stem and forgets it.",
-        Ack::Done,
-        |c, call| {
-            c.unload(call.int(0));
-            Ok(Outcome::Done)
-        },
-    ),
+    row("/groove/stem/unload", &[ID], "Stops a stem and forgets it.", Ack::Done, |c, call| {
+        c.unload(call.int(0));
+        Ok(Outcome::Done)
+    }),
     row("/groove/stem/volume", &[ID, VOLUME], "Sets a stem's volume.", Ack::Quiet, volume),
     row(
         "/groove/stem/rate",
@@ -274,16 +274,10 @@ pub static CONTROLS: &[Control] = &[
         Ack::Done,
         fade,
     ),
-    row(
-        "/groove/deck/{deck}/stop",
-        &[],
-        "Stops every stem of a deck.",
-        Ack::Done,
-        |c, call| {
-            c.stop_deck(call.deck(0), call.at);
-            Ok(Outcome::Done)
-        },
-    ),
+    row("/groove/deck/{deck}/stop", &[], "Stops every stem of a deck.", Ack::Done, |c, call| {
+        c.stop_deck(call.deck(0), call.at);
+        Ok(Outcome::Done)
+    }),
     row(
         "/groove/start",
         &[Arg::of("start_at and decks", Kind::Rest)],
@@ -310,16 +304,10 @@ pub static CONTROLS: &[Control] = &[
         },
     ),
     value(
-        row(
-            "/groove/master",
-            &[LEVEL, SECONDS.or(Default::Keep)],
-            "Sets the master gain.",
-            Ack::Quiet,
-            |c, call| {
-                c.set_master(call.float(0), call.maybe_float(1), call.at);
-                Ok(Outcome::Done)
-            },
-        ),
+        row("/groove/master", &[LEVEL, SECONDS.or(Default::Keep)], "Sets the master gain.", Ack::Quiet, |c, call| {
+            c.set_master(call.float(0), call.maybe_float(1), call.at);
+            Ok(Outcome::Done)
+        }),
         |c, _| vec![c.master().into()],
     ),
     value(
@@ -346,7 +334,13 @@ pub static CONTROLS: &[Control] = &[
         |c, _| vec![c.base_tempo().into()],
     ),
     value(
-        row("/groove/meter", &[Arg::int("beats_per_bar", 1, 64)], "Sets the beats per bar, for display.", Ack::Quiet, meter),
+        row(
+            "/groove/meter",
+            &[Arg::int("beats_per_bar", 1, 64)],
+            "Sets the beats per bar, for display.",
+            Ack::Quiet,
+            meter,
+        ),
         |c, _| vec![Value::Int(c.meter())],
     ),
     row("/groove/clock/reset", &[], "Seconds and beats count from zero again; stops nothing.", Ack::Done, reset),
@@ -384,7 +378,13 @@ pub static CONTROLS: &[Control] = &[
         Ack::Done,
         cleanup,
     ),
-    row("/groove/status", &[], "Answers with everything there is to know, as a bundle of `/status/…`.", Ack::Done, status),
+    row(
+        "/groove/status",
+        &[],
+        "Answers with everything there is to know, as a bundle of `/status/…`.",
+        Ack::Done,
+        status,
+    ),
     row(
         "/groove/get",
         &[Arg::of("address", Kind::Text)],
@@ -460,6 +460,16 @@ pub static DEBUG: &[Control] = &[
         Ack::Done,
         |c, call| {
             c.stall("disk", call.int(0).unsigned_abs());
+            Ok(Outcome::Done)
+        },
+    ),
+    row(
+        "/groove/debug/stall_loader",
+        &[Arg::int("ms", 0, 60_000)],
+        "Makes the next load take longer.",
+        Ack::Done,
+        |c, call| {
+            c.stall("loader", call.int(0).unsigned_abs());
             Ok(Outcome::Done)
         },
     ),

@@ -144,12 +144,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/deck_levels",
-        &[
-            LEVEL.or(Default::Keep),
-            LEVEL.or(Default::Keep),
-            LEVEL.or(Default::Keep),
-            LEVEL.or(Default::Keep),
-        ],
+        &[LEVEL.or(Default::Keep), LEVEL.or(Default::Keep), LEVEL.or(Default::Keep), LEVEL.or(Default::Keep)],
         "Sets the levels of decks A, B, C, D; those left out stay.",
         Ack::Quiet,
         levels,
@@ -230,11 +225,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/fade",
-        &[
-            DECK,
-            START_AT.or(Default::Float(0.0)),
-            Arg::float("duration", -1e9, 3_600.0, "s").or(Default::Float(2.0)),
-        ],
+        &[DECK, START_AT.or(Default::Float(0.0)), Arg::float("duration", -1e9, 3_600.0, "s").or(Default::Float(2.0))],
         "Fades a deck out in a straight line.",
         Ack::Done,
         groove::fade,
@@ -254,9 +245,11 @@ pub static CONTROLS: &[Control] = &[
         "Logs its arguments; `schedule_c_at` and a number do what that address does.",
         Ack::Quiet,
         |c, call| {
-            let words: Vec<String> = call.rest(0).map(Value::as_text).flat_map(|w| {
-                w.split_whitespace().map(str::to_string).collect::<Vec<_>>()
-            }).collect();
+            let words: Vec<String> = call
+                .rest(0)
+                .map(Value::as_text)
+                .flat_map(|w| w.split_whitespace().map(str::to_string).collect::<Vec<_>>())
+                .collect();
             tracing::info!("/dummy {}", words.join(" "));
             match words.as_slice() {
                 [word, seconds, ..] if word == "schedule_c_at" => match seconds.parse::<f64>() {
@@ -284,19 +277,19 @@ pub static CONTROLS: &[Control] = &[
         groove::subscribe,
         "/groove/subscribe",
     ),
-    row("/unsubscribe", &[groove::TOPIC], "Ends a subscription.", Ack::Done, groove::unsubscribe, "/groove/unsubscribe"),
+    row(
+        "/unsubscribe",
+        &[groove::TOPIC],
+        "Ends a subscription.",
+        Ack::Done,
+        groove::unsubscribe,
+        "/groove/unsubscribe",
+    ),
     row("/dance/{part}", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/movement/{part}", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/head", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/arms", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/legs", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
-    row(
-        "/dance/pose/person/{person}/keypoints",
-        VALUES,
-        "Taken and let go.",
-        Ack::Never,
-        let_go,
-        "",
-    ),
+    row("/dance/pose/person/{person}/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
     row("/pose/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
 ];

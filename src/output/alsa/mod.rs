@@ -106,8 +106,7 @@ impl AlsaPcm {
             return Err(failed(libc::ENODEV));
         }
         let mut raw = RawPcm::open(&name).map_err(failed)?;
-        let unsuitable =
-            |what: String, instead: String| OpenError::Unsuitable { device: device.into(), what, instead };
+        let unsuitable = |what: String, instead: String| OpenError::Unsuitable { device: device.into(), what, instead };
         let format = SampleFormat::ALL.into_iter().find(|f| raw.takes(alsa_format(*f) as i32)).ok_or_else(|| {
             unsuitable("any linear sample format".into(), "an HDMI output of a Pi needs its hdmi: name".into())
         })?;

@@ -1,0 +1,51 @@
+# The two commands of the README are `make run` and `make test`; the rest are for people who work on grooved.
+# Everything is built with one optimised profile, so tests, benches and the daemon share their dependencies.
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PYTHON := $(TARGET)/test-python/bin/python
+
+.PHONY: run test build tools bench readme test-kernel
+
+## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
+run: tools
+	$(CARGO) build --release --bins
+	@if [ -e /proc/asound/cards ] && grep -q '\[' /proc/asound/cards; then \
+		exec $(TARGET)/release/grooved --demo $(ARGS); \
+	else \
+		echo "There is no sound card here: the demonstration plays into the void, but on time."; \
+		exec $(TARGET)/release/grooved --demo --output null $(ARGS); \
+	fi
+
+build: tools
+	$(CARGO) build --release --bins
+
+## Everything that must hold before a change lands.
+test: tools $(PYTHON)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items --quiet
+	GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release
+
+# The older clients speak through python-osc; so does the test that stands for them.
+$(PYTHON):
+	@sh scripts/need python
+	python3 -m venv $(TARGET)/test-python
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check python-osc==1.9.3
+
+## System packages that are lacking are installed, and named.
+tools:
+	@sh scripts/need build
+
+## Prints what things cost: instructions, seconds, and SuperCollider's server beside it if it is installed.
+bench: tools
+	@sh scripts/need bench
+	sh benches/table
+
+## Writes the reference of all controls into the README.
+readme: build
+	python3 scripts/reference $(TARGET)/release/grooved README.md
+
+## A small emulated machine with real kernel drivers: underruns, unplug and replug. About five minutes.
+test-kernel: build
+	tests/kernel/run --grooved $(TARGET)/release/grooved --groovectl $(TARGET)/release/groovectl --work $(TARGET)/kernel-test

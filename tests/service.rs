@@ -1,0 +1,193 @@
+//! Being a service: systemd's socket, the watchdog, signals, exit codes, flags of the older server.
+
+mod common;
+
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use common::{Daemon, Scratch, free_port, grooved, i};
+
+/// A daemon under a make-believe systemd with a watchdog of one second.
+fn supervised(scratch: &Scratch) -> (Daemon, UnixDatagram) {
+    let path = scratch.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let port = free_port();
+    let mut command = grooved();
+    command.current_dir(&scratch.0).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000").args([
+        "--port",
+        &port.to_string(),
+        "--output",
+        "null",
+    ]);
+    (Daemon::spawn(scratch, command, port), socket)
+}
+
+/// What systemd was told within `seconds`, and when (in seconds from now).
+fn told(socket: &UnixDatagram, seconds: f64) -> Vec<(f64, String)> {
+    let start = Instant::now();
+    let mut out = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let left = seconds - start.elapsed().as_secs_f64();
+        if left <= 0.0 {
+            return out;
+        }
+        socket.set_read_timeout(Some(Duration::from_secs_f64(left))).unwrap();
+        if let Ok(n) = socket.recv(&mut buffer) {
+            out.push((start.elapsed().as_secs_f64(), String::from_utf8_lossy(&buffer[..n]).into_owned()));
+        }
+    }
+}
+
+fn meals(told: &[(f64, String)], from: f64, to: f64) -> usize {
+    told.iter().filter(|(t, m)| m.contains("WATCHDOG=1") && (from..to).contains(t)).count()
+}
+
+#[test]
+fn systemd_is_told_everything_from_ready_to_stopping() {
+    let scratch = Scratch::new("notify");
+    let (daemon, socket) = supervised(&scratch);
+    let first = told(&socket, 4.0);
+    let text: String = first.iter().map(|(_, m)| format!("{m}\n")).collect();
+    assert!(text.contains("READY=1"), "{text}");
+    assert!(text.contains("STATUS=") && text.contains("BPM") && text.contains("underruns"), "{text}");
+    assert!(meals(&first, 0.0, 4.0) >= 5, "fed: {text}");
+    daemon.signal(1);
+    let reload: Vec<String> = told(&socket, 0.4).into_iter().map(|(_, m)| m).collect();
+    let position = |what: &str| reload.iter().position(|m| m.contains(what));
+    assert!(position("RELOADING=1").unwrap() < position("READY=1").unwrap(), "{reload:?}");
+    assert!(reload.iter().any(|m| m.contains("MONOTONIC_USEC=")), "{reload:?}");
+    daemon.stop();
+    assert!(told(&socket, 0.1).iter().any(|(_, m)| m.contains("STOPPING=1")));
+}
+
+#[test]
+fn a_stopped_audio_thread_is_not_fed() {
+    let scratch = Scratch::new("dog-audio");
+    let (daemon, socket) = supervised(&scratch);
+    told(&socket, 1.0);
+    daemon.client().send("/groove/debug/stall_audio", vec![i(3000)]);
+    let heard = told(&socket, 3.0);
+    assert_eq!(meals(&heard, 1.1, 2.9), 0, "{heard:?}");
+    // Half of all that was due since the last meal: it takes as long again as it starved.
+    let after = told(&socket, 6.0);
+    assert!(meals(&after, 0.0, 6.0) >= 2, "it recovers: {after:?}");
+    assert!(daemon.log().contains("goes hungry"), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn a_wedged_conductor_is_not_fed_though_the_sound_goes_on() {
+    let scratch = Scratch::new("dog-conductor");
+    let (daemon, socket) = supervised(&scratch);
+    told(&socket, 1.0);
+    daemon.client().send("/groove/debug/stall_conductor", vec![i(3000)]);
+    let heard = told(&socket, 3.0);
+    assert_eq!(meals(&heard, 1.1, 2.9), 0, "{heard:?}");
+    assert!(meals(&told(&socket, 2.0), 0.0, 2.0) >= 1, "it recovers");
+    assert_eq!(daemon.client().status("xruns", 0), i(0), "the sound went on");
+    daemon.stop();
+}
+
+#[test]
+fn a_starved_output_is_not_fed() {
+    let scratch = Scratch::new("dog-starved");
+    let (daemon, socket) = supervised(&scratch);
+    told(&socket, 1.0);
+    // The engine lives and answers now and then, but only a small part of the frames that are due gets out.
+    let client = daemon.client();
+    let busy = std::thread::spawn(move || {
+        for _ in 0..8 {
+            client.send("/groove/debug/stall_audio", vec![i(450)]);
+            std::thread::sleep(Duration::from_millis(470));
+        }
+    });
+    let heard = told(&socket, 3.7);
+    busy.join().unwrap();
+    assert_eq!(meals(&heard, 1.1, 3.6), 0, "{heard:?}");
+    assert!(meals(&told(&socket, 6.0), 0.0, 6.0) >= 1, "it recovers");
+    daemon.stop();
+}
+
+#[test]
+fn exit_codes_and_messages_mean_something() {
+    let scratch = Scratch::new("codes");
+    std::fs::write(scratch.path("bad.toml"), "[output]\n\nbuffer_size = 7\n").unwrap();
+    for (args, code, part) in [
+        (vec!["--config", "bad.toml"], 78, "bad.toml:3: output.buffer_size: 7 is out of range; 16 to 8192"),
+        (vec!["--config", "none.toml"], 78, "none.toml: cannot be read"),
+        (vec!["check-config", "bad.toml"], 78, "bad.toml:3:"),
+        (vec!["--buffer-size", "7"], 64, "--buffer-size: 7 is out of range; 16 to 8192"),
+        (vec!["--sample-rate", "22050"], 64, "44100, 48000 or 96000"),
+        (vec!["--no-such-flag"], 64, "--no-such-flag"),
+        (vec!["--a", "none.wav"], 64, "none.wav"),
+        (vec!["--render", "3"], 64, "--output wav:PATH"),
+        (vec!["--output", "mp3:x"], 64, "card, null or wav:PATH"),
+    ] {
+        let output = grooved().current_dir(&scratch.0).args(&args).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(part), "{args:?}: {text}");
+    }
+    let fine = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grooved.toml");
+    assert!(grooved().args(["check-config", fine]).status().unwrap().success());
+    assert!(grooved().arg("devices").status().unwrap().success());
+    // A port that is taken: the only one is an end, one of two a warning.
+    let taken = std::net::UdpSocket::bind("[::]:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = grooved().current_dir(&scratch.0).args(["--output", "null", "--port", &port]).output().unwrap();
+    assert_eq!(output.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("UDP port {port}")));
+}
+
+#[test]
+fn the_older_servers_flags_are_accepted() {
+    let scratch = Scratch::new("flags");
+    for deck in ["a", "b", "c", "d"] {
+        scratch.sine(&format!("{deck}.wav"), 44_100, 3, 200, 0.1);
+    }
+    let daemon = Daemon::start(
+        &scratch,
+        &[
+            "--output",
+            "null",
+            "--buffer-size",
+            "512",
+            "--enable-filters",
+            "--optimized-filters",
+            "--bpm",
+            "122.5",
+            "--disable-time-stretch",
+            "--stretch-method",
+            "audiotsm",
+            "--a",
+            "a.wav",
+            "--b",
+            "b.wav",
+            "--c",
+            "c.wav",
+            "--d",
+            "d.wav",
+            "--rate",
+            "1.0",
+            "--vol",
+            "0.5",
+            "--ab",
+            "0.7",
+            "0.3",
+            "--meter",
+            "3",
+            "--watch",
+            "--c_at",
+            "0.5",
+        ],
+    );
+    let client = daemon.client();
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(client.status("players", 0), i(4), "C came at its time");
+    assert!((client.status("levels", 0).as_float().unwrap() - 0.7).abs() < 1e-6);
+    assert!((client.status("tempo", 0).as_float().unwrap() - 122.5).abs() < 1e-6);
+    let log = daemon.log();
+    assert!(log.contains("beat 1 (bar 1, 2/3)"), "{log}");
+    daemon.stop();
+}
