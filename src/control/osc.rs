@@ -345,7 +345,7 @@ mod tests {
     fn nested_bundles_keep_their_order_and_moments() {
         let message = |a: &str| OscPacket::Message(OscMessage { addr: a.into(), args: vec![] });
         let now = OscTime { seconds: 0, fractional: 1 };
-        let later = OscTime { seconds: 4_000_000_000, fractional: 0 };
+        let later = OscTime { seconds: 4_290_000_000, fractional: 0 };
         let inner = OscPacket::Bundle(OscBundle { timetag: later, content: vec![message("/c")] });
         let outer = OscBundle { timetag: now, content: vec![message("/a"), message("/b"), inner, message("/d")] };
         let bytes = rosc::encoder::encode(&OscPacket::Bundle(outer)).unwrap();

@@ -6,8 +6,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bandwidth of the loop, in Hz: slow enough to ignore wake-up jitter, quick enough to follow a warming crystal.
+/// Bandwidth of the loop, in Hz: slow enough to ignore wake-up jitter, quick enough to follow a warming crystal. A
+/// young line is held more loosely, in inverse proportion to its age, so that it settles within a second or two.
 const BANDWIDTH_HZ: f64 = 0.05;
+const YOUNG_BANDWIDTH_HZ: f64 = 1.0;
 /// A report further off than this (seconds) is not jitter but a jump (xrun, other card): the line starts anew.
 const JUMP_S: f64 = 0.05;
 
@@ -85,12 +87,13 @@ impl TimeBase {
 pub struct TimeFilter {
     nominal: f64,
     line: Option<TimeLine>,
+    born_ns: u64,
 }
 
 impl TimeFilter {
     /// For a nominal rate in frames per second.
     pub fn new(nominal: f64) -> TimeFilter {
-        TimeFilter { nominal, line: None }
+        TimeFilter { nominal, line: None, born_ns: 0 }
     }
 
     /// Forgets the line: the next report starts a new one (another device, another phase).
@@ -102,7 +105,10 @@ impl TimeFilter {
     pub fn report(&mut self, mono_ns: u64, sample: f64) -> TimeLine {
         let fresh = TimeLine { mono_ns, sample, rate: self.nominal };
         let line = match self.line {
-            None => fresh,
+            None => {
+                self.born_ns = mono_ns;
+                fresh
+            }
             Some(line) => {
                 let dt = (mono_ns as f64 - line.mono_ns as f64) * 1e-9;
                 let error = sample - line.sample_at(mono_ns);
@@ -111,7 +117,9 @@ impl TimeFilter {
                 } else if error.abs() > JUMP_S * self.nominal {
                     TimeLine { rate: line.rate, ..fresh }
                 } else {
-                    let omega = std::f64::consts::TAU * BANDWIDTH_HZ * dt.min(1.0);
+                    let age = mono_ns.saturating_sub(self.born_ns) as f64 * 1e-9;
+                    let bandwidth = (0.5 / age.max(1e-3)).clamp(BANDWIDTH_HZ, YOUNG_BANDWIDTH_HZ);
+                    let omega = std::f64::consts::TAU * bandwidth * dt.min(0.1);
                     let rate = line.rate + omega * omega * error / dt;
                     TimeLine {
                         mono_ns,

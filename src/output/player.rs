@@ -28,6 +28,8 @@ pub const MAX_CHANNELS: usize = 32;
 const DEAD_WAITS: u32 = 4;
 /// A card that has to be restarted this often without taking a single period in between is taken for dead.
 const MAX_RESTARTS: u32 = 16;
+/// A card's clock is taken at its word this long after its start.
+const SETTLED_NS: u64 = 1_000_000_000;
 /// Longest single wait, in milliseconds: the thread looks up at least this often.
 const WAIT_MS: u32 = 250;
 
@@ -118,6 +120,10 @@ pub struct Player {
     /// Frames ahead of the converter when there is none.
     ahead: usize,
     idle_waits: u32,
+    /// The line on which the present card was started, and by how many frames it missed it: known once it has
+    /// settled.
+    silent_line: TimeLine,
+    start_error: Option<f64>,
     /// Frames given to the present card, and when it was started: for telling a card that keeps no time.
     written: u64,
     started_ns: u64,
@@ -164,6 +170,8 @@ impl Player {
             period,
             ahead: period * periods.max(2),
             idle_waits: 0,
+            silent_line: TimeLine { mono_ns: 0, sample: 0.0, rate },
+            start_error: None,
             written: 0,
             started_ns: 0,
             unpaced: false,
@@ -221,8 +229,9 @@ impl Player {
         self.report.timebase.write(line);
     }
 
+    /// The present line; before a card's first report, the one it was started on.
     fn line(&self) -> TimeLine {
-        self.filter.line().unwrap_or(TimeLine { mono_ns: 0, sample: 0.0, rate: self.rate })
+        self.filter.line().unwrap_or(self.silent_line)
     }
 
     /// Without a card: renders a period when the clock says so, and lets it go.
@@ -328,6 +337,9 @@ impl Player {
         self.started_ns = now;
         self.unpaced = false;
         self.suspended = false;
+        self.silent_line = self.line();
+        self.start_error = None;
+        self.filter.restart();
         self.report.unpaced.store(false, Relaxed);
         self.report.period_frames.store(period as u64, Relaxed);
         self.report.buffer_frames.store(buffer as u64, Relaxed);
@@ -355,8 +367,19 @@ impl Player {
         self.report.on_card.store(false, Relaxed);
         self.carry = 0..0;
         self.part(pcm, errno);
-        // The line goes on: what the card had not played yet is muted, and the next period is due when the card
-        // would have wanted it.
+        // Time goes on along the card's line: what it had not played yet is muted, and the next period is due when it
+        // would have wanted it. Only the error with which the card began is taken back; a hundred cards pulled and
+        // plugged must not add theirs up. The card's drift is real, and stays.
+        let now = self.timer.now_ns();
+        let line = self.line();
+        let error = self.start_error.unwrap_or(line.sample_at(now) - self.silent_line.sample_at(now));
+        self.filter.restart();
+        let line = self.filter.report(now, line.sample_at(now) - error);
+        let behind = line.sample_at(now) - self.engine.time() as f64;
+        if behind > 0.0 {
+            self.engine.lose(behind.ceil() as u64);
+        }
+        self.report.timebase.write(line);
     }
 
     /// With a card. An error is the number of the fault that made it useless.
@@ -389,9 +412,14 @@ impl Player {
         let setup = pcm.setup();
         let (buffer, stride, channels, format) =
             (setup.buffer, setup.channels * setup.format.bytes(), setup.channels, setup.format);
-        if room > buffer {
-            return self.catch_up(pcm, room - buffer, stride, now);
-        }
+        let room = if room > buffer {
+            self.catch_up(pcm, room - buffer, stride, now)?;
+            // Written at once, without another look: time has gone on meanwhile, and a card whose pointer moves frame
+            // by frame would always be a little ahead of a player that only ever catches up.
+            buffer
+        } else {
+            room
+        };
         if !self.carry.is_empty() {
             return self.write(pcm, stride);
         }
@@ -410,6 +438,9 @@ impl Player {
                 if !self.unpaced {
                     let line = self.filter.report(now, self.engine.time() as f64 - delay as f64);
                     self.show_time(line);
+                    if self.start_error.is_none() && now.saturating_sub(self.started_ns) > SETTLED_NS {
+                        self.start_error = Some(line.sample_at(now) - self.silent_line.sample_at(now));
+                    }
                 }
             }
             Err(Fault::Gone(errno)) => return Err(errno),

@@ -1,0 +1,118 @@
+//! How long an OSC datagram takes until the rendered stream shows it, measured end to end: a real daemon, real UDP,
+//! and its own recording. The device's buffer comes on top and is stated apart.
+
+use std::net::UdpSocket;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use grooved::control::osc;
+use grooved::control::request::Message;
+use grooved::control::value::Value;
+use grooved::media::decode::Decoder;
+use grooved::system::time::{monotonic_ns, sleep_until};
+
+const RATE: f64 = 48_000.0;
+
+fn main() {
+    if std::env::args().any(|a| a == "--list") {
+        return;
+    }
+    for period in [64, 256, 1024] {
+        let mut late = measure(period);
+        late.sort_by(f64::total_cmp);
+        let at = |q: f64| late[((late.len() - 1) as f64 * q) as usize];
+        println!(
+            "period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, max {:5.2}; \
+             later than one period: {}",
+            period as f64 / RATE * 1e3,
+            late.len(),
+            at(0.0),
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            late.iter().filter(|ms| **ms > period as f64 / RATE * 1e3).count()
+        );
+    }
+}
+
+/// Milliseconds from sending to the rendering of the first changed frame.
+fn measure(period: usize) -> Vec<f64> {
+    let folder = std::env::temp_dir().join(format!("grooved-latency-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    let out = folder.join("out.wav");
+    // Ones, at unity: the recording shows the master's gain itself.
+    let ones = folder.join("ones.wav");
+    let mut writer = grooved::output::wav::WavWriter::create(&ones, 2, 48_000, grooved::output::wav::Depth::Float)
+        .expect("a WAV file");
+    writer.write(&vec![0.5; 2 * 48_000]).expect("a WAV file");
+    writer.finish().expect("a WAV file");
+    let port = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_grooved"))
+        .current_dir(&folder)
+        .args(["--log", "error", "--port", &port.to_string(), "--buffer-size", &period.to_string()])
+        .args(["--a", "ones.wav", "--vol", "1", "--output", &format!("wav:{}", out.display())])
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("the daemon starts");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(("127.0.0.1", port)).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    let send = |address: &str, args: Vec<Value>| {
+        let _ = socket.send(&osc::encode(&Message::new(address, args)).expect("a message"));
+    };
+    let status = || -> Option<(f64, f64)> {
+        send("/get_status", vec![]);
+        let mut buffer = [0; 65_536];
+        for _ in 0..10 {
+            let n = socket.recv(&mut buffer).ok()?;
+            let clock = osc::messages(&buffer[..n]).ok()?.into_iter().find(|m| m.address == "/status/clock");
+            if let Some(clock) = clock {
+                return Some((clock.args[0].as_float()?, clock.args[1].as_float()?));
+            }
+        }
+        None
+    };
+    while status().is_none() {}
+    send("/groove/master", vec![Value::Float(0.5)]);
+    std::thread::sleep(Duration::from_millis(500));
+    // Rendering is a staircase in time: a period is rendered all at once. The earliest moment at which each frame
+    // count was seen gives the stairs' edges.
+    let mut edge = f64::MIN;
+    let mut sent = Vec::new();
+    let mut level = 0.5;
+    let mut next = monotonic_ns();
+    for k in 0..400u64 {
+        // Moments that have nothing to do with the period.
+        next += 14_000_000 + (k.wrapping_mul(2_654_435_761) % 7_000_000);
+        sleep_until(next);
+        level = if level == 0.5 { 0.25 } else { 0.5 };
+        sent.push(monotonic_ns());
+        send("/groove/master", vec![Value::Float(level), Value::Float(0.0)]);
+        if k % 4 == 0
+            && let Some((frames, ns)) = status()
+        {
+            edge = edge.max(frames - ns * 1e-9 * RATE);
+        }
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = Command::new("kill").arg(daemon.id().to_string()).status();
+    let _ = daemon.wait();
+    let mut decoder = Decoder::open(&out).expect("the recording");
+    let frames = decoder.info().frames as usize;
+    let (mut left, mut right) = (vec![0.0; frames], vec![0.0; frames]);
+    decoder.read(&mut left, &mut right).expect("the recording");
+    let _ = std::fs::remove_dir_all(&folder);
+    // Frames at which the level changes between its two values.
+    let changes: Vec<usize> =
+        (1..frames).filter(|i| (left[*i] - left[*i - 1]).abs() > 0.05 && left[*i - 1] > 0.1).collect();
+    let first = changes.len().saturating_sub(sent.len());
+    sent.iter()
+        .zip(&changes[first..])
+        .map(|(sent, frame)| {
+            // The period that holds the frame was rendered when the staircase stepped to its end.
+            let end = (frame / period + 1) * period;
+            let rendered_ns = (end as f64 - edge) / RATE * 1e9;
+            (rendered_ns - *sent as f64) * 1e-6
+        })
+        .collect()
+}
