@@ -88,9 +88,14 @@ fn surround_is_mixed_down_by_the_standard() {
     let (left, right) = all(&mut decoder);
     let half = std::f64::consts::FRAC_1_SQRT_2;
     // Left, right, centre, low frequencies, surrounds: 400 to 900 Hz.
-    for (hz, in_left, in_right) in
-        [(400.0, 1.0, 0.0), (500.0, 0.0, 1.0), (600.0, half, half), (700.0, 0.0, 0.0), (800.0, half, 0.0), (900.0, 0.0, half)]
-    {
+    for (hz, in_left, in_right) in [
+        (400.0, 1.0, 0.0),
+        (500.0, 0.0, 1.0),
+        (600.0, half, half),
+        (700.0, 0.0, 0.0),
+        (800.0, half, 0.0),
+        (900.0, 0.0, half),
+    ] {
         for (samples, wanted) in [(&left, in_left), (&right, in_right)] {
             let got = level(samples, 48_000.0, hz) / 0.1;
             assert!((got - wanted).abs() < 0.02, "{hz} Hz: {got:.3}, not {wanted:.3}");

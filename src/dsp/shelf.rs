@@ -10,6 +10,8 @@
 //!   a half octaves beyond the crossover).
 //! - The recursive part does not depend on the gains, so they may move with every sample without a transient.
 
+use wide::f64x2;
+
 /// Second-order sections in a shelf.
 const SECTIONS: usize = 4;
 /// Filter order; a gain `g` is spread over this many zeros.
@@ -22,12 +24,21 @@ pub struct Shelf {
     damping: [f64; SECTIONS],
     recursive: [[f64; 2]; SECTIONS],
     norm: [f64; SECTIONS],
-    state: [[[f64; 2]; 2]; SECTIONS],
+    /// By section: the last two values of the recursion, both channels each.
+    state: [[f64x2; 2]; SECTIONS],
     below: f64,
     above: f64,
+    /// The zeros of these gains.
+    zeros: Zeros,
 }
 
-type Zeros = [[f64; 3]; SECTIONS];
+/// The part that follows the gains: for each section the two zeros, scaled so that its leading factor is one, and the
+/// product of all leading factors.
+#[derive(Clone, Copy, Debug)]
+struct Zeros {
+    sections: [[f64; 2]; SECTIONS],
+    gain: f64,
+}
 
 impl Shelf {
     /// A transparent shelf with its crossover at `crossover_hz`.
@@ -41,9 +52,10 @@ impl Shelf {
             damping: [0.0; SECTIONS],
             recursive: [[0.0; 2]; SECTIONS],
             norm: [0.0; SECTIONS],
-            state: [[[0.0; 2]; 2]; SECTIONS],
+            state: [[f64x2::ZERO; 2]; SECTIONS],
             below: 1.0,
             above: 1.0,
+            zeros: Zeros { sections: [[0.0; 2]; SECTIONS], gain: 1.0 },
         };
         for s in 0..SECTIONS {
             let zeta = ((2 * s + 1) as f64 * std::f64::consts::PI / (2.0 * ORDER)).sin();
@@ -52,18 +64,23 @@ impl Shelf {
             shelf.norm[s] = 1.0 / d0;
             shelf.recursive[s] = [(2.0 * k * k - 2.0) / d0, (1.0 - 2.0 * zeta * k + k * k) / d0];
         }
+        shelf.zeros = shelf.zeros_of(1.0, 1.0);
         shelf
     }
 
-    fn zeros(&self, below: f64, above: f64) -> Zeros {
+    fn zeros_of(&self, below: f64, above: f64) -> Zeros {
         // The eighth root, by three square roots: the same bits on every machine.
         let a = below.max(0.0).sqrt().sqrt().sqrt();
         let b = above.max(0.0).sqrt().sqrt().sqrt();
         let (aa, bb) = (a * a * self.k * self.k, b * b);
-        let mut zeros = [[0.0; 3]; SECTIONS];
-        for ((z, zeta), norm) in zeros.iter_mut().zip(self.damping).zip(self.norm) {
+        let mut zeros = Zeros { sections: [[0.0; 2]; SECTIONS], gain: 1.0 };
+        for ((z, zeta), norm) in zeros.sections.iter_mut().zip(self.damping).zip(self.norm) {
             let middle = 2.0 * zeta * a * b * self.k;
-            *z = [(bb + middle + aa) * norm, 2.0 * (aa - bb) * norm, (bb - middle + aa) * norm];
+            let first = bb + middle + aa;
+            zeros.gain *= first * norm;
+            if first > 0.0 {
+                *z = [2.0 * (aa - bb) / first, (bb - middle + aa) / first];
+            }
         }
         zeros
     }
@@ -75,7 +92,7 @@ impl Shelf {
 
     /// Forgets the past. Only sensible while the shelf is transparent: its output does not depend on it then.
     pub fn forget(&mut self) {
-        self.state = [[[0.0; 2]; 2]; SECTIONS];
+        self.state = [[f64x2::ZERO; 2]; SECTIONS];
     }
 
     /// Filters a stereo span in place while the gains move linearly from where they were to `below` and `above`.
@@ -87,44 +104,48 @@ impl Shelf {
             return;
         }
         let moving = below != self.below || above != self.above;
-        let from = self.zeros(self.below, self.above);
-        let to = if moving { self.zeros(below, above) } else { from };
+        let from = self.zeros;
+        let to = if moving { self.zeros_of(below, above) } else { from };
         self.below = below;
         self.above = above;
+        self.zeros = to;
         let scale = 1.0 / n as f64;
-        let mut rows = [[0.0f64; 2]; 32];
+        let mut rows = [f64x2::ZERO; 32];
+        let mut done = 0;
         for (left, right) in left[..n].chunks_mut(32).zip(right[..n].chunks_mut(32)) {
-            let len = left.len();
+            let len = left.len().min(right.len());
             for (row, (l, r)) in rows.iter_mut().zip(left.iter().zip(right.iter())) {
-                *row = [f64::from(*l), f64::from(*r)];
+                *row = f64x2::new([f64::from(*l), f64::from(*r)]);
             }
             for s in 0..SECTIONS {
-                let poles = self.recursive[s];
+                let poles = [f64x2::splat(self.recursive[s][0]), f64x2::splat(self.recursive[s][1])];
+                let mut zeros = [f64x2::splat(from.sections[s][0]), f64x2::splat(from.sections[s][1])];
                 let state = &mut self.state[s];
                 if moving {
-                    let mut zeros = from[s];
-                    let step = [
-                        (to[s][0] - from[s][0]) * scale,
-                        (to[s][1] - from[s][1]) * scale,
-                        (to[s][2] - from[s][2]) * scale,
-                    ];
+                    let step = |k: usize| f64x2::splat((to.sections[s][k] - from.sections[s][k]) * scale);
+                    let step = [step(0), step(1)];
+                    for k in 0..2 {
+                        zeros[k] += step[k] * f64x2::splat(done as f64);
+                    }
                     for row in &mut rows[..len] {
-                        for k in 0..3 {
+                        for k in 0..2 {
                             zeros[k] += step[k];
                         }
-                        section(row, poles, zeros, state);
+                        *row = section(*row, poles, zeros, state);
                     }
                 } else {
-                    let zeros = to[s];
-                    for row in &mut rows[..len] {
-                        section(row, poles, zeros, state);
-                    }
+                    still(&mut rows[..len], poles, zeros, state);
                 }
             }
+            let mut gain = from.gain + (to.gain - from.gain) * scale * done as f64;
+            let step = (to.gain - from.gain) * scale;
             for (row, (l, r)) in rows.iter().zip(left.iter_mut().zip(right.iter_mut())) {
-                *l = row[0] as f32;
-                *r = row[1] as f32;
+                gain += step;
+                let [a, b] = (*row * f64x2::splat(gain)).to_array();
+                *l = a as f32;
+                *r = b as f32;
             }
+            done += len;
         }
     }
 }
@@ -132,12 +153,33 @@ impl Shelf {
 /// One second-order section in direct form II, both channels at once: in this form the recursion is the same
 /// whatever the zeros are.
 #[inline(always)]
-fn section(row: &mut [f64; 2], poles: [f64; 2], zeros: [f64; 3], state: &mut [[f64; 2]; 2]) {
-    for c in 0..2 {
-        let w = row[c] - poles[0] * state[0][c] - poles[1] * state[1][c];
-        row[c] = zeros[0] * w + zeros[1] * state[0][c] + zeros[2] * state[1][c];
-        state[1][c] = state[0][c];
-        state[0][c] = w;
+fn section(x: f64x2, poles: [f64x2; 2], zeros: [f64x2; 2], state: &mut [f64x2; 2]) -> f64x2 {
+    let w = x - poles[0] * state[0] - poles[1] * state[1];
+    let y = w + zeros[0] * state[0] + zeros[1] * state[1];
+    *state = [w, state[0]];
+    y
+}
+
+/// A section whose zeros rest, over a row of frames; two at a time, so that the state need not be moved about.
+#[inline]
+fn still(rows: &mut [f64x2], poles: [f64x2; 2], zeros: [f64x2; 2], state: &mut [f64x2; 2]) {
+    let [mut new, mut old] = *state;
+    let (pairs, rest) = rows.as_chunks_mut::<2>();
+    for [first, second] in pairs {
+        old = {
+            let w = *first - poles[0] * new - poles[1] * old;
+            *first = w + zeros[0] * new + zeros[1] * old;
+            w
+        };
+        new = {
+            let w = *second - poles[0] * old - poles[1] * new;
+            *second = w + zeros[0] * old + zeros[1] * new;
+            w
+        };
+    }
+    *state = [new, old];
+    for row in rest {
+        *row = section(*row, poles, zeros, state);
     }
 }
 

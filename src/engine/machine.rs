@@ -286,7 +286,9 @@ impl Engine {
                 self.start(slot, play, now, false);
             }
             for k in 0..2 {
-                self.begin_if_ready(slot, k, now);
+                if matches!(self.stems[slot].heads[k].phase(), Phase::Waiting | Phase::Priming) {
+                    self.begin_if_ready(slot, k, now);
+                }
             }
             let stem = &mut self.stems[slot];
             if stem.removing && self.waiting.is_none() && stem.heads.iter().all(|h| h.phase() != Phase::Playing) {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use wide::f32x4;
+
 /// Averaging time of the RMS value.
 const RMS_SECONDS: f64 = 0.3;
 
@@ -55,17 +57,14 @@ impl Meter {
 
     /// Measures one quantum. Realtime: yes.
     pub fn measure(&mut self, samples: &[f32], cell: &MeterCell) {
-        let mut peaks = [0.0f32; 4];
-        let mut sums = [0.0f32; 4];
+        let (mut peaks, mut sums) = (f32x4::ZERO, f32x4::ZERO);
         for chunk in samples.as_chunks::<4>().0 {
-            for k in 0..4 {
-                let a = chunk[k].abs();
-                peaks[k] = if a > peaks[k] { a } else { peaks[k] };
-                sums[k] += chunk[k] * chunk[k];
-            }
+            let v = f32x4::from(*chunk);
+            peaks = peaks.fast_max(v.abs());
+            sums += v * v;
         }
-        let peak = peaks[0].max(peaks[1]).max(peaks[2].max(peaks[3]));
-        let mean = (sums[0] + sums[1] + sums[2] + sums[3]) / samples.len().max(1) as f32;
+        let peak = peaks.to_array().into_iter().fold(0.0, f32::max);
+        let mean = sums.reduce_add() / samples.len().max(1) as f32;
         self.mean_square = mean + (self.mean_square - mean) * self.keep_per_grid;
         // Non-negative floats order like their bits.
         cell.peak.fetch_max(peak.to_bits(), Relaxed);

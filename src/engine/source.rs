@@ -155,6 +155,17 @@ impl StreamReader {
         }
     }
 
+    /// The next `frames` frames if the chunk at hand holds at least `reach`. Realtime: yes.
+    #[inline]
+    pub fn peek_within(&self, frames: usize, reach: usize) -> Option<(&[f32], &[f32])> {
+        let chunk = self.current.as_ref()?;
+        if self.offset + reach > chunk.len {
+            return None;
+        }
+        let range = self.offset..self.offset + frames;
+        Some((chunk.left.get(range.clone())?, chunk.right.get(range)?))
+    }
+
     /// Passes over `frames` frames of what [`StreamReader::peek`] showed. Realtime: yes.
     pub fn consume(&mut self, frames: usize) {
         self.offset += frames;
