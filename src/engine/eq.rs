@@ -4,6 +4,9 @@
 //! gain above it, the second lifts or lowers what lies above the upper crossover to the high gain. Flat means both are
 //! left out: the deck's samples pass bit for bit.
 
+use wide::f64x2;
+
+use super::GRID;
 use super::ramp::Ramp;
 use crate::dsp::shelf::Shelf;
 
@@ -53,7 +56,7 @@ impl ThreeBand {
         self.open.to(if dead { 0.0 } else { 1.0 }, self.ramp_frames);
     }
 
-    /// Filters a span in place, going on with whatever moves.
+    /// Filters a span of at most [`GRID`] frames in place, going on with whatever moves.
     pub fn process(&mut self, left: &mut [f32], right: &mut [f32]) {
         let n = left.len() as u32;
         let [low, mid, high] = &mut self.gains;
@@ -65,13 +68,29 @@ impl ThreeBand {
             return;
         }
         let mid = mid.max(MID_FLOOR);
-        for (shelf, below, above) in [(&mut self.low, low, mid), (&mut self.high, 1.0, high / mid)] {
-            if shelf.is_transparent() && below == 1.0 && above == 1.0 {
-                // Its past no longer matters, and without one there is nothing to decay into denormals.
-                shelf.forget();
-            } else {
-                shelf.process(left, right, below, above);
+        let shelves = [(&mut self.low, low, mid), (&mut self.high, 1.0, high / mid)];
+        let flat = |shelf: &Shelf, below: f64, above: f64| shelf.is_transparent() && below == 1.0 && above == 1.0;
+        if shelves.iter().any(|(shelf, below, above)| !flat(shelf, *below, *above)) {
+            // Filtered in double precision, both channels side by side.
+            let mut rows = [f64x2::ZERO; GRID];
+            let rows = &mut rows[..left.len().min(right.len()).min(GRID)];
+            for (row, (l, r)) in rows.iter_mut().zip(left.iter().zip(right.iter())) {
+                *row = f64x2::new([f64::from(*l), f64::from(*r)]);
             }
+            for (shelf, below, above) in shelves {
+                if flat(shelf, below, above) {
+                    // Its past no longer matters, and without one there is nothing to decay into denormals.
+                    shelf.forget();
+                } else {
+                    shelf.process(rows, below, above);
+                }
+            }
+            for (row, (l, r)) in rows.iter().zip(left.iter_mut().zip(right.iter_mut())) {
+                let [a, b] = row.to_array();
+                (*l, *r) = (a as f32, b as f32);
+            }
+        } else {
+            shelves.into_iter().for_each(|(shelf, ..)| shelf.forget());
         }
         super::ramp::scale(left, from, to);
         super::ramp::scale(right, from, to);
