@@ -49,7 +49,9 @@ fn measure(period: usize) -> Vec<f64> {
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_grooved"))
         .current_dir(&folder)
-        .args(["--log", "error", "--port", &port.to_string(), "--buffer-size", &period.to_string()])
+        // A deep reserve does not delay the rendering of what is next, but keeps a busy machine from losing time,
+        // which the recording does not hold.
+        .args(["--log", "warn", "--port", &port.to_string(), "--buffer-size", &period.to_string(), "--periods", "32"])
         .args(["--a", "ones.wav", "--vol", "1", "--output", &format!("wav:{}", out.display())])
         .stderr(Stdio::inherit())
         .spawn()
@@ -75,22 +77,20 @@ fn measure(period: usize) -> Vec<f64> {
     while status().is_none() {}
     send("/groove/master", vec![Value::Float(0.5)]);
     std::thread::sleep(Duration::from_millis(500));
-    // Rendering is a staircase in time: a period is rendered all at once. The earliest moment at which each frame
-    // count was seen gives the stairs' edges.
+    // Rendering is a staircase in time: a period is rendered all at once, and frames − time × rate is greatest just
+    // after a stair. That maximum over many looks tells where the stairs are.
     let mut edge = f64::MIN;
     let mut sent = Vec::new();
     let mut level = 0.5;
     let mut next = monotonic_ns();
-    for k in 0..400u64 {
-        // Moments that have nothing to do with the period.
-        next += 14_000_000 + (k.wrapping_mul(2_654_435_761) % 7_000_000);
+    for k in 0..300u64 {
+        // Moments that have nothing to do with the period, far enough apart that each shows by itself.
+        next += 30_000_000 + (k.wrapping_mul(2_654_435_761) % 17_000_000);
         sleep_until(next);
         level = if level == 0.5 { 0.25 } else { 0.5 };
         sent.push(monotonic_ns());
         send("/groove/master", vec![Value::Float(level), Value::Float(0.0)]);
-        if k % 4 == 0
-            && let Some((frames, ns)) = status()
-        {
+        if let Some((frames, ns)) = status() {
             edge = edge.max(frames - ns * 1e-9 * RATE);
         }
     }

@@ -138,8 +138,9 @@ fn convolve(l: &[[f32; 4]], r: &[[f32; 4]], near: &[f32x4], far: &[f32x4], blend
         left += f32x4::from(*l) * c;
         right += f32x4::from(*r) * c;
     }
-    let (l, r) = (left.to_array(), right.to_array());
-    ((l[0] + l[2]) + (l[1] + l[3]), (r[0] + r[2]) + (r[1] + r[3]))
+    // Both sums at once, from [l0 r0 l1 r1] and [l2 r2 l3 r3].
+    let [l0, r0, l1, r1] = (left.unpack_lo(right) + left.unpack_hi(right)).to_array();
+    (l0 + l1, r0 + r1)
 }
 
 impl SincBank {
