@@ -280,7 +280,7 @@ async fn serve(
     notify::ready();
     loop {
         tokio::select! {
-            Some(request) = requests.recv() => conductor.handle(request),
+            Some(request) = requests.recv(), if !conductor.is_behind() => conductor.handle(request),
             Some(done) = loaded.recv() => conductor.loaded(done),
             _ = tick.tick() => {
                 conductor.tick();

@@ -11,7 +11,7 @@ pub mod render;
 use std::path::PathBuf;
 
 use crate::config::{Config, ConfigError};
-use crate::control::conductor::Settings;
+use crate::control::conductor::{SPARE_SLOTS, Settings};
 use crate::engine::EngineConfig;
 use plan::Plan;
 
@@ -75,7 +75,7 @@ impl Failure {
 fn engine_config(config: &Config) -> EngineConfig {
     EngineConfig {
         sample_rate: config.output.sample_rate,
-        slots: config.media.max_stems,
+        slots: config.media.max_stems + config.media.max_stems.min(SPARE_SLOTS),
         pairs: config.pairs(),
         deck_pair: config.output.deck_pairs,
         eq_hz: [config.mixer.eq_low_hz, config.mixer.eq_high_hz],

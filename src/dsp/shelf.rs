@@ -32,11 +32,18 @@ pub struct Shelf {
     zeros: Zeros,
 }
 
-/// The part that follows the gains: for each section the two zeros, scaled so that its leading factor is one, and the
-/// product of all leading factors.
+/// The part that follows the gains: the numerators.
+///
+/// While gains move, the numerators themselves are interpolated: every value in between is a mix of two sound filters.
+/// While they rest, each is used with its leading factor taken out, which saves a multiplication per section; those
+/// must not be interpolated (on the way from one set to another they can be anything).
 #[derive(Clone, Copy, Debug)]
 struct Zeros {
-    sections: [[f64; 2]; SECTIONS],
+    /// By section: all three coefficients.
+    whole: [[f64; 3]; SECTIONS],
+    /// By section: the last two, over the first.
+    scaled: [[f64; 2]; SECTIONS],
+    /// The product of the first ones.
     gain: f64,
 }
 
@@ -55,7 +62,7 @@ impl Shelf {
             state: [[f64x2::ZERO; 2]; SECTIONS],
             below: 1.0,
             above: 1.0,
-            zeros: Zeros { sections: [[0.0; 2]; SECTIONS], gain: 1.0 },
+            zeros: Zeros { whole: [[0.0; 3]; SECTIONS], scaled: [[0.0; 2]; SECTIONS], gain: 1.0 },
         };
         for s in 0..SECTIONS {
             let zeta = ((2 * s + 1) as f64 * std::f64::consts::PI / (2.0 * ORDER)).sin();
@@ -73,13 +80,14 @@ impl Shelf {
         let a = below.max(0.0).sqrt().sqrt().sqrt();
         let b = above.max(0.0).sqrt().sqrt().sqrt();
         let (aa, bb) = (a * a * self.k * self.k, b * b);
-        let mut zeros = Zeros { sections: [[0.0; 2]; SECTIONS], gain: 1.0 };
-        for ((z, zeta), norm) in zeros.sections.iter_mut().zip(self.damping).zip(self.norm) {
-            let middle = 2.0 * zeta * a * b * self.k;
-            let first = bb + middle + aa;
-            zeros.gain *= first * norm;
+        let mut zeros = Zeros { whole: [[0.0; 3]; SECTIONS], scaled: [[0.0; 2]; SECTIONS], gain: 1.0 };
+        for s in 0..SECTIONS {
+            let middle = 2.0 * self.damping[s] * a * b * self.k;
+            let (first, second, third) = (bb + middle + aa, 2.0 * (aa - bb), bb - middle + aa);
+            zeros.whole[s] = [first, second, third].map(|c| c * self.norm[s]);
+            zeros.gain *= first * self.norm[s];
             if first > 0.0 {
-                *z = [2.0 * (aa - bb) / first, (bb - middle + aa) / first];
+                zeros.scaled[s] = [second / first, third / first];
             }
         }
         zeros
@@ -112,26 +120,27 @@ impl Shelf {
         let scale = 1.0 / n as f64;
         for s in 0..SECTIONS {
             let poles = [f64x2::splat(self.recursive[s][0]), f64x2::splat(self.recursive[s][1])];
-            let mut zeros = [f64x2::splat(from.sections[s][0]), f64x2::splat(from.sections[s][1])];
             let state = &mut self.state[s];
             if moving {
-                let step = |k: usize| f64x2::splat((to.sections[s][k] - from.sections[s][k]) * scale);
-                let step = [step(0), step(1)];
+                let mut zeros = from.whole[s].map(f64x2::splat);
+                let step: [f64x2; 3] =
+                    std::array::from_fn(|k| f64x2::splat((to.whole[s][k] - from.whole[s][k]) * scale));
                 for row in rows.iter_mut() {
-                    for k in 0..2 {
+                    for k in 0..3 {
                         zeros[k] += step[k];
                     }
-                    *row = section(*row, poles, zeros, state);
+                    let w = *row - poles[0] * state[0] - poles[1] * state[1];
+                    *row = zeros[0] * w + zeros[1] * state[0] + zeros[2] * state[1];
+                    *state = [w, state[0]];
                 }
             } else {
+                let zeros = [f64x2::splat(to.scaled[s][0]), f64x2::splat(to.scaled[s][1])];
                 still(rows, poles, zeros, state);
             }
         }
-        let mut gain = f64x2::splat(from.gain);
-        let step = f64x2::splat((to.gain - from.gain) * scale);
-        for row in rows {
-            gain += step;
-            *row *= gain;
+        if !moving {
+            let gain = f64x2::splat(to.gain);
+            rows.iter_mut().for_each(|row| *row *= gain);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Group {
             news = read(member, stems, &mut self.left[from..to], &mut self.right[from..to]);
         }
         self.quiet_from = self.filled;
-        if !news.ended {
+        if !news.ended && !self.members.contains(&member) && self.members.len() < self.members.capacity() {
             self.members.push(member);
         }
         news

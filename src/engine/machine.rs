@@ -335,7 +335,8 @@ impl Engine {
         let fade = stem.fade();
         let [a, b] = &mut stem.heads;
         let (head, other) = if k == 0 { (a, b) } else { (b, a) };
-        head.begin(group, fade, other);
+        let ahead = if other.phase() == Phase::Playing { self.groups[other.group()].ahead() } else { 0 };
+        head.begin(group, fade, other, ahead);
         if other.phase() == Phase::Playing {
             other.stop(fade);
         }
@@ -518,6 +519,10 @@ impl Engine {
     fn set_rate(&mut self, slot: Slot, rate: f64, now: u64) -> Result<(), Refusal> {
         self.with_stem(slot, |stem| stem.rate = rate)?;
         let stem = &self.stems[usize::from(slot)];
+        if stem.heads.iter().any(|h| h.phase() == Phase::Waiting) {
+            // What is about to begin begins at the new rate.
+            return Ok(());
+        }
         let head = &stem.heads[stem.lead];
         if head.phase() != Phase::Playing || head.is_stopping() {
             return Ok(());
@@ -528,7 +533,9 @@ impl Engine {
             return Ok(());
         }
         // Others share the interpolator: move to one of its own, at the same place, with a crossfade.
-        let play = Play { from: head.position(), ..head.play() };
+        let behind = self.groups[head.group()].ahead().max(0) as u64;
+        let from = head.position().saturating_sub(behind).max(head.play().start.min(head.position()));
+        let play = Play { from, ..head.play() };
         self.start(usize::from(slot), play, now, true);
         Ok(())
     }

@@ -149,12 +149,14 @@ impl Head {
     }
 
     /// Begins to sound in `group`; the attack of a file's first frame is left as it is, any other place fades in.
-    pub fn begin(&mut self, group: usize, fade: u32, other: &Head) {
+    ///
+    /// `ahead` is how far the other head's reading is ahead of what is heard.
+    pub fn begin(&mut self, group: usize, fade: u32, other: &Head, ahead: i64) {
         self.phase = Phase::Playing;
         self.group = group as u16;
         if self.follows {
             // How far the other head has gone since; within a loop that is a matter of going round.
-            let gone = other.next as i64 + other.debt - self.next as i64;
+            let gone = other.next as i64 + other.debt - ahead - self.next as i64;
             let length = (self.play.end - self.play.start).max(1) as i64;
             self.debt = if self.play.looped { gone.rem_euclid(length) } else { gone.max(0) };
         }
@@ -169,10 +171,11 @@ impl Head {
     /// Fades out, then becomes idle; a head that does not sound becomes idle at once.
     pub fn stop(&mut self, fade: u32) {
         match self.phase {
-            Phase::Playing if !self.starved => {
+            Phase::Playing => {
                 if !self.stopping {
                     self.stopping = true;
-                    self.envelope.to(0.0, fade);
+                    // A starved one is silent already; it stays its group's member until it is read the next time.
+                    self.envelope.to(0.0, if self.starved { 0 } else { fade });
                 }
             }
             _ => *self = Head::new(),
@@ -196,7 +199,7 @@ impl Head {
     }
 
     fn wrapped(&self, frame: i64) -> u64 {
-        let (start, end) = (self.play.start as i64, self.play.end as i64);
+        let (start, end) = (self.play.start as i64, (self.play.end as i64).max(0));
         if frame < end || !self.play.looped || end <= start {
             frame.clamp(0, end) as u64
         } else {
@@ -305,6 +308,9 @@ impl Head {
     ) -> News {
         let mut news = News::default();
         let frames = left.len().min(right.len());
+        if self.phase != Phase::Playing {
+            return News { ended: true, ..news };
+        }
         if let Some((l, r)) = self.plain(source, stream, frames) {
             ramp::mix(left, l, gain.0, gain.1);
             ramp::mix(right, r, gain.0, gain.1);
@@ -320,6 +326,10 @@ impl Head {
             if self.stopping && self.starved {
                 *self = Head::new();
                 return News { ended: true, ..news };
+            }
+            if self.play.looped && self.debt > 0 {
+                // Whole rounds need not be walked.
+                self.debt %= self.play.end.saturating_sub(self.play.start).max(1) as i64;
             }
             let due = self.debt;
             self.debt -= self.pass(source, stream, due);

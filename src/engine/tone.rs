@@ -24,7 +24,7 @@ impl Tone {
             self.phase = 0.0;
         }
         self.step = cycles_per_frame;
-        self.left = frames;
+        self.left = frames.max(1);
         self.gain.to(gain, self.ramp_frames);
     }
 

@@ -77,6 +77,13 @@ pub struct Decoder {
     resync: bool,
 }
 
+/// No file is longer than this (years); one that says so lies.
+const MOST_FRAMES: u64 = 1 << 40;
+/// No packet is.
+const MOST_PACKET_FRAMES: u64 = 1 << 20;
+/// What a float file may hold beyond full scale.
+const MOST_LEVEL: f32 = 64.0;
+
 /// Weights of each channel in the stereo mix: (left, right).
 type Mix = Vec<(f32, f32)>;
 
@@ -146,6 +153,9 @@ impl Decoder {
         }
         if decoder.info.frames == 0 {
             return Err(DecodeError::Unsupported("it holds no sound".into()));
+        }
+        if decoder.info.frames > MOST_FRAMES {
+            return Err(DecodeError::Damaged(format!("it claims to hold {} frames", decoder.info.frames)));
         }
         Ok(decoder)
     }
@@ -335,10 +345,14 @@ impl Decoder {
                     self.planes.resize_with(planes, Vec::new);
                     for plane in &mut self.planes {
                         plane.clear();
-                        plane.resize(length as usize, 0.0);
+                        plane.resize(length.min(MOST_PACKET_FRAMES) as usize, 0.0);
                     }
                 }
                 Err(error) => return Err(error.into()),
+            }
+            // A float file can hold anything; one sample that is not a number would silence a filter for good.
+            for sample in self.planes.iter_mut().flatten() {
+                *sample = if sample.is_finite() { sample.clamp(-MOST_LEVEL, MOST_LEVEL) } else { 0.0 };
             }
             self.used = 0;
             if self.planes.first().is_none_or(Vec::is_empty) {

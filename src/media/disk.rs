@@ -69,9 +69,20 @@ impl Feed {
             && let Err(error) = decoder.seek(play.from)
         {
             tracing::error!("{}: {error}", path.display());
+            self.decoder = None;
             return;
         }
         self.play = Some(play);
+    }
+
+    /// [`Feed::look`] and [`Feed::fill`], with a decoder that panics costing its own stem only.
+    fn guarded(&mut self, path: &Path, act: impl FnOnce(&mut Feed, &Path) -> bool) -> bool {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self, path))).unwrap_or_else(|_| {
+            tracing::error!("{}: the decoder gave up", path.display());
+            self.decoder = None;
+            self.play = None;
+            false
+        })
     }
 
     /// Sends one chunk if there is room and something to send; tells whether it did.
@@ -88,6 +99,7 @@ impl Feed {
                 }
                 if let Err(error) = decoder.seek(play.start) {
                     tracing::error!("{}: {error}", path.display());
+                    self.decoder = None;
                     self.play = None;
                     break;
                 }
@@ -142,7 +154,10 @@ impl Worker {
         loop {
             for feeder in &mut self.feeders {
                 for feed in &mut feeder.feeds {
-                    feed.look(&feeder.path);
+                    feed.guarded(&feeder.path, |feed, path| {
+                        feed.look(path);
+                        true
+                    });
                 }
             }
             // Whoever got least since its request goes first, so that a new start does not wait for the reserves of
@@ -159,7 +174,7 @@ impl Worker {
             let mut any = false;
             for (_, i, k) in order {
                 let feeder = &mut self.feeders[i];
-                any |= feeder.feeds[k].fill(&feeder.path);
+                any |= feeder.feeds[k].guarded(&feeder.path, Feed::fill);
             }
             if !any {
                 return;

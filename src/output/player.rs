@@ -486,6 +486,9 @@ impl Player {
                 Err(Fault::Interrupted) => count(&self.report.interrupted),
                 Err(Fault::Again) => {
                     count(&self.report.again);
+                    // A card whose poll is always ready must not make this a busy loop.
+                    let quarter = (self.period as f64 / self.rate * 0.25e9) as u64;
+                    self.timer.sleep_until(self.timer.now_ns() + quarter);
                     return Ok(());
                 }
                 Err(fault) => return self.recover(pcm, fault),

@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Attempts to open a card that is there but refuses: at most this far apart.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A card that was in use this long was a good one.
+const LIVED: Duration = Duration::from_secs(1);
+
 /// What the supervisor tells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -99,6 +102,7 @@ impl Supervisor {
         let told = stop.clone();
         let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
             let mut has_card = false;
+            let mut opened_at = Instant::now();
             let mut next_try = Instant::now();
             let mut pause = LOOK;
             let mut cards = card_list();
@@ -111,9 +115,14 @@ impl Supervisor {
                     drop(pcm);
                     tell(Notice::Lost { device, errno });
                     has_card = false;
-                    pause = LOOK;
-                    next_try = Instant::now();
-                    said.clear();
+                    // One that hardly lived is tried again, but at longer and longer intervals.
+                    if opened_at.elapsed() > LIVED {
+                        pause = LOOK;
+                        said.clear();
+                    } else {
+                        pause = (pause * 2).min(PATIENCE);
+                    }
+                    next_try = Instant::now() + if pause > LOOK { pause } else { Duration::ZERO };
                 }
                 if !has_card {
                     let now_cards = card_list();
@@ -128,6 +137,7 @@ impl Supervisor {
                                 let setup = pcm.setup().clone();
                                 if door.offer(pcm).is_ok() {
                                     has_card = true;
+                                    opened_at = Instant::now();
                                     tell(Notice::Opened { setup });
                                 }
                             }

@@ -3,7 +3,7 @@
 use super::super::request::{Message, Origin, Request, When};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
-use super::{Conductor, Deferred, LEAD_S, MOST_DEFERRED};
+use super::{Conductor, Deferred, LEAD_S, MOST_DEFERRED, MOST_KEPT_VALUES};
 use crate::engine::command::Action;
 use crate::system::time::monotonic_ns;
 
@@ -20,13 +20,16 @@ impl Conductor {
             ));
             return self.fail(request.origin, &address, &fault);
         }
+        if request.calls.iter().map(|c| c.args.len() + 1).sum::<usize>() > MOST_KEPT_VALUES {
+            let fault = Fault(format!("a bundle of more than {MOST_KEPT_VALUES} values is not kept for later"));
+            return self.fail(request.origin, &address, &fault);
+        }
         if self.tagged.len() + self.deferred.len() >= MOST_DEFERRED {
             let fault = Fault(format!("{MOST_DEFERRED} bundles are waiting already; this one is not kept"));
             return self.fail(request.origin, &address, &fault);
         }
         let serial = self.serial();
         self.tagged.insert((ns, serial), request);
-        self.do_due();
     }
 
     /// Does what is due within the lead.
@@ -85,9 +88,13 @@ impl Conductor {
         Ok(Outcome::Done)
     }
 
-    pub(super) fn defer_group(&mut self, group: Deferred, at: u64) {
+    pub(super) fn defer_group(&mut self, group: Deferred, at: u64) -> Result<(), Fault> {
+        if self.deferred.len() + self.tagged.len() >= MOST_DEFERRED {
+            return Err(Fault(format!("{MOST_DEFERRED} things are scheduled already")));
+        }
         let serial = self.serial();
         self.deferred.insert((at, serial), group);
+        Ok(())
     }
 
     /// Sets the tempo, within `glide_s` seconds or an ordinary glide.

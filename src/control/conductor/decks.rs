@@ -91,6 +91,7 @@ impl Conductor {
         deck: usize,
         path: &str,
         from: f64,
+        at: Option<u64>,
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
@@ -101,7 +102,7 @@ impl Conductor {
         } else if self.await_load(id, origin, address) {
             outcome = Outcome::Later;
         } else {
-            self.stop(id, None);
+            self.stop(id, at);
         }
         if let Some(buffer) = self.buffers.get_mut(&id) {
             buffer.start = Start { rate: 1.0, volume: 0.8, looped: true, from, seconds: 0.0 };
@@ -127,8 +128,7 @@ impl Conductor {
         let at = now + self.frames(seconds);
         let until = at.max(now) + self.frames(self.settings.group_wait_s);
         let group = Deferred::Group { decks, at, until, origin, address: address.into() };
-        self.defer_group(group, at);
-        self.do_due();
+        self.defer_group(group, at)?;
         Ok(Outcome::Later)
     }
 

@@ -36,6 +36,15 @@ use crate::output::report::Report;
 const LEAD_S: f64 = 0.2;
 /// Most things waiting for their time.
 const MOST_DEFERRED: usize = 4096;
+/// Most addresses and values in a bundle that waits.
+const MOST_KEPT_VALUES: usize = 4096;
+/// Commands waiting for the engine beyond which no more requests are taken for a while.
+const BEHIND: usize = 4096;
+/// Ticks after which an engine that has not answered is asked again: an answer can be lost, too.
+const PING_PATIENCE: u32 = 8;
+
+/// Places beyond one per stem, for those that rest.
+pub const SPARE_SLOTS: usize = 64;
 
 /// What the conductor needs to know from the configuration.
 #[derive(Clone, Debug)]
@@ -124,7 +133,8 @@ pub struct Conductor {
     outbox: VecDeque<Command>,
     answers: Vec<Answer>,
     buffers: BTreeMap<i64, stems::Buffer>,
-    free: Vec<Slot>,
+    /// Places for stems, and from when on they may be used.
+    free: VecDeque<(Slot, u64)>,
     decks: [Deck; DECKS],
     master: f64,
     tempo: f64,
@@ -142,6 +152,7 @@ pub struct Conductor {
     tickets: HashMap<u32, (Option<Origin>, String)>,
     next_ticket: u32,
     ping: Option<u32>,
+    ping_age: u32,
     syncs: Vec<Sync>,
     engine_answers: Arc<AtomicU64>,
     subscriptions: Vec<status::Subscription>,
@@ -149,6 +160,7 @@ pub struct Conductor {
     lateness: u64,
     refused: u64,
     media_bytes: usize,
+    loads_under_way: usize,
 }
 
 impl Conductor {
@@ -160,7 +172,8 @@ impl Conductor {
         roots: &[PathBuf],
         report: Arc<Report>,
     ) -> Conductor {
-        let free = (0..settings.slots as Slot).rev().collect();
+        // Some more than stems: a place rests for a moment after its stem has gone.
+        let free = (0..(settings.slots + settings.slots.min(SPARE_SLOTS)) as Slot).map(|slot| (slot, 0)).collect();
         Conductor {
             vocabulary: Arc::new(table::vocabulary(settings.debug)),
             library: Library::new(roots),
@@ -191,6 +204,7 @@ impl Conductor {
             tickets: HashMap::new(),
             next_ticket: 1,
             ping: None,
+            ping_age: 0,
             syncs: Vec::new(),
             engine_answers: Arc::new(AtomicU64::new(0)),
             subscriptions: Vec::new(),
@@ -198,6 +212,7 @@ impl Conductor {
             lateness: 0,
             refused: 0,
             media_bytes: 0,
+            loads_under_way: 0,
         }
     }
 
@@ -244,6 +259,7 @@ impl Conductor {
             }
             When::Monotonic(ns) => self.handle_tagged(ns, request),
         }
+        self.do_due();
         self.flush();
     }
 
@@ -254,7 +270,9 @@ impl Conductor {
             match retired {
                 Retired::Stem { slot, source } => {
                     drop(source);
-                    self.free.push(slot);
+                    // Commands for the stem that was here may still be on their way; they must not find another.
+                    let clear = self.now() + 2 * self.frames(LEAD_S);
+                    self.free.push_back((slot, clear));
                 }
                 Retired::Refused { source } => drop(source),
             }
@@ -291,12 +309,19 @@ impl Conductor {
 
     /// Asks the engine for a sign of life.
     pub fn ping(&mut self) {
-        if self.ping.is_none() {
+        self.ping_age += 1;
+        if self.ping.is_none() || self.ping_age > PING_PATIENCE {
+            self.ping_age = 0;
             let ticket = self.ticket(None, String::new());
             self.ping = Some(ticket);
             self.outbox.push_back(Command { at: None, ticket, action: Action::Ping });
             self.flush();
         }
+    }
+
+    /// Whether the engine has so much to catch up with that requests should wait.
+    pub fn is_behind(&self) -> bool {
+        self.outbox.len() > BEHIND
     }
 
     /// Now, in samples.

@@ -114,7 +114,13 @@ impl Conductor {
         address: &str,
     ) -> Result<Outcome, Fault> {
         let path = self.library.find(requested).map_err(|e| Fault(e.to_string()))?;
-        self.unload(id);
+        self.unload(id, None);
+        if self.loads_under_way >= self.settings.slots + 16 {
+            return Err(Fault(format!(
+                "{} files are being loaded already; wait for their /done",
+                self.loads_under_way
+            )));
+        }
         if self.buffers.len() >= self.settings.slots {
             return Err(Fault(format!(
                 "{} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup",
@@ -135,12 +141,14 @@ impl Conductor {
             playing: false,
         };
         self.buffers.insert(id, buffer);
+        self.loads_under_way += 1;
         (self.hands.load)(Job { tag, path });
         Ok(Outcome::Later)
     }
 
     /// A load has ended.
     pub(super) fn finish_load(&mut self, done: Done) {
+        self.loads_under_way = self.loads_under_way.saturating_sub(1);
         let found = self.buffers.iter().find_map(|(id, b)| match &b.state {
             State::Loading { tag, .. } if *tag == done.tag => Some(*id),
             _ => None,
@@ -156,7 +164,12 @@ impl Conductor {
                     megabytes(self.settings.media_bytes)
                 ));
             }
-            let slot = self.free.pop().ok_or("finds no place: stems that were removed are still fading out")?;
+            let now = self.now();
+            let clear = self.free.iter().position(|(_, from)| *from <= now);
+            let slot = clear
+                .and_then(|k| self.free.remove(k))
+                .map(|(slot, _)| slot)
+                .ok_or("finds no place: stems that were removed are still fading out")?;
             Ok((loaded, slot))
         });
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
@@ -208,19 +221,26 @@ impl Conductor {
     }
 
     /// Stops and forgets a buffer; a number that is not there is fine.
-    pub fn unload(&mut self, id: i64) {
-        if let Some(buffer) = self.buffers.remove(&id)
-            && let State::Ready { slot, bytes, .. } = buffer.state
-        {
-            self.media_bytes = self.media_bytes.saturating_sub(bytes);
-            self.push(None, Action::Remove { slot });
+    pub fn unload(&mut self, id: i64, at: Option<u64>) {
+        match self.buffers.remove(&id).map(|b| b.state) {
+            Some(State::Ready { slot, bytes, .. }) => {
+                self.media_bytes = self.media_bytes.saturating_sub(bytes);
+                self.push(at, Action::Remove { slot });
+            }
+            Some(State::Loading { asked, .. }) => {
+                for (origin, address) in asked {
+                    let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
+                    self.fail(origin, &address, &fault);
+                }
+            }
+            None => {}
         }
     }
 
     /// Stops and forgets everything; levels, equalisers and tempo stay.
-    pub fn cleanup(&mut self) {
+    pub fn cleanup(&mut self, at: Option<u64>) {
         for id in self.buffers.keys().copied().collect::<Vec<_>>() {
-            self.unload(id);
+            self.unload(id, at);
         }
         for deck in &mut self.decks {
             deck.armed = None;

@@ -59,8 +59,8 @@ pub(super) fn tone(c: &mut Conductor, call: &Call) -> Ran {
     Ok(Outcome::Done)
 }
 
-pub(super) fn cleanup(c: &mut Conductor, _: &Call) -> Ran {
-    c.cleanup();
+pub(super) fn cleanup(c: &mut Conductor, call: &Call) -> Ran {
+    c.cleanup(call.at);
     Ok(Outcome::Done)
 }
 
@@ -95,7 +95,7 @@ pub(super) fn reset(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 pub(super) fn cue(c: &mut Conductor, call: &Call) -> Ran {
-    c.cue(call.deck(0), &call.text(1), call.float(2), call.origin, &call.address)
+    c.cue(call.deck(0), &call.text(1), call.float(2), call.at, call.origin, &call.address)
 }
 
 /// Decks, and a number of seconds anywhere among them: the last one counts, as in the older server.
@@ -114,6 +114,7 @@ pub(super) fn start_group(c: &mut Conductor, call: &Call) -> Ran {
             },
         }
     }
+    decks.sort_unstable();
     decks.dedup();
     c.start_group(decks, seconds, call.at, call.origin, &call.address)
 }
@@ -198,7 +199,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row("/groove/stem/stop", &[ID], "Fades a stem out within 5 ms and stops it.", Ack::Done, stop),
     row("/groove/stem/unload", &[ID], "Stops a stem and forgets it.", Ack::Done, |c, call| {
-        c.unload(call.int(0));
+        c.unload(call.int(0), call.at);
         Ok(Outcome::Done)
     }),
     row("/groove/stem/volume", &[ID, VOLUME], "Sets a stem's volume.", Ack::Quiet, volume),
