@@ -350,3 +350,58 @@ fn the_output_is_the_same_to_the_bit_for_every_period_size() {
         assert!(render(period) == reference, "period {period}");
     }
 }
+
+#[test]
+fn stop_and_start_of_a_starved_stem_in_one_breath_play_it_once() {
+    let mut rig = Rig::new();
+    let slot = rig.load(0, stem(400_000, 6_000, 48_000, |_| 0.25));
+    rig.start(None, slot, whole(400_000), 1.0);
+    rig.run(9_600);
+    rig.run_unfed(100_000);
+    rig.send(None, Action::Stop { slot });
+    rig.start(None, slot, whole(400_000), 1.0);
+    let out = rig.run(20_000);
+    assert!(out.iter().all(|v| *v <= 0.25), "never twice");
+    assert_eq!(*out.last().unwrap(), 0.25);
+}
+
+#[test]
+fn a_tone_of_no_length_ends() {
+    let mut rig = Rig::new();
+    rig.send(None, Action::Tone { hz: 440.0, gain: 0.1, frames: 0 });
+    assert!(rig.run(4_800)[2_000..].iter().all(|v| *v == 0.0));
+}
+
+#[test]
+fn a_short_loop_survives_any_loss_of_time() {
+    let mut rig = Rig::new();
+    let slot = rig.load(0, stem(100, 100, 48_000, count));
+    rig.start(None, slot, Play { looped: true, ..whole(100) }, 1.0);
+    rig.run(9_600);
+    rig.engine.lose(48_000 * 60 + 17);
+    let time = rig.engine.time();
+    let out = in_units(&rig.run(4_800));
+    assert_eq!(out[4_000] as u64, (time + 4_000) % 100 + 1);
+}
+
+#[test]
+fn a_change_of_rate_keeps_the_place_when_it_moves_to_an_interpolator_of_its_own() {
+    let mut rig = Rig::new();
+    let a = rig.load(0, stem(290_000, 6_000, 48_000, count));
+    let b = rig.load(0, stem(290_000, 6_000, 48_000, |_| 0.0));
+    rig.start(None, a, whole(290_000), 1.0);
+    rig.start(None, b, whole(290_000), 1.0);
+    rig.run(9_600);
+    // There and back again: the position is where it would have been.
+    for _ in 0..10 {
+        rig.send(None, Action::StemRate { slot: a, rate: 1.001 });
+        rig.run(480);
+        rig.send(None, Action::StemRate { slot: a, rate: 1.0 });
+        rig.run(480);
+    }
+    let time = rig.engine.time();
+    let out = in_units(&rig.run(4_800));
+    let slipped = out[4_000] - (time as i64 + 4_001);
+    // Ten times 480 frames, a thousandth faster: five frames, and at most one per change for rounding.
+    assert!((slipped - 5).abs() <= 20, "{slipped} frames");
+}
