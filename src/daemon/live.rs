@@ -60,7 +60,6 @@ pub fn run(options: Options) -> Result<(), Failure> {
     // The engine, and the thread that turns it.
     let engine_config = engine_config(config);
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
-    let telemetry = outer.telemetry.clone();
     let engine = Engine::new(&engine_config, inner);
     let report = Arc::new(Report::default());
     let orders = Arc::new(Orders::default());
@@ -135,7 +134,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result = runtime.block_on(serve(&options, conductor, loaded, report.clone(), telemetry.time()));
+    let result = runtime.block_on(serve(&options, conductor, loaded, report.clone()));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -254,7 +253,6 @@ async fn serve(
     mut conductor: Conductor,
     mut loaded: mpsc::UnboundedReceiver<Done>,
     report: Arc<Report>,
-    _start: u64,
 ) -> Result<(), Failure> {
     let config = &options.config;
     let bind = config.osc.bind.parse().ok();

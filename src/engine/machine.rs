@@ -1,6 +1,6 @@
 //! The engine itself: commands in, the next block out.
 
-use ringbuf::traits::{Consumer, Observer, Producer};
+use ringbuf::traits::{Consumer, Producer};
 
 use super::clock::MusicClock;
 use super::command::{Action, Command, Event, Play, Refusal, Retired, Slot};
@@ -587,11 +587,6 @@ impl Engine {
                 cell.position.store((position.max(0) as f64).to_bits(), Relaxed);
             }
         }
-    }
-
-    /// Whether commands are waiting to be taken; an offline renderer may want to know.
-    pub fn has_mail(&self) -> bool {
-        !self.door.commands.is_empty()
     }
 }
 

@@ -307,22 +307,9 @@ impl Player {
             self.timer.sleep_until(now + (period as f64 / self.rate * 1e9) as u64);
             return true;
         }
-        let mut left = (lead as usize).max(1);
-        // A write takes at least a frame or fails; the bound is for a card that does neither.
-        for _ in 0..64 {
-            if left == 0 {
-                break;
-            }
-            let n = left.min(MAX_PERIOD);
-            match pcm.write(&self.silence[..n * stride]) {
-                Ok(taken) => left -= taken.min(n),
-                Err(Fault::Interrupted) => count(&self.report.interrupted),
-                Err(Fault::Again) => break,
-                Err(fault) => {
-                    self.part(pcm, errno_of(fault));
-                    return true;
-                }
-            }
+        if let Err(fault) = self.write_silence(pcm.as_mut(), (lead as usize).max(1), stride, 64) {
+            self.part(pcm, errno_of(fault));
+            return true;
         }
         if let Err(fault) = pcm.start() {
             self.part(pcm, errno_of(fault));
@@ -497,13 +484,11 @@ impl Player {
         Ok(())
     }
 
-    /// The card ran on through an underrun: `lost` frames went by unheard. They are written as silence into the past,
-    /// which takes no time, and the engine passes over as many.
-    fn catch_up(&mut self, pcm: &mut dyn Pcm, lost: usize, stride: usize, now: u64) -> Result<(), i32> {
-        // What was left of the last period is part of what was lost.
-        let unwritten = self.carry.len() / stride;
-        let mut left = lost;
-        for _ in 0..1024 {
+    /// Writes frames of silence, in at most `calls` writes (a write takes at least a frame or fails; the bound is for a
+    /// card that does neither). Returns how many frames found no room.
+    fn write_silence(&self, pcm: &mut dyn Pcm, frames: usize, stride: usize, calls: usize) -> Result<usize, Fault> {
+        let mut left = frames;
+        for _ in 0..calls {
             if left == 0 {
                 break;
             }
@@ -511,9 +496,21 @@ impl Player {
                 Ok(taken) => left -= taken.min(left),
                 Err(Fault::Interrupted) => count(&self.report.interrupted),
                 Err(Fault::Again) => break,
-                Err(fault) => return self.recover(pcm, fault),
+                Err(fault) => return Err(fault),
             }
         }
+        Ok(left)
+    }
+
+    /// The card ran on through an underrun: `lost` frames went by unheard. They are written as silence into the past,
+    /// which takes no time, and the engine passes over as many.
+    fn catch_up(&mut self, pcm: &mut dyn Pcm, lost: usize, stride: usize, now: u64) -> Result<(), i32> {
+        // What was left of the last period is part of what was lost.
+        let unwritten = self.carry.len() / stride;
+        let left = match self.write_silence(pcm, lost, stride, 1024) {
+            Ok(left) => left,
+            Err(fault) => return self.recover(pcm, fault),
+        };
         let passed = lost - left;
         self.lost(passed as u64, now);
         if passed < unwritten {
@@ -589,17 +586,8 @@ impl Player {
             self.lost(0, now);
         }
         let lead = (self.engine.time() as f64 - self.line().sample_at(self.timer.now_ns())).clamp(1.0, buffer as f64);
-        let mut left = lead as usize;
-        for _ in 0..64 {
-            if left == 0 {
-                break;
-            }
-            match pcm.write(&self.silence[..left.min(MAX_PERIOD) * stride]) {
-                Ok(taken) => left -= taken.min(left),
-                Err(Fault::Interrupted) => count(&self.report.interrupted),
-                Err(Fault::Gone(errno)) => return Err(errno),
-                Err(_) => break,
-            }
+        if let Err(Fault::Gone(errno)) = self.write_silence(pcm, lead as usize, stride, 64) {
+            return Err(errno);
         }
         match pcm.start() {
             Err(Fault::Gone(errno)) => Err(errno),

@@ -52,17 +52,15 @@ pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Pcm>, String> + Send>;
 
 /// The opener for real cards.
 pub fn open_alsa(wanted: Option<String>, wish: Wish) -> Opener {
-    let mut last_path: Option<(String, String)> = None;
+    let mut last_path: Option<String> = None;
     Box::new(move || {
         let mut names = devices::resolve(wanted.as_deref());
-        if let (None, Some((name, path))) = (&wanted, &last_path) {
+        if let (None, Some(path)) = (&wanted, &last_path)
+            && let Some(same) = devices::list().into_iter().find(|d| d.path == *path)
+        {
             // The card used before, in the socket used before, comes first.
-            if let Some(same) = devices::list().into_iter().find(|d| d.path == *path) {
-                names.retain(|n| *n != same.name);
-                names.insert(0, same.name);
-            } else {
-                let _ = name;
-            }
+            names.retain(|n| *n != same.name);
+            names.insert(0, same.name);
         }
         if names.is_empty() {
             return Err(format!(
@@ -74,7 +72,7 @@ pub fn open_alsa(wanted: Option<String>, wish: Wish) -> Opener {
         for name in names {
             match AlsaPcm::open(&name, &wish) {
                 Ok(pcm) => {
-                    last_path = devices::list().into_iter().find(|d| d.name == name).map(|d| (d.name, d.path));
+                    last_path = devices::list().into_iter().find(|d| d.name == name).map(|d| d.path);
                     return Ok(Box::new(pcm));
                 }
                 Err(error) => reasons.push(error.to_string()),

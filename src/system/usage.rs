@@ -9,15 +9,6 @@ pub fn resident_bytes() -> u64 {
     pages * page.max(0) as u64
 }
 
-/// Page faults of the calling thread so far: (minor, major).
-pub fn thread_faults() -> (u64, u64) {
-    // SAFETY: a plain struct of integers, for which zero is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: writes one rusage, which is ours.
-    unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
-    (usage.ru_minflt as u64, usage.ru_majflt as u64)
-}
-
 /// The calling thread's number, as /proc knows it.
 pub fn thread_id() -> u32 {
     // SAFETY: takes and touches nothing.

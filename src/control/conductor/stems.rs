@@ -8,7 +8,7 @@ use super::super::vocabulary::{Fault, Outcome, deck_name};
 use super::Conductor;
 use crate::engine::command::{Action, Play, Slot};
 use crate::media::decode::Info;
-use crate::media::loader::{Done, Job, memory_for};
+use crate::media::loader::{Done, Job};
 
 /// Identifiers of deck A's buffers, B's, C's and D's begin here; each range is a thousand long.
 pub const FIRST_ID: [i64; 4] = [100, 1100, 2100, 3100];
@@ -425,11 +425,6 @@ impl Conductor {
             }
             _ => false,
         }
-    }
-
-    /// Bytes a file of these properties would take; for messages.
-    pub fn memory_for(info: &Info) -> usize {
-        memory_for(info)
     }
 }
 
