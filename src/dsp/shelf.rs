@@ -117,65 +117,75 @@ impl Shelf {
         self.below = below;
         self.above = above;
         self.zeros = to;
-        let scale = 1.0 / n as f64;
-        for s in 0..SECTIONS {
-            let poles = [f64x2::splat(self.recursive[s][0]), f64x2::splat(self.recursive[s][1])];
-            let state = &mut self.state[s];
-            if moving {
-                let mut zeros = from.whole[s].map(f64x2::splat);
-                let step: [f64x2; 3] =
-                    std::array::from_fn(|k| f64x2::splat((to.whole[s][k] - from.whole[s][k]) * scale));
-                for row in rows.iter_mut() {
-                    for k in 0..3 {
-                        zeros[k] += step[k];
-                    }
-                    let w = *row - poles[0] * state[0] - poles[1] * state[1];
-                    *row = zeros[0] * w + zeros[1] * state[0] + zeros[2] * state[1];
-                    *state = [w, state[0]];
-                }
-            } else {
-                let zeros = [f64x2::splat(to.scaled[s][0]), f64x2::splat(to.scaled[s][1])];
-                still(rows, poles, zeros, state);
-            }
+        if moving {
+            self.glide(rows, &from, &to);
+            return;
         }
-        if !moving {
-            let gain = f64x2::splat(to.gain);
-            rows.iter_mut().for_each(|row| *row *= gain);
+        for s in (0..SECTIONS).step_by(2) {
+            let poles = [self.recursive[s], self.recursive[s + 1]].map(|p| p.map(f64x2::splat));
+            let zeros = [to.scaled[s], to.scaled[s + 1]].map(|z| z.map(f64x2::splat));
+            let (first, second) = self.state.split_at_mut(s + 1);
+            still(rows, poles, zeros, [&mut first[s], &mut second[0]]);
+        }
+        let gain = f64x2::splat(to.gain);
+        rows.iter_mut().for_each(|row| *row *= gain);
+    }
+
+    /// Filters while the numerators move in a straight line.
+    fn glide(&mut self, rows: &mut [f64x2], from: &Zeros, to: &Zeros) {
+        let scale = 1.0 / rows.len() as f64;
+        for s in 0..SECTIONS {
+            let poles = self.recursive[s].map(f64x2::splat);
+            let state = &mut self.state[s];
+            let mut zeros = from.whole[s].map(f64x2::splat);
+            let step: [f64x2; 3] = std::array::from_fn(|k| f64x2::splat((to.whole[s][k] - from.whole[s][k]) * scale));
+            for row in rows.iter_mut() {
+                for k in 0..3 {
+                    zeros[k] += step[k];
+                }
+                let w = *row - poles[0] * state[0] - poles[1] * state[1];
+                *row = zeros[0] * w + zeros[1] * state[0] + zeros[2] * state[1];
+                *state = [w, state[0]];
+            }
         }
     }
 }
 
 /// One second-order section in direct form II, both channels at once: in this form the recursion is the same
-/// whatever the zeros are.
+/// whatever the zeros are. Returns what comes out and the new state.
 #[inline(always)]
-fn section(x: f64x2, poles: [f64x2; 2], zeros: [f64x2; 2], state: &mut [f64x2; 2]) -> f64x2 {
-    let w = x - poles[0] * state[0] - poles[1] * state[1];
-    let y = w + zeros[0] * state[0] + zeros[1] * state[1];
-    *state = [w, state[0]];
-    y
+fn section(x: f64x2, poles: [f64x2; 2], zeros: [f64x2; 2], [new, old]: [f64x2; 2]) -> (f64x2, f64x2) {
+    let w = x - poles[0] * new - poles[1] * old;
+    (w + zeros[0] * new + zeros[1] * old, w)
 }
 
-/// A section whose zeros rest, over a row of frames; two at a time, so that the state need not be moved about.
+/// Two sections whose zeros rest, one behind the other, over a row of frames. Two at a time, so that what is between
+/// them stays in registers; and two frames at a time, so that the states need not be moved about.
 #[inline]
-fn still(rows: &mut [f64x2], poles: [f64x2; 2], zeros: [f64x2; 2], state: &mut [f64x2; 2]) {
-    let [mut new, mut old] = *state;
+fn still(rows: &mut [f64x2], poles: [[f64x2; 2]; 2], zeros: [[f64x2; 2]; 2], states: [&mut [f64x2; 2]; 2]) {
+    let [mut a, mut b] = [*states[0], *states[1]];
     let (pairs, rest) = rows.as_chunks_mut::<2>();
     for [first, second] in pairs {
-        old = {
-            let w = *first - poles[0] * new - poles[1] * old;
-            *first = w + zeros[0] * new + zeros[1] * old;
-            w
-        };
-        new = {
-            let w = *second - poles[0] * old - poles[1] * new;
-            *second = w + zeros[0] * old + zeros[1] * new;
-            w
-        };
+        let (x, w) = section(*first, poles[0], zeros[0], a);
+        a[1] = w;
+        let (y, w) = section(x, poles[1], zeros[1], b);
+        b[1] = w;
+        *first = y;
+        let (x, w) = section(*second, poles[0], zeros[0], [a[1], a[0]]);
+        a[0] = w;
+        let (y, w) = section(x, poles[1], zeros[1], [b[1], b[0]]);
+        b[0] = w;
+        *second = y;
     }
-    *state = [new, old];
     for row in rest {
-        *row = section(*row, poles, zeros, state);
+        let (x, w) = section(*row, poles[0], zeros[0], a);
+        a = [w, a[0]];
+        let (y, w) = section(x, poles[1], zeros[1], b);
+        b = [w, b[0]];
+        *row = y;
     }
+    *states[0] = a;
+    *states[1] = b;
 }
 
 #[cfg(test)]

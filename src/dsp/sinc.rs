@@ -28,11 +28,30 @@ pub const MAX_HALF: usize = 144;
 /// The highest ratio (source frames per output frame) whose images and aliases are still suppressed.
 pub const MAX_RATIO: f64 = 8.7;
 
-/// One kernel at one cutoff: 257 rows (phases 0 to 1 inclusive) of `2·half` taps.
+/// Four taps of a kernel at one phase, and how far they are from those of the next phase.
+#[derive(Clone, Copy, Debug)]
+struct Taps {
+    here: f32x4,
+    rise: f32x4,
+}
+
+/// One kernel at one cutoff: a row of `2·half` taps for each phase.
 #[derive(Debug)]
 pub struct SincTable {
     half: usize,
-    rows: Box<[f32x4]>,
+    rows: Box<[Taps]>,
+}
+
+/// A walk along a source: where it is, how far each step goes, and by how much each step is longer than the one
+/// before; all with 32 fractional bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// Position of the first frame.
+    pub position: u64,
+    /// Distance to the next.
+    pub step: i64,
+    /// Growth of the distance.
+    pub slope: i64,
 }
 
 /// The tables for all ratios. Built once, outside the audio thread (about 1.6 MB).
@@ -82,7 +101,11 @@ impl SincTable {
                 *value = (f64::from(*value) / sum) as f32;
             }
         }
-        let rows = rows.as_chunks::<4>().0.iter().map(|v| f32x4::from(*v)).collect();
+        let vector = |at: usize| f32x4::from([rows[at], rows[at + 1], rows[at + 2], rows[at + 3]]);
+        let rows = (0..PHASES * taps)
+            .step_by(4)
+            .map(|at| Taps { here: vector(at), rise: vector(at + taps) - vector(at) })
+            .collect();
         SincTable { half, rows }
     }
 
@@ -91,56 +114,50 @@ impl SincTable {
         self.half
     }
 
-    /// The stereo value at `pos` (32.32-like fixed point with `FRAC` = 32 fractional bits) within the planes.
+    /// Adds the source's values along `walk` to both channels of `out`.
     ///
-    /// `left` and `right` must hold frames `floor(pos) − half + 1 ..= floor(pos) + half`; what is missing counts as
-    /// silence. Realtime: yes.
-    #[inline]
-    pub fn at(&self, left: &[f32], right: &[f32], pos: u64) -> (f32, f32) {
-        let taps = 2 * self.half;
-        let index = (pos >> 32) as usize;
-        let frac = pos as u32;
-        let phase = (frac >> 24) as usize;
-        let blend = (frac & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
-        let start = index + 1 - self.half;
-        let quarter = taps / 4;
-        let (Some(l), Some(r), Some(rows)) = (
-            left.get(start..start + taps),
-            right.get(start..start + taps),
-            self.rows.get(phase * quarter..(phase + 2) * quarter),
-        ) else {
-            return (0.0, 0.0);
-        };
-        let (near, far) = rows.split_at(quarter);
-        let (l, r) = (l.as_chunks::<4>().0, r.as_chunks::<4>().0);
-        let blend = f32x4::splat(blend);
-        if let (Ok(l), Ok(r), Ok(near), Ok(far)) = (
-            <&[_; BASE_HALF / 2]>::try_from(l),
-            <&[_; BASE_HALF / 2]>::try_from(r),
-            <&[_; BASE_HALF / 2]>::try_from(near),
-            <&[_; BASE_HALF / 2]>::try_from(far),
-        ) {
-            // The table nearly everything is played by: of known length, the loop unrolls.
-            return convolve(l, r, near, far, blend);
+    /// For each position `p` the source must hold frames `floor(p) − half + 1 ..= floor(p) + half`; a value for which
+    /// it does not is left out. Realtime: yes.
+    pub fn add(&self, source: [&[f32]; 2], walk: Walk, out: [&mut [f32]; 2]) {
+        // The table nearly everything is played by gets a loop of known length, which unrolls.
+        if self.half == BASE_HALF {
+            add(&self.rows, BASE_HALF, source, walk, out);
+        } else {
+            add(&self.rows, self.half, source, walk, out);
         }
-        convolve(l, r, near, far, blend)
     }
 }
 
-/// The sum of both channels' samples times the kernel, which lies between two rows of the table.
+/// [`SincTable::add`] for rows of `2·half` taps.
 #[inline(always)]
-fn convolve(l: &[[f32; 4]], r: &[[f32; 4]], near: &[f32x4], far: &[f32x4], blend: f32x4) -> (f32, f32) {
-    let (mut left, mut right) = (f32x4::ZERO, f32x4::ZERO);
-    // The vectors are spelled out: left to itself the compiler pairs the channels lane by lane, at several times the
-    // cost.
-    for (((l, r), n), f) in l.iter().zip(r).zip(near).zip(far) {
-        let c = *n + blend * (*f - *n);
-        left += f32x4::from(*l) * c;
-        right += f32x4::from(*r) * c;
+fn add(rows: &[Taps], half: usize, [left, right]: [&[f32]; 2], mut walk: Walk, [out_l, out_r]: [&mut [f32]; 2]) {
+    // Slices of one length, and one length of row: what is checked for the first need not be for the others.
+    let frames = left.len().min(right.len());
+    let (left, right) = (&left[..frames], &right[..frames]);
+    let (taps, quarter) = (2 * half, half / 2);
+    for (to_l, to_r) in out_l.iter_mut().zip(out_r) {
+        let start = ((walk.position >> 32) as usize + 1).wrapping_sub(half);
+        let frac = walk.position as u32;
+        let phase = (frac >> 24) as usize;
+        let blend = f32x4::splat((frac & 0x00ff_ffff) as i32 as f32 * (1.0 / 16_777_216.0));
+        walk.position = walk.position.wrapping_add(walk.step as u64);
+        walk.step += walk.slope;
+        let Some(end) = start.checked_add(taps).filter(|end| *end <= frames) else { continue };
+        let row = &rows[phase * quarter..][..quarter];
+        let (l, r) = (left[start..end].as_chunks::<4>().0, right[start..end].as_chunks::<4>().0);
+        let (mut sum_l, mut sum_r) = (f32x4::ZERO, f32x4::ZERO);
+        // The vectors are spelled out: left to itself the compiler pairs the channels lane by lane, at several times
+        // the cost.
+        for ((l, r), taps) in l.iter().zip(r).zip(row) {
+            let kernel = taps.here + blend * taps.rise;
+            sum_l += f32x4::from(*l) * kernel;
+            sum_r += f32x4::from(*r) * kernel;
+        }
+        // Both sums at once, from [l0 r0 l1 r1] and [l2 r2 l3 r3].
+        let [l0, r0, l1, r1] = (sum_l.unpack_lo(sum_r) + sum_l.unpack_hi(sum_r)).to_array();
+        *to_l += l0 + l1;
+        *to_r += r0 + r1;
     }
-    // Both sums at once, from [l0 r0 l1 r1] and [l2 r2 l3 r3].
-    let [l0, r0, l1, r1] = (left.unpack_lo(right) + left.unpack_hi(right)).to_array();
-    (l0 + l1, r0 + r1)
 }
 
 impl SincBank {
@@ -179,13 +196,12 @@ mod tests {
         let frames = (n as f64 * ratio) as usize + 2 * MAX_HALF + 8;
         let source: Vec<f32> =
             (0..frames).map(|i| (2.0 * std::f64::consts::PI * freq_hz / source_hz * i as f64).sin() as f32).collect();
-        let table = bank.table(ratio);
-        (0..n)
-            .map(|i| {
-                let pos = ((MAX_HALF as f64 + i as f64 * ratio) * 4_294_967_296.0) as u64;
-                f64::from(table.at(&source, &source, pos).0)
-            })
-            .collect()
+        let one = 4_294_967_296.0;
+        let walk = Walk { position: (MAX_HALF as u64) << 32, step: (ratio * one) as i64, slope: 0 };
+        let (mut left, mut right) = (vec![0.0; n], vec![0.0; n]);
+        bank.table(ratio).add([&source, &source], walk, [&mut left, &mut right]);
+        assert_eq!(left, right);
+        left.into_iter().map(f64::from).collect()
     }
 
     /// Power left after the best-fitting sinusoid at `freq` is taken away, in dB below it.
@@ -251,11 +267,10 @@ mod tests {
         let bank = SincBank::new();
         let ones = vec![1.0f32; 600];
         for ratio in [0.5, 1.0, 1.3, 3.0] {
-            let table = bank.table(ratio);
-            for k in 0..50u64 {
-                let (l, r) = table.at(&ones, &ones, (200 << 32) + k * 0x0512_3456);
-                assert!((l - 1.0).abs() < 1e-6 && (r - 1.0).abs() < 1e-6);
-            }
+            let walk = Walk { position: 200 << 32, step: 0x0512_3456, slope: 0 };
+            let (mut left, mut right) = ([0.0f32; 50], [0.0f32; 50]);
+            bank.table(ratio).add([&ones, &ones], walk, [&mut left, &mut right]);
+            assert!(left.iter().chain(&right).all(|x| (x - 1.0).abs() < 1e-6));
         }
     }
 }

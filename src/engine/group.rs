@@ -7,7 +7,7 @@
 use super::GRID;
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
-use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank};
+use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
 
 /// Room in a group's window: history, look-ahead and what one span may need, several times over, so that the window
 /// has to be shifted only now and then.
@@ -165,16 +165,12 @@ impl Group {
             }
         } else {
             // Within a span 32 fractional bits are plenty; the exact sum is kept outside this loop.
-            let mut pos = (self.position - Fixed::from_int(self.origin)).to_bits(32) as u64;
-            let mut inc = step.to_bits(32);
-            let slope = slope.to_bits(32);
-            for (l, r) in left[..n].iter_mut().zip(&mut right[..n]) {
-                let (a, b) = table.at(&self.left, &self.right, pos);
-                *l += a;
-                *r += b;
-                pos = pos.wrapping_add(inc as u64);
-                inc += slope;
-            }
+            let walk = Walk {
+                position: (self.position - Fixed::from_int(self.origin)).to_bits(32) as u64,
+                step: step.to_bits(32),
+                slope: slope.to_bits(32),
+            };
+            table.add([&self.left, &self.right], walk, [&mut left[..n], &mut right[..n]]);
         }
         self.position += step.sum_of(slope, n);
         if self.members.is_empty() && self.position.floor() > self.quiet_from + 2 * MAX_HALF as i64 {
