@@ -123,6 +123,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
             "loader" => stall_loader.store(ms, Relaxed),
+            "pages" => realtime::page_out(),
             _ => {}
         }),
     };

@@ -4,6 +4,7 @@
 //! as it is *now* (positions, meters, counters) lies in [`Telemetry`], written with plain stores. Nobody ever waits
 //! for the other side.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -37,15 +38,26 @@ pub struct ControlDoor {
 
 /// Makes a door for an engine with `slots` stem slots and `channels` output channels.
 pub fn door(slots: usize, channels: usize) -> (EngineDoor, ControlDoor) {
-    let (command_tx, command_rx) = HeapRb::new(COMMANDS).split();
-    let (event_tx, event_rx) = HeapRb::new(EVENTS).split();
+    let (command_tx, command_rx) = ring(COMMANDS).split();
+    let (event_tx, event_rx) = ring(EVENTS).split();
     // Every stem there can be, and as many refused ones.
-    let (retired_tx, retired_rx) = HeapRb::new(2 * slots + 16).split();
+    let (retired_tx, retired_rx) = ring(2 * slots + 16).split();
     let telemetry = Arc::new(Telemetry::new(slots, channels));
     (
         EngineDoor { commands: command_rx, events: event_tx, retired: retired_tx, telemetry: telemetry.clone() },
         ControlDoor { commands: command_tx, events: event_rx, retired: retired_rx, telemetry },
     )
+}
+
+/// A ring all of whose pages exist: otherwise the audio thread would fault them in, one by one, as it first gets to
+/// them.
+fn ring<T>(capacity: usize) -> HeapRb<T> {
+    let mut ring = HeapRb::new(capacity);
+    let (first, second) = ring.vacant_slices_mut();
+    for place in first.iter_mut().chain(second) {
+        *place = std::hint::black_box(MaybeUninit::zeroed());
+    }
+    ring
 }
 
 impl ControlDoor {

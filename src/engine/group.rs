@@ -82,6 +82,11 @@ impl Group {
         self.members.as_slice() == [member]
     }
 
+    /// Playback rate of its members.
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
     /// Changes the rate of the whole group; the position goes on from where it is.
     pub fn set_rate(&mut self, rate: f64) {
         self.rate = rate;

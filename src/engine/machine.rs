@@ -285,6 +285,9 @@ impl Engine {
                 stem.pending = None;
                 self.start(slot, play, now, false);
             }
+            if self.stems[slot].resettle && self.stems[slot].heads.iter().any(|h| h.phase() != Phase::Playing) {
+                self.settle(slot, now);
+            }
             for k in 0..2 {
                 if matches!(self.stems[slot].heads[k].phase(), Phase::Waiting | Phase::Priming) {
                     self.begin_if_ready(slot, k, now);
@@ -314,8 +317,15 @@ impl Engine {
             Phase::Waiting if head.is_ready(source, k) => {}
             _ => return,
         }
-        let late = now.saturating_sub(head.asked_at());
         let follows = head.follows();
+        let other = &stem.heads[1 - k];
+        if follows && other.phase() != Phase::Playing {
+            // What it was to follow has come to its end meanwhile: so has this.
+            stem.heads[k] = Default::default();
+            return;
+        }
+        let head = &stem.heads[k];
+        let late = now.saturating_sub(head.asked_at());
         let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
         let group = match self.groups.iter().position(|g| g.suits(deck, source_rate, rate)) {
             Some(found) => found,
@@ -518,26 +528,41 @@ impl Engine {
 
     fn set_rate(&mut self, slot: Slot, rate: f64, now: u64) -> Result<(), Refusal> {
         self.with_stem(slot, |stem| stem.rate = rate)?;
-        let stem = &self.stems[usize::from(slot)];
+        self.settle(usize::from(slot), now);
+        Ok(())
+    }
+
+    /// Lets a stem play at its own rate, if it does not yet.
+    fn settle(&mut self, slot: usize, now: u64) {
+        let stem = &mut self.stems[slot];
+        stem.resettle = false;
+        let rate = stem.rate;
         if stem.heads.iter().any(|h| h.phase() == Phase::Waiting) {
             // What is about to begin begins at the new rate.
-            return Ok(());
+            return;
         }
         let head = &stem.heads[stem.lead];
         if head.phase() != Phase::Playing || head.is_stopping() {
-            return Ok(());
+            return;
         }
         let group = &mut self.groups[head.group()];
-        if group.is_alone((slot, stem.lead as u8)) {
+        if group.rate() == rate {
+            return;
+        }
+        if group.is_alone((slot as Slot, stem.lead as u8)) {
             group.set_rate(rate);
-            return Ok(());
+            return;
+        }
+        if stem.heads.iter().all(|h| h.phase() == Phase::Playing) {
+            // The head that would take over still fades out from the last start.
+            stem.resettle = true;
+            return;
         }
         // Others share the interpolator: move to one of its own, at the same place, with a crossfade.
         let behind = self.groups[head.group()].ahead().max(0) as u64;
         let from = head.position().saturating_sub(behind).max(head.play().start.min(head.position()));
         let play = Play { from, ..head.play() };
-        self.start(usize::from(slot), play, now, true);
-        Ok(())
+        self.start(slot, play, now, true);
     }
 
     fn refuse(&mut self, command: Command, why: Refusal) {

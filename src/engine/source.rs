@@ -207,6 +207,11 @@ impl StreamWriter {
         }
     }
 
+    /// The chunks that wait to be filled; all of them, as long as nothing was asked for.
+    pub fn idle_chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.empty.iter().map(Box::as_ref)
+    }
+
     /// Whether the reader is gone.
     pub fn is_orphan(&self) -> bool {
         Arc::strong_count(&self.request) == 1

@@ -429,6 +429,8 @@ pub struct Stem {
     pub rate: f64,
     /// A start that waits for a head.
     pub pending: Option<Play>,
+    /// A change of rate that waits for a head.
+    pub resettle: bool,
     /// Whether it leaves when it has faded out.
     pub removing: bool,
 }
@@ -445,6 +447,7 @@ impl Stem {
             span: (0.0, 0.0),
             rate: 1.0,
             pending: None,
+            resettle: false,
             removing: false,
         }
     }

@@ -405,3 +405,35 @@ fn a_change_of_rate_keeps_the_place_when_it_moves_to_an_interpolator_of_its_own(
     // Ten times 480 frames, a thousandth faster: five frames, and at most one per change for rounding.
     assert!((slipped - 5).abs() <= 20, "{slipped} frames");
 }
+
+#[test]
+fn a_seek_and_a_change_of_rate_on_one_sample_both_hold() {
+    let mut rig = Rig::new();
+    let a = rig.load(0, stem(290_000, 200_000, 48_000, count));
+    let b = rig.load(0, stem(290_000, 200_000, 48_000, |_| 0.0));
+    rig.start(None, a, whole(290_000), 1.0);
+    rig.start(None, b, whole(290_000), 1.0);
+    rig.run(9_600);
+    rig.start(None, a, Play { from: 100_000, ..whole(290_000) }, 1.0);
+    rig.send(None, Action::StemRate { slot: a, rate: 1.5 });
+    let out = in_units(&rig.run(9_600));
+    // Some milliseconds at the old rate, until the head that was heard before has faded out.
+    let there = out[9_000] - 100_000;
+    assert!((13_200..=13_502).contains(&there), "{there} frames on");
+    assert!((out[9_002] - out[9_000] - 3).abs() <= 1, "at the new rate");
+}
+
+#[test]
+fn what_was_to_follow_an_ended_head_is_not_heard_again() {
+    let mut rig = Rig::new();
+    let a = rig.load(0, stem(20_000, 6_000, 48_000, count));
+    let b = rig.load(0, stem(290_000, 6_000, 48_000, |_| 0.0));
+    rig.start(None, a, whole(20_000), 1.0);
+    rig.start(None, b, whole(290_000), 1.0);
+    rig.run(19_500);
+    // The head that takes over has to be fetched; before it is there the stem is at its end.
+    rig.send(None, Action::StemRate { slot: a, rate: 1.5 });
+    rig.run_unfed(960);
+    let out = rig.run(9_600);
+    assert!(out.iter().all(|v| *v == 0.0), "{:?}", out.iter().position(|v| *v != 0.0));
+}

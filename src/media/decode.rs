@@ -160,6 +160,13 @@ impl Decoder {
         Ok(decoder)
     }
 
+    /// Opens a file whose contents are known already; nothing is counted again.
+    pub fn open_known(path: &Path, info: &Info) -> Result<Decoder, DecodeError> {
+        crate::system::guard::may_block();
+        let decoder = Decoder::open_once(path)?;
+        Ok(Decoder { info: info.clone(), ..decoder })
+    }
+
     fn open_once(path: &Path) -> Result<Decoder, DecodeError> {
         let file = File::open(path)?;
         if !file.metadata()?.is_file() {

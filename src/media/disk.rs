@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::decode::Decoder;
+use super::decode::{Decoder, Info};
 use crate::engine::command::Play;
 use crate::engine::source::{CHUNK, StreamWriter};
 
@@ -29,17 +29,19 @@ struct Feed {
 /// What the disk thread needs to know of a stem.
 pub struct Feeder {
     path: PathBuf,
+    info: Info,
     feeds: [Feed; 2],
 }
 
 impl Feeder {
     /// For a stem's two streams. `decoder` is one that is open already.
-    pub fn new(path: &Path, decoder: Option<Decoder>, writers: [StreamWriter; 2]) -> Feeder {
+    pub fn new(path: &Path, decoder: Decoder, writers: [StreamWriter; 2]) -> Feeder {
         let [a, b] = writers;
         Feeder {
             path: path.into(),
+            info: decoder.info().clone(),
             feeds: [
-                Feed { writer: a, decoder, play: None, sent: 0 },
+                Feed { writer: a, decoder: Some(decoder), play: None, sent: 0 },
                 Feed { writer: b, decoder: None, play: None, sent: 0 },
             ],
         }
@@ -52,12 +54,12 @@ impl Feeder {
 
 impl Feed {
     /// Answers a request that came, if one came.
-    fn look(&mut self, path: &Path) {
+    fn look(&mut self, path: &Path, info: &Info) {
         let Some(play) = self.writer.new_request() else { return };
         self.sent = 0;
         self.play = None;
         if self.decoder.is_none() {
-            match Decoder::open(path) {
+            match Decoder::open_known(path, info) {
                 Ok(decoder) => self.decoder = Some(decoder),
                 Err(error) => {
                     tracing::error!("{}: {error}", path.display());
@@ -155,7 +157,7 @@ impl Worker {
             for feeder in &mut self.feeders {
                 for feed in &mut feeder.feeds {
                     feed.guarded(&feeder.path, |feed, path| {
-                        feed.look(path);
+                        feed.look(path, &feeder.info);
                         true
                     });
                 }

@@ -57,9 +57,12 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
     let mut right = vec![0.0; head].into_boxed_slice();
     decoder.read(&mut left, &mut right)?;
     let ((ra, wa), (rb, wb)) = (stream(chunks), stream(chunks));
+    // A refusal was reported at the start already; unlocked is slower, not wrong.
     for plane in [&left, &right] {
-        // A refusal was reported at the start already; unlocked is slower, not wrong.
         let _ = realtime::lock(plane);
+    }
+    for chunk in wa.idle_chunks().chain(wb.idle_chunks()) {
+        let _ = realtime::lock(std::slice::from_ref(chunk));
     }
     let whole = head as u64 >= info.frames;
     Ok(Loaded {
@@ -70,7 +73,7 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
             head_right: right,
             streams: [ra, rb],
         }),
-        feeder: (!whole).then(|| Feeder::new(path, Some(decoder), [wa, wb])),
+        feeder: (!whole).then(|| Feeder::new(path, decoder, [wa, wb])),
         bytes: memory_for(&info),
         info,
     })

@@ -52,6 +52,21 @@ pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
     if result == 0 { Ok(()) } else { Err(memory_refused("locking a stem's buffers")) }
 }
 
+/// Gives every page back to the kernel that is not locked, as it would take them itself when memory is short; for
+/// debugging.
+pub fn page_out() {
+    for line in std::fs::read_to_string("/proc/self/maps").unwrap_or_default().lines() {
+        let range = line.split_whitespace().next().and_then(|r| r.split_once('-'));
+        let Some((Ok(from), Ok(to))) = range.map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
+        else {
+            continue;
+        };
+        // SAFETY: the advice moves pages out of memory and never changes what they hold; a range it does not suit is
+        // refused.
+        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_PAGEOUT) };
+    }
+}
+
 fn memory_refused(what: &str) -> Refused {
     Refused {
         what: format!("{what} was refused ({})", std::io::Error::last_os_error()),

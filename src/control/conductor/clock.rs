@@ -20,8 +20,12 @@ impl Conductor {
             ));
             return self.fail(request.origin, &address, &fault);
         }
-        if request.calls.iter().map(|c| c.args.len() + 1).sum::<usize>() > MOST_KEPT_VALUES {
-            let fault = Fault(format!("a bundle of more than {MOST_KEPT_VALUES} values is not kept for later"));
+        let values = values_in(&request);
+        if self.tagged_values + values > MOST_KEPT_VALUES {
+            let fault = Fault(format!(
+                "{} values are kept for later already, and this bundle has {values} more; at most {MOST_KEPT_VALUES} are",
+                self.tagged_values
+            ));
             return self.fail(request.origin, &address, &fault);
         }
         if self.tagged.len() + self.deferred.len() >= MOST_DEFERRED {
@@ -29,6 +33,7 @@ impl Conductor {
             return self.fail(request.origin, &address, &fault);
         }
         let serial = self.serial();
+        self.tagged_values += values;
         self.tagged.insert((ns, serial), request);
     }
 
@@ -40,6 +45,7 @@ impl Conductor {
                 break;
             }
             let ((ns, _), request) = entry.remove_entry();
+            self.tagged_values = self.tagged_values.saturating_sub(values_in(&request));
             let at = self.report.timebase.read().map(|line| line.sample_at(ns).round());
             match at {
                 Some(at) if at > self.now() as f64 => self.call_all(request.origin, request.calls, Some(at as u64)),
@@ -59,6 +65,7 @@ impl Conductor {
             let ((at, serial), deferred) = entry.remove_entry();
             match deferred {
                 Deferred::Calls(origin, calls) => self.call_all(origin, calls, Some(at)),
+                Deferred::Play { id, serial } => self.play_same(id, serial, at),
                 Deferred::Group { decks, at, until, origin, address } => {
                     if let Some(waiting) = self.start_group_if_ready(decks, at, until, origin, address) {
                         again.push(((at, serial), waiting));
@@ -80,20 +87,16 @@ impl Conductor {
 
     /// Keeps calls until sample `at`.
     pub(super) fn defer(&mut self, at: u64, origin: Option<Origin>, calls: Vec<Message>) -> Result<Outcome, Fault> {
-        if self.deferred.len() + self.tagged.len() >= MOST_DEFERRED {
-            return Err(Fault(format!("{MOST_DEFERRED} things are scheduled already")));
-        }
-        let serial = self.serial();
-        self.deferred.insert((at, serial), Deferred::Calls(origin, calls));
+        self.defer_thing(Deferred::Calls(origin, calls), at)?;
         Ok(Outcome::Done)
     }
 
-    pub(super) fn defer_group(&mut self, group: Deferred, at: u64) -> Result<(), Fault> {
+    pub(super) fn defer_thing(&mut self, thing: Deferred, at: u64) -> Result<(), Fault> {
         if self.deferred.len() + self.tagged.len() >= MOST_DEFERRED {
             return Err(Fault(format!("{MOST_DEFERRED} things are scheduled already")));
         }
         let serial = self.serial();
-        self.deferred.insert((at, serial), group);
+        self.deferred.insert((at, serial), thing);
         Ok(())
     }
 
@@ -189,4 +192,9 @@ impl Conductor {
     pub fn own(&mut self, calls: Vec<Message>) {
         self.handle(Request { origin: None, when: When::Now, calls });
     }
+}
+
+/// Addresses and values of a bundle.
+fn values_in(request: &Request) -> usize {
+    request.calls.iter().map(|c| c.args.len() + 1).sum()
 }

@@ -128,7 +128,7 @@ impl Conductor {
         let at = now + self.frames(seconds);
         let until = at.max(now) + self.frames(self.settings.group_wait_s);
         let group = Deferred::Group { decks, at, until, origin, address: address.into() };
-        self.defer_group(group, at)?;
+        self.defer_thing(group, at)?;
         Ok(Outcome::Later)
     }
 
@@ -206,8 +206,9 @@ impl Conductor {
         } else if self.await_load(id, origin, address) {
             outcome = Outcome::Later;
         }
-        let calls = vec![Message::new("/play_stem", vec![Value::Int(id)])];
-        self.defer(at, None, calls)?;
+        if let Some(serial) = self.buffers.get(&id).map(|b| b.serial) {
+            self.defer_thing(Deferred::Play { id, serial }, at)?;
+        }
         Ok(outcome)
     }
 

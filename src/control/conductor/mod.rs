@@ -36,8 +36,8 @@ use crate::output::report::Report;
 const LEAD_S: f64 = 0.2;
 /// Most things waiting for their time.
 const MOST_DEFERRED: usize = 4096;
-/// Most addresses and values in a bundle that waits.
-const MOST_KEPT_VALUES: usize = 4096;
+/// Most addresses and values in all bundles that wait.
+const MOST_KEPT_VALUES: usize = 65_536;
 /// Commands waiting for the engine beyond which no more requests are taken for a while.
 const BEHIND: usize = 4096;
 /// Ticks after which an engine that has not answered is asked again: an answer can be lost, too.
@@ -107,6 +107,8 @@ pub struct Deck {
 enum Deferred {
     /// Calls to be made.
     Calls(Option<Origin>, Vec<Message>),
+    /// A buffer to be played from its beginning, if it is still the one that came from this load.
+    Play { id: i64, serial: u64 },
     /// A group start: decks and when it was asked for.
     Group { decks: Vec<usize>, at: u64, until: u64, origin: Option<Origin>, address: String },
 }
@@ -147,6 +149,8 @@ pub struct Conductor {
     deferred: BTreeMap<(u64, u64), Deferred>,
     /// Bundles with a time tag, by their monotonic moment.
     tagged: BTreeMap<(u64, u64), Request>,
+    /// Addresses and values in them.
+    tagged_values: usize,
     serial: u64,
     /// Timed calls that want to know whether they were late: ticket → (origin, address).
     tickets: HashMap<u32, (Option<Origin>, String)>,
@@ -161,6 +165,8 @@ pub struct Conductor {
     refused: u64,
     media_bytes: usize,
     loads_under_way: usize,
+    /// Loaded stems for which no place is clear yet.
+    homeless: Vec<Done>,
 }
 
 impl Conductor {
@@ -200,6 +206,7 @@ impl Conductor {
             zero: 0,
             deferred: BTreeMap::new(),
             tagged: BTreeMap::new(),
+            tagged_values: 0,
             serial: 0,
             tickets: HashMap::new(),
             next_ticket: 1,
@@ -213,6 +220,7 @@ impl Conductor {
             refused: 0,
             media_bytes: 0,
             loads_under_way: 0,
+            homeless: Vec::new(),
         }
     }
 
@@ -276,6 +284,9 @@ impl Conductor {
                 }
                 Retired::Refused { source } => drop(source),
             }
+        }
+        for done in std::mem::take(&mut self.homeless) {
+            self.finish_load(done);
         }
         self.do_due();
         self.advance_syncs();

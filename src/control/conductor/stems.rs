@@ -43,6 +43,8 @@ pub struct Buffer {
     pub path: PathBuf,
     /// What the client called it.
     pub requested: String,
+    /// Which load it came from: what is scheduled for one buffer must not find its successor.
+    pub serial: u64,
     /// What became of it.
     pub state: State,
     /// How it was last told to play.
@@ -136,6 +138,7 @@ impl Conductor {
             name,
             path: path.clone(),
             requested: requested.into(),
+            serial: tag,
             state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None },
             start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
             playing: false,
@@ -148,6 +151,12 @@ impl Conductor {
 
     /// A load has ended.
     pub(super) fn finish_load(&mut self, done: Done) {
+        let now = self.now();
+        if done.result.is_ok() && !self.free.iter().any(|(_, from)| *from <= now) {
+            // Every place still rests from the stem that was in it; one will be clear in a moment.
+            self.homeless.push(done);
+            return;
+        }
         self.loads_under_way = self.loads_under_way.saturating_sub(1);
         let found = self.buffers.iter().find_map(|(id, b)| match &b.state {
             State::Loading { tag, .. } if *tag == done.tag => Some(*id),
@@ -246,6 +255,15 @@ impl Conductor {
             deck.armed = None;
         }
         self.deferred.clear();
+    }
+
+    /// Plays a buffer if it is still the one from load `serial`.
+    pub(super) fn play_same(&mut self, id: i64, serial: u64, at: u64) {
+        let start = Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 };
+        if self.buffers.get(&id).is_some_and(|b| b.serial == serial) {
+            // It is there: this cannot fail.
+            let _ = self.play(id, start, Some(at));
+        }
     }
 
     fn buffer(&mut self, id: i64) -> Result<&mut Buffer, Fault> {

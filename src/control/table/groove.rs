@@ -475,6 +475,16 @@ pub static DEBUG: &[Control] = &[
         },
     ),
     row(
+        "/groove/debug/page_out",
+        &[],
+        "Lets the kernel take away every page of the process that it may take.",
+        Ack::Done,
+        |c, _| {
+            c.stall("pages", 0);
+            Ok(Outcome::Done)
+        },
+    ),
+    row(
         "/groove/debug/stall_conductor",
         &[Arg::int("ms", 0, 60_000)],
         "Lets the conductor sleep once.",

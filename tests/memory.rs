@@ -1,0 +1,72 @@
+//! The audio thread's memory stays where it is, whatever the rest of the machine needs.
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::{Daemon, Scratch, f, i, p, s};
+
+fn proc_of(daemon: &Daemon) -> PathBuf {
+    format!("/proc/{}", daemon.child.id()).into()
+}
+
+/// Page faults of the audio thread so far: (minor, major).
+fn faults(daemon: &Daemon) -> (u64, u64) {
+    for task in std::fs::read_dir(proc_of(daemon).join("task")).unwrap().flatten() {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap();
+        let (name, rest) = stat.rsplit_once(')').unwrap();
+        if name.ends_with("(audio") {
+            let fields: Vec<u64> = rest.split_whitespace().skip(7).take(3).map(|v| v.parse().unwrap()).collect();
+            return (fields[0], fields[2]);
+        }
+    }
+    panic!("no audio thread");
+}
+
+/// Locked memory in kilobytes.
+fn locked_kb(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(proc_of(daemon).join("status")).unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmLck:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_audio_thread_faults_no_page_when_memory_is_short() {
+    let scratch = Scratch::new("memory");
+    let long = scratch.sine("long.wav", 44_100, 30, 441, 0.2);
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let client = daemon.client();
+    let before = locked_kb(&daemon);
+    for id in 100..108 {
+        client.done("/load_buffer", vec![i(id), p(&long), s("long")]);
+        client.done("/play_stem", vec![i(id), f(1.0 + f64::from(id as i32 - 100) * 0.01)]);
+    }
+    client.quiet("/deck_eq_all", vec![s("a"), f(20.0), f(60.0), f(80.0)]);
+    std::thread::sleep(Duration::from_millis(500));
+    if daemon.log().contains("RLIMIT_MEMLOCK") {
+        eprintln!("this user may lock no memory: only a quiet machine is looked at");
+    } else {
+        // Two streams of half a megabyte each, and the head.
+        let grown = locked_kb(&daemon) - before;
+        assert!(grown > 8 * 1_000, "eight stems locked {grown} kB");
+        client.done("/groove/debug/page_out", vec![]);
+    }
+    let calm = faults(&daemon);
+    for round in 0..6 {
+        if !daemon.log().contains("RLIMIT_MEMLOCK") {
+            client.done("/groove/debug/page_out", vec![]);
+        }
+        // What is rare: seeks, rates, equalisers, a load, a removal.
+        for id in 100..108 {
+            client.done("/groove/stem/seek", vec![i(id), f(0.1 * f64::from(round))]);
+            client.quiet("/groove/stem/rate", vec![i(id), f(1.0 + 0.01 * f64::from(round))]);
+        }
+        client.done("/load_buffer", vec![i(1100), p(&long), s("more")]);
+        client.done("/play_stem", vec![i(1100)]);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    assert_eq!(faults(&daemon), calm, "(minor, major)");
+    assert_eq!(client.status("faults", 0), i(0), "starved");
+    daemon.stop();
+}
