@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use grooved::control::osc;
+use grooved::control::packet;
 use grooved::control::request::Message;
 use grooved::control::value::Value;
 use grooved::media::decode::Decoder;
@@ -60,14 +60,14 @@ fn measure(period: usize) -> Vec<f64> {
     socket.connect(("127.0.0.1", port)).expect("a socket");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     let send = |address: &str, args: Vec<Value>| {
-        let _ = socket.send(&osc::encode(&Message::new(address, args)).expect("a message"));
+        let _ = socket.send(&packet::encode(&[Message::new(address, args)]).expect("a message"));
     };
     let status = || -> Option<(f64, f64)> {
         send("/get_status", vec![]);
         let mut buffer = [0; 65_536];
         for _ in 0..10 {
             let n = socket.recv(&mut buffer).ok()?;
-            let clock = osc::messages(&buffer[..n]).ok()?.into_iter().find(|m| m.address == "/status/clock");
+            let clock = packet::messages(&buffer[..n]).ok()?.into_iter().find(|m| m.address == "/status/clock");
             if let Some(clock) = clock {
                 return Some((clock.args[0].as_float()?, clock.args[1].as_float()?));
             }

@@ -243,10 +243,10 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
             }
             // Nearly right, one byte flipped; of a control that changes nothing.
             _ => {
-                let mut bytes = grooved::control::osc::encode(&grooved::control::request::Message::new(
+                let mut bytes = grooved::control::packet::encode(&[grooved::control::request::Message::new(
                     "/groove/movement/arms",
                     vec![f(0.5), s("text"), i(7)],
-                ))
+                )])
                 .unwrap();
                 let at = random() as usize % bytes.len();
                 bytes[at] ^= 1 << (random() % 8);

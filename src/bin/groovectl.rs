@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use grooved::control::osc;
+use grooved::control::packet;
 use grooved::control::request::Message;
 use grooved::control::value::Value;
 
@@ -88,7 +88,7 @@ impl Wire {
             _ => format!("no answer from {} within {:.1} s ({e})", self.peer, self.timeout.as_secs_f64()),
         };
         for m in [message, Message::new("/sync", vec![Value::Int(token)])] {
-            self.socket.send(&osc::encode(&m)?).map_err(silent)?;
+            self.socket.send(&packet::encode(std::slice::from_ref(&m))?).map_err(silent)?;
         }
         let deadline = Instant::now() + self.timeout;
         let mut answers = Vec::new();
@@ -102,7 +102,7 @@ impl Wire {
                 Err(_) if !answers.is_empty() => return Ok(answers),
                 Err(e) => return Err(silent(e)),
             };
-            for answer in osc::messages(&buffer[..n])? {
+            for answer in packet::messages(&buffer[..n])? {
                 if answer.address == "/synced" && answer.args.first().and_then(Value::as_int) == Some(token) {
                     return Ok(answers);
                 }

@@ -10,9 +10,14 @@
 //! - [`table`]: the controls
 //! - [`request`]: what faces send and get back
 //! - [`conductor`]: does it
+//! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show
 
+pub mod board;
+pub mod bulletin;
 pub mod conductor;
+pub mod meters;
 pub mod osc;
+pub mod packet;
 pub mod request;
 pub mod table;
 pub mod value;

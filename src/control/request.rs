@@ -4,13 +4,31 @@ use std::net::SocketAddr;
 
 use super::value::Value;
 
-/// Who asked: a face's socket or connection, and the peer behind it.
+/// The way a request came, and its answer goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// An OSC socket, by its index.
+    Osc(usize),
+    /// A connection that lasts, by its number.
+    Session(u64),
+}
+
+/// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// Which of the face's sockets.
-    pub socket: usize,
+    /// The way it came.
+    pub line: Line,
     /// The peer.
     pub peer: SocketAddr,
+    /// Which of its requests this is, for faces that tell their requests apart.
+    pub tag: u64,
+}
+
+impl Origin {
+    /// Whether it waits for an answer to everything, also to controls that OSC clients move without being told.
+    pub fn awaits_everything(&self) -> bool {
+        matches!(self.line, Line::Session(_))
+    }
 }
 
 /// An address with values: what is called, and what is answered.

@@ -317,6 +317,7 @@ pub struct Vocabulary {
     exact: HashMap<&'static str, &'static Control>,
     patterns: Vec<(Vec<&'static str>, &'static Control)>,
     all: Vec<&'static Control>,
+    with_values: Vec<String>,
 }
 
 impl Vocabulary {
@@ -332,7 +333,10 @@ impl Vocabulary {
                 exact.insert(control.address, *control);
             }
         }
-        Vocabulary { exact, patterns, all }
+        let vocabulary = Vocabulary { exact, patterns, all, with_values: Vec::new() };
+        let mut with_values = vocabulary.concrete();
+        with_values.retain(|address| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some()));
+        Vocabulary { with_values, ..vocabulary }
     }
 
     /// All controls in the order of declaration.
@@ -379,6 +383,11 @@ impl Vocabulary {
             out.extend(forms.into_iter().filter(|f| !f.contains('{')));
         }
         out
+    }
+
+    /// Every address that has a value, likewise spelled out.
+    pub fn with_values(&self) -> &[String] {
+        &self.with_values
     }
 
     /// What to say about an address that is not there.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grooved::control::osc;
+use grooved::control::packet;
 use grooved::control::request::Message;
 use grooved::control::value::Value;
 use grooved::output::wav::{Depth, WavWriter};
@@ -158,7 +158,7 @@ pub struct Client {
 
 impl Client {
     pub fn send(&self, address: &str, args: Vec<Value>) {
-        let bytes = osc::encode(&Message::new(address, args)).unwrap();
+        let bytes = packet::encode(&[Message::new(address, args)]).unwrap();
         // A refused packet shows when the answer is waited for.
         let _ = self.socket.send(&bytes);
     }
@@ -168,7 +168,7 @@ impl Client {
         self.socket.set_read_timeout(Some(timeout)).unwrap();
         let mut buffer = vec![0; 65_536];
         let n = self.socket.recv(&mut buffer).ok()?;
-        Some(osc::messages(&buffer[..n]).unwrap())
+        Some(packet::messages(&buffer[..n]).unwrap())
     }
 
     /// Sends, then waits for `/sync` to come back; returns everything answered before that.

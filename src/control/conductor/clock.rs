@@ -182,10 +182,9 @@ impl Conductor {
         if self.print_clock {
             tracing::info!("beat {whole} (bar {bar}, {in_bar}/{}) at {bpm:.2} BPM", self.meter);
         }
-        self.push_beat(Message::new(
-            "/beat",
-            vec![Value::Int(whole), Value::Int(bar), Value::Int(in_bar), Value::Float(bpm)],
-        ));
+        let values = vec![Value::Int(whole), Value::Int(bar), Value::Int(in_bar), Value::Float(bpm)];
+        self.bulletin.post("/beat", values.clone());
+        self.push_beat(Message::new("/beat", values));
     }
 
     /// A request for now, from ourselves.

@@ -19,14 +19,18 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
+use super::board::Board;
+use super::bulletin::Bulletin;
+use super::meters::Needle;
 use super::request::{Answer, Message, Origin, Request, When};
 use super::table;
 use super::value::Value;
 use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Command, Event, Refusal, Retired, Slot};
-use crate::engine::door::ControlDoor;
+use crate::engine::door::{ControlDoor, Telemetry};
 use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
@@ -160,6 +164,13 @@ pub struct Conductor {
     syncs: Vec<Sync>,
     engine_answers: Arc<AtomicU64>,
     subscriptions: Vec<status::Subscription>,
+    bulletin: Arc<Bulletin>,
+    board: Arc<Board>,
+    board_written: Instant,
+    output_needles: Vec<Needle>,
+    deck_needles: [Needle; DECKS],
+    /// Counters of the output as they were last told.
+    told: status::Told,
     movement: HashMap<String, f64>,
     lateness: u64,
     refused: u64,
@@ -180,6 +191,8 @@ impl Conductor {
     ) -> Conductor {
         // Some more than stems: a place rests for a moment after its stem has gone.
         let free = (0..(settings.slots + settings.slots.min(SPARE_SLOTS)) as Slot).map(|slot| (slot, 0)).collect();
+        let now = Instant::now();
+        let output_needles = vec![Needle::new(now); door.telemetry.outputs.len()];
         Conductor {
             vocabulary: Arc::new(table::vocabulary(settings.debug)),
             library: Library::new(roots),
@@ -215,6 +228,12 @@ impl Conductor {
             syncs: Vec::new(),
             engine_answers: Arc::new(AtomicU64::new(0)),
             subscriptions: Vec::new(),
+            bulletin: Arc::default(),
+            board: Arc::default(),
+            board_written: now,
+            output_needles,
+            deck_needles: [Needle::new(now); DECKS],
+            told: status::Told::default(),
             movement: HashMap::new(),
             lateness: 0,
             refused: 0,
@@ -227,6 +246,21 @@ impl Conductor {
     /// All controls.
     pub fn vocabulary(&self) -> Arc<Vocabulary> {
         self.vocabulary.clone()
+    }
+
+    /// What happened.
+    pub fn bulletin(&self) -> Arc<Bulletin> {
+        self.bulletin.clone()
+    }
+
+    /// Everything as it is.
+    pub fn board(&self) -> Arc<Board> {
+        self.board.clone()
+    }
+
+    /// What the engine shows of itself.
+    pub fn telemetry(&self) -> Arc<Telemetry> {
+        self.door.telemetry.clone()
     }
 
     /// How often the engine has answered a ping: food for the watchdog.
@@ -291,6 +325,7 @@ impl Conductor {
         self.do_due();
         self.advance_syncs();
         self.watch_beats();
+        self.watch_output();
         self.serve_subscribers();
         self.flush();
     }
@@ -438,6 +473,7 @@ impl Conductor {
         at: Option<u64>,
         result: Result<Outcome, Fault>,
     ) {
+        let waits = origin.is_some_and(|o| o.awaits_everything());
         match result {
             Ok(Outcome::Done) => {
                 if let Some(at) = at {
@@ -445,18 +481,18 @@ impl Conductor {
                     let ticket = self.ticket(origin, address.into());
                     self.outbox.push_back(Command { at: Some(at), ticket, action: Action::Ping });
                 }
-                if control.ack == Ack::Done {
+                if control.ack == Ack::Done || waits {
                     self.done(origin, address, vec![]);
                 }
             }
             Ok(Outcome::Later) => {}
             Ok(Outcome::Answer(messages)) => {
                 self.answer(origin, messages);
-                if control.ack == Ack::Done {
+                if control.ack == Ack::Done || waits {
                     self.done(origin, address, vec![]);
                 }
             }
-            Err(_) if control.ack == Ack::Never => {}
+            Err(_) if control.ack == Ack::Never && !waits => {}
             Err(fault) => self.fail(origin, address, &fault),
         }
     }
@@ -498,6 +534,7 @@ impl Conductor {
                     if let Some((origin, address)) = self.tickets.remove(&ticket) {
                         self.fail(origin, &address, &Fault(reason.into()));
                     } else {
+                        self.bulletin.post("/event/refused", vec![reason.into()]);
                         tracing::warn!("the engine refused a command: {reason}");
                     }
                 }
@@ -506,10 +543,12 @@ impl Conductor {
                 Event::Ended { slot } => self.ended(slot),
                 Event::Starved { slot, .. } => {
                     let name = self.name_of(slot);
+                    self.post_stem("starved", slot);
                     tracing::warn!("stem {name}: the disk did not keep up; it is silent until it has caught up");
                 }
                 Event::Resumed { slot, .. } => {
                     let name = self.name_of(slot);
+                    self.post_stem("resumed", slot);
                     tracing::info!("stem {name}: plays again");
                 }
             }

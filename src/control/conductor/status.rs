@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::super::board::State;
 use super::super::request::{Message, Origin};
+use super::super::table;
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Fault, Outcome, deck_name};
 use super::Conductor;
-use super::stems::{State, deck_of, megabytes};
+use super::stems::{State as Stem, deck_of, megabytes};
 use crate::engine::DECKS;
 use crate::output::report::{Cause, State as OutputState};
 use crate::system::{guard, time, usage};
@@ -17,6 +19,14 @@ const MOST_SUBSCRIPTIONS: usize = 32;
 
 /// What can be subscribed to.
 pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "all"];
+
+/// Counters of the output as they were last told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    xruns: [(u64, u64); 3],
+    lost: u64,
+    adopted: u64,
+}
 
 /// Someone who is told something until it lapses.
 #[derive(Clone, Debug)]
@@ -42,6 +52,9 @@ impl Conductor {
     /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews.
     pub fn subscribe(&mut self, call: &Call, topic: &str, rate_hz: f64, seconds: f64) -> Result<Outcome, Fault> {
         let Some(origin) = call.origin else { return Ok(Outcome::Done) };
+        if origin.awaits_everything() {
+            return Err(Fault("this is for OSC; on this connection it is the operation \"subscribe\"".into()));
+        }
         let now = Instant::now();
         self.subscriptions.retain(|s| s.ends > now && !(s.origin == origin && s.topic == topic));
         if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
@@ -114,8 +127,8 @@ impl Conductor {
         ];
         for (id, buffer) in &self.buffers {
             let (state, seconds, bytes) = match &buffer.state {
-                State::Loading { .. } => ("loading", 0.0, 0),
-                State::Ready { info, bytes, .. } => ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes),
+                Stem::Loading { .. } => ("loading", 0.0, 0),
+                Stem::Ready { info, bytes, .. } => ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes),
             };
             out.push(Message::new(
                 "/status/buffer",
@@ -196,7 +209,7 @@ impl Conductor {
     fn players(&self) -> Vec<Message> {
         let mut out = Vec::new();
         for (id, buffer) in &self.buffers {
-            let State::Ready { slot, info, .. } = &buffer.state else { continue };
+            let Stem::Ready { slot, info, .. } = &buffer.state else { continue };
             let Some(cell) = self.door.telemetry.stems.get(usize::from(*slot)) else { continue };
             if !cell.is_playing() {
                 continue;
@@ -225,22 +238,75 @@ impl Conductor {
     }
 
     fn meters(&self) -> Vec<Message> {
-        let telemetry = &self.door.telemetry;
         let mut out = Vec::new();
-        for (channel, cell) in telemetry.outputs.iter().enumerate() {
-            out.push(Message::new(
-                "/meter/output",
-                vec![int(channel as u64), cell.take_peak().into(), cell.rms().into(), int(cell.clips())],
-            ));
+        for (channel, needle) in self.output_needles.iter().enumerate() {
+            let values = vec![int(channel as u64), needle.peak.into(), needle.rms.into(), int(needle.clips)];
+            out.push(Message::new("/meter/output", [values, vec![needle.hold.into()]].concat()));
         }
-        for deck in 0..DECKS {
-            let cell = &telemetry.decks[deck];
+        for (deck, needle) in self.deck_needles.iter().enumerate() {
+            let name = Value::from(deck_name(deck));
             out.push(Message::new(
                 "/meter/deck",
-                vec![Value::from(deck_name(deck)), cell.take_peak().into(), cell.rms().into()],
+                vec![name, needle.peak.into(), needle.rms.into(), needle.hold.into()],
             ));
         }
         out
+    }
+
+    /// Moves the meters, posts what became of the output, and writes the board if anybody looks at it.
+    pub(super) fn watch_output(&mut self) {
+        let now = Instant::now();
+        let telemetry = &self.door.telemetry;
+        for (needle, cell) in self.output_needles.iter_mut().zip(&telemetry.outputs) {
+            needle.follow(cell, now);
+        }
+        for (needle, cell) in self.deck_needles.iter_mut().zip(&telemetry.decks) {
+            needle.follow(cell, now);
+        }
+        for cause in Cause::ALL {
+            let k = cause as usize;
+            let (episodes, frames) = (self.report.episodes[k].load(Relaxed), self.report.lost_frames[k].load(Relaxed));
+            let before = std::mem::replace(&mut self.told.xruns[k], (episodes, frames));
+            if episodes > before.0 {
+                let values = vec![cause.name().into(), int(episodes - before.0), int(frames - before.1)];
+                self.bulletin.post("/event/xrun", values);
+            }
+        }
+        for (what, counter, told) in [
+            ("lost", &self.report.lost, &mut self.told.lost),
+            ("adopted", &self.report.adopted, &mut self.told.adopted),
+        ] {
+            let count = counter.load(Relaxed);
+            if count > std::mem::replace(told, count) {
+                self.bulletin.post("/event/device", vec![what.into()]);
+            }
+        }
+        if self.board.is_due(self.board_written, now) {
+            self.board_written = now;
+            self.board.write(self.state());
+        }
+    }
+
+    /// Everything that has a value, by path: controls, status, meters.
+    pub fn state(&self) -> State {
+        let mut values = std::collections::BTreeMap::new();
+        for address in self.vocabulary.with_values() {
+            if let Ok(now) = self.values_of(address) {
+                values.insert(address.clone(), now);
+            }
+        }
+        for message in self.status().into_iter().chain(self.meters()) {
+            let (path, rest) = match table::STREAMS.iter().find(|s| s.is_numbered_as(&message.address)) {
+                Some(_) => {
+                    let mut args = message.args.into_iter();
+                    let which = args.next().map(|v| v.as_text()).unwrap_or_default();
+                    (format!("{}/{which}", message.address), args.collect())
+                }
+                None => (message.address, message.args),
+            };
+            values.insert(path, rest);
+        }
+        State { time: self.door.telemetry.time(), values }
     }
 
     /// The line `systemctl status` shows.
@@ -250,7 +316,7 @@ impl Conductor {
             .filter(|d| {
                 self.buffers.iter().any(|(id, b)| {
                     deck_of(*id) == *d
-                        && matches!(b.state, State::Ready { slot, .. }
+                        && matches!(b.state, Stem::Ready { slot, .. }
                             if self.door.telemetry.stems.get(usize::from(slot)).is_some_and(|s| s.is_playing()))
                 })
             })
@@ -287,7 +353,8 @@ impl Conductor {
     /// The present values of the control at `address`.
     pub fn values_of(&self, address: &str) -> Result<Vec<Value>, Fault> {
         let Some((control, in_address)) = self.vocabulary.find(address) else {
-            return Err(self.vocabulary.unknown(address));
+            let state = (address.starts_with("/status/") || address.starts_with("/meter/")).then(|| self.state());
+            return state.and_then(|mut s| s.values.remove(address)).ok_or_else(|| self.vocabulary.unknown(address));
         };
         let get = control.get.ok_or_else(|| Fault(format!("{address} is something to do; it has no value")))?;
         let args = control.check_address(&in_address)?;

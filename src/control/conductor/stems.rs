@@ -206,6 +206,7 @@ impl Conductor {
                     (self.hands.feed)(feeder);
                 }
                 self.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
+                self.post_stem("loaded", slot);
                 if let Some(from) = cue {
                     self.prime(id, from);
                 }
@@ -218,6 +219,8 @@ impl Conductor {
             }
             Err(why) => {
                 let path = buffer.path.display().to_string();
+                let values = vec![Value::Int(id), buffer.name.as_str().into(), why.as_str().into()];
+                self.bulletin.post("/event/stem/failed", values);
                 self.buffers.remove(&id);
                 for deck in &mut self.decks {
                     deck.armed.take_if(|(armed, _)| *armed == id);
@@ -234,6 +237,7 @@ impl Conductor {
         match self.buffers.remove(&id).map(|b| b.state) {
             Some(State::Ready { slot, bytes, .. }) => {
                 self.media_bytes = self.media_bytes.saturating_sub(bytes);
+                self.bulletin.post("/event/stem/unloaded", vec![Value::Int(id)]);
                 self.push(at, Action::Remove { slot });
             }
             Some(State::Loading { asked, .. }) => {
@@ -331,7 +335,16 @@ impl Conductor {
         self.buffers.get(&id).is_some_and(|b| matches!(b.state, State::Ready { primed: Some(_), .. }))
     }
 
+    /// Posts that something became of a stem.
+    pub(super) fn post_stem(&self, what: &str, slot: Slot) {
+        if let Some((id, buffer)) = self.buffers.iter().find(|(_, b)| b.slot() == Some(slot)) {
+            let values = vec![Value::Int(*id), buffer.name.as_str().into(), deck_name(deck_of(*id)).into()];
+            self.bulletin.post(format!("/event/stem/{what}"), values);
+        }
+    }
+
     pub(super) fn started(&mut self, slot: Slot, _at: u64, late: u64) {
+        self.post_stem("started", slot);
         if late > 0 {
             let ms = late as f64 * 1000.0 / f64::from(self.settings.sample_rate);
             tracing::debug!(
@@ -347,6 +360,7 @@ impl Conductor {
             && !still
         {
             buffer.playing = false;
+            self.post_stem("ended", slot);
         }
     }
 

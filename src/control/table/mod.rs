@@ -1,10 +1,14 @@
 //! The controls: every row of the vocabulary.
 //!
 //! - [`groove`]: the product's own tree
+//! - [`streams`]: what can be subscribed to besides
 //! - [`older`]: the addresses of the servers it takes the place of; each does what a row of the tree does
 
 pub mod groove;
 pub mod older;
+pub mod streams;
+
+pub use streams::STREAMS;
 
 use super::vocabulary::Vocabulary;
 

@@ -1,0 +1,113 @@
+//! What happened, in order: a bounded log of events that every listener reads at its own pace.
+//!
+//! Nobody who posts ever waits, and nobody who reads can hold others up: each listener has a cursor of its own, and
+//! one that falls behind what is kept is told how many events it missed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use super::value::Value;
+
+/// Events kept for those who come late.
+const KEPT: usize = 2048;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number; the next event has the next one.
+    pub number: u64,
+    /// When, in seconds since 1970.
+    pub at: f64,
+    /// What.
+    pub path: String,
+    /// With which values.
+    pub values: Vec<Value>,
+}
+
+/// What a listener gets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Events that are no longer kept.
+    pub missed: u64,
+    /// The events, oldest first.
+    pub events: Vec<Arc<Event>>,
+    /// The number to ask from the next time.
+    pub next: u64,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Bulletin {
+    kept: Mutex<(u64, VecDeque<Arc<Event>>)>,
+    newest: watch::Sender<u64>,
+}
+
+impl Default for Bulletin {
+    fn default() -> Self {
+        Bulletin { kept: Mutex::new((1, VecDeque::with_capacity(KEPT))), newest: watch::Sender::new(0) }
+    }
+}
+
+impl Bulletin {
+    /// Adds an event. Not for the audio thread.
+    pub fn post(&self, path: impl Into<String>, values: Vec<Value>) {
+        crate::system::guard::may_block();
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let Ok(mut kept) = self.kept.lock() else { return };
+        let number = kept.0;
+        kept.0 += 1;
+        if kept.1.len() == KEPT {
+            kept.1.pop_front();
+        }
+        kept.1.push_back(Arc::new(Event { number, at, path: path.into(), values }));
+        drop(kept);
+        self.newest.send_replace(number);
+    }
+
+    /// The events from number `from` on, at most `most`.
+    pub fn since(&self, from: u64, most: usize) -> Batch {
+        let Ok(kept) = self.kept.lock() else { return Batch { next: from, ..Batch::default() } };
+        let oldest = kept.0 - kept.1.len() as u64;
+        let start = from.clamp(oldest, kept.0);
+        let events: Vec<Arc<Event>> = kept.1.iter().skip((start - oldest) as usize).take(most).cloned().collect();
+        // A number from an earlier life of the daemon lies ahead of everything: such a listener starts over.
+        let missed = start.saturating_sub(from);
+        Batch { missed, next: start + events.len() as u64, events }
+    }
+
+    /// The number the next event will have.
+    pub fn next(&self) -> u64 {
+        self.kept.lock().map_or(0, |k| k.0)
+    }
+
+    /// Changes whenever something was posted.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_listener_is_told_what_it_missed() {
+        let bulletin = Bulletin::default();
+        let start = bulletin.next();
+        for k in 0..10 {
+            bulletin.post("/x", vec![Value::Int(k)]);
+        }
+        let batch = bulletin.since(start, 4);
+        assert_eq!((batch.missed, batch.events.len(), batch.next), (0, 4, start + 4));
+        for k in 0..KEPT as i64 {
+            bulletin.post("/y", vec![Value::Int(k)]);
+        }
+        let batch = bulletin.since(batch.next, usize::MAX);
+        assert_eq!((batch.missed, batch.events.len()), (6, KEPT));
+        assert_eq!(bulletin.since(batch.next, 9), Batch { missed: 0, events: vec![], next: batch.next });
+        assert_eq!(bulletin.since(1 << 60, 9).next, batch.next);
+    }
+}

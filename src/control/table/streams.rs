@@ -1,0 +1,103 @@
+//! What can be subscribed to besides the controls' own values: states that are pushed as they change, and events.
+
+/// A path and what comes with it.
+pub struct Stream {
+    /// The path; a part in braces stands for a name or number.
+    pub path: &'static str,
+    /// Names of its values, with units.
+    pub fields: &'static [&'static str],
+    /// One line.
+    pub doc: &'static str,
+}
+
+impl Stream {
+    /// Whether messages to `address` carry in front the number or name that stands in this path.
+    pub fn is_numbered_as(&self, address: &str) -> bool {
+        self.path.split_once("/{").is_some_and(|(before, _)| before == address)
+    }
+}
+
+/// The rows.
+pub static STREAMS: &[Stream] = &[
+    Stream { path: "/status/version", fields: &["version"], doc: "The daemon's version." },
+    Stream { path: "/status/sample_rate", fields: &["sample_rate (Hz)"], doc: "Frames per second." },
+    Stream { path: "/status/tempo", fields: &["bpm", "base_bpm"], doc: "The tempo as it is at this moment." },
+    Stream {
+        path: "/status/beat",
+        fields: &["beat", "bar (from 1)", "in_bar (from 1)"],
+        doc: "Where the beat clock is.",
+    },
+    Stream { path: "/status/buffers", fields: &["count", "megabytes"], doc: "Loaded stems." },
+    Stream {
+        path: "/status/buffer/{id}",
+        fields: &["name", "deck", "megabytes", "seconds", "state (loading, ready)"],
+        doc: "A stem.",
+    },
+    Stream { path: "/status/players", fields: &["count"], doc: "Stems that play." },
+    Stream {
+        path: "/status/player/{id}",
+        fields: &["name", "deck", "position (s)", "volume", "rate", "loop"],
+        doc: "A stem that plays.",
+    },
+    Stream { path: "/status/levels", fields: &["a", "b", "c", "d"], doc: "Deck levels." },
+    Stream { path: "/status/master", fields: &["gain"], doc: "Master gain." },
+    Stream {
+        path: "/status/xruns",
+        fields: &["episodes", "lost_frames", "late", "slow", "device"],
+        doc: "Underruns since the start, and how many of which cause.",
+    },
+    Stream {
+        path: "/status/output",
+        fields: &[
+            "state (card, silent)",
+            "period (frames)",
+            "buffer (frames)",
+            "latency (frames)",
+            "latency (ms)",
+            "drift (ppm)",
+            "cards_lost",
+            "cards_adopted",
+        ],
+        doc: "Where the sound goes.",
+    },
+    Stream {
+        path: "/status/clock",
+        fields: &["sample_time", "monotonic (ns)"],
+        doc: "Sample time, and when that was.",
+    },
+    Stream {
+        path: "/status/load",
+        fields: &["mean (of a period)", "worst (of a period)", "worst_wake (ms)", "resident (MB)"],
+        doc: "How hard the machine works.",
+    },
+    Stream {
+        path: "/status/faults",
+        fields: &["starved", "late", "refused", "lost_events", "realtime", "short_writes", "suspends"],
+        doc: "What went wrong, counted.",
+    },
+    Stream {
+        path: "/meter/output/{channel}",
+        fields: &["peak", "rms", "clips", "hold"],
+        doc: "An output channel's meter (linear, 1 is full scale); `hold` is the highest peak of two seconds.",
+    },
+    Stream {
+        path: "/meter/deck/{deck}",
+        fields: &["peak", "rms", "hold"],
+        doc: "A deck's meter, both channels together.",
+    },
+    Stream { path: "/beat", fields: &["beat", "bar", "in_bar", "bpm"], doc: "Event: a beat." },
+    Stream {
+        path: "/event/stem/{what}",
+        fields: &["id", "name", "deck"],
+        doc: "Event: a stem was `loaded`, `failed` (with the reason instead of the deck), `started`, `ended`, \
+              `starved`, `resumed` or `unloaded` (just the id).",
+    },
+    Stream { path: "/event/xrun", fields: &["cause", "episodes", "frames"], doc: "Event: frames were lost." },
+    Stream { path: "/event/device", fields: &["what (lost, adopted)"], doc: "Event: a card went or came." },
+    Stream { path: "/event/refused", fields: &["reason"], doc: "Event: the engine refused a command." },
+    Stream {
+        path: "/log/{level}",
+        fields: &["text"],
+        doc: "Event: a line of the log (error, warn, info, and debug or trace if the log is set to them).",
+    },
+];
