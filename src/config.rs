@@ -46,6 +46,8 @@ pub struct Config {
     pub media: Media,
     /// OSC.
     pub osc: Osc,
+    /// HTTP and WebSocket.
+    pub http: Http,
     /// The machine.
     pub system: System,
 }
@@ -168,6 +170,66 @@ impl Default for Osc {
     }
 }
 
+/// Who may use HTTP and WebSocket from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// Whoever has the token.
+    Token,
+    /// Everyone.
+    Open,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// TCP port; 0: none.
+    pub port: u16,
+    /// Address to bind.
+    pub bind: String,
+    /// Who may use it from elsewhere.
+    pub auth: Auth,
+    /// The token; empty: see `token_file`.
+    pub token: String,
+    /// A file that holds the token; empty: none.
+    pub token_file: PathBuf,
+    /// Origins of pages that may ask, besides the daemon's own.
+    pub origins: Vec<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            port: 8080,
+            bind: "127.0.0.1".into(),
+            auth: Auth::Token,
+            token: String::new(),
+            token_file: PathBuf::new(),
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl Http {
+    /// The token, if there is one. An error names the key and what would be right.
+    pub fn token(&self) -> Result<Option<String>, (&'static str, String)> {
+        if !self.token.is_empty() {
+            return Ok(Some(self.token.clone()));
+        }
+        if self.token_file.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let shown = self.token_file.display();
+        let text = std::fs::read_to_string(&self.token_file)
+            .map_err(|e| ("http.token_file", format!("{shown} cannot be read: {e}")))?;
+        match text.trim() {
+            "" => Err(("http.token_file", format!("{shown} is empty; 'openssl rand -hex 16' makes a good token"))),
+            token => Ok(Some(token.to_string())),
+        }
+    }
+}
+
 /// Whether realtime scheduling and locked memory are insisted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -266,6 +328,31 @@ impl Config {
             return Err(("osc.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", self.osc.bind)));
         }
         range("osc.horizon_s", self.osc.horizon_s, 1.0, 86_400.0)?;
+        let h = &self.http;
+        let Ok(bind) = h.bind.parse::<std::net::IpAddr>() else {
+            return Err(("http.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", h.bind)));
+        };
+        if !h.token.is_empty() && !h.token_file.as_os_str().is_empty() {
+            return Err((
+                "http.token_file",
+                "there is a token already (http.token); one of both would be right".into(),
+            ));
+        }
+        if !h.token.is_empty() && h.token.len() < 8 {
+            return Err((
+                "http.token",
+                "it is shorter than 8 characters; 'openssl rand -hex 16' makes a good one".into(),
+            ));
+        }
+        let guarded = !h.token.is_empty() || !h.token_file.as_os_str().is_empty() || h.auth == Auth::Open;
+        if h.port != 0 && !bind.is_loopback() && !guarded {
+            return Err((
+                "http.bind",
+                format!(
+                    "{bind} can be reached from elsewhere: http.token, or auth = \"open\" for everyone, would be right"
+                ),
+            ));
+        }
         if !["error", "warn", "info", "debug", "trace"].contains(&self.system.log.as_str()) {
             return Err((
                 "system.log",
@@ -347,6 +434,11 @@ mod tests {
             "bind",
             "allow",
             "horizon_s",
+            "port",
+            "auth",
+            "token",
+            "token_file",
+            "origins",
             "realtime",
             "hold_cpu_latency",
             "log",
@@ -365,6 +457,9 @@ mod tests {
             ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2:"]),
             ("[system]\nrealtime = \"maybe\"\n", vec!["x.toml:2:", "wanted", "required"]),
             ("[output\n", vec!["x.toml:1:"]),
+            ("[http]\nbind = \"0.0.0.0\"\n", vec!["x.toml:2:", "http.token", "auth = \"open\""]),
+            ("[http]\ntoken = \"abc\"\n", vec!["x.toml:2:", "8 characters"]),
+            ("[http]\nauth = \"maybe\"\n", vec!["x.toml:2:", "token", "open"]),
         ] {
             let error = parse(text).unwrap_err();
             for part in parts {

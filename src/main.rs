@@ -23,6 +23,9 @@ struct Cli {
     /// Configuration file; every flag below overrides what it says
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0: none [default: 8080]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
     /// UDP port for OSC [default: 57120 and 57122]
     #[arg(long)]
     port: Option<u16>,
@@ -214,6 +217,9 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
         if let Some(value) = flag {
             *field = value.clone();
         }
+    }
+    if let Some(port) = cli.http_port {
+        config.http.port = port;
     }
     if let Some(port) = cli.port {
         config.osc.ports = vec![port];

@@ -71,6 +71,8 @@ impl Bulletin {
     pub fn since(&self, from: u64, most: usize) -> Batch {
         let Ok(kept) = self.kept.lock() else { return Batch { next: from, ..Batch::default() } };
         let oldest = kept.0 - kept.1.len() as u64;
+        // Zero is before everything: all that is kept, and nothing missed.
+        let from = if from == 0 { oldest } else { from };
         let start = from.clamp(oldest, kept.0);
         let events: Vec<Arc<Event>> = kept.1.iter().skip((start - oldest) as usize).take(most).cloned().collect();
         // A number from an earlier life of the daemon lies ahead of everything: such a listener starts over.
@@ -109,5 +111,6 @@ mod tests {
         assert_eq!((batch.missed, batch.events.len()), (6, KEPT));
         assert_eq!(bulletin.since(batch.next, 9), Batch { missed: 0, events: vec![], next: batch.next });
         assert_eq!(bulletin.since(1 << 60, 9).next, batch.next);
+        assert_eq!((bulletin.since(0, 9).missed, bulletin.since(1, 9).missed), (0, 10));
     }
 }

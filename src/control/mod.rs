@@ -15,10 +15,15 @@
 pub mod board;
 pub mod bulletin;
 pub mod conductor;
+pub mod glob;
+pub mod http;
+pub mod json;
 pub mod meters;
 pub mod osc;
 pub mod packet;
 pub mod request;
+pub mod sessions;
 pub mod table;
+pub mod tally;
 pub mod value;
 pub mod vocabulary;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::packet;
 use super::request::{Answer, Line, Message, Origin, Request};
+use super::tally::Tally;
 
 /// Kernel buffer for packets that come while we are busy: a client's burst must not be lost.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -41,26 +42,11 @@ pub fn private_ranges() -> Vec<IpNet> {
     .collect()
 }
 
-/// What was received and refused.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Packets received.
-    pub received: AtomicU64,
-    /// Packets from outside the allowed ranges.
-    pub strangers: AtomicU64,
-    /// Packets that are not OSC.
-    pub malformed: AtomicU64,
-    /// Packets dropped because the conductor was busy.
-    pub dropped: AtomicU64,
-    /// Complaints not sent because there were too many.
-    pub muted: AtomicU64,
-}
-
 /// Open sockets.
 pub struct OscFace {
     sockets: Vec<Arc<UdpSocket>>,
     allow: Arc<Vec<IpNet>>,
-    counters: Arc<Counters>,
+    tally: Arc<Tally>,
     buckets: Mutex<HashMap<SocketAddr, Bucket>>,
 }
 
@@ -106,7 +92,7 @@ impl OscFace {
                 )),
             }
         }
-        let face = OscFace { sockets, allow: Arc::new(allow), counters: Arc::default(), buckets: Mutex::default() };
+        let face = OscFace { sockets, allow: Arc::new(allow), tally: Arc::default(), buckets: Mutex::default() };
         (face, troubles)
     }
 
@@ -116,15 +102,15 @@ impl OscFace {
     }
 
     /// What was received and refused.
-    pub fn counters(&self) -> Arc<Counters> {
-        self.counters.clone()
+    pub fn tally(&self) -> Arc<Tally> {
+        self.tally.clone()
     }
 
     /// Starts a task per socket that turns packets into requests.
     pub fn listen(&self, requests: &mpsc::Sender<Request>) {
         for (index, socket) in self.sockets.iter().enumerate() {
             let (socket, requests) = (socket.clone(), requests.clone());
-            let (allow, counters) = (self.allow.clone(), self.counters.clone());
+            let (allow, tally) = (self.allow.clone(), self.tally.clone());
             tokio::spawn(async move {
                 let mut buffer = vec![0u8; 65_536];
                 loop {
@@ -133,9 +119,9 @@ impl OscFace {
                         // An ICMP error of an answer nobody took; the socket is as good as before.
                         Err(_) => continue,
                     };
-                    counters.received.fetch_add(1, Relaxed);
+                    tally.received.fetch_add(1, Relaxed);
                     if !is_allowed(&allow, peer.ip()) {
-                        counters.strangers.fetch_add(1, Relaxed);
+                        tally.strangers.fetch_add(1, Relaxed);
                         tracing::warn!("OSC from {} is refused: outside the allowed ranges (osc.allow)", peer.ip());
                         continue;
                     }
@@ -155,7 +141,7 @@ impl OscFace {
                             }
                         }
                         Err(why) => {
-                            counters.malformed.fetch_add(1, Relaxed);
+                            tally.malformed.fetch_add(1, Relaxed);
                             tracing::warn!("a packet from {} is not OSC: {why}", peer.ip());
                         }
                     }
@@ -170,7 +156,7 @@ impl OscFace {
         let Some(socket) = self.sockets.get(index) else { return };
         let complains = answer.messages.iter().any(|m| m.address == "/fail");
         if complains && !self.may_complain(answer.to.peer) {
-            self.counters.muted.fetch_add(1, Relaxed);
+            self.tally.muted.fetch_add(1, Relaxed);
             return;
         }
         let Ok(bytes) = packet::encode(&answer.messages) else { return };

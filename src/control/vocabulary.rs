@@ -16,6 +16,8 @@ pub enum Kind {
     Int(i64, i64),
     /// A number within a range.
     Float(f64, f64),
+    /// A number; what lies beyond the range counts as its end.
+    Clamped(f64, f64),
     /// Text.
     Text,
     /// 0 or 1.
@@ -66,6 +68,10 @@ impl Arg {
     /// A number.
     pub const fn float(name: &'static str, min: f64, max: f64, unit: &'static str) -> Arg {
         Arg { name, kind: Kind::Float(min, max), unit, default: Default::None }
+    }
+    /// A number that is clamped to a range.
+    pub const fn clamped(name: &'static str, min: f64, max: f64, unit: &'static str) -> Arg {
+        Arg { name, kind: Kind::Clamped(min, max), unit, default: Default::None }
     }
     /// Any other kind.
     pub const fn of(name: &'static str, kind: Kind) -> Arg {
@@ -211,6 +217,10 @@ fn check(arg: &Arg, value: &Value) -> Result<Value, Fault> {
                 Err(wrong(format!("a number from {min} to {max}{unit} would be right")))
             }
         },
+        Kind::Clamped(min, max) => match value.as_float() {
+            Some(f) => Ok(Value::Float(f.clamp(min, max))),
+            None => Err(wrong(format!("a number, best from {min} to {max}, would be right"))),
+        },
         Kind::Text | Kind::Rest => Ok(value.clone()),
         Kind::Flag => match value.as_int() {
             Some(i) => Ok(Value::Int(i64::from(i != 0))),
@@ -304,7 +314,7 @@ impl Control {
             .iter()
             .map(|a| match a.kind {
                 Kind::Int(..) | Kind::Flag => "i",
-                Kind::Float(..) => "f",
+                Kind::Float(..) | Kind::Clamped(..) => "f",
                 Kind::Rest => "…",
                 _ => "s",
             })
@@ -424,7 +434,7 @@ fn describe(arg: &Arg) -> String {
     let kind = match arg.kind {
         Kind::Int(min, max) if max > 1_000_000_000 => format!("i from {min}"),
         Kind::Int(min, max) => format!("i {min}…{max}"),
-        Kind::Float(min, max) => format!("f {min}…{max}"),
+        Kind::Float(min, max) | Kind::Clamped(min, max) => format!("f {min}…{max}"),
         Kind::Text => "s".into(),
         Kind::Flag => "i 0/1".into(),
         Kind::Deck => "s a/b/c/d".into(),

@@ -14,10 +14,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Failure, Options, OutputMode, engine_config, roots, settings};
-use crate::config::{Config, Realtime};
+use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::conductor::{Conductor, Hands};
+use crate::control::http::access::Access;
+use crate::control::http::{self, Links};
 use crate::control::osc::OscFace;
-use crate::control::request::Request;
+use crate::control::request::{Line, Request};
+use crate::control::sessions::Sessions;
 use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::DiskThread;
@@ -29,7 +32,7 @@ use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::wav::WavTap;
 use crate::system::notify::{self, Watchdog};
-use crate::system::{guard, realtime, seccomp, usage};
+use crate::system::{guard, log, realtime, seccomp, usage};
 
 /// Requests that may wait for the conductor.
 const REQUESTS: usize = 1024;
@@ -62,6 +65,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
     let engine = Engine::new(&engine_config, inner);
     let report = Arc::new(Report::default());
+    report.cardless.store(options.output != OutputMode::Card, Relaxed);
     let orders = Arc::new(Orders::default());
     let (cards, mail) = card_door();
     let (tap, producer) = match &options.output {
@@ -266,6 +270,24 @@ async fn serve(
     tracing::info!("OSC on UDP port {}", ports.join(" and "));
 
     let (requests_tx, mut requests) = mpsc::channel::<Request>(REQUESTS);
+    let sessions = Arc::new(Sessions::default());
+    let bulletin = conductor.bulletin();
+    log::listen(Box::new(move |level, text| bulletin.post(format!("/log/{level}"), vec![text.into()])));
+    let links = Links {
+        vocabulary: conductor.vocabulary(),
+        requests: requests_tx.clone(),
+        sessions: sessions.clone(),
+        bulletin: conductor.bulletin(),
+        board: conductor.board(),
+        report: report.clone(),
+        telemetry: conductor.telemetry(),
+        osc: face.tally(),
+        osc_ports: face.ports(),
+        answered_at: conductor.answered_at(),
+        late: conductor.late(),
+        access: access(options)?,
+    };
+    open_http(config, links).await;
     face.listen(&requests_tx);
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());
@@ -302,7 +324,10 @@ async fn serve(
             },
         }
         for answer in conductor.take_answers() {
-            face.send(&answer);
+            match answer.to.line {
+                Line::Osc(_) => face.send(&answer),
+                Line::Session(_) => sessions.deliver(answer),
+            }
         }
     }
     notify::stopping();
@@ -311,6 +336,35 @@ async fn serve(
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;
     Ok(())
+}
+
+/// Who may use HTTP, by the configuration.
+fn access(options: &Options) -> Result<Access, Failure> {
+    let http = &options.config.http;
+    let token = http.token().map_err(|(key, what)| {
+        let path = options.config_path.clone().unwrap_or_else(|| "(command line)".into());
+        ConfigError::Wrong { path, line: 1, what: format!("{key}: {what}") }
+    })?;
+    Ok(Access::new(token, http.auth == Auth::Open, http.origins.clone()))
+}
+
+/// Opens the HTTP port. One that is taken is a warning, not an end.
+async fn open_http(config: &Config, links: Links) {
+    let (port, bind) = (config.http.port, config.http.bind.as_str());
+    if port == 0 {
+        return;
+    }
+    let Ok(address) = bind.parse::<std::net::IpAddr>() else { return };
+    match tokio::net::TcpListener::bind((address, port)).await {
+        Ok(listener) => {
+            tracing::info!("HTTP on http://{}/", std::net::SocketAddr::new(address, port));
+            tokio::spawn(http::serve(listener, Arc::new(links)));
+        }
+        Err(error) => tracing::warn!(
+            "TCP port {port} is not to be had ({error}); 'ss -ltnp sport = :{port}' tells who has it, --http-port \
+             chooses another, or 0 for none"
+        ),
+    }
 }
 
 /// Logs underruns as they are counted: one line for all since the last look.

@@ -247,7 +247,7 @@ impl Player {
         if now < due_ns {
             self.timer.sleep_until(due_ns.min(now + u64::from(WAIT_MS) * 1_000_000));
             let late = self.timer.now_ns().saturating_sub(due_ns);
-            self.report.worst_wake_ns.fetch_max(late, Relaxed);
+            self.report.woke(late);
             if self.timer.now_ns() < due_ns {
                 return;
             }
@@ -278,7 +278,7 @@ impl Player {
         }
         self.last_render_ns = self.timer.now_ns().saturating_sub(before);
         self.report.worst_render_ns.fetch_max(self.last_render_ns, Relaxed);
-        self.report.render_ns.fetch_add(self.last_render_ns, Relaxed);
+        self.report.render.observe(self.last_render_ns);
         count(&self.report.periods);
     }
 
@@ -418,7 +418,7 @@ impl Player {
         }
         // How long this period has fitted already is how late this thread woke.
         let late_ns = ((room - self.period) as f64 / self.rate * 1e9) as u64;
-        self.report.worst_wake_ns.fetch_max(late_ns, Relaxed);
+        self.report.woke(late_ns);
         match pcm.delay() {
             Ok(delay) => {
                 self.report.latency_frames.store(delay, Relaxed);

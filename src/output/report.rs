@@ -34,8 +34,10 @@ impl Cause {
 pub enum State {
     /// To a card.
     Card,
-    /// Nowhere: positions go on, paced by the clock.
+    /// Nowhere, for want of a card: positions go on, paced by the clock.
     Silent,
+    /// To no card, as was asked for: paced by the clock.
+    Clock,
 }
 
 /// Counters and states of the output. All counters only ever grow.
@@ -69,8 +71,10 @@ pub struct Report {
     pub worst_render_ns: AtomicU64,
     /// Longest time between the moment a period fitted and the thread's waking, likewise.
     pub worst_wake_ns: AtomicU64,
-    /// Rendering time in all, in nanoseconds.
-    pub render_ns: AtomicU64,
+    /// Rendering times.
+    pub render: Histogram,
+    /// Times between the moment a period fitted and the thread's waking.
+    pub wakeup: Histogram,
     /// Periods rendered.
     pub periods: AtomicU64,
     /// The card's deviation from the monotonic clock, in thousandths of a part per million.
@@ -83,6 +87,8 @@ pub struct Report {
     pub buffer_frames: AtomicU64,
     /// Whether a card takes the sound.
     pub on_card: AtomicBool,
+    /// Whether no card is wanted.
+    pub cardless: AtomicBool,
     /// Whether the card takes frames faster than time passes and is paced by the clock.
     pub unpaced: AtomicBool,
     /// The audio thread's number, as /proc knows it.
@@ -94,7 +100,17 @@ pub struct Report {
 impl Report {
     /// Where the sound goes.
     pub fn state(&self) -> State {
-        if self.on_card.load(Relaxed) { State::Card } else { State::Silent }
+        match (self.on_card.load(Relaxed), self.cardless.load(Relaxed)) {
+            (true, _) => State::Card,
+            (false, true) => State::Clock,
+            (false, false) => State::Silent,
+        }
+    }
+
+    /// Notes how late the audio thread was woken. Realtime: yes.
+    pub(super) fn woke(&self, late_ns: u64) {
+        self.worst_wake_ns.fetch_max(late_ns, Relaxed);
+        self.wakeup.observe(late_ns);
     }
 
     /// Underruns in all.
@@ -110,6 +126,36 @@ impl Report {
     /// Deviation of the card's clock in parts per million.
     pub fn drift_ppm(&self) -> f64 {
         self.drift_milli_ppm.load(Relaxed) as f64 / 1000.0
+    }
+}
+
+/// Upper bounds of a histogram's buckets in microseconds; the last bucket has none.
+const BOUNDS_US: [u64; 13] = [5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
+
+/// How often something took how long.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    sum_ns: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one. Realtime: yes.
+    pub fn observe(&self, ns: u64) {
+        let bucket = BOUNDS_US.iter().position(|us| ns <= us * 1000).unwrap_or(BOUNDS_US.len());
+        count(&self.buckets[bucket]);
+        self.sum_ns.fetch_add(ns, Relaxed);
+    }
+
+    /// Upper bounds in seconds (infinity at last), and how many lie between each and the one before.
+    pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
+        bounds.zip(&self.buckets).map(|(bound, n)| (bound, n.load(Relaxed)))
+    }
+
+    /// All of them together, in seconds.
+    pub fn sum_seconds(&self) -> f64 {
+        self.sum_ns.load(Relaxed) as f64 * 1e-9
     }
 }
 

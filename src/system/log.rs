@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
@@ -16,6 +16,38 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Different lines remembered; beyond that the memory starts over.
 const REMEMBERED: usize = 256;
 
+/// Who else wants to know: called with the level and the text of each line that is logged.
+pub type Listener = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Lets `listener` know of every line from now on; the first one stays.
+pub fn listen(listener: Listener) {
+    let _ = LISTENER.set(listener);
+}
+
+/// Passes lines on to the listener.
+struct Relay;
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Relay {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let Some(listener) = LISTENER.get() else { return };
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        listener(&event.metadata().level().as_str().to_ascii_lowercase(), &text.0);
+    }
+}
+
 /// Starts logging at `level` ("error", "warn", "info", "debug", "trace"). Later calls do nothing.
 pub fn start(level: &str) {
     let level: LevelFilter = level.parse().unwrap_or(LevelFilter::INFO);
@@ -26,6 +58,7 @@ pub fn start(level: &str) {
     let _ = Registry::default()
         .with(journal.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
         .with(stderr.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
+        .with(Relay.with_filter(level).with_filter(Deduplicate::default()))
         .try_init();
 }
 

@@ -6,7 +6,7 @@
 //! - [`time`][]: clocks
 //! - [`notify`]: systemd, and the watchdog that is fed by sound alone
 //! - [`log`]: one line per event, repeated ones counted
-//! - [`usage`]: what the process uses
+//! - [`usage`]: what the process uses; [`sensors`]: how the machine is
 //!
 //! Together with `output::alsa` this is the only room that may hold unsafe code.
 
@@ -15,5 +15,6 @@ pub mod log;
 pub mod notify;
 pub mod realtime;
 pub mod seccomp;
+pub mod sensors;
 pub mod time;
 pub mod usage;

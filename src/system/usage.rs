@@ -24,3 +24,57 @@ pub fn faults_of(thread: u32) -> Option<(u64, u64)> {
     let major = fields.nth(1)?.parse().ok()?;
     Some((minor, major))
 }
+
+/// This machine's name.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_string()).filter(|n| !n.is_empty())
+}
+
+/// Processor time of each thread by name, in seconds; threads of the same name together.
+pub fn thread_seconds() -> std::collections::BTreeMap<String, f64> {
+    // SAFETY: reads a constant of the system.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
+    let mut out = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        let Some((front, back)) = stat.rsplit_once(')') else { continue };
+        let Some((_, name)) = front.split_once('(') else { continue };
+        let spent: u64 = back.split_whitespace().skip(11).take(2).filter_map(|v| v.parse::<u64>().ok()).sum();
+        *out.entry(name.to_string()).or_insert(0.0) += spent as f64 / ticks;
+    }
+    out
+}
+
+/// Packets the kernel dropped because nobody read them in time, of the UDP sockets at these ports.
+pub fn udp_drops(ports: &[u16]) -> u64 {
+    ["/proc/net/udp", "/proc/net/udp6"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .map(|table| drops_in(&table, ports))
+        .sum()
+}
+
+/// The last column counts; the second is address and port, in hexadecimal.
+fn drops_in(table: &str, ports: &[u16]) -> u64 {
+    let row = |line: &str| -> Option<u64> {
+        let port = line.split_whitespace().nth(1)?.rsplit_once(':')?.1;
+        let ours = ports.contains(&u16::from_str_radix(port, 16).ok()?);
+        ours.then(|| line.split_whitespace().last()?.parse().ok()).flatten()
+    };
+    table.lines().skip(1).filter_map(row).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_those_of_our_ports() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+                     10: 00000000:DF20 00000000:0000 07 00000000:00000000 00:00000000 00000000  0 0 53 2 0000000000000000 7\n\
+                     11: 00000000:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000  0 0 53 2 0000000000000000 90\n";
+        assert_eq!(drops_in(table, &[57_120]), 7);
+        assert_eq!(drops_in(table, &[57_120, 68]), 97);
+    }
+}

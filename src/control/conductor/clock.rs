@@ -78,7 +78,7 @@ impl Conductor {
 
     /// A bundle whose moment has passed: says so.
     pub(super) fn tell_late(&mut self, origin: Option<Origin>, calls: &[Message], late_s: Option<f64>) {
-        self.lateness += 1;
+        self.count_late(origin);
         for call in calls {
             let seconds = Value::from(late_s.unwrap_or(-1.0));
             self.answer(origin, vec![Message::new("/late", vec![Value::from(call.address.as_str()), seconds])]);

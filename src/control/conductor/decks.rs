@@ -161,7 +161,7 @@ impl Conductor {
         if missing.is_empty() {
             self.done(origin, &address, vec![Value::from(late)]);
             if late > 0.001 {
-                self.lateness += 1;
+                self.count_late(origin);
                 self.answer(
                     origin,
                     vec![Message::new("/late", vec![Value::from(address.as_str()), Value::from(late)])],

@@ -24,7 +24,7 @@ use std::time::Instant;
 use super::board::Board;
 use super::bulletin::Bulletin;
 use super::meters::Needle;
-use super::request::{Answer, Message, Origin, Request, When};
+use super::request::{Answer, Line, Message, Origin, Request, When};
 use super::table;
 use super::value::Value;
 use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
@@ -163,6 +163,7 @@ pub struct Conductor {
     ping_age: u32,
     syncs: Vec<Sync>,
     engine_answers: Arc<AtomicU64>,
+    answered_at: Arc<AtomicU64>,
     subscriptions: Vec<status::Subscription>,
     bulletin: Arc<Bulletin>,
     board: Arc<Board>,
@@ -172,7 +173,8 @@ pub struct Conductor {
     /// Counters of the output as they were last told.
     told: status::Told,
     movement: HashMap<String, f64>,
-    lateness: u64,
+    /// Things done too late: asked for over OSC, in sessions, by ourselves.
+    late: Arc<[AtomicU64; 3]>,
     refused: u64,
     media_bytes: usize,
     loads_under_way: usize,
@@ -227,6 +229,7 @@ impl Conductor {
             ping_age: 0,
             syncs: Vec::new(),
             engine_answers: Arc::new(AtomicU64::new(0)),
+            answered_at: Arc::new(AtomicU64::new(crate::system::time::monotonic_ns())),
             subscriptions: Vec::new(),
             bulletin: Arc::default(),
             board: Arc::default(),
@@ -235,7 +238,7 @@ impl Conductor {
             deck_needles: [Needle::new(now); DECKS],
             told: status::Told::default(),
             movement: HashMap::new(),
-            lateness: 0,
+            late: Arc::default(),
             refused: 0,
             media_bytes: 0,
             loads_under_way: 0,
@@ -266,6 +269,25 @@ impl Conductor {
     /// How often the engine has answered a ping: food for the watchdog.
     pub fn engine_answers(&self) -> Arc<AtomicU64> {
         self.engine_answers.clone()
+    }
+
+    /// How many things were done too late: asked for over OSC, in sessions, by ourselves.
+    pub fn late(&self) -> Arc<[AtomicU64; 3]> {
+        self.late.clone()
+    }
+
+    fn count_late(&self, origin: Option<Origin>) {
+        let face = match origin.map(|o| o.line) {
+            Some(Line::Osc(_)) => 0,
+            Some(Line::Session(_)) => 1,
+            None => 2,
+        };
+        self.late[face].fetch_add(1, Relaxed);
+    }
+
+    /// When the engine last answered a ping (monotonic, in nanoseconds).
+    pub fn answered_at(&self) -> Arc<AtomicU64> {
+        self.answered_at.clone()
     }
 
     /// Takes over what a reload may change.
@@ -560,6 +582,7 @@ impl Conductor {
             self.ping = None;
             self.tickets.remove(&ticket);
             self.engine_answers.fetch_add(1, Relaxed);
+            self.answered_at.store(crate::system::time::monotonic_ns(), Relaxed);
             return;
         }
         if let Some(k) = self.syncs.iter().position(|s| s.ticket == Some(ticket)) {
@@ -570,7 +593,7 @@ impl Conductor {
         if let Some((origin, address)) = self.tickets.remove(&ticket)
             && late > 0
         {
-            self.lateness += 1;
+            self.count_late(origin);
             let seconds = late as f64 / f64::from(self.settings.sample_rate);
             self.answer(origin, vec![Message::new("/late", vec![Value::from(address), Value::from(seconds)])]);
         }

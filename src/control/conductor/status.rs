@@ -163,6 +163,7 @@ impl Conductor {
         let state = match report.state() {
             OutputState::Card => "card",
             OutputState::Silent => "silent",
+            OutputState::Clock => "clock",
         };
         out.push(Message::new(
             "/status/output",
@@ -185,7 +186,7 @@ impl Conductor {
         out.push(Message::new(
             "/status/load",
             vec![
-                (report.render_ns.load(Relaxed) as f64 / periods as f64 / period_ns.max(1.0)).into(),
+                (report.render.sum_seconds() * 1e9 / periods as f64 / period_ns.max(1.0)).into(),
                 (report.worst_render_ns.load(Relaxed) as f64 / period_ns.max(1.0)).into(),
                 (report.worst_wake_ns.load(Relaxed) as f64 * 1e-6).into(),
                 megabytes(usage::resident_bytes() as usize).into(),
@@ -195,7 +196,7 @@ impl Conductor {
             "/status/faults",
             vec![
                 int(telemetry.starved()),
-                int(self.lateness),
+                int(self.late.iter().map(|n| n.load(Relaxed)).sum()),
                 int(self.refused),
                 int(telemetry.lost_events()),
                 int(guard::faults()),
@@ -326,6 +327,7 @@ impl Conductor {
             (OutputState::Card, false) => "playing to the card",
             (OutputState::Card, true) => "playing to a device that keeps no time",
             (OutputState::Silent, _) => "no card: silent, but on time",
+            (OutputState::Clock, _) => "no card wanted, paced by the clock",
         };
         format!(
             "{sound}; decks {}; {:.1} BPM; {} stems ({:.0} MB); {} underruns, {} frames lost",

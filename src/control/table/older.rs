@@ -10,7 +10,7 @@ const ID: Arg = Arg::int("buffer_id", 0, 1_000_000_000);
 const DECK: Arg = Arg::of("deck", Kind::Deck);
 const BAND: Arg = Arg::of("band", Kind::Band);
 const LEVEL: Arg = Arg::float("level", 0.0, 4.0, "linear");
-const PERCENT: Arg = Arg::float("percent", -1e9, 1e9, "%");
+const PERCENT: Arg = Arg::clamped("percent", 0.0, 50.0, "%");
 const RATE: Arg = Arg::float("rate", 0.25, 4.0, "× speed").or(Default::Float(1.0));
 const VOLUME: Arg = Arg::float("volume", 0.0, 4.0, "linear").or(Default::Float(0.8));
 const LOOP: Arg = Arg::of("loop", Kind::Flag).or(Default::Int(1));
@@ -225,7 +225,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/fade",
-        &[DECK, START_AT.or(Default::Float(0.0)), Arg::float("duration", -1e9, 3_600.0, "s").or(Default::Float(2.0))],
+        &[DECK, START_AT.or(Default::Float(0.0)), Arg::clamped("duration", 0.0, 3_600.0, "s").or(Default::Float(2.0))],
         "Fades a deck out in a straight line.",
         Ack::Done,
         groove::fade,

@@ -11,6 +11,15 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether `path` is this one with its name or number filled in.
+    pub fn is_instance(&self, path: &str) -> bool {
+        self.path.split_once("/{").is_some_and(|(before, _)| {
+            path.strip_prefix(before)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|n| !n.contains('/') && !n.is_empty())
+        })
+    }
+
     /// Whether messages to `address` carry in front the number or name that stands in this path.
     pub fn is_numbered_as(&self, address: &str) -> bool {
         self.path.split_once("/{").is_some_and(|(before, _)| before == address)
@@ -49,7 +58,7 @@ pub static STREAMS: &[Stream] = &[
     Stream {
         path: "/status/output",
         fields: &[
-            "state (card, silent)",
+            "state (card, silent, clock)",
             "period (frames)",
             "buffer (frames)",
             "latency (frames)",

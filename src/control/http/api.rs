@@ -1,0 +1,536 @@
+//! The JSON protocol of `/api/ws`: what a client may ask, and what it is told.
+//!
+//! This is the conversation alone, without its connection: [`Conversation::take`] reads a message, the other methods
+//! say what is to be sent. Requests carry an `id` of the client's choice that comes back with the answer; answers to
+//! different requests may overtake each other (a load takes longer than a level).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::super::board::{self, State};
+use super::super::bulletin::Bulletin;
+use super::super::request::{Answer, Line, Message, Origin, Request, When};
+use super::super::table::STREAMS;
+use super::super::value::Value;
+use super::super::vocabulary::Vocabulary;
+use super::super::{glob, json};
+
+/// Requests of one client that may be under way.
+const MOST_PENDING: usize = 256;
+/// Subscriptions of one client.
+const MOST_SUBSCRIPTIONS: usize = 16;
+/// Paths of one subscription.
+const MOST_PATHS: usize = 32;
+/// Values one request may ask for.
+const MOST_VALUES: usize = 512;
+/// Events told at a time.
+const EVENTS_AT_A_TIME: usize = 64;
+
+/// The operations, with what they take, for the schema and for error messages.
+pub const OPERATIONS: &[(&str, &str)] = &[
+    ("get", "path (may hold * and ?)"),
+    ("set", "path, args"),
+    ("call", "path, args"),
+    ("list", "path (optional, may hold * and ?)"),
+    ("describe", "path"),
+    ("subscribe", "paths, rate (optional, 0.1 to 50 Hz), since (optional, number of an event)"),
+    ("unsubscribe", "subscription (optional; all if left out)"),
+    ("ping", "nothing"),
+];
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// This is to be sent back.
+    Reply(Json),
+    /// This is to be done; the answer will come.
+    Forward(Request),
+}
+
+struct Pending {
+    id: Json,
+    /// Calls whose end has not come yet.
+    open: usize,
+    /// Whether the answer is values by path instead of a list of messages.
+    values: bool,
+    messages: Vec<Message>,
+    error: Option<String>,
+}
+
+struct Subscription {
+    number: u64,
+    paths: Vec<String>,
+    every: Duration,
+    due: Instant,
+    sent: State,
+    primed: bool,
+}
+
+/// See the module's text.
+pub struct Conversation {
+    vocabulary: Arc<Vocabulary>,
+    bulletin: Arc<Bulletin>,
+    session: u64,
+    peer: SocketAddr,
+    next_tag: u64,
+    pending: HashMap<u64, Pending>,
+    subscriptions: Vec<Subscription>,
+    next_subscription: u64,
+    /// The event that is told next.
+    cursor: u64,
+}
+
+/// Whether values at paths like this are events rather than states.
+fn is_event_path(path: &str) -> bool {
+    ["/event", "/log", "/beat"].iter().any(|p| path.starts_with(p))
+}
+
+fn reply(id: &Json, result: Json) -> Json {
+    json!({ "id": id, "ok": true, "result": result })
+}
+
+/// A refusal. The argument at fault is named apart if the sentence names one.
+fn refusal(id: &Json, why: &str) -> Json {
+    let mut error = json!({ "message": why });
+    if let Some((name, _)) = why.strip_prefix("argument '").and_then(|rest| rest.split_once('\'')) {
+        error["argument"] = name.into();
+    }
+    json!({ "id": id, "ok": false, "error": error })
+}
+
+impl Conversation {
+    /// With a client at `peer`.
+    pub fn new(vocabulary: Arc<Vocabulary>, bulletin: Arc<Bulletin>, session: u64, peer: SocketAddr) -> Conversation {
+        let cursor = bulletin.next();
+        Conversation {
+            vocabulary,
+            bulletin,
+            session,
+            peer,
+            next_tag: 1,
+            pending: HashMap::new(),
+            subscriptions: Vec::new(),
+            next_subscription: 1,
+            cursor,
+        }
+    }
+
+    /// Reads a message.
+    pub fn take(&mut self, text: &str) -> Step {
+        let message: Json = match serde_json::from_str(text) {
+            Ok(message @ Json::Object(_)) => message,
+            Ok(_) => {
+                let example = r#"a JSON object would be right, as {"id":1,"op":"get","path":"/groove/master"}"#;
+                return Step::Reply(refusal(&Json::Null, example));
+            }
+            Err(error) => return Step::Reply(refusal(&Json::Null, &format!("this is not JSON: {error}"))),
+        };
+        let id = message["id"].clone();
+        if id.is_array() || id.is_object() {
+            return Step::Reply(refusal(
+                &Json::Null,
+                "argument 'id' is a list or an object: a number or text would be right",
+            ));
+        }
+        let result = match message["op"].as_str() {
+            Some("get") => self.get(&id, &message),
+            Some(op @ ("set" | "call")) => self.call(&id, &message, op == "set"),
+            Some("list") => Ok(Step::Reply(reply(&id, self.list(message["path"].as_str().unwrap_or("*"))))),
+            Some("describe") => self.describe(&message).map(|r| Step::Reply(reply(&id, r))),
+            Some("subscribe") => self.subscribe(&message).map(|r| Step::Reply(reply(&id, r))),
+            Some("unsubscribe") => self.unsubscribe(&message).map(|r| Step::Reply(reply(&id, r))),
+            Some("ping") => Ok(Step::Reply(reply(&id, "pong".into()))),
+            _ => {
+                let known: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
+                Err(format!("argument 'op' is {}: one of {} would be right", message["op"], known.join(", ")))
+            }
+        };
+        result.unwrap_or_else(|why| Step::Reply(refusal(&id, &why)))
+    }
+
+    fn path<'m>(&self, message: &'m Json) -> Result<&'m str, String> {
+        match message["path"].as_str() {
+            Some(path) if path.starts_with('/') => Ok(path),
+            _ => Err(format!("argument 'path' is {}: a path such as /groove/master would be right", message["path"])),
+        }
+    }
+
+    fn forward(&mut self, id: &Json, calls: Vec<Message>, values: bool) -> Result<Step, String> {
+        if self.pending.len() >= MOST_PENDING {
+            return Err(format!("{MOST_PENDING} requests are under way; wait for answers"));
+        }
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        let open = calls.len();
+        self.pending.insert(tag, Pending { id: id.clone(), open, values, messages: Vec::new(), error: None });
+        let origin = Origin { line: Line::Session(self.session), peer: self.peer, tag };
+        Ok(Step::Forward(Request { origin: Some(origin), when: When::Now, calls }))
+    }
+
+    fn get(&mut self, id: &Json, message: &Json) -> Result<Step, String> {
+        let path = self.path(message)?;
+        let paths: Vec<String> = if glob::is_pattern(path) {
+            self.vocabulary.with_values().iter().filter(|a| glob::matches(path, a)).cloned().collect()
+        } else {
+            vec![path.into()]
+        };
+        match paths.len() {
+            0 => Err(format!("argument 'path' is {path:?}: no value has such a path; \"list\" tells which there are")),
+            n if n > MOST_VALUES => Err(format!("argument 'path' matches {n} values; at most {MOST_VALUES} are told")),
+            _ => {
+                let calls = paths.into_iter().map(|p| Message::new("/groove/get", vec![Value::from(p)])).collect();
+                self.forward(id, calls, true)
+            }
+        }
+    }
+
+    fn call(&mut self, id: &Json, message: &Json, set: bool) -> Result<Step, String> {
+        let path = self.path(message)?;
+        let wrong = |what: &Json| {
+            format!("argument 'args' holds {what}: a list of numbers and texts would be right, as in [0.5, \"power\"]")
+        };
+        let args = match &message["args"] {
+            Json::Null => Vec::new(),
+            Json::Array(items) => {
+                items.iter().map(|item| json::to_value(item).ok_or_else(|| wrong(item))).collect::<Result<_, _>>()?
+            }
+            one => vec![json::to_value(one).ok_or_else(|| wrong(one))?],
+        };
+        if path.contains(['*', '?', '[', '{']) {
+            return Err(format!("argument 'path' is {path:?}: one path, without wildcards, would be right"));
+        }
+        let (control, _) = self.vocabulary.find(path).ok_or_else(|| self.vocabulary.unknown(path).0)?;
+        if set && control.get.is_none() {
+            return Err(format!("argument 'path' is {path:?}: it is something to do, not a value; \"call\" does it"));
+        }
+        self.forward(id, vec![Message::new(path, args)], false)
+    }
+
+    fn list(&self, pattern: &str) -> Json {
+        let controls: Vec<Json> = self
+            .vocabulary
+            .all()
+            .iter()
+            .filter(|c| glob::matches(pattern, c.address))
+            .map(|c| json::control(c))
+            .collect();
+        let streams: Vec<Json> = STREAMS.iter().filter(|s| glob::matches(pattern, s.path)).map(json::stream).collect();
+        json!({ "controls": controls, "streams": streams })
+    }
+
+    fn describe(&self, message: &Json) -> Result<Json, String> {
+        let path = self.path(message)?;
+        if let Some((control, _)) = self.vocabulary.find(path) {
+            return Ok(json::control(control));
+        }
+        let stream = STREAMS.iter().find(|s| s.path == path || s.is_instance(path));
+        stream.map(json::stream).ok_or_else(|| self.vocabulary.unknown(path).0)
+    }
+
+    fn subscribe(&mut self, message: &Json) -> Result<Json, String> {
+        let example = r#"a list of paths would be right, as in ["/meter/*", "/event/*"]"#;
+        let paths: Vec<String> = match &message["paths"] {
+            Json::String(one) => vec![one.clone()],
+            Json::Array(many) => many.iter().filter_map(|p| p.as_str().map(str::to_string)).collect(),
+            other => return Err(format!("argument 'paths' is {other}: {example}")),
+        };
+        if paths.is_empty() || paths.len() > MOST_PATHS || paths.iter().any(|p| p.len() > 200) {
+            return Err(format!("argument 'paths' has {} paths: 1 to {MOST_PATHS}; {example}", paths.len()));
+        }
+        for path in &paths {
+            let known = glob::is_pattern(path)
+                || self.vocabulary.with_values().iter().any(|a| a == path)
+                || STREAMS.iter().any(|s| s.path == path || s.is_instance(path));
+            if !known {
+                return Err(format!("argument 'paths' holds {path:?}: nothing that has a value has this path"));
+            }
+        }
+        let rate = match &message["rate"] {
+            Json::Null => 10.0,
+            given => match given.as_f64() {
+                Some(rate) if (0.1..=50.0).contains(&rate) => rate,
+                _ => return Err(format!("argument 'rate' is {given}: a number from 0.1 to 50 (Hz) would be right")),
+            },
+        };
+        let since = match &message["since"] {
+            Json::Null => None,
+            given => match given.as_u64() {
+                Some(number) => Some(number),
+                None => return Err(format!("argument 'since' is {given}: the number of an event would be right")),
+            },
+        };
+        if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
+            return Err(format!(
+                "{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit; unsubscribe some"
+            ));
+        }
+        let had_events = self.wants_events();
+        let number = self.next_subscription;
+        self.next_subscription += 1;
+        self.subscriptions.push(Subscription {
+            number,
+            paths,
+            every: Duration::from_secs_f64(1.0 / rate).max(board::EVERY),
+            due: Instant::now(),
+            sent: State::default(),
+            primed: false,
+        });
+        match since {
+            Some(number) => self.cursor = number,
+            None if !had_events => self.cursor = self.bulletin.next(),
+            None => {}
+        }
+        Ok(json!({ "subscription": number, "next_event": self.bulletin.next() }))
+    }
+
+    fn unsubscribe(&mut self, message: &Json) -> Result<Json, String> {
+        let before = self.subscriptions.len();
+        match &message["subscription"] {
+            Json::Null => self.subscriptions.clear(),
+            given => {
+                let number = given.as_u64();
+                self.subscriptions.retain(|s| Some(s.number) != number);
+                if self.subscriptions.len() == before {
+                    let known: Vec<String> = self.subscriptions.iter().map(|s| s.number.to_string()).collect();
+                    return Err(format!("argument 'subscription' is {given}: running are [{}]", known.join(", ")));
+                }
+            }
+        }
+        Ok(json!({ "ended": before - self.subscriptions.len() }))
+    }
+
+    /// Reads an answer; gives back what is complete now.
+    pub fn answered(&mut self, answer: Answer) -> Vec<Json> {
+        let tag = answer.to.tag;
+        let Some(pending) = self.pending.get_mut(&tag) else {
+            // A request that is answered can still be told that it was late.
+            return answer.messages.iter().map(push_message).collect();
+        };
+        for message in answer.messages {
+            match message.address.as_str() {
+                "/done" => {
+                    pending.open = pending.open.saturating_sub(1);
+                    if message.args.len() > 1 {
+                        pending.messages.push(Message::new(message.args[0].as_text(), message.args[1..].to_vec()));
+                    }
+                }
+                "/synced" => {
+                    pending.open = pending.open.saturating_sub(1);
+                    pending.messages.push(message);
+                }
+                "/fail" => {
+                    pending.open = pending.open.saturating_sub(1);
+                    pending.error = message.args.get(1).map(Value::as_text);
+                }
+                _ => pending.messages.push(message),
+            }
+        }
+        if pending.open > 0 {
+            return Vec::new();
+        }
+        let Some(done) = self.pending.remove(&tag) else { return Vec::new() };
+        vec![match done.error {
+            Some(why) => refusal(&done.id, &why),
+            None if done.values => {
+                let values: serde_json::Map<String, Json> =
+                    done.messages.into_iter().map(|m| (m.address, json::list(&m.args))).collect();
+                reply(&done.id, Json::Object(values))
+            }
+            None => {
+                let messages: Vec<Json> =
+                    done.messages.iter().map(|m| json!({ "path": m.address, "values": json::list(&m.args) })).collect();
+                reply(&done.id, Json::Array(messages))
+            }
+        }]
+    }
+
+    /// Whether it wants to know what happens.
+    pub fn wants_events(&self) -> bool {
+        self.subscriptions
+            .iter()
+            .flat_map(|s| &s.paths)
+            .any(|p| is_event_path(p) || p.starts_with('*') || p.starts_with("/*"))
+    }
+
+    /// Whether something has happened that it was not told.
+    pub fn has_news(&self) -> bool {
+        self.wants_events() && self.cursor < self.bulletin.next()
+    }
+
+    /// Whether it wants to know how things are.
+    pub fn wants_states(&self) -> bool {
+        self.subscriptions.iter().flat_map(|s| &s.paths).any(|p| !is_event_path(p))
+    }
+
+    /// The next events it wants, oldest first; there may be more.
+    pub fn events(&mut self) -> Vec<Json> {
+        let batch = self.bulletin.since(self.cursor, EVENTS_AT_A_TIME);
+        let mut out = Vec::new();
+        if batch.missed > 0 {
+            out.push(json!({ "push": "gap", "missed": batch.missed, "from": self.cursor }));
+        }
+        self.cursor = batch.next;
+        for event in batch.events {
+            if self.subscriptions.iter().flat_map(|s| &s.paths).any(|p| glob::matches(p, &event.path)) {
+                out.push(json!({
+                    "push": "event",
+                    "number": event.number,
+                    "at": event.at,
+                    "path": event.path,
+                    "values": json::list(&event.values),
+                }));
+            }
+        }
+        out
+    }
+
+    /// When the next state is due.
+    pub fn next_state(&self) -> Option<Instant> {
+        self.subscriptions.iter().filter(|s| s.paths.iter().any(|p| !is_event_path(p))).map(|s| s.due).min()
+    }
+
+    /// What has changed for the subscriptions that are due.
+    pub fn states(&mut self, now: Instant, state: &State) -> Vec<Json> {
+        let mut out = Vec::new();
+        for s in self.subscriptions.iter_mut().filter(|s| s.due <= now) {
+            s.due = (s.due + s.every).max(now);
+            let mut changed = serde_json::Map::new();
+            let seen: std::collections::BTreeMap<String, Vec<Value>> = state
+                .values
+                .iter()
+                .filter(|(path, _)| s.paths.iter().any(|p| glob::matches(p, path)))
+                .map(|(path, values)| (path.clone(), values.clone()))
+                .collect();
+            for (path, values) in &seen {
+                if s.sent.values.get(path) != Some(values) {
+                    changed.insert(path.clone(), json::list(values));
+                }
+            }
+            for path in s.sent.values.keys().filter(|path| !seen.contains_key(*path)) {
+                // It is no more: a stem that was unloaded, a player that stopped.
+                changed.insert(path.clone(), Json::Null);
+            }
+            if changed.is_empty() && s.primed {
+                continue;
+            }
+            s.primed = true;
+            s.sent = State { time: state.time, values: seen };
+            out.push(json!({ "push": "state", "subscription": s.number, "time": state.time, "values": changed }));
+        }
+        out
+    }
+}
+
+fn push_message(message: &Message) -> Json {
+    json!({ "push": "message", "path": message.address, "values": json::list(&message.args) })
+}
+
+/// The protocol as a JSON schema, with every control and stream.
+pub fn schema(vocabulary: &Vocabulary) -> Json {
+    let scalar = json!({ "type": ["number", "string", "boolean"] });
+    let values = json!({ "type": "array", "items": { "type": ["number", "string", "null"] } });
+    let id = json!({ "type": ["number", "string", "null"] });
+    let path = json!({ "type": "string", "pattern": "^/" });
+    let request = |op: &str, properties: Json, required: Json| {
+        let mut all = json!({ "id": id, "op": { "const": op } });
+        if let (Json::Object(all), Json::Object(more)) = (&mut all, properties) {
+            all.extend(more);
+        }
+        json!({ "title": op, "type": "object", "properties": all, "required": required })
+    };
+    let args = json!({ "anyOf": [scalar, { "type": "array", "items": scalar }] });
+    let paths = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "grooved /api/ws",
+        "description": "Requests a client sends, and what it gets: answers with the id of their request, and pushes.",
+        "anyOf": [{ "$ref": "#/$defs/request" }, { "$ref": "#/$defs/answer" }, { "$ref": "#/$defs/push" }],
+        "$defs": {
+            "request": { "oneOf": [
+                request("get", json!({ "path": path }), json!(["op", "path"])),
+                request("set", json!({ "path": path, "args": args }), json!(["op", "path"])),
+                request("call", json!({ "path": path, "args": args }), json!(["op", "path"])),
+                request("list", json!({ "path": { "type": "string" } }), json!(["op"])),
+                request("describe", json!({ "path": path }), json!(["op", "path"])),
+                request(
+                    "subscribe",
+                    json!({
+                        "paths": paths,
+                        "rate": { "type": "number", "minimum": 0.1, "maximum": 50 },
+                        "since": { "type": "integer", "minimum": 0 },
+                    }),
+                    json!(["op", "paths"]),
+                ),
+                request("unsubscribe", json!({ "subscription": { "type": "integer" } }), json!(["op"])),
+                request("ping", json!({}), json!(["op"])),
+            ] },
+            "answer": { "oneOf": [
+                {
+                    "type": "object",
+                    "properties": { "id": id, "ok": { "const": true }, "result": {} },
+                    "required": ["id", "ok", "result"],
+                },
+                {
+                    "type": "object",
+                    "properties": {
+                        "id": id,
+                        "ok": { "const": false },
+                        "error": {
+                            "type": "object",
+                            "properties": { "message": { "type": "string" }, "argument": { "type": "string" } },
+                            "required": ["message"],
+                        },
+                    },
+                    "required": ["id", "ok", "error"],
+                },
+            ] },
+            "push": { "oneOf": [
+                {
+                    "title": "state",
+                    "type": "object",
+                    "properties": {
+                        "push": { "const": "state" },
+                        "subscription": { "type": "integer" },
+                        "time": { "type": "integer" },
+                        "values": { "type": "object", "additionalProperties": { "anyOf": [values, { "type": "null" }] } },
+                    },
+                    "required": ["push", "subscription", "time", "values"],
+                },
+                {
+                    "title": "event",
+                    "type": "object",
+                    "properties": {
+                        "push": { "const": "event" },
+                        "number": { "type": "integer" },
+                        "at": { "type": "number" },
+                        "path": path,
+                        "values": values,
+                    },
+                    "required": ["push", "number", "at", "path", "values"],
+                },
+                {
+                    "title": "gap",
+                    "type": "object",
+                    "properties": {
+                        "push": { "const": "gap" },
+                        "missed": { "type": "integer" },
+                        "from": { "type": "integer" },
+                    },
+                    "required": ["push", "missed"],
+                },
+                {
+                    "title": "message",
+                    "type": "object",
+                    "properties": { "push": { "const": "message" }, "path": path, "values": values },
+                    "required": ["push", "path", "values"],
+                },
+            ] },
+        },
+        "x-controls": vocabulary.all().iter().map(|c| json::control(c)).collect::<Vec<_>>(),
+        "x-streams": STREAMS.iter().map(json::stream).collect::<Vec<_>>(),
+    })
+}

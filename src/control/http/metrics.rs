@@ -1,0 +1,219 @@
+//! What Prometheus reads, in the OpenMetrics text format.
+
+use std::fmt::Error;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::super::tally::Tally;
+use super::super::vocabulary::deck_name;
+use super::Links;
+use crate::engine::DECKS;
+use crate::output::report::{Cause, Histogram, State};
+use crate::system::{guard, sensors, usage};
+
+/// Names and values.
+type Labels<'a> = Vec<(&'a str, String)>;
+
+/// Collects everything when it is asked.
+struct Everything(Arc<Links>);
+
+impl std::fmt::Debug for Everything {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Everything")
+    }
+}
+
+/// The text for a scrape. Realtime: no.
+pub fn text(links: &Arc<Links>) -> String {
+    let mut registry = Registry::with_prefix("grooved");
+    registry.register_collector(Box::new(Everything(links.clone())));
+    let mut out = String::new();
+    // Writing into a string does not fail.
+    let _ = text::encode(&mut out, &registry);
+    out
+}
+
+/// Writes families of metrics, one after the other.
+struct Writer<'e>(DescriptorEncoder<'e>);
+
+impl Writer<'_> {
+    fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Labels<'a>, u64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+    }
+
+    fn seconds<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Labels<'a>, f64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauges<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Labels<'a>, f64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> Result<(), Error> {
+        let buckets: Vec<(f64, u64)> = histogram.buckets().collect();
+        let count = buckets.iter().map(|(_, n)| n).sum();
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(histogram.sum_seconds(), count, &buckets, None)
+    }
+}
+
+fn label<'a>(name: &'a str, value: impl Into<String>) -> Labels<'a> {
+    vec![(name, value.into())]
+}
+
+impl Collector for Everything {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut w = Writer(encoder);
+        output(&mut w, &self.0)?;
+        engine(&mut w, &self.0)?;
+        faces(&mut w, &self.0)?;
+        machine(&mut w, &self.0)
+    }
+}
+
+fn output(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+    let report = &links.report;
+    w.histogram("render_seconds", "Time to render one period", &report.render)?;
+    w.histogram("wakeup_lateness_seconds", "How late the audio thread was woken", &report.wakeup)?;
+    let causes = || Cause::ALL.into_iter();
+    w.counters(
+        "xruns",
+        "Underruns by cause",
+        causes().map(|c| (label("cause", c.name()), report.episodes[c as usize].load(Relaxed))),
+    )?;
+    w.counters(
+        "lost_frames",
+        "Frames lost in underruns, by cause",
+        causes().map(|c| (label("cause", c.name()), report.lost_frames[c as usize].load(Relaxed))),
+    )?;
+    w.counter(
+        "delivered_frames",
+        "Frames delivered, to a card or to the silent clock",
+        report.delivered.load(Relaxed),
+    )?;
+    w.counter("short_writes", "Writes that took less than they were given", report.short_writes.load(Relaxed))?;
+    w.counter("suspends", "Suspends of the card", report.suspends.load(Relaxed))?;
+    w.counter("cards_lost", "Cards that went away", report.lost.load(Relaxed))?;
+    w.counter("cards_adopted", "Cards taken into use", report.adopted.load(Relaxed))?;
+    w.gauge("card_playing", "Whether a card takes the sound", f64::from(u8::from(report.state() == State::Card)))?;
+    w.gauge("card_drift_ppm", "The card's clock against the monotonic clock", report.drift_ppm())?;
+    w.gauge(
+        "latency_frames",
+        "Frames between rendering and the converter",
+        report.latency_frames.load(Relaxed) as f64,
+    )?;
+    w.gauge("period_frames", "Frames per period, as granted", report.period_frames.load(Relaxed) as f64)
+}
+
+fn engine(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+    let telemetry = &links.telemetry;
+    w.counter("starved_sources", "How often a stem's ring ran dry", telemetry.starved())?;
+    w.counter("lost_events", "Events of the engine that found no room", telemetry.lost_events())?;
+    w.counter("realtime_faults", "Blocking calls on a thread that may not block", guard::faults())?;
+    w.counter("sample_time_frames", "Sample time: frames rendered, and frames lost", telemetry.time())?;
+    w.gauge("tempo_bpm", "Tempo", telemetry.bpm())?;
+    w.gauge("stems_playing", "Stems that sound", telemetry.stems.iter().filter(|s| s.is_playing()).count() as f64)?;
+    w.gauges(
+        "deck_rms",
+        "Mean level of a deck over 0.3 s (linear)",
+        (0..DECKS).map(|d| (label("deck", deck_name(d)), f64::from(telemetry.decks[d].rms()))),
+    )?;
+    w.gauges(
+        "output_rms",
+        "Mean level of an output channel over 0.3 s (linear)",
+        telemetry.outputs.iter().enumerate().map(|(k, cell)| (label("channel", k.to_string()), f64::from(cell.rms()))),
+    )?;
+    w.counters(
+        "limited_samples",
+        "Samples that reached the limiter",
+        telemetry.outputs.iter().enumerate().map(|(k, cell)| (label("channel", k.to_string()), cell.clips())),
+    )
+}
+
+fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+    let faces = [("osc", &*links.osc), ("http", &links.sessions.tally)];
+    type Pick = fn(&Tally) -> u64;
+    let families: [(&str, &str, Pick); 5] = [
+        ("messages", "Packets or messages received", |t| t.received.load(Relaxed)),
+        ("refused_strangers", "From where nobody may knock, or without the token", |t| t.strangers.load(Relaxed)),
+        ("malformed_messages", "Not what the face speaks", |t| t.malformed.load(Relaxed)),
+        ("dropped_messages", "Dropped because there were too many", |t| t.dropped.load(Relaxed)),
+        ("unsent_answers", "Answers not sent: too many, or nobody took them", |t| t.muted.load(Relaxed)),
+    ];
+    for (name, help, pick) in families {
+        w.counters(name, help, faces.iter().map(|(face, tally)| (label("face", *face), pick(tally))))?;
+    }
+    w.counter(
+        "osc_kernel_drops",
+        "OSC packets that came faster than they were read",
+        usage::udp_drops(&links.osc_ports),
+    )?;
+    w.counters(
+        "late_commands",
+        "Done later than they were asked for",
+        ["osc", "http", "own"].iter().zip(links.late.iter()).map(|(face, n)| (label("face", *face), n.load(Relaxed))),
+    )?;
+    w.gauge("sessions", "Open WebSocket sessions", links.sessions.count() as f64)
+}
+
+fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {
+    w.gauge("resident_bytes", "Resident memory", usage::resident_bytes() as f64)?;
+    w.seconds(
+        "thread_cpu_seconds",
+        "Processor time by thread",
+        usage::thread_seconds().into_iter().map(|(name, seconds)| (label("thread", name), seconds)),
+    )?;
+    if let Some(celsius) = sensors::temperature_celsius() {
+        w.gauge("temperature_celsius", "Temperature of the processor", celsius)?;
+    }
+    let throttle = sensors::throttling();
+    if let Some(now) = throttle.throttled {
+        w.gauge("throttled", "Whether the processor is slowed down", f64::from(u8::from(now)))?;
+    }
+    if let Some(now) = throttle.under_voltage {
+        w.gauge("under_voltage", "Whether the supply is too weak", f64::from(u8::from(now)))?;
+    }
+    w.0.encode_descriptor("build", "What runs here", None, MetricType::Info)?
+        .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+}

@@ -1,0 +1,318 @@
+//! HTTP and WebSocket on one port: control, OSCQuery, metrics, a page.
+//!
+//! - [`access`]: who may knock
+//! - [`api`]: the JSON protocol of `/api/ws`
+//! - [`socket`]: WebSocket connections, for it and for OSCQuery's LISTEN
+//! - [`oscquery`]: the tree of controls as OSCQuery shows it
+//! - [`metrics`]: what Prometheus reads
+//!
+//! Everything here is bounded: connections, sizes, rates, queues. A client that does not read, or writes a byte a
+//! minute, costs its connection and nothing else.
+
+pub mod access;
+pub mod api;
+pub mod metrics;
+pub mod oscquery;
+pub mod socket;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{RawQuery, Request as HttpRequest, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::board::Board;
+use super::bulletin::Bulletin;
+use super::request::Request;
+use super::sessions::Sessions;
+use super::tally::Tally;
+use super::vocabulary::Vocabulary;
+use crate::engine::door::Telemetry;
+use crate::output::report::{Report, State as OutputState};
+use crate::system::time::monotonic_ns;
+use access::Access;
+
+/// Most connections at a time, and from one address.
+const MOST_CONNECTIONS: usize = 192;
+const MOST_FROM_ONE: usize = 96;
+/// Time a client has to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest head of a request.
+const HEAD_BYTES: usize = 16 * 1024;
+/// An engine that has not answered for so long is not well.
+const ILL_AFTER: Duration = Duration::from_secs(3);
+
+/// What the face is connected to.
+pub struct Links {
+    /// All controls.
+    pub vocabulary: Arc<Vocabulary>,
+    /// The way to the conductor.
+    pub requests: mpsc::Sender<Request>,
+    /// The way back.
+    pub sessions: Arc<Sessions>,
+    /// What happened.
+    pub bulletin: Arc<Bulletin>,
+    /// How things are.
+    pub board: Arc<Board>,
+    /// What the output shows.
+    pub report: Arc<Report>,
+    /// What the engine shows.
+    pub telemetry: Arc<Telemetry>,
+    /// What OSC counted.
+    pub osc: Arc<Tally>,
+    /// The OSC ports.
+    pub osc_ports: Vec<u16>,
+    /// When the engine last answered (monotonic, in nanoseconds).
+    pub answered_at: Arc<AtomicU64>,
+    /// Things done too late, by face: OSC, sessions, ourselves.
+    pub late: Arc<[AtomicU64; 3]>,
+    /// Who may knock.
+    pub access: Access,
+}
+
+/// Where a connection comes from, and its place among those allowed.
+#[derive(Clone)]
+pub struct Caller {
+    /// The peer.
+    pub peer: SocketAddr,
+    _place: Arc<Place>,
+}
+
+/// A connection's place; given back when the last holder is gone.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    peer: IpAddr,
+    crowd: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Ok(mut crowd) = self.crowd.lock()
+            && let Some(count) = crowd.get_mut(&self.peer)
+        {
+            *count -= 1;
+            if *count == 0 {
+                crowd.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: TcpListener, links: Arc<Links>) {
+    let router = router(links.clone());
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let crowd: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: those who are here will go.
+                tracing::warn!("HTTP: no connection can be taken: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let Some(caller) = admit(&places, &crowd, peer) else {
+            links.sessions.tally.dropped.fetch_add(1, Relaxed);
+            tracing::warn!("HTTP from {} is refused: too many connections", peer.ip());
+            continue;
+        };
+        // A level is a handful of bytes; waiting for more to send with it would be felt.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
+        tokio::spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .max_buf_size(HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            // How a connection ends is its client's affair.
+            let _ = connection.await;
+        });
+    }
+}
+
+fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, peer: SocketAddr) -> Option<Caller> {
+    let permit = places.clone().try_acquire_owned().ok()?;
+    let address = peer.ip().to_canonical();
+    let mut here = crowd.lock().ok()?;
+    let count = here.entry(address).or_insert(0);
+    if *count >= MOST_FROM_ONE {
+        return None;
+    }
+    *count += 1;
+    Some(Caller { peer, _place: Arc::new(Place { _permit: permit, peer: address, crowd: crowd.clone() }) })
+}
+
+fn router(links: Arc<Links>) -> Router {
+    Router::new()
+        .route("/", get(root))
+        .route("/api/ws", get(api_socket))
+        .route("/api/schema", get(schema))
+        .route("/oscquery", get(tree))
+        .route("/oscquery/", get(tree))
+        .route("/oscquery/{*path}", get(tree))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .fallback(elsewhere)
+        .layer(middleware::from_fn_with_state(links.clone(), knock))
+        .with_state(links)
+}
+
+/// Every request passes here first.
+async fn knock(
+    State(links): State<Arc<Links>>,
+    Extension(caller): Extension<Caller>,
+    request: HttpRequest,
+    next: Next,
+) -> Response {
+    let tally = &links.sessions.tally;
+    tally.received.fetch_add(1, Relaxed);
+    let query = request.uri().query().unwrap_or_default();
+    let mut response = match links.access.judge(caller.peer.ip(), request.headers(), query, tally) {
+        Ok(()) => next.run(request).await,
+        Err(no) => {
+            let mut response = problem(no.status, &no.why);
+            if no.status == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        }
+    };
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; \
+             img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// An error, as JSON.
+fn problem(status: StatusCode, why: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], json!({ "error": why }).to_string()).into_response()
+}
+
+fn as_json(value: &serde_json::Value) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+/// The page for people; for OSCQuery clients, which only ever ask at the root, their tree.
+async fn root(
+    State(links): State<Arc<Links>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if let Ok(socket) = socket {
+        return socket::listen(socket, links, caller);
+    }
+    let wants_html =
+        headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
+    if !wants_html || query.as_deref() == Some("HOST_INFO") {
+        return oscquery::answer(&links, "/", query.as_deref(), &headers).await;
+    }
+    Html(include_str!("page.html")).into_response()
+}
+
+async fn api_socket(
+    State(links): State<Arc<Links>>,
+    Extension(caller): Extension<Caller>,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match socket {
+        Ok(socket) => socket::converse(socket, links, caller),
+        Err(_) => upgrade_required(),
+    }
+}
+
+fn upgrade_required() -> Response {
+    let mut response = problem(
+        StatusCode::UPGRADE_REQUIRED,
+        "this is a WebSocket: connect with ws://HOST:PORT/api/ws and send {\"id\":1,\"op\":\"list\"}; /api/schema has all of it",
+    );
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+async fn schema(State(links): State<Arc<Links>>) -> Response {
+    as_json(&api::schema(&links.vocabulary))
+}
+
+async fn tree(
+    State(links): State<Arc<Links>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match socket {
+        Ok(socket) => socket::listen(socket, links, caller),
+        Err(_) => {
+            let path = uri.path().strip_prefix("/oscquery").unwrap_or_default();
+            oscquery::answer(&links, path, uri.query(), &headers).await
+        }
+    }
+}
+
+async fn metrics(State(links): State<Arc<Links>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], metrics::text(&links)).into_response()
+}
+
+/// Whether the engine turns: whoever restarts what is ill should ask here.
+async fn health(State(links): State<Arc<Links>>) -> Response {
+    let silent = monotonic_ns().saturating_sub(links.answered_at.load(Relaxed));
+    if silent < ILL_AFTER.as_nanos() as u64 {
+        return as_json(&json!({ "healthy": true }));
+    }
+    problem(StatusCode::SERVICE_UNAVAILABLE, &format!("the engine has not answered for {:.1} s", silent as f64 * 1e-9))
+}
+
+/// Whether it can be heard.
+async fn readiness(State(links): State<Arc<Links>>) -> Response {
+    match links.report.state() {
+        OutputState::Silent => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no sound card: positions go on in silence until one is there ('grooved devices' lists them)",
+        ),
+        _ => as_json(&json!({ "ready": true })),
+    }
+}
+
+/// Controls can be asked for where OSCQuery clients expect them, at the root; anything else is not there.
+async fn elsewhere(State(links): State<Arc<Links>>, uri: Uri, headers: HeaderMap) -> Response {
+    if oscquery::has(&links.vocabulary, uri.path()) {
+        return oscquery::answer(&links, uri.path(), uri.query(), &headers).await;
+    }
+    problem(
+        StatusCode::NOT_FOUND,
+        "there is nothing here; /, /api/ws, /api/schema, /oscquery, /metrics, /healthz and /readyz are",
+    )
+}

@@ -1,0 +1,277 @@
+//! WebSocket connections: the loop around a conversation, and OSCQuery's LISTEN.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use futures_util::SinkExt;
+use serde_json::Value as Json;
+
+use super::super::packet;
+use super::super::request::Message;
+use super::super::value::Value;
+use super::api::{Conversation, Step};
+use super::{Caller, Links};
+
+/// The longest message taken.
+const MOST_BYTES: usize = 64 * 1024;
+/// Bytes of unsent frames beyond which a connection is given up.
+const MOST_UNSENT: usize = 1 << 20;
+/// Time one frame may take to be sent: a client that reads nothing for so long is gone.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// How often a silent client is asked whether it is there, and how long it may not be.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const GONE_AFTER: Duration = Duration::from_secs(60);
+/// Messages per second a client may send, and in one burst.
+const RATE: f64 = 2_000.0;
+const BURST: f64 = 4_000.0;
+/// Paths one OSCQuery client may listen to.
+const MOST_LISTENED: usize = 512;
+/// How often those are looked at.
+const LISTEN_EVERY: Duration = Duration::from_millis(40);
+
+fn bounded(socket: WebSocketUpgrade) -> WebSocketUpgrade {
+    socket
+        .max_message_size(MOST_BYTES)
+        .max_frame_size(MOST_BYTES)
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MOST_UNSENT)
+}
+
+/// A connection, with the bounds every one of them has.
+struct Wire {
+    socket: WebSocket,
+    heard: Instant,
+    pinged: Instant,
+    allowance: f64,
+    counted: Instant,
+}
+
+/// What came in.
+enum Heard {
+    Text(String),
+    Other,
+    TooFast,
+}
+
+impl Wire {
+    fn new(socket: WebSocket) -> Wire {
+        let now = Instant::now();
+        Wire { socket, heard: now, pinged: now, allowance: BURST, counted: now }
+    }
+
+    /// Sends a frame; an error ends the connection.
+    async fn send(&mut self, frame: Frame) -> ControlFlow<()> {
+        match tokio::time::timeout(SEND_WITHIN, self.socket.send(frame)).await {
+            Ok(Ok(())) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    async fn send_json(&mut self, json: &Json) -> ControlFlow<()> {
+        self.send(Frame::Text(json.to_string().into())).await
+    }
+
+    /// The next message; `Break` when the connection has ended.
+    async fn next(&mut self) -> ControlFlow<(), Heard> {
+        let frame = match self.socket.recv().await {
+            Some(Ok(frame)) => frame,
+            _ => return ControlFlow::Break(()),
+        };
+        let now = Instant::now();
+        self.heard = now;
+        self.allowance = (self.allowance + now.duration_since(self.counted).as_secs_f64() * RATE).min(BURST);
+        self.counted = now;
+        if self.allowance < 1.0 {
+            return ControlFlow::Continue(Heard::TooFast);
+        }
+        self.allowance -= 1.0;
+        match frame {
+            Frame::Text(text) => ControlFlow::Continue(Heard::Text(text.as_str().to_string())),
+            Frame::Close(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(Heard::Other),
+        }
+    }
+
+    /// Asks a silent client whether it is there; ends with one that has not been for long.
+    async fn keep_alive(&mut self) -> ControlFlow<()> {
+        let now = Instant::now();
+        if now.duration_since(self.heard) > GONE_AFTER {
+            return ControlFlow::Break(());
+        }
+        if now.duration_since(self.heard.max(self.pinged)) > PING_EVERY {
+            self.pinged = now;
+            return self.send(Frame::Ping(Bytes::new())).await;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Answers an upgrade at `/api/ws`.
+pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
+    bounded(socket).on_upgrade(move |socket| async move {
+        let (session, mut answers) = links.sessions.open();
+        let mut wire = Wire::new(socket);
+        let mut talk = Conversation::new(links.vocabulary.clone(), links.bulletin.clone(), session, caller.peer);
+        let mut newest = links.bulletin.newest();
+        let mut board = None;
+        let mut alive = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            // Whoever looks makes the conductor write; nobody looks without need.
+            match (talk.wants_states(), &board) {
+                (true, None) => board = Some(links.board.look()),
+                (false, Some(_)) => board = None,
+                _ => {}
+            }
+            let due = talk.next_state().map(tokio::time::Instant::from_std);
+            let news = talk.has_news();
+            let flow = tokio::select! {
+                heard = wire.next() => match heard {
+                    ControlFlow::Continue(heard) => hear(&links, &mut wire, &mut talk, heard).await,
+                    ControlFlow::Break(()) => ControlFlow::Break(()),
+                },
+                answer = answers.recv() => match answer {
+                    Some(answer) => say(&mut wire, talk.answered(answer)).await,
+                    // So much was waiting that the session was given up.
+                    None => ControlFlow::Break(()),
+                },
+                _ = happening(&mut newest, news), if talk.wants_events() => {
+                    let events = talk.events();
+                    say(&mut wire, events).await
+                },
+                _ = sleep_until(due), if due.is_some() && board.is_some() => {
+                    let state = board.as_mut().map(|b| b.borrow_and_update().clone());
+                    let pushes = state.map_or_else(Vec::new, |s| talk.states(Instant::now(), &s));
+                    say(&mut wire, pushes).await
+                },
+                _ = alive.tick() => wire.keep_alive().await,
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        links.sessions.close(session);
+        let _ = tokio::time::timeout(Duration::from_secs(1), wire.socket.close()).await;
+        drop(caller);
+    })
+}
+
+/// Returns when there is something new, which may be at once.
+async fn happening(newest: &mut tokio::sync::watch::Receiver<u64>, already: bool) {
+    if !already {
+        let _ = newest.changed().await;
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn say(wire: &mut Wire, messages: Vec<Json>) -> ControlFlow<()> {
+    for message in messages {
+        if wire.send_json(&message).await.is_break() {
+            return ControlFlow::Break(());
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: Heard) -> ControlFlow<()> {
+    let tally = &links.sessions.tally;
+    tally.received.fetch_add(1, Relaxed);
+    match heard {
+        Heard::Text(text) => match talk.take(&text) {
+            Step::Reply(reply) => {
+                if reply["ok"] == false {
+                    tally.malformed.fetch_add(1, Relaxed);
+                }
+                wire.send_json(&reply).await
+            }
+            Step::Forward(request) => match links.requests.send(request).await {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            },
+        },
+        Heard::TooFast => {
+            tally.dropped.fetch_add(1, Relaxed);
+            let why = format!("dropped: more than {RATE} messages per second");
+            wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
+        }
+        Heard::Other => ControlFlow::Continue(()),
+    }
+}
+
+/// Answers an upgrade of an OSCQuery client: it names paths, and gets OSC packets when their values change.
+pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
+    bounded(socket).on_upgrade(move |socket| async move {
+        let mut wire = Wire::new(socket);
+        let mut board = links.board.look();
+        let mut paths: BTreeSet<String> = BTreeSet::new();
+        let mut sent: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut look = tokio::time::interval(LISTEN_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let flow = tokio::select! {
+                heard = wire.next() => match heard {
+                    ControlFlow::Continue(Heard::Text(text)) => {
+                        links.sessions.tally.received.fetch_add(1, Relaxed);
+                        match command(&text) {
+                            Some(("LISTEN", path)) if paths.len() < MOST_LISTENED => {
+                                // What it is now comes first.
+                                sent.remove(&path);
+                                paths.insert(path);
+                            }
+                            Some(("IGNORE", path)) => {
+                                paths.remove(&path);
+                            }
+                            _ => {
+                                links.sessions.tally.malformed.fetch_add(1, Relaxed);
+                            }
+                        }
+                        ControlFlow::Continue(())
+                    }
+                    ControlFlow::Continue(_) => ControlFlow::Continue(()),
+                    ControlFlow::Break(()) => ControlFlow::Break(()),
+                },
+                _ = look.tick() => {
+                    let state = board.borrow_and_update().clone();
+                    let mut flow = wire.keep_alive().await;
+                    for path in &paths {
+                        let Some(values) = state.values.get(path) else { continue };
+                        if flow.is_break() || sent.get(path) == Some(values) {
+                            continue;
+                        }
+                        if let Ok(bytes) = packet::encode(&[Message::new(path.as_str(), values.clone())]) {
+                            flow = wire.send(Frame::Binary(bytes.into())).await;
+                        }
+                        sent.insert(path.clone(), values.clone());
+                    }
+                    flow
+                }
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        drop(caller);
+    })
+}
+
+fn command(text: &str) -> Option<(&'static str, String)> {
+    let message: Json = serde_json::from_str(text).ok()?;
+    let path = message["DATA"].as_str()?.to_string();
+    match message["COMMAND"].as_str()? {
+        "LISTEN" => Some(("LISTEN", path)),
+        "IGNORE" => Some(("IGNORE", path)),
+        _ => None,
+    }
+}
