@@ -4,8 +4,9 @@
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
+CLIENTS := $(TARGET)/test-python/installed
 
-.PHONY: run test build tools bench readme test-kernel
+.PHONY: run test build tools bench readme test-kernel test-crowd
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -21,17 +22,18 @@ build: tools
 	$(CARGO) build --release --bins
 
 ## Everything that must hold before a change lands.
-test: tools $(PYTHON)
+test: tools $(CLIENTS)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items --quiet
 	GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release
 
-# The older clients speak through python-osc; so does the test that stands for them.
-$(PYTHON):
+# Clients that share no line with the daemon: the older ones speak through python-osc, others over WebSocket.
+$(CLIENTS): tests/clients/requirements.txt
 	@sh scripts/need python
 	python3 -m venv $(TARGET)/test-python
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check python-osc==1.9.3
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
 
 ## System packages that are lacking are installed, and named.
 tools:
@@ -49,3 +51,7 @@ readme: build
 ## A small emulated machine with real kernel drivers: underruns, unplug and replug. About five minutes.
 test-kernel: build
 	tests/kernel/run --grooved $(TARGET)/release/grooved --groovectl $(TARGET)/release/groovectl --work $(TARGET)/kernel-test
+
+## Fifty subscribers, one of which reads nothing, and ten thousand OSC messages a second for a minute.
+test-crowd: tools
+	$(CARGO) test --release --test crowd -- --ignored --nocapture

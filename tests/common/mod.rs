@@ -316,3 +316,58 @@ pub fn s(value: impl AsRef<str>) -> Value {
 pub fn p(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }
+
+/// A TCP port nobody has right now.
+pub fn free_tcp_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The Python of the test clients; `make test` makes it and tells where it is.
+pub fn python() -> Command {
+    let python = std::env::var("GROOVED_TEST_PYTHON")
+        .expect("GROOVED_TEST_PYTHON names the Python with the test clients' packages; 'make test' sets it");
+    Command::new(python)
+}
+
+/// A WebSocket client.
+pub struct Socket(pub tungstenite::WebSocket<std::net::TcpStream>);
+
+impl Socket {
+    /// Connects to `/api/ws`.
+    pub fn connect(port: u16) -> Socket {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let url = format!("ws://127.0.0.1:{port}/api/ws");
+        Socket(tungstenite::client(url, stream).unwrap().0)
+    }
+
+    /// Sends a request.
+    pub fn say(&mut self, request: serde_json::Value) {
+        self.0.send(tungstenite::Message::text(request.to_string())).unwrap();
+    }
+
+    /// The next message; `None` when nothing comes for ten seconds or the connection is gone.
+    pub fn hear(&mut self) -> Option<serde_json::Value> {
+        loop {
+            match self.0.read() {
+                Ok(tungstenite::Message::Text(text)) => return serde_json::from_str(&text).ok(),
+                Ok(tungstenite::Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends a request and waits for its answer; pushes meanwhile are let go.
+    pub fn ask(&mut self, mut request: serde_json::Value) -> serde_json::Value {
+        static ID: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(1);
+        let id = ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        request["id"] = id.into();
+        self.say(request.clone());
+        loop {
+            let message = self.hear().unwrap_or_else(|| panic!("{request} was not answered"));
+            if message["id"] == id {
+                return message;
+            }
+        }
+    }
+}
