@@ -5,6 +5,8 @@
 //! ([`output`]), sockets ([`control`]), the operating system ([`system`]). Between them is one narrow door,
 //! [`engine::door`]. [`daemon`] is the only place where all parts meet.
 //!
+//! [`remote`] is the other end of the wire: what the client program is made of.
+//!
 //! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `engine` → `dsp`. A test keeps them so.
 //!
 //! | thread | made in | runs |
@@ -27,6 +29,7 @@ pub mod dsp;
 pub mod engine;
 pub mod media;
 pub mod output;
+pub mod remote;
 pub mod system;
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ fn imports_point_down() {
         ("output", &["engine", "dsp", "system"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
         ("control", &["engine", "dsp", "media", "system", "output"]),
+        ("remote", &["control"]),
         ("daemon", &["config", "control", "output", "media", "system", "engine", "dsp", "demo"]),
     ];
     for (room, may_know) in allowed {

@@ -1,17 +1,24 @@
 //! The client's command line, nothing else.
 
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use grooved::control::packet;
+use clap::{CommandFactory, Parser, Subcommand};
 use grooved::control::request::Message;
+use grooved::control::table;
 use grooved::control::value::Value;
+use grooved::remote::live::{Heard, Live};
+use grooved::remote::status::Status;
+use grooved::remote::wire::{Wire, argument};
+use grooved::remote::{bench, shell, watch};
 
 /// Remote control of grooved.
+///
+/// Any control can be named as if it were a command: 'groovectl deck/a/level 0.5' sets it, 'groovectl deck/a/level'
+/// tells it, 'groovectl controls deck' lists those with "deck" in their name.
 #[derive(Parser)]
-#[command(name = "groovectl", version)]
+#[command(name = "groovectl", version, allow_external_subcommands = true)]
 struct Cli {
     /// Where the daemon runs
     #[arg(long, default_value = "127.0.0.1", global = true)]
@@ -19,6 +26,12 @@ struct Cli {
     /// Its OSC port
     #[arg(long, default_value_t = 57_120, global = true)]
     port: u16,
+    /// Its HTTP port (for watch, meter and log)
+    #[arg(long, default_value_t = 8080, global = true)]
+    http_port: u16,
+    /// The token of a daemon on another machine [default: the environment's GROOVED_TOKEN]
+    #[arg(long, global = true)]
+    token: Option<String>,
     /// Seconds to wait for an answer
     #[arg(long, default_value_t = 2.0, global = true)]
     timeout: f64,
@@ -34,6 +47,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch it: decks, meters, tempo, underruns, log
+    Watch,
+    /// Print the output's levels, a line a second
+    Meter,
+    /// Print its log as it is written
+    Log {
+        /// From the oldest line it still has
+        #[arg(long)]
+        all: bool,
+    },
+    /// List the controls whose path holds a word (or fits a pattern with * and ?); one that fits alone is explained
+    Controls {
+        /// The word
+        #[arg(default_value = "")]
+        pattern: String,
+    },
     /// Send an OSC message and print what comes back
     Send {
         /// The address, such as /set_tempo
@@ -42,6 +71,24 @@ enum Command {
         #[arg(allow_negative_numbers = true)]
         args: Vec<String>,
     },
+    /// Send many controls a second; report losses and latency
+    BenchControl {
+        /// Controls per second
+        #[arg(long, default_value_t = 500.0)]
+        rate: f64,
+        /// Seconds
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Print a script for shell completion: bash, zsh or fish
+    Completion {
+        /// The shell
+        shell: String,
+    },
+    #[command(hide = true)]
+    Complete { word: Option<String> },
+    #[command(external_subcommand)]
+    Control(Vec<String>),
 }
 
 fn main() -> ExitCode {
@@ -56,232 +103,135 @@ fn main() -> ExitCode {
     }
 }
 
-/// A socket that speaks to one daemon.
-struct Wire {
-    socket: UdpSocket,
-    peer: SocketAddr,
-    timeout: Duration,
-}
-
-impl Wire {
-    fn open(cli: &Cli) -> Result<Wire, String> {
-        let peer = (cli.host.as_str(), cli.port)
-            .to_socket_addrs()
-            .map_err(|e| format!("--host {}: {e}", cli.host))?
-            .next()
-            .ok_or_else(|| format!("--host {}: no such host", cli.host))?;
-        let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any).and_then(|s| s.connect(peer).map(|()| s)).map_err(|e| e.to_string())?;
-        if !(cli.timeout > 0.0 && cli.timeout <= 3600.0) {
-            return Err("--timeout: a number of seconds above 0 would be right".into());
-        }
-        Ok(Wire { socket, peer, timeout: Duration::from_secs_f64(cli.timeout) })
-    }
-
-    /// Sends a message and then `/sync`, and gathers every answer up to its `/synced`.
-    fn ask(&self, message: Message) -> Result<Vec<Message>, String> {
-        let token = i64::from(std::process::id());
-        let silent = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::ConnectionRefused => {
-                format!("nobody listens on {}; is grooved running? (systemctl status grooved)", self.peer)
-            }
-            _ => format!("no answer from {} within {:.1} s ({e})", self.peer, self.timeout.as_secs_f64()),
-        };
-        for m in [message, Message::new("/sync", vec![Value::Int(token)])] {
-            self.socket.send(&packet::encode(std::slice::from_ref(&m))?).map_err(silent)?;
-        }
-        let deadline = Instant::now() + self.timeout;
-        let mut answers = Vec::new();
-        let mut buffer = vec![0u8; 65_536];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.socket.set_read_timeout(Some(left)).map_err(|e| e.to_string())?;
-            let n = match self.socket.recv(&mut buffer) {
-                Ok(n) => n,
-                // A load may take longer than anybody wants to wait; what came so far is worth showing.
-                Err(_) if !answers.is_empty() => return Ok(answers),
-                Err(e) => return Err(silent(e)),
-            };
-            for answer in packet::messages(&buffer[..n])? {
-                if answer.address == "/synced" && answer.args.first().and_then(Value::as_int) == Some(token) {
-                    return Ok(answers);
-                }
-                answers.push(answer);
-            }
-        }
+/// Prints a line. Whoever reads may have had enough ('groovectl log | head'): then this is the end.
+fn say(line: &dyn std::fmt::Display) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
     }
 }
 
 fn go(cli: &Cli) -> Result<bool, String> {
-    let wire = Wire::open(cli)?;
+    let wire = || Wire::open(&cli.host, cli.port, cli.timeout);
+    let live = || {
+        let token = cli.token.clone().or_else(|| std::env::var("GROOVED_TOKEN").ok());
+        Live::connect(&cli.host, cli.http_port, token.as_deref(), Duration::from_secs_f64(cli.timeout.clamp(0.1, 60.0)))
+    };
     match &cli.command {
         Command::Status { json } => {
-            let status = wire.ask(Message::new("/groove/status", vec![]))?;
-            println!("{}", if *json { as_json(&status) } else { as_text(&status) });
+            let status = Status::of(&wire()?.ask(Message::new("/groove/status", vec![]))?);
+            match json {
+                true => say(&serde_json::to_string(&status).map_err(|e| e.to_string())?),
+                false => say(&status),
+            }
             Ok(true)
         }
+        Command::Watch => watch::run(live).map(|()| true),
+        Command::Meter => meter(live()?),
+        Command::Log { all } => log(live()?, *all),
+        Command::Controls { pattern } => controls(pattern),
         Command::Send { address, args } => {
             if !address.starts_with('/') {
                 return Err(format!("{address:?} is no OSC address; it begins with a slash"));
             }
-            let args = args.iter().map(|a| argument(a)).collect::<Result<_, _>>()?;
-            let answers = wire.ask(Message::new(address.as_str(), args))?;
-            let mut fine = true;
-            for answer in answers {
-                let args: Vec<String> = answer.args.iter().map(Value::to_string).collect();
-                println!("{} {}", answer.address, args.join(" "));
-                fine &= answer.address != "/fail";
+            send(&wire()?, address, args)
+        }
+        Command::BenchControl { rate, seconds } => {
+            if !(*rate >= 1.0 && *rate <= 100_000.0 && *seconds > 0.0 && *seconds <= 3_600.0) {
+                return Err("--rate from 1 to 100000 and --seconds up to 3600 would be right".into());
             }
-            Ok(fine)
+            let outcome = bench::run(&wire()?, *rate, *seconds)?;
+            say(&outcome);
+            Ok(outcome.answered == outcome.sent)
+        }
+        Command::Completion { shell } => {
+            let commands: Vec<String> =
+                Cli::command().get_subcommands().filter(|c| !c.is_hide_set()).map(|c| c.get_name().into()).collect();
+            let script = shell::script(shell, &commands)
+                .ok_or_else(|| format!("there is no completion for {shell}; bash, zsh or fish would be right"))?;
+            say(&script.trim_end());
+            Ok(true)
+        }
+        Command::Complete { word } => {
+            let vocabulary = table::vocabulary(false);
+            shell::complete(&vocabulary, word.as_deref().unwrap_or("")).iter().for_each(|name| say(name));
+            Ok(true)
+        }
+        Command::Control(words) => {
+            let Some((name, args)) = words.split_first() else { return Ok(false) };
+            let path = shell::full_path(name);
+            let vocabulary = table::vocabulary(true);
+            let (control, _) = vocabulary
+                .find(&path)
+                .ok_or_else(|| format!("{name}: neither a command nor a control; {}", vocabulary.unknown(&path).0))?;
+            match (args.is_empty(), control.get) {
+                (true, Some(_)) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
+                _ => send(&wire()?, &path, args),
+            }
         }
     }
 }
 
-fn argument(text: &str) -> Result<Value, String> {
-    let wrong = |kind: &str| format!("{text:?}: what follows the colon is not {kind}");
-    match text.split_once(':') {
-        Some(("i", rest)) => rest.parse().map(Value::Int).map_err(|_| wrong("a whole number")),
-        Some(("f", rest)) => rest.parse().map(Value::Float).map_err(|_| wrong("a number")),
-        Some(("s", rest)) => Ok(Value::from(rest)),
-        _ => Ok(text
-            .parse()
-            .map(Value::Int)
-            .or_else(|_| text.parse().map(Value::Float))
-            .unwrap_or_else(|_| Value::from(text))),
+/// Sends a message and prints what comes back; tells whether all was well.
+fn send(wire: &Wire, address: &str, args: &[String]) -> Result<bool, String> {
+    let args = args.iter().map(|a| argument(a)).collect::<Result<_, _>>()?;
+    let mut fine = true;
+    for answer in wire.ask(Message::new(address, args))? {
+        let args: Vec<String> = answer.args.iter().map(Value::to_string).collect();
+        say(&format!("{} {}", answer.address, args.join(" ")));
+        fine &= answer.address != "/fail";
     }
+    Ok(fine)
 }
 
-fn find<'a>(status: &'a [Message], name: &str) -> Option<&'a Message> {
-    status.iter().find(|m| m.address.strip_prefix("/status/") == Some(name))
+fn controls(pattern: &str) -> Result<bool, String> {
+    let vocabulary = table::vocabulary(false);
+    if let Some((control, _)) = vocabulary.find(&shell::full_path(pattern)) {
+        say(&shell::help(control).trim_end());
+        return Ok(true);
+    }
+    let list = shell::list(&vocabulary, pattern);
+    if list.is_empty() {
+        return Err(format!("no control has {pattern:?} in its path; 'groovectl controls' lists all"));
+    }
+    say(&list.trim_end());
+    Ok(true)
 }
 
-fn field(status: &[Message], name: &str, k: usize) -> Value {
-    find(status, name).and_then(|m| m.args.get(k).cloned()).unwrap_or(Value::Int(0))
-}
-
-fn number(status: &[Message], name: &str, k: usize) -> f64 {
-    field(status, name, k).as_float().unwrap_or(0.0)
-}
-
-fn as_json(status: &[Message]) -> String {
-    use serde_json::json;
-    let int = |name: &str, k: usize| field(status, name, k).as_int().unwrap_or(0);
-    let all = |name: &'static str| status.iter().filter(move |m| m.address.strip_prefix("/status/") == Some(name));
-    let arg = |m: &Message, k: usize| m.args.get(k).cloned().unwrap_or(Value::Int(0));
-    let players: Vec<_> = all("player")
-        .map(|m| {
-            json!({
-                "id": arg(m, 0).as_int(), "name": arg(m, 1).as_text(), "deck": arg(m, 2).as_text(),
-                "position": arg(m, 3).as_float(), "volume": arg(m, 4).as_float(), "rate": arg(m, 5).as_float(),
-                "loop": arg(m, 6).as_int() == Some(1),
-            })
-        })
-        .collect();
-    let buffers: Vec<_> = all("buffer")
-        .map(|m| {
-            json!({
-                "id": arg(m, 0).as_int(), "name": arg(m, 1).as_text(), "deck": arg(m, 2).as_text(),
-                "megabytes": arg(m, 3).as_float(), "seconds": arg(m, 4).as_float(), "state": arg(m, 5).as_text(),
-            })
-        })
-        .collect();
-    json!({
-        "version": field(status, "version", 0).as_text(),
-        "sample_rate": int("sample_rate", 0),
-        "sample_time": int("clock", 0),
-        "monotonic_ns": int("clock", 1),
-        "tempo": number(status, "tempo", 0),
-        "beat": number(status, "beat", 0),
-        "levels": (0..4).map(|k| number(status, "levels", k)).collect::<Vec<_>>(),
-        "master": number(status, "master", 0),
-        "output": {
-            "state": field(status, "output", 0).as_text(), "period": int("output", 1), "buffer": int("output", 2),
-            "latency_frames": int("output", 3), "drift_ppm": number(status, "output", 5),
-            "lost": int("output", 6), "adopted": int("output", 7),
-        },
-        "xruns": {
-            "episodes": int("xruns", 0), "frames": int("xruns", 1), "late": int("xruns", 2), "slow": int("xruns", 3),
-            "device": int("xruns", 4),
-        },
-        "load": { "mean": number(status, "load", 0), "worst": number(status, "load", 1) },
-        "resident_mb": number(status, "load", 3),
-        "faults": {
-            "starved": int("faults", 0), "late": int("faults", 1), "refused": int("faults", 2),
-            "lost_events": int("faults", 3), "realtime": int("faults", 4),
-        },
-        "buffers": buffers,
-        "players": players,
-    })
-    .to_string()
-}
-
-fn as_text(status: &[Message]) -> String {
-    use std::fmt::Write;
-    let mut out = String::new();
-    let n = |name: &str, k: usize| number(status, name, k);
-    let _ = writeln!(
-        out,
-        "grooved {}   {} Hz   {:.1} BPM   beat {:.1}",
-        field(status, "version", 0).as_text(),
-        n("sample_rate", 0),
-        n("tempo", 0),
-        n("beat", 0)
-    );
-    let _ = writeln!(
-        out,
-        "output    {}: period {}, buffer {}, latency {:.1} ms, drift {:.1} ppm; cards lost {}, adopted {}",
-        field(status, "output", 0).as_text(),
-        n("output", 1),
-        n("output", 2),
-        n("output", 4),
-        n("output", 5),
-        n("output", 6),
-        n("output", 7)
-    );
-    let _ = writeln!(
-        out,
-        "underruns {} ({} frames lost; late {}, slow {}, device {})",
-        n("xruns", 0),
-        n("xruns", 1),
-        n("xruns", 2),
-        n("xruns", 3),
-        n("xruns", 4)
-    );
-    let _ = writeln!(
-        out,
-        "load      {:.1} % of a period, worst {:.1} %; worst wake-up {:.2} ms; {:.1} MB resident",
-        100.0 * n("load", 0),
-        100.0 * n("load", 1),
-        n("load", 2),
-        n("load", 3)
-    );
-    let _ = writeln!(
-        out,
-        "levels    A {:.2}  B {:.2}  C {:.2}  D {:.2}   master {:.2}",
-        n("levels", 0),
-        n("levels", 1),
-        n("levels", 2),
-        n("levels", 3),
-        n("master", 0)
-    );
-    let players: Vec<&Message> = status.iter().filter(|m| m.address == "/status/player").collect();
-    let text = |m: &Message, k: usize| m.args.get(k).map(Value::as_text).unwrap_or_default();
-    let value = |m: &Message, k: usize| m.args.get(k).and_then(Value::as_float).unwrap_or(0.0);
-    for buffer in status.iter().filter(|m| m.address == "/status/buffer") {
-        let player = players.iter().find(|p| p.args.first() == buffer.args.first());
-        let doing = match player {
-            Some(p) => format!("plays at {:.1} s, volume {:.2}, rate {:.3}", value(p, 3), value(p, 4), value(p, 5)),
-            None => text(buffer, 5),
+fn meter(mut live: Live) -> Result<bool, String> {
+    live.subscribe(&["/meter/output/*"], 1.0, None)?;
+    loop {
+        let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
+        if message["push"] != "state" {
+            continue;
+        }
+        let db = |v: &serde_json::Value| match v.as_f64() {
+            Some(level) if level > 1e-5 => format!("{:6.1}", 20.0 * level.log10()),
+            _ => "  -inf".into(),
         };
-        let _ = writeln!(
-            out,
-            "  {} {:>5} {:<24} {:>7.1} s  {}",
-            text(buffer, 2).to_uppercase(),
-            text(buffer, 0),
-            text(buffer, 1),
-            value(buffer, 4),
-            doing
-        );
+        let channels: Vec<String> = message["values"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(path, v)| {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                format!("{name}: peak {} rms {} dB, limited {}", db(&v[3]), db(&v[1]), v[2])
+            })
+            .collect();
+        say(&channels.join("   "));
     }
-    out.trim_end().to_string()
+}
+
+fn log(mut live: Live, all: bool) -> Result<bool, String> {
+    live.subscribe(&["/log/*"], 1.0, all.then_some(0))?;
+    loop {
+        let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
+        match message["push"].as_str() {
+            Some("event") => {
+                let level = message["path"].as_str().unwrap_or_default().trim_start_matches("/log/");
+                say(&format!("{level:>5} {}", message["values"][0].as_str().unwrap_or_default()));
+            }
+            Some("gap") => say(&format!("  ... {} lines were missed", message["missed"])),
+            _ => {}
+        }
+    }
 }

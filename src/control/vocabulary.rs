@@ -77,6 +77,30 @@ impl Arg {
     pub const fn of(name: &'static str, kind: Kind) -> Arg {
         Arg { name, kind, unit: "", default: Default::None }
     }
+    /// For the reference: name, type, range, unit and default.
+    pub fn describe(&self) -> String {
+        let kind = match self.kind {
+            Kind::Int(min, max) if max > 1_000_000_000 => format!("i from {min}"),
+            Kind::Int(min, max) => format!("i {min}…{max}"),
+            Kind::Float(min, max) | Kind::Clamped(min, max) => format!("f {min}…{max}"),
+            Kind::Text => "s".into(),
+            Kind::Flag => "i 0/1".into(),
+            Kind::Deck => "s a/b/c/d".into(),
+            Kind::Band => "s low/mid/high".into(),
+            Kind::Choice(words) => format!("s {}", words.join("/")),
+            Kind::Rest => "any".into(),
+        };
+        let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
+        let default = match self.default {
+            Default::None => String::new(),
+            Default::Int(i) => format!(" = {i}"),
+            Default::Float(f) => format!(" = {f}"),
+            Default::Text(t) => format!(" = \"{t}\""),
+            Default::Keep => " (optional)".into(),
+        };
+        format!("**{}** {kind}{unit}{default}", self.name)
+    }
+
     /// With a default.
     pub const fn or(mut self, default: Default) -> Arg {
         self.default = default;
@@ -417,7 +441,7 @@ impl Vocabulary {
         for (title, ours) in [("The product's own tree", true), ("Addresses of the older servers", false)] {
             let _ = writeln!(out, "#### {title}\n\n| address | arguments | what it does |\n|---|---|---|");
             for control in self.all.iter().filter(|c| c.address.starts_with("/groove/") == ours) {
-                let args: Vec<String> = control.args.iter().map(describe).collect();
+                let args: Vec<String> = control.args.iter().map(Arg::describe).collect();
                 let same = match control.same_as {
                     "" => String::new(),
                     other => format!(" Same as `{other}`."),
@@ -428,29 +452,6 @@ impl Vocabulary {
         }
         out
     }
-}
-
-fn describe(arg: &Arg) -> String {
-    let kind = match arg.kind {
-        Kind::Int(min, max) if max > 1_000_000_000 => format!("i from {min}"),
-        Kind::Int(min, max) => format!("i {min}…{max}"),
-        Kind::Float(min, max) | Kind::Clamped(min, max) => format!("f {min}…{max}"),
-        Kind::Text => "s".into(),
-        Kind::Flag => "i 0/1".into(),
-        Kind::Deck => "s a/b/c/d".into(),
-        Kind::Band => "s low/mid/high".into(),
-        Kind::Choice(words) => format!("s {}", words.join("/")),
-        Kind::Rest => "any".into(),
-    };
-    let unit = if arg.unit.is_empty() { String::new() } else { format!(" {}", arg.unit) };
-    let default = match arg.default {
-        Default::None => String::new(),
-        Default::Int(i) => format!(" = {i}"),
-        Default::Float(f) => format!(" = {f}"),
-        Default::Text(t) => format!(" = \"{t}\""),
-        Default::Keep => " (optional)".into(),
-    };
-    format!("**{}** {kind}{unit}{default}", arg.name)
 }
 
 /// Levenshtein distance, for suggestions.

@@ -67,7 +67,6 @@ struct Subscription {
     every: Duration,
     due: Instant,
     sent: State,
-    primed: bool,
 }
 
 /// See the module's text.
@@ -277,7 +276,6 @@ impl Conversation {
             every: Duration::from_secs_f64(1.0 / rate).max(board::EVERY),
             due: Instant::now(),
             sent: State::default(),
-            primed: false,
         });
         match since {
             Some(number) => self.cursor = number,
@@ -393,6 +391,11 @@ impl Conversation {
         self.subscriptions.iter().filter(|s| s.paths.iter().any(|p| !is_event_path(p))).map(|s| s.due).min()
     }
 
+    /// Lets subscriptions that are due wait until `until`: there is nothing to tell yet.
+    pub fn postpone(&mut self, until: Instant) {
+        self.subscriptions.iter_mut().for_each(|s| s.due = s.due.max(until));
+    }
+
     /// What has changed for the subscriptions that are due.
     pub fn states(&mut self, now: Instant, state: &State) -> Vec<Json> {
         let mut out = Vec::new();
@@ -414,10 +417,9 @@ impl Conversation {
                 // It is no more: a stem that was unloaded, a player that stopped.
                 changed.insert(path.clone(), Json::Null);
             }
-            if changed.is_empty() && s.primed {
+            if changed.is_empty() {
                 continue;
             }
-            s.primed = true;
             s.sent = State { time: state.time, values: seen };
             out.push(json!({ "push": "state", "subscription": s.number, "time": state.time, "values": changed }));
         }

@@ -12,6 +12,7 @@ use axum::response::Response;
 use futures_util::SinkExt;
 use serde_json::Value as Json;
 
+use super::super::board::{EVERY, State};
 use super::super::packet;
 use super::super::request::Message;
 use super::super::value::Value;
@@ -125,7 +126,7 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
         loop {
             // Whoever looks makes the conductor write; nobody looks without need.
             match (talk.wants_states(), &board) {
-                (true, None) => board = Some(links.board.look()),
+                (true, None) => board = Some(fresh(&links)),
                 (false, Some(_)) => board = None,
                 _ => {}
             }
@@ -146,8 +147,17 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
                     say(&mut wire, events).await
                 },
                 _ = sleep_until(due), if due.is_some() && board.is_some() => {
-                    let state = board.as_mut().map(|b| b.borrow_and_update().clone());
-                    let pushes = state.map_or_else(Vec::new, |s| talk.states(Instant::now(), &s));
+                    // What is on the board from before anybody looked is not worth telling.
+                    let written = board.as_mut().filter(|b| b.has_changed().unwrap_or(false));
+                    let state = written.map(|b| b.borrow_and_update().clone());
+                    let now = Instant::now();
+                    let pushes = match state {
+                        Some(state) => talk.states(now, &state),
+                        None => {
+                            talk.postpone(now + EVERY);
+                            Vec::new()
+                        }
+                    };
                     say(&mut wire, pushes).await
                 },
                 _ = alive.tick() => wire.keep_alive().await,
@@ -167,6 +177,13 @@ async fn happening(newest: &mut tokio::sync::watch::Receiver<u64>, already: bool
     if !already {
         let _ = newest.changed().await;
     }
+}
+
+/// A look at the board that shows nothing until it is written anew.
+fn fresh(links: &Links) -> tokio::sync::watch::Receiver<Arc<State>> {
+    let mut board = links.board.look();
+    board.mark_unchanged();
+    board
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {
@@ -214,7 +231,7 @@ async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: He
 pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
     bounded(socket).on_upgrade(move |socket| async move {
         let mut wire = Wire::new(socket);
-        let mut board = links.board.look();
+        let mut board = fresh(&links);
         let mut paths: BTreeSet<String> = BTreeSet::new();
         let mut sent: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let mut look = tokio::time::interval(LISTEN_EVERY);
@@ -243,8 +260,14 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                     ControlFlow::Break(()) => ControlFlow::Break(()),
                 },
                 _ = look.tick() => {
-                    let state = board.borrow_and_update().clone();
                     let mut flow = wire.keep_alive().await;
+                    if flow.is_break() {
+                        break;
+                    }
+                    if !board.has_changed().unwrap_or(false) {
+                        continue;
+                    }
+                    let state = board.borrow_and_update().clone();
                     for path in &paths {
                         let Some(values) = state.values.get(path) else { continue };
                         if flow.is_break() || sent.get(path) == Some(values) {

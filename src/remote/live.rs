@@ -1,0 +1,100 @@
+//! A connection to the daemon's `/api/ws`.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Message, WebSocket};
+
+/// See the module's text.
+pub struct Live {
+    socket: WebSocket<TcpStream>,
+    next: u64,
+}
+
+/// What came.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Json(Json),
+    /// Nothing within the time given.
+    Nothing,
+}
+
+impl Live {
+    /// Connects; `token` is needed from other machines.
+    pub fn connect(host: &str, port: u16, token: Option<&str>, timeout: Duration) -> Result<Live, String> {
+        let peer = (host, port)
+            .to_socket_addrs()
+            .map_err(|e| format!("--host {host}: {e}"))?
+            .next()
+            .ok_or_else(|| format!("--host {host}: no such host"))?;
+        let stream = TcpStream::connect_timeout(&peer, timeout).map_err(|e| match e.kind() {
+            std::io::ErrorKind::ConnectionRefused => {
+                format!(
+                    "nobody listens on {peer}; is grooved running, with http.port {port}? --http-port chooses another"
+                )
+            }
+            _ => format!("{peer}: {e}"),
+        })?;
+        let _ = stream.set_nodelay(true);
+        stream.set_read_timeout(Some(timeout)).map_err(|e| e.to_string())?;
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+        let mut request = format!("ws://{shown}:{port}/api/ws").into_client_request().map_err(|e| e.to_string())?;
+        if let Some(token) = token {
+            let value =
+                format!("Bearer {token}").parse().map_err(|_| "--token: it holds characters no header may hold")?;
+            request.headers_mut().insert("authorization", value);
+        }
+        let (socket, _) = tungstenite::client(request, stream).map_err(|e| match e {
+            tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer)) => {
+                let why = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+                let why = serde_json::from_str::<Json>(&why)
+                    .ok()
+                    .and_then(|j| Some(j["error"].as_str()?.to_string()))
+                    .unwrap_or(why);
+                format!("{peer} refused ({}): {why}", answer.status().as_u16())
+            }
+            other => format!("{peer}: {other}"),
+        })?;
+        Ok(Live { socket, next: 1 })
+    }
+
+    /// Sends a request without waiting for its answer.
+    pub fn say(&mut self, mut request: Json) -> Result<u64, String> {
+        let id = self.next;
+        self.next += 1;
+        request["id"] = json!(id);
+        self.socket.send(Message::text(request.to_string())).map_err(|e| format!("the connection is lost: {e}"))?;
+        Ok(id)
+    }
+
+    /// The next message, waited for `timeout`.
+    pub fn hear(&mut self, timeout: Duration) -> Result<Heard, String> {
+        self.socket
+            .get_ref()
+            .set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
+            .map_err(|e| e.to_string())?;
+        match self.socket.read() {
+            Ok(Message::Text(text)) => serde_json::from_str(&text).map(Heard::Json).map_err(|e| e.to_string()),
+            Ok(Message::Close(_)) => Err("the daemon has closed the connection".into()),
+            Ok(_) => Ok(Heard::Nothing),
+            Err(tungstenite::Error::Io(e))
+                if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+            {
+                Ok(Heard::Nothing)
+            }
+            Err(e) => Err(format!("the connection is lost: {e}")),
+        }
+    }
+
+    /// Subscribes.
+    pub fn subscribe(&mut self, paths: &[&str], rate: f64, since: Option<u64>) -> Result<(), String> {
+        let mut request = json!({ "op": "subscribe", "paths": paths, "rate": rate });
+        if let Some(since) = since {
+            request["since"] = since.into();
+        }
+        self.say(request).map(drop)
+    }
+}

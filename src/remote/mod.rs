@@ -1,0 +1,15 @@
+//! What `groovectl` is made of: the daemon's clients in one room.
+//!
+//! - [`wire`]: asks over OSC and waits for the answers
+//! - [`live`]: a connection to `/api/ws`, for what goes on and on
+//! - [`status`]: a status, parsed once, as text and as JSON
+//! - [`watch`]: the terminal view
+//! - [`bench`]: how many controls a second arrive, and how soon they are done
+//! - [`shell`]: completion, and the help of single controls
+
+pub mod bench;
+pub mod live;
+pub mod shell;
+pub mod status;
+pub mod watch;
+pub mod wire;
