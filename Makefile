@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 
-.PHONY: run test build tools bench readme test-kernel test-crowd
+.PHONY: run test build tools bench readme test-kernel test-crowd test-kill
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -55,3 +55,7 @@ test-kernel: build
 ## Fifty subscribers, one of which reads nothing, and ten thousand OSC messages a second for a minute.
 test-crowd: tools
 	$(CARGO) test --release --test crowd -- --ignored --nocapture
+
+## A hundred kills at random moments: the state comes back every time.
+test-kill: tools
+	$(CARGO) test --release --test shows -- --ignored

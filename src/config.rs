@@ -48,6 +48,8 @@ pub struct Config {
     pub osc: Osc,
     /// HTTP and WebSocket.
     pub http: Http,
+    /// What is kept.
+    pub state: State,
     /// The machine.
     pub system: System,
 }
@@ -230,6 +232,36 @@ impl Http {
     }
 }
 
+/// `[state]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Whether the last state comes back at the start.
+    pub restore: bool,
+    /// Folder of the state and the presets; empty: systemd's, or the user's.
+    pub folder: PathBuf,
+    /// Seconds between two looks whether the state has changed and must be written.
+    pub save_s: f64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { restore: false, folder: PathBuf::new(), save_s: 5.0 }
+    }
+}
+
+impl State {
+    /// The folder: the configured one, the one systemd gave us, or the user's own; `None` if there is no such thing.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let env = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Some(self.folder.clone())
+            .filter(|f| !f.as_os_str().is_empty())
+            .or_else(|| env("STATE_DIRECTORY"))
+            .or_else(|| env("XDG_STATE_HOME").map(|f| f.join("grooved")))
+            .or_else(|| env("HOME").map(|f| f.join(".local/state/grooved")))
+    }
+}
+
 /// Whether realtime scheduling and locked memory are insisted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -353,6 +385,7 @@ impl Config {
                 ),
             ));
         }
+        range("state.save_s", self.state.save_s, 0.05, 3_600.0)?;
         if !["error", "warn", "info", "debug", "trace"].contains(&self.system.log.as_str()) {
             return Err((
                 "system.log",
@@ -439,6 +472,9 @@ mod tests {
             "token",
             "token_file",
             "origins",
+            "restore",
+            "folder",
+            "save_s",
             "realtime",
             "hold_cpu_latency",
             "log",

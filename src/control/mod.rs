@@ -10,6 +10,7 @@
 //! - [`table`]: the controls
 //! - [`request`]: what faces send and get back
 //! - [`conductor`]: does it
+//! - [`show`]: everything as it is kept, in the state file and in presets
 //! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show
 
 pub mod board;
@@ -23,6 +24,7 @@ pub mod osc;
 pub mod packet;
 pub mod request;
 pub mod sessions;
+pub mod show;
 pub mod table;
 pub mod tally;
 pub mod value;

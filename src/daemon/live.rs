@@ -15,12 +15,14 @@ use tokio::sync::mpsc;
 
 use super::{Failure, Options, OutputMode, engine_config, roots, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
+use crate::control::conductor::shows::STATE_FILE;
 use crate::control::conductor::{Conductor, Hands};
 use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
 use crate::control::osc::OscFace;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
+use crate::control::show::Show;
 use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::DiskThread;
@@ -31,6 +33,7 @@ use crate::output::player::{Orders, Player, Ties, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::wav::WavTap;
+use crate::system::keeper::{self, Keeper, Kept};
 use crate::system::notify::{self, Watchdog};
 use crate::system::{guard, log, realtime, seccomp, usage};
 
@@ -117,12 +120,25 @@ pub fn run(options: Options) -> Result<(), Failure> {
         }
     };
 
+    // What is kept.
+    let (kept_tx, kept) = mpsc::unbounded_channel();
+    let folder = config.state.folder();
+    let keeper = match &folder {
+        Some(folder) => {
+            let keeper = Keeper::start(folder.clone(), move |kept| drop(kept_tx.send(kept)));
+            Some(keeper.map_err(io("the keeper"))?)
+        }
+        None => None,
+    };
+
     // The conductor.
     let mail = disk.mail();
+    let files = keeper.as_ref().and_then(Keeper::mail);
     let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
         load: Box::new(move |job| pool.submit(job)),
         feed: Box::new(move |feeder| drop(mail.send(feeder))),
+        keep: Box::new(move |job| drop(files.as_ref().map(|f| f.send(job)))),
         stall: Box::new(move |what, ms| match what {
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
@@ -131,7 +147,11 @@ pub fn run(options: Options) -> Result<(), Failure> {
             _ => {}
         }),
     };
-    let conductor = Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
+    let mut conductor = Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
+
+    if config.state.restore {
+        restore(&mut conductor, &options, folder.as_deref());
+    }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -139,7 +159,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result = runtime.block_on(serve(&options, conductor, loaded, report.clone()));
+    let result = runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept }, report.clone()));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -154,6 +174,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         supervisor.finish();
     }
     disk.finish();
+    if let Some(keeper) = keeper {
+        keeper.finish();
+    }
     if !confined() {
         drop(audio.join());
     }
@@ -252,11 +275,34 @@ fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
     }
 }
 
+/// Where results of other threads arrive.
+struct Inboxes {
+    loaded: mpsc::UnboundedReceiver<Done>,
+    kept: mpsc::UnboundedReceiver<Kept>,
+}
+
+/// Brings the last state back, unless the command line says what is to be played.
+fn restore(conductor: &mut Conductor, options: &Options, folder: Option<&std::path::Path>) {
+    let Some(path) = folder.map(|f| f.join(STATE_FILE)) else { return };
+    if !options.plan.is_empty() {
+        tracing::info!("the command line says what is played; {} is left as it is until then", path.display());
+        return;
+    }
+    match keeper::read_whole(&path) {
+        Ok(bytes) => match Show::parse(&bytes) {
+            Ok(show) => conductor.recall(show, None, "restore"),
+            Err(why) => tracing::error!("{} is not used: {why}", path.display()),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => tracing::info!("there is no state to restore yet"),
+        Err(e) => tracing::error!("{}: {e}", path.display()),
+    }
+}
+
 /// The control runtime's main task: conductor, sockets, signals, watchdog.
 async fn serve(
     options: &Options,
     mut conductor: Conductor,
-    mut loaded: mpsc::UnboundedReceiver<Done>,
+    mut inboxes: Inboxes,
     report: Arc<Report>,
 ) -> Result<(), Failure> {
     let config = &options.config;
@@ -302,7 +348,8 @@ async fn serve(
     loop {
         tokio::select! {
             Some(request) = requests.recv(), if !conductor.is_behind() => conductor.handle(request),
-            Some(done) = loaded.recv() => conductor.loaded(done),
+            Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
+            Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             _ = tick.tick() => {
                 conductor.tick();
                 ticks = ticks.wrapping_add(1);
@@ -332,6 +379,7 @@ async fn serve(
     }
     notify::stopping();
     tracing::info!("stopping: {}", conductor.status_line());
+    conductor.save_state();
     conductor.fade_out(FADE_OUT_S);
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;

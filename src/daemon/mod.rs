@@ -9,6 +9,7 @@ pub mod plan;
 pub mod render;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::{Config, ConfigError};
 use crate::control::conductor::{SPARE_SLOTS, Settings};
@@ -100,6 +101,8 @@ fn settings(config: &Config) -> Settings {
         tempo_glide_s: config.mixer.tempo_glide_s,
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         version: env!("CARGO_PKG_VERSION").into(),
+        keeps: config.state.folder().is_some(),
+        save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
     }
 }
 

@@ -31,6 +31,11 @@ impl Plan {
         self.files.push(file);
     }
 
+    /// Whether it loads nothing.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// The calls, in order.
     pub fn calls(&self) -> Vec<Message> {
         self.calls.clone()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::{Failure, Options, engine_config, roots, settings};
-use crate::control::conductor::{Conductor, Hands};
+use crate::control::conductor::{Conductor, Hands, Settings};
 use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::{Feeder, Worker};
@@ -35,11 +35,13 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
                 feeders.push(feeder);
             }
         }),
+        keep: Box::new(|_| {}),
         stall: Box::new(|_, _| {}),
     };
     let report = Arc::new(Report::default());
-    let mut conductor =
-        Conductor::new(settings(&options.config), outer, hands, &roots(&options.config, &options.plan), report);
+    // A render depends on nothing but its command line.
+    let settings = Settings { keeps: false, save_every: None, ..settings(&options.config) };
+    let mut conductor = Conductor::new(settings, outer, hands, &roots(&options.config, &options.plan), report);
     conductor.own(options.plan.calls());
     let worker = RefCell::new(Worker::default());
     let mut pump = |_: u64| {

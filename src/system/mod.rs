@@ -5,12 +5,14 @@
 //! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
 //! - [`time`][]: clocks
 //! - [`notify`]: systemd, and the watchdog that is fed by sound alone
+//! - [`keeper`]: small files that survive a pulled plug
 //! - [`log`]: one line per event, repeated ones counted
 //! - [`usage`]: what the process uses; [`sensors`]: how the machine is
 //!
 //! Together with `output::alsa` this is the only room that may hold unsafe code.
 
 pub mod guard;
+pub mod keeper;
 pub mod log;
 pub mod notify;
 pub mod realtime;

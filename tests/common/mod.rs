@@ -76,6 +76,10 @@ pub fn grooved() -> Command {
     command
         .env("GROOVED_STRICT", "1")
         .env("GROOVED_DEBUG", "1")
+        // Nothing is kept in the home of whoever runs the tests.
+        .env_remove("STATE_DIRECTORY")
+        .env_remove("XDG_STATE_HOME")
+        .env_remove("HOME")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("JOURNAL_STREAM");
     command

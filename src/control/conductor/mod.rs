@@ -7,11 +7,13 @@
 //!
 //! - [`stems`]: loading, playing, stopping
 //! - [`decks`]: levels, equalisers, cues, groups, fades
+//! - [`shows`]: the state file and presets
 //! - [`clock`]: tempo, and when things are due
 //! - [`status`]: what is told about all that
 
 pub mod clock;
 pub mod decks;
+pub mod shows;
 pub mod status;
 pub mod stems;
 
@@ -19,7 +21,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::bulletin::Bulletin;
@@ -35,6 +37,7 @@ use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
 use crate::output::report::Report;
+use crate::system::keeper::Job as KeeperJob;
 
 /// Commands cross the door this long before they are due (seconds); until then they wait here.
 const LEAD_S: f64 = 0.2;
@@ -77,8 +80,12 @@ pub struct Settings {
     pub tempo_glide_s: f64,
     /// Whether the addresses under /groove/debug are there.
     pub debug: bool,
-    /// Configured names.
+    /// The daemon's version.
     pub version: String,
+    /// Whether there is a folder to keep presets in.
+    pub keeps: bool,
+    /// How often the state is kept, if at all.
+    pub save_every: Option<Duration>,
 }
 
 /// Stalls a thread by name for some milliseconds.
@@ -90,6 +97,8 @@ pub struct Hands {
     pub load: Box<dyn FnMut(Job) + Send>,
     /// Gives a stem to the disk worker.
     pub feed: Box<dyn FnMut(Feeder) + Send>,
+    /// Reads and writes small files; the result comes to [`Conductor::kept`].
+    pub keep: Box<dyn FnMut(KeeperJob) + Send>,
     /// Stalls something, for debugging: (what, milliseconds).
     pub stall: Stall,
 }
@@ -180,6 +189,11 @@ pub struct Conductor {
     loads_under_way: usize,
     /// Loaded stems for which no place is clear yet.
     homeless: Vec<Done>,
+    keeping: HashMap<u64, shows::Keeping>,
+    /// The state as it was last kept, and when.
+    kept: Vec<u8>,
+    kept_at: Instant,
+    recall: Option<shows::Recall>,
 }
 
 impl Conductor {
@@ -243,6 +257,10 @@ impl Conductor {
             media_bytes: 0,
             loads_under_way: 0,
             homeless: Vec::new(),
+            keeping: HashMap::new(),
+            kept: Vec::new(),
+            kept_at: now,
+            recall: None,
         }
     }
 
@@ -297,6 +315,10 @@ impl Conductor {
             sample_rate: self.settings.sample_rate,
             slots: self.settings.slots,
             debug: self.settings.debug,
+            // Moved since by whoever plays.
+            bpm: self.settings.bpm,
+            keeps: self.settings.keeps,
+            save_every: self.settings.save_every,
             ..settings
         };
     }
@@ -348,6 +370,8 @@ impl Conductor {
         self.advance_syncs();
         self.watch_beats();
         self.watch_output();
+        self.advance_recall();
+        self.keep_state();
         self.serve_subscribers();
         self.flush();
     }

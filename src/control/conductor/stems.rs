@@ -320,6 +320,17 @@ impl Conductor {
         }
     }
 
+    /// Fetches what this very start will need.
+    pub(super) fn prime_for(&mut self, id: i64, start: Start) {
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
+        buffer.start = start;
+        if let State::Ready { slot, info, primed, .. } = &mut buffer.state {
+            let (slot, play) = (*slot, stretch(info, &start));
+            *primed = None;
+            self.push(None, Action::Prime { slot, play });
+        }
+    }
+
     pub(super) fn primed(&mut self, slot: Slot) {
         for buffer in self.buffers.values_mut() {
             if let State::Ready { slot: s, primed, info, .. } = &mut buffer.state

@@ -19,6 +19,7 @@ const PERCENT: Arg = Arg::clamped("percent", 0.0, 50.0, "%, 0 kills, 50 is flat"
 const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");
 const BPM: Arg = Arg::float("bpm", 20.0, 400.0, "BPM");
 const PATH: Arg = Arg::of("path", Kind::Text);
+const NAME: Arg = Arg::of("name", Kind::Text);
 const START_AT: Arg = Arg::float("start_at", 0.0, 86_400.0, "s from now");
 
 type Ran = Result<Outcome, Fault>;
@@ -411,6 +412,26 @@ pub static CONTROLS: &[Control] = &[
             Ok(Outcome::Answer(vocabulary.all().iter().map(tell).collect()))
         },
     ),
+    row(
+        "/groove/preset/save",
+        &[NAME],
+        "Keeps everything under a name: tempo, levels, equalisers, stems and where they are.",
+        Ack::Done,
+        |c, call| c.save_preset(&call.text(0), call.origin, &call.address),
+    ),
+    row(
+        "/groove/preset/load",
+        &[NAME],
+        "Brings back what was kept under a name; stems start on one sample. `/done` tells how many of how many came.",
+        Ack::Done,
+        |c, call| c.load_preset(&call.text(0), call.origin, &call.address),
+    ),
+    row("/groove/preset/delete", &[NAME], "Forgets a preset.", Ack::Done, |c, call| {
+        c.delete_preset(&call.text(0), call.origin, &call.address)
+    }),
+    row("/groove/preset/list", &[], "Answers `/done` with the names of all presets.", Ack::Done, |c, call| {
+        c.list_presets(call.origin, &call.address)
+    }),
     row(
         "/groove/subscribe",
         &[TOPIC, PUSH_RATE, LAPSE],
