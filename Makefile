@@ -56,6 +56,6 @@ test-kernel: build
 test-crowd: tools
 	$(CARGO) test --release --test crowd -- --ignored --nocapture
 
-## A hundred kills at random moments: the state comes back every time.
+## A hundred kills each at random moments of writing state and recordings: both come back whole every time.
 test-kill: tools
-	$(CARGO) test --release --test shows -- --ignored
+	$(CARGO) test --release --test shows --test recording -- --ignored

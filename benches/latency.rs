@@ -42,7 +42,7 @@ fn measure(period: usize) -> Vec<f64> {
     let out = folder.join("out.wav");
     // Ones, at unity: the recording shows the master's gain itself.
     let ones = folder.join("ones.wav");
-    let mut writer = grooved::output::wav::WavWriter::create(&ones, 2, 48_000, grooved::output::wav::Depth::Float)
+    let mut writer = grooved::media::wav::WavWriter::create(&ones, 2, 48_000, grooved::media::wav::Depth::Float)
         .expect("a WAV file");
     writer.write(&vec![0.5; 2 * 48_000]).expect("a WAV file");
     writer.finish().expect("a WAV file");

@@ -50,6 +50,8 @@ pub struct Config {
     pub http: Http,
     /// What is kept.
     pub state: State,
+    /// Recordings.
+    pub record: Record,
     /// The machine.
     pub system: System,
 }
@@ -262,6 +264,22 @@ impl State {
     }
 }
 
+/// `[record]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    /// Folder of recordings; empty: `recordings` beside the state.
+    pub folder: PathBuf,
+    /// Megabytes that must stay free on its disk.
+    pub keep_free_mb: u64,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Record { folder: PathBuf::new(), keep_free_mb: 500 }
+    }
+}
+
 /// Whether realtime scheduling and locked memory are insisted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -395,6 +413,12 @@ impl Config {
         Ok(())
     }
 
+    /// Where recordings go, if there is such a place.
+    pub fn recordings(&self) -> Option<PathBuf> {
+        let named = Some(self.record.folder.clone()).filter(|f| !f.as_os_str().is_empty());
+        named.or_else(|| self.state.folder().map(|f| f.join("recordings")))
+    }
+
     /// Pairs of output channels the engine needs.
     pub fn pairs(&self) -> usize {
         self.output.deck_pairs.iter().max().map_or(1, |p| p + 1)
@@ -475,6 +499,7 @@ mod tests {
             "restore",
             "folder",
             "save_s",
+            "keep_free_mb",
             "realtime",
             "hold_cpu_latency",
             "log",

@@ -174,7 +174,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::Reference) => {
-            print!("{}", grooved::control::table::vocabulary(false).reference());
+            print!("{}", grooved::control::table::reference());
             return Ok(());
         }
         Some(Command::MakeDemo) => {

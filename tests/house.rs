@@ -38,7 +38,8 @@ fn imports_point_down() {
         ("demo", &[]),
         ("system", &[]),
         ("media", &["engine", "dsp", "system"]),
-        ("output", &["engine", "dsp", "system"]),
+        // The output can be a file, and media knows how files are written.
+        ("output", &["engine", "dsp", "system", "media"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
         ("control", &["engine", "dsp", "media", "system", "output"]),
         ("remote", &["control"]),

@@ -107,15 +107,20 @@ impl Show {
     }
 }
 
-/// The file of a preset, if its name is one that a file may have.
-pub fn preset_file(name: &str) -> Result<String, String> {
+/// Whether a name is one that a file may have: it can lead nowhere else.
+pub fn plain_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ' | '.');
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
         return Err(format!(
             "argument 'name' is {name:?}: up to 64 letters, digits, spaces, dots, - and _ would be right, no dot first"
         ));
     }
-    Ok(format!("presets/{name}.json"))
+    Ok(())
+}
+
+/// The file of a preset.
+pub fn preset_file(name: &str) -> Result<String, String> {
+    plain_name(name).map(|()| format!("presets/{name}.json"))
 }
 
 #[cfg(test)]

@@ -27,12 +27,13 @@ use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::DiskThread;
 use crate::media::loader::{Done, Pool};
+use crate::media::recorder::{self, Recorder, Told};
 use crate::output::alsa::Wish;
 use crate::output::pcm::SystemTimer;
 use crate::output::player::{Orders, Player, Ties, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
-use crate::output::wav::WavTap;
+use crate::output::tap::WavTap;
 use crate::system::keeper::{self, Keeper, Kept};
 use crate::system::notify::{self, Watchdog};
 use crate::system::{guard, log, realtime, seccomp, usage};
@@ -131,14 +132,35 @@ pub fn run(options: Options) -> Result<(), Failure> {
         None => None,
     };
 
+    // What is recorded.
+    let (told_tx, told) = mpsc::unbounded_channel();
+    let recorder = match config.recordings() {
+        Some(folder) => {
+            let settings = recorder::Settings {
+                folder,
+                rate: config.output.sample_rate,
+                channels: 2 * config.pairs(),
+                keep_free: config.record.keep_free_mb * 1_000_000,
+            };
+            Some(Recorder::start(settings, move |t| drop(told_tx.send(t))).map_err(io("the recorder"))?)
+        }
+        None => None,
+    };
+
     // The conductor.
     let mail = disk.mail();
     let files = keeper.as_ref().and_then(Keeper::mail);
+    let tapes = recorder.as_ref().and_then(Recorder::mail);
+    let progress = recorder.as_ref().map(|r| r.progress.clone());
     let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
         load: Box::new(move |job| pool.submit(job)),
         feed: Box::new(move |feeder| drop(mail.send(feeder))),
         keep: Box::new(move |job| drop(files.as_ref().map(|f| f.send(job)))),
+        record: Box::new(move |order| tapes.as_ref().is_some_and(|t| t.send(order).is_ok())),
+        recorded: Box::new(move || {
+            progress.as_ref().map_or((0, 0), |p| (p.frames.load(Relaxed), p.missing.load(Relaxed)))
+        }),
         stall: Box::new(move |what, ms| match what {
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
@@ -159,7 +181,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result = runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept }, report.clone()));
+    let result = runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept, told }, report.clone()));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -174,6 +196,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         supervisor.finish();
     }
     disk.finish();
+    if let Some(recorder) = recorder {
+        recorder.finish();
+    }
     if let Some(keeper) = keeper {
         keeper.finish();
     }
@@ -279,6 +304,7 @@ fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
 struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
     kept: mpsc::UnboundedReceiver<Kept>,
+    told: mpsc::UnboundedReceiver<Told>,
 }
 
 /// Brings the last state back, unless the command line says what is to be played.
@@ -350,6 +376,7 @@ async fn serve(
             Some(request) = requests.recv(), if !conductor.is_behind() => conductor.handle(request),
             Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
+            Some(told) = inboxes.told.recv() => conductor.recorded(told),
             _ = tick.tick() => {
                 conductor.tick();
                 ticks = ticks.wrapping_add(1);
@@ -380,6 +407,7 @@ async fn serve(
     notify::stopping();
     tracing::info!("stopping: {}", conductor.status_line());
     conductor.save_state();
+    conductor.cut();
     conductor.fade_out(FADE_OUT_S);
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::control::request::Message;
 use crate::control::value::Value;
 use crate::demo;
-use crate::output::wav::{Depth, WavWriter};
+use crate::media::wav::{Depth, WavWriter};
 
 /// Bumped whenever the demonstration set's music changes, so that an old rendering is not mistaken for it.
 const DEMO_VERSION: u32 = 1;

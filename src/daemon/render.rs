@@ -11,9 +11,9 @@ use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::{Feeder, Worker};
 use crate::media::loader::{self, Done, Job};
+use crate::media::wav::{Depth, WavWriter};
 use crate::output::offline;
 use crate::output::report::Report;
-use crate::output::wav::{Depth, WavWriter};
 
 /// Renders `seconds` of what the options say into a WAV file. Everything that would have its own thread is pumped by
 /// hand before each quantum, so the same input gives the same file, bit for bit.
@@ -36,6 +36,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             }
         }),
         keep: Box::new(|_| {}),
+        record: Box::new(|_| false),
+        recorded: Box::new(|| (0, 0)),
         stall: Box::new(|_, _| {}),
     };
     let report = Arc::new(Report::default());

@@ -2,6 +2,7 @@
 
 use super::eq::Band;
 use super::source::StemSource;
+use super::tape::Tape;
 
 /// Index of a place for a loaded stem.
 pub type Slot = u16;
@@ -63,6 +64,10 @@ pub enum Action {
     ResetBeat,
     /// Sounds a test tone.
     Tone { hz: f64, gain: f32, frames: u32 },
+    /// Records from now on.
+    Roll { tape: Box<Tape> },
+    /// Stops recording and hands the tape back as retired.
+    Cut,
     /// Does nothing but answer.
     Ping,
 }
@@ -93,6 +98,8 @@ pub enum Refusal {
     EmptySlot,
     /// The slot is taken.
     SlotTaken,
+    /// A recording is running already.
+    Recording,
     /// No such slot or deck.
     OutOfRange,
     /// The schedule is full.
@@ -108,4 +115,6 @@ pub enum Retired {
     Stem { slot: Slot, source: Box<StemSource> },
     /// A stem that never got in.
     Refused { source: Box<StemSource> },
+    /// A tape that is full, or never got in.
+    Tape { tape: Box<Tape> },
 }

@@ -51,7 +51,7 @@ pub fn door(slots: usize, channels: usize) -> (EngineDoor, ControlDoor) {
 
 /// A ring all of whose pages exist: otherwise the audio thread would fault them in, one by one, as it first gets to
 /// them.
-fn ring<T>(capacity: usize) -> HeapRb<T> {
+pub(super) fn ring<T>(capacity: usize) -> HeapRb<T> {
     let mut ring = HeapRb::new(capacity);
     let (first, second) = ring.vacant_slices_mut();
     for place in first.iter_mut().chain(second) {

@@ -12,6 +12,7 @@ use super::meter::Meter;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
 use super::stem::{News, Phase, Stem};
+use super::tape::Tape;
 use super::tone::Tone;
 use super::{Block, DECKS, GRID, RAMP_MS, limiter};
 use crate::dsp::sinc::SincBank;
@@ -84,6 +85,7 @@ pub struct Engine {
     pairs: Box<[Pair]>,
     master: Ramp,
     tone: Tone,
+    tape: Option<Box<Tape>>,
     bank: SincBank,
     /// Frames of the present quantum that were handed out already.
     used: usize,
@@ -116,6 +118,7 @@ impl Engine {
                 .collect(),
             master: Ramp::new(config.master),
             tone: Tone::new(ramp_frames),
+            tape: None,
             bank: SincBank::new(),
             used: GRID,
             waiting: None,
@@ -189,6 +192,9 @@ impl Engine {
             }
             self.master.advance(span);
             self.time += frames;
+            if let Some(tape) = &mut self.tape {
+                tape.skip(frames);
+            }
         }
         self.publish();
     }
@@ -225,6 +231,11 @@ impl Engine {
         }
         for (deck, cell) in self.decks.iter_mut().zip(&telemetry.decks) {
             deck.measure(cell);
+        }
+        if let Some(tape) = &mut self.tape {
+            let outputs = self.pairs.iter().flat_map(|p| [&p.left, &p.right]);
+            let decks = if tape.decks { &self.decks[..] } else { &[] };
+            tape.write(outputs.chain(decks.iter().flat_map(|d| [&d.left, &d.right])));
         }
     }
 
@@ -471,6 +482,23 @@ impl Engine {
                 self.master.to(gain, frames.unwrap_or(ordinary));
                 Ok(())
             }
+            Action::Roll { tape } => match self.tape {
+                Some(_) => return Err((Refusal::Recording, Action::Roll { tape })),
+                None => {
+                    self.tape = Some(tape);
+                    Ok(())
+                }
+            },
+            Action::Cut => {
+                // A retired stem may still wait for room; then this is tried again by whoever asked.
+                if self.waiting.is_none()
+                    && let Some(mut tape) = self.tape.take()
+                {
+                    tape.end();
+                    self.retire(Retired::Tape { tape });
+                }
+                Ok(())
+            }
             Action::Tempo { bpm, frames } => {
                 self.clock.set_tempo(bpm, frames);
                 Ok(())
@@ -566,8 +594,10 @@ impl Engine {
     }
 
     fn refuse(&mut self, command: Command, why: Refusal) {
-        if let Action::Install { source, .. } = command.action {
-            self.retire(Retired::Refused { source });
+        match command.action {
+            Action::Install { source, .. } => self.retire(Retired::Refused { source }),
+            Action::Roll { tape } => self.retire(Retired::Tape { tape }),
+            _ => {}
         }
         self.tell(Event::Refused { ticket: command.ticket, why });
     }

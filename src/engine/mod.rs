@@ -16,6 +16,7 @@
 //! - [`stem`]: one loaded stem being played: two heads that fade into each other
 //! - [`group`]: stems of a deck at one rate: one position, one interpolation
 //! - [`deck`]: groups, equaliser, level
+//! - [`tape`]: what is rendered, on its way to a recording
 //! - [`eq`], [`limiter`], [`meter`], [`ramp`], [`tone`]: the small parts
 
 pub mod clock;
@@ -31,6 +32,7 @@ pub mod ramp;
 pub mod schedule;
 pub mod source;
 pub mod stem;
+pub mod tape;
 #[cfg(test)]
 mod tests;
 pub mod timebase;

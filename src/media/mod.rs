@@ -4,8 +4,12 @@
 //! - [`decode`]: any supported file as stereo frames, from any frame on
 //! - [`loader`]: turns a file into a stem the engine can play
 //! - [`disk`]: keeps the streams of all loaded stems filled
+//! - [`recorder`]: writes recordings, and repairs those a crash cut off
+//! - [`wav`]: the files it writes
 
 pub mod decode;
 pub mod disk;
 pub mod library;
 pub mod loader;
+pub mod recorder;
+pub mod wav;

@@ -8,7 +8,7 @@
 //! - [`convert`]: from planes of floats to what a card eats
 //! - [`supervisor`]: opens, closes, and looks for cards, so that the audio thread never has to
 //! - [`devices`]: which cards there are
-//! - [`wav`]: WAV files, and the tap that writes what is heard to one
+//! - [`tap`]: writes what is heard to a WAV file
 //! - [`offline`]: rendering as fast as it goes
 
 pub mod alsa;
@@ -22,4 +22,4 @@ pub mod player;
 mod player_tests;
 pub mod report;
 pub mod supervisor;
-pub mod wav;
+pub mod tap;

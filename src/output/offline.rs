@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::wav::WavWriter;
 use crate::engine::{Block, Engine, GRID};
+use crate::media::wav::WavWriter;
 
 /// Renders frames one quantum at a time. Before each, `pump` lets everything that would have its own thread live
 /// (the disk, the conductor) do its work, so that the result depends on nothing but the input.

@@ -58,6 +58,25 @@ pub fn timetag_to_monotonic_ns(seconds: u32, fraction: u32) -> Option<u64> {
     u64::try_from(wall - wall_minus_monotonic_ns()).ok()
 }
 
+/// The time of day (UTC) as a file may be called: `2026-11-21 08-50-12`.
+pub fn utc_name() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    name_of(seconds)
+}
+
+/// Days to civil dates after Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the
+/// odd day is the last.
+fn name_of(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month_of_year) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = era * 400 + year + u64::from(month_of_year <= 2);
+    format!("{year:04}-{month_of_year:02}-{day:02} {:02}-{:02}-{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +89,18 @@ mod tests {
         let mono = timetag_to_monotonic_ns(seconds, fraction).unwrap();
         assert!(monotonic_ns().abs_diff(mono) < 1_000_000_000);
         assert_eq!(timetag_to_monotonic_ns(1, 0), None);
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, name) in [
+            (0, "1970-01-01 00-00-00"),
+            (951_782_400, "2000-02-29 00-00-00"),
+            (1_709_251_199, "2024-02-29 23-59-59"),
+            (1_795_251_012, "2026-11-21 08-50-12"),
+            (4_107_542_400, "2100-03-01 00-00-00"),
+        ] {
+            assert_eq!(name_of(seconds), name);
+        }
     }
 }

@@ -46,6 +46,16 @@ pub fn thread_seconds() -> std::collections::BTreeMap<String, f64> {
     out
 }
 
+/// Bytes free for us on the disk that holds `path`.
+pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
+    let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
+    // SAFETY: the structure is plain data, for which all zero bits are a value.
+    let mut disk: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a path that ends with a zero byte, and a structure of the right type; both live through the call.
+    let result = unsafe { libc::statvfs(path.as_ptr(), &raw mut disk) };
+    (result == 0).then(|| disk.f_bavail * disk.f_frsize)
+}
+
 /// Packets the kernel dropped because nobody read them in time, of the UDP sockets at these ports.
 pub fn udp_drops(ports: &[u16]) -> u64 {
     ["/proc/net/udp", "/proc/net/udp6"]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use grooved::control::packet;
 use grooved::control::request::Message;
 use grooved::control::value::Value;
-use grooved::output::wav::{Depth, WavWriter};
+use grooved::media::wav::{Depth, WavWriter};
 
 /// A folder of its own for each test, gone afterwards.
 pub struct Scratch(pub PathBuf);

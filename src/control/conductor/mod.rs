@@ -7,12 +7,14 @@
 //!
 //! - [`stems`]: loading, playing, stopping
 //! - [`decks`]: levels, equalisers, cues, groups, fades
+//! - [`recording`]: recording what is heard
 //! - [`shows`]: the state file and presets
 //! - [`clock`]: tempo, and when things are due
 //! - [`status`]: what is told about all that
 
 pub mod clock;
 pub mod decks;
+pub mod recording;
 pub mod shows;
 pub mod status;
 pub mod stems;
@@ -36,6 +38,7 @@ use crate::engine::door::{ControlDoor, Telemetry};
 use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
+use crate::media::recorder::Order;
 use crate::output::report::Report;
 use crate::system::keeper::Job as KeeperJob;
 
@@ -99,6 +102,10 @@ pub struct Hands {
     pub feed: Box<dyn FnMut(Feeder) + Send>,
     /// Reads and writes small files; the result comes to [`Conductor::kept`].
     pub keep: Box<dyn FnMut(KeeperJob) + Send>,
+    /// Begins a recording; what becomes of it comes to [`Conductor::recorded`]. `false`: there is nowhere to put it.
+    pub record: Box<dyn FnMut(Order) -> bool + Send>,
+    /// Frames of the recording so far, and how many of them are missing.
+    pub recorded: Box<dyn Fn() -> (u64, u64) + Send>,
     /// Stalls something, for debugging: (what, milliseconds).
     pub stall: Stall,
 }
@@ -194,6 +201,7 @@ pub struct Conductor {
     kept: Vec<u8>,
     kept_at: Instant,
     recall: Option<shows::Recall>,
+    recording: Option<recording::Recording>,
 }
 
 impl Conductor {
@@ -261,6 +269,7 @@ impl Conductor {
             kept: Vec::new(),
             kept_at: now,
             recall: None,
+            recording: None,
         }
     }
 
@@ -361,6 +370,11 @@ impl Conductor {
                     self.free.push_back((slot, clear));
                 }
                 Retired::Refused { source } => drop(source),
+                Retired::Tape { tape } => {
+                    // Its writer sees it go, and completes the file.
+                    drop(tape);
+                    self.tape_is_back();
+                }
             }
         }
         for done in std::mem::take(&mut self.homeless) {
@@ -371,6 +385,7 @@ impl Conductor {
         self.watch_beats();
         self.watch_output();
         self.advance_recall();
+        self.chase_tape();
         self.keep_state();
         self.serve_subscribers();
         self.flush();
@@ -572,6 +587,7 @@ impl Conductor {
                     self.refused += 1;
                     let reason = match why {
                         Refusal::EmptySlot => "the stem is gone",
+                        Refusal::Recording => "a recording is running already",
                         Refusal::SlotTaken => "the stem's place is taken",
                         Refusal::OutOfRange => "there is no such place",
                         Refusal::ScheduleFull => "too much is scheduled for the next moments",

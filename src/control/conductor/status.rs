@@ -204,6 +204,7 @@ impl Conductor {
                 int(report.suspends.load(Relaxed)),
             ],
         ));
+        out.push(self.recording_status());
         out
     }
 

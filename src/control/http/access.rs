@@ -134,7 +134,7 @@ impl Access {
     }
 
     fn is_tired_of(&self, peer: IpAddr, now: Instant) -> bool {
-        self.offences.lock().is_ok_and(|o| o.get(&peer).is_some_and(|entry| level(entry, now) >= PATIENCE))
+        self.offences.lock().is_ok_and(|o| o.get(&peer).is_some_and(|entry| level(entry, now) > PATIENCE - 1.0))
     }
 }
 

@@ -413,6 +413,21 @@ pub static CONTROLS: &[Control] = &[
         },
     ),
     row(
+        "/groove/record/start",
+        &[NAME.or(Default::Text("")), Arg::of("decks", Kind::Flag).or(Default::Int(0))],
+        "Records the master (and each deck apart, if asked) to a WAV file; `/done` names it. Without a name it gets the \
+         time's.",
+        Ack::Done,
+        |c, call| c.record(&call.text(0), call.int(1) != 0, call.origin, &call.address),
+    ),
+    row(
+        "/groove/record/stop",
+        &[],
+        "Ends the recording; `/done` with file, seconds and missing frames comes when the file is whole.",
+        Ack::Done,
+        |c, call| c.stop_recording(call.origin, &call.address),
+    ),
+    row(
         "/groove/preset/save",
         &[NAME],
         "Keeps everything under a name: tempo, levels, equalisers, stems and where they are.",

@@ -8,6 +8,8 @@ pub mod groove;
 pub mod older;
 pub mod streams;
 
+use std::fmt::Write;
+
 pub use streams::STREAMS;
 
 use super::vocabulary::Vocabulary;
@@ -16,6 +18,16 @@ use super::vocabulary::Vocabulary;
 pub fn vocabulary(debug: bool) -> Vocabulary {
     let debugging = if debug { groove::DEBUG } else { &[] };
     Vocabulary::new(groove::CONTROLS.iter().chain(debugging).chain(older::CONTROLS))
+}
+
+/// The reference for the README: all controls, and what can be subscribed to besides.
+pub fn reference() -> String {
+    let mut out = vocabulary(false).reference();
+    let _ = writeln!(out, "#### What is pushed\n\n| path | values | |\n|---|---|---|");
+    for stream in STREAMS {
+        let _ = writeln!(out, "| `{}` | {} | {} |", stream.path, stream.fields.join(", "), stream.doc);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -42,7 +54,7 @@ mod tests {
     fn the_readme_has_the_reference_as_it_is() {
         let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
         assert!(
-            readme.contains(super::vocabulary(false).reference().trim()),
+            readme.contains(super::reference().trim()),
             "the reference in README.md is out of date; 'make readme' writes it anew"
         );
     }

@@ -85,6 +85,11 @@ pub static STREAMS: &[Stream] = &[
         doc: "What went wrong, counted.",
     },
     Stream {
+        path: "/status/record",
+        fields: &["state (on, off)", "file", "seconds", "missing_frames"],
+        doc: "The recording.",
+    },
+    Stream {
         path: "/meter/output/{channel}",
         fields: &["peak", "rms", "clips", "hold"],
         doc: "An output channel's meter (linear, 1 is full scale); `hold` is the highest peak of two seconds.",
@@ -103,6 +108,11 @@ pub static STREAMS: &[Stream] = &[
     },
     Stream { path: "/event/xrun", fields: &["cause", "episodes", "frames"], doc: "Event: frames were lost." },
     Stream { path: "/event/device", fields: &["what (lost, adopted)"], doc: "Event: a card went or came." },
+    Stream {
+        path: "/event/record/{what}",
+        fields: &["file", "seconds, or the reason", "missing_frames"],
+        doc: "Event: a recording was `started`, `finished` or `failed`.",
+    },
     Stream { path: "/event/refused", fields: &["reason"], doc: "Event: the engine refused a command." },
     Stream {
         path: "/log/{level}",

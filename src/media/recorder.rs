@@ -1,0 +1,378 @@
+//! Writes recordings: the master, and each deck if asked for.
+//!
+//! The files are WAV (RF64 beyond 4 GiB), 32-bit floats, as they were rendered. Their headers are made good every few
+//! seconds; after a crash the next start repairs what was being written. A sidecar beside each recording says how long
+//! it is and which frames are missing (there is silence in their place, so that time is kept).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::wav::{self, Depth, WavWriter};
+use crate::engine::DECKS;
+use crate::engine::tape::{Gap, Reel, Tape};
+use crate::system::{keeper, usage};
+
+/// Seconds the ring holds: as long may the disk take for a nap.
+const RING_SECONDS: usize = 8;
+/// How often headers are made good.
+const HEADER_EVERY: Duration = Duration::from_secs(3);
+/// How often the ring is emptied.
+const LOOK: Duration = Duration::from_millis(50);
+/// Gaps listed in a sidecar; more are only counted.
+const LISTED: usize = 1000;
+
+/// What is to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Comes back with everything that is told of it.
+    pub tag: u64,
+    /// Name of the file, without its ending.
+    pub name: String,
+    /// Whether each deck gets a file of its own.
+    pub decks: bool,
+}
+
+/// What is told of a recording.
+#[derive(Debug)]
+pub enum Told {
+    /// It can begin: the tape is for the engine.
+    Ready {
+        /// As ordered.
+        tag: u64,
+        /// The engine's end.
+        tape: Box<Tape>,
+        /// The master's file.
+        path: PathBuf,
+    },
+    /// It is complete.
+    Finished {
+        /// As ordered.
+        tag: u64,
+        /// The master's file.
+        path: PathBuf,
+        /// Its length in frames.
+        frames: u64,
+        /// How many of them are missing.
+        missing: u64,
+    },
+    /// It could not begin, or not go on.
+    Failed {
+        /// As ordered.
+        tag: u64,
+        /// Why.
+        why: String,
+    },
+}
+
+/// How a recording is going; read by anyone.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Frames written.
+    pub frames: AtomicU64,
+    /// Frames missing.
+    pub missing: AtomicU64,
+}
+
+/// A sidecar.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sidecar {
+    /// Whether the recording was completed.
+    pub finished: bool,
+    /// Whether it was repaired after a crash.
+    pub repaired: bool,
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// Length in frames.
+    pub frames: u64,
+    /// How many of them are missing.
+    pub missing: u64,
+    /// Where: (first frame, how many).
+    pub gaps: Vec<(u64, u64)>,
+    /// The files.
+    pub files: Vec<String>,
+}
+
+/// Where and how recordings are made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Frames per second.
+    pub rate: u32,
+    /// Output channels.
+    pub channels: usize,
+    /// Bytes that must stay free on the disk.
+    pub keep_free: u64,
+}
+
+/// The thread that records.
+pub struct Recorder {
+    orders: Option<Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    /// How the present recording is going.
+    pub progress: Arc<Progress>,
+}
+
+impl Recorder {
+    /// Starts the thread; it repairs what an earlier one left behind. `tell` is called on it.
+    pub fn start(settings: Settings, tell: impl Fn(Told) + Send + 'static) -> io::Result<Recorder> {
+        let (orders, inbox) = channel::<Order>();
+        let progress: Arc<Progress> = Arc::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shown, told) = (progress.clone(), stop.clone());
+        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
+            repair_all(&settings.folder);
+            while let Ok(order) = inbox.recv() {
+                let tag = order.tag;
+                let news = match record(&settings, &order, &shown, &told, &tell) {
+                    Ok((path, sidecar)) => {
+                        Told::Finished { tag, path, frames: sidecar.frames, missing: sidecar.missing }
+                    }
+                    Err(error) => Told::Failed { tag, why: error.to_string() },
+                };
+                tell(news);
+            }
+        })?;
+        Ok(Recorder { orders: Some(orders), thread: Some(thread), stop, progress })
+    }
+
+    /// A sender of orders.
+    pub fn mail(&self) -> Option<Sender<Order>> {
+        self.orders.clone()
+    }
+
+    /// Completes the recording that runs, and ends the thread when all senders are gone.
+    pub fn finish(mut self) {
+        self.stop.store(true, Relaxed);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One recording's files.
+struct Files {
+    /// Each with its first channel and how many it has.
+    writers: Vec<(WavWriter, usize, usize)>,
+    channels: usize,
+    sidecar: Sidecar,
+    sidecar_path: PathBuf,
+    planes: Vec<f32>,
+}
+
+impl Files {
+    fn create(settings: &Settings, order: &Order, master: &Path) -> io::Result<Files> {
+        let mut parts = vec![(master.to_path_buf(), 0, settings.channels)];
+        if order.decks {
+            for (k, deck) in ["a", "b", "c", "d"].iter().enumerate().take(DECKS) {
+                let path = settings.folder.join(format!("{}.deck-{deck}.wav", order.name));
+                parts.push((path, settings.channels + 2 * k, 2));
+            }
+        }
+        let channels = parts.iter().map(|(_, _, n)| n).sum();
+        let names = parts.iter().filter_map(|(p, _, _)| Some(p.file_name()?.to_string_lossy().into_owned()));
+        let sidecar = Sidecar { sample_rate: settings.rate, files: names.collect(), ..Sidecar::default() };
+        let mut files = Files {
+            writers: Vec::new(),
+            channels,
+            sidecar,
+            sidecar_path: master.with_extension("json"),
+            planes: Vec::new(),
+        };
+        // First the note of what is being made: after a crash it tells what to repair.
+        files.note()?;
+        for (path, first, count) in parts {
+            files.writers.push((WavWriter::create(&path, count as u16, settings.rate, Depth::Float)?, first, count));
+        }
+        Ok(files)
+    }
+
+    fn note(&self) -> io::Result<()> {
+        keeper::write_whole(&self.sidecar_path, &serde_json::to_vec_pretty(&self.sidecar).unwrap_or_default())
+    }
+
+    /// Writes interleaved frames.
+    fn write(&mut self, rows: &[f32]) -> io::Result<()> {
+        for (writer, first, count) in &mut self.writers {
+            self.planes.clear();
+            for row in rows.chunks_exact(self.channels) {
+                self.planes.extend_from_slice(&row[*first..*first + *count]);
+            }
+            writer.write(&self.planes)?;
+        }
+        self.sidecar.frames += (rows.len() / self.channels) as u64;
+        Ok(())
+    }
+
+    /// Writes silence in the place of a gap.
+    fn skip(&mut self, gap: Gap) -> io::Result<()> {
+        let silence = vec![0.0; self.channels * 4096];
+        let mut left = gap.frames;
+        while left > 0 {
+            let n = left.min(4096);
+            self.write(&silence[..self.channels * n as usize])?;
+            left -= n;
+        }
+        self.sidecar.missing += gap.frames;
+        if self.sidecar.gaps.len() < LISTED {
+            self.sidecar.gaps.push((gap.at, gap.frames));
+        }
+        Ok(())
+    }
+
+    fn make_good(&mut self) -> io::Result<()> {
+        for (writer, _, _) in &mut self.writers {
+            writer.make_good()?;
+        }
+        self.note()
+    }
+
+    fn finish(mut self) -> io::Result<Sidecar> {
+        self.make_good()?;
+        for (writer, _, _) in self.writers.drain(..) {
+            writer.finish()?;
+        }
+        self.sidecar.finished = true;
+        self.note()?;
+        Ok(self.sidecar)
+    }
+}
+
+fn record(
+    settings: &Settings,
+    order: &Order,
+    progress: &Progress,
+    stop: &AtomicBool,
+    tell: &impl Fn(Told),
+) -> io::Result<(PathBuf, Sidecar)> {
+    fs::create_dir_all(&settings.folder)?;
+    let path = settings.folder.join(format!("{}.wav", order.name));
+    if path.exists() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            format!(
+                "argument 'name' is {:?}: there is such a recording already; another name would be right",
+                order.name
+            ),
+        ));
+    }
+    guard_space(settings)?;
+    let mut files = Files::create(settings, order, &path)?;
+    let (tape, mut reel) = Tape::new(files.channels, order.decks, RING_SECONDS * settings.rate as usize);
+    progress.frames.store(0, Relaxed);
+    progress.missing.store(0, Relaxed);
+    tell(Told::Ready { tag: order.tag, tape, path: path.clone() });
+    let result = run(settings, &mut files, &mut reel, progress, stop);
+    // Whatever happened: what is on the disk is made a whole file.
+    let sidecar = files.finish();
+    result?;
+    Ok((path, sidecar?))
+}
+
+fn run(
+    settings: &Settings,
+    files: &mut Files,
+    reel: &mut Reel,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> io::Result<()> {
+    let mut rows = vec![0.0f32; files.channels * 4096];
+    let mut good = Instant::now();
+    let mut gap: Option<Gap> = None;
+    loop {
+        // Asked first: what arrives after this is found by the next look.
+        let ended = reel.has_ended() || stop.load(Relaxed);
+        loop {
+            // In this order: a gap before any of these samples has been noted by now.
+            let here = reel.available();
+            gap = gap.or_else(|| reel.gap());
+            let due = gap.map(|g| g.at.saturating_sub(files.sidecar.frames) as usize);
+            if let (Some(0), Some(now)) = (due, gap.take_if(|_| due == Some(0))) {
+                files.skip(now)?;
+                continue;
+            }
+            let until_gap = due.map_or(usize::MAX, |frames| frames.saturating_mul(files.channels));
+            let room = rows.len().min(here).min(until_gap);
+            if room == 0 {
+                break;
+            }
+            let got = reel.read(&mut rows[..room]);
+            files.write(&rows[..got])?;
+        }
+        progress.frames.store(files.sidecar.frames, Relaxed);
+        progress.missing.store(files.sidecar.missing, Relaxed);
+        if ended {
+            return Ok(());
+        }
+        if good.elapsed() > HEADER_EVERY {
+            good = Instant::now();
+            files.make_good()?;
+            guard_space(settings)?;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn guard_space(settings: &Settings) -> io::Result<()> {
+    match usage::free_bytes(&settings.folder) {
+        Some(free) if free < settings.keep_free => Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!(
+                "only {} MB are free at {}; {} must stay free (record.keep_free_mb)",
+                free / 1_000_000,
+                settings.folder.display(),
+                settings.keep_free / 1_000_000
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Makes whole files of what a crash left behind.
+fn repair_all(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|e| e != "json") {
+            continue;
+        }
+        match repair(&path) {
+            Ok(true) => tracing::info!("recording {} was cut off and is repaired", path.display()),
+            Ok(false) => {}
+            Err(error) => tracing::warn!("recording {}: {error}", path.display()),
+        }
+    }
+}
+
+/// Repairs a recording by its sidecar; tells whether there was anything to repair.
+fn repair(sidecar_path: &Path) -> io::Result<bool> {
+    let mut sidecar: Sidecar = serde_json::from_slice(&keeper::read_whole(sidecar_path)?)?;
+    if sidecar.finished {
+        return Ok(false);
+    }
+    for (k, name) in sidecar.files.iter().enumerate() {
+        // A name from a file is not trusted to be one.
+        let Some(name) = Path::new(name).file_name() else { continue };
+        let path = sidecar_path.with_file_name(name);
+        if !path.is_file() {
+            continue;
+        }
+        let frames = wav::repair(&path)?;
+        if k == 0 {
+            sidecar.frames = frames;
+        }
+    }
+    sidecar.finished = true;
+    sidecar.repaired = true;
+    keeper::write_whole(sidecar_path, &serde_json::to_vec_pretty(&sidecar).unwrap_or_default())?;
+    Ok(true)
+}

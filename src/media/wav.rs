@@ -1,0 +1,174 @@
+//! WAV files of 32-bit floats or 16-bit integers, written and repaired.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Bytes before the samples, and the part of them before the format.
+const HEADER: u64 = 94;
+const BEFORE_FORMAT: u64 = 48;
+
+/// How samples are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// 32-bit floats: what was rendered, bit for bit.
+    Float,
+    /// 16-bit integers.
+    Sixteen,
+}
+
+impl Depth {
+    fn bytes(self) -> u16 {
+        match self {
+            Depth::Float => 4,
+            Depth::Sixteen => 2,
+        }
+    }
+}
+
+/// Writes interleaved samples to a WAV file; one that grows beyond 4 GiB becomes an RF64 (EBU Tech 3306).
+pub struct WavWriter {
+    file: BufWriter<File>,
+    channels: u16,
+    rate: u32,
+    depth: Depth,
+    samples: u64,
+}
+
+/// The header of a file with `samples` samples. Room for 64-bit lengths is there from the beginning.
+fn header(channels: u16, rate: u32, depth: Depth, samples: u64) -> Vec<u8> {
+    let data = samples * u64::from(depth.bytes());
+    let frames = samples / u64::from(channels.max(1));
+    let short = u32::try_from(data + HEADER - 8).ok();
+    let align = channels * depth.bytes();
+    let mut h = Vec::with_capacity(HEADER as usize);
+    h.extend(if short.is_some() { b"RIFF" } else { b"RF64" });
+    h.extend(short.unwrap_or(u32::MAX).to_le_bytes());
+    h.extend(b"WAVE");
+    h.extend(if short.is_some() { b"JUNK" } else { b"ds64" });
+    h.extend(28u32.to_le_bytes());
+    for length in [data + HEADER - 8, data, frames] {
+        h.extend(if short.is_some() { 0u64 } else { length }.to_le_bytes());
+    }
+    h.extend(0u32.to_le_bytes());
+    h.extend(b"fmt ");
+    h.extend(18u32.to_le_bytes());
+    h.extend(if depth == Depth::Float { 3u16 } else { 1 }.to_le_bytes());
+    h.extend(channels.to_le_bytes());
+    h.extend(rate.to_le_bytes());
+    h.extend((rate * u32::from(align)).to_le_bytes());
+    h.extend(align.to_le_bytes());
+    h.extend((8 * depth.bytes()).to_le_bytes());
+    h.extend(0u16.to_le_bytes());
+    h.extend(b"fact");
+    h.extend(4u32.to_le_bytes());
+    h.extend(u32::try_from(frames).unwrap_or(u32::MAX).to_le_bytes());
+    h.extend(b"data");
+    h.extend(short.map_or(u32::MAX, |_| data as u32).to_le_bytes());
+    h
+}
+
+/// Makes the header of a file of ours that was cut off say what is there; returns its frames.
+pub fn repair(path: &Path) -> io::Result<u64> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut head = [0u8; HEADER as usize];
+    let length = file.metadata()?.len();
+    let ours = length >= HEADER && {
+        file.read_exact(&mut head)?;
+        matches!(&head[..4], b"RIFF" | b"RF64") && &head[HEADER as usize - 8..HEADER as usize - 4] == b"data"
+    };
+    if !ours {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is not one of ours"));
+    }
+    let word = |at: u64| u16::from_le_bytes([head[at as usize], head[at as usize + 1]]);
+    let format = BEFORE_FORMAT + 8;
+    let (tag, channels) = (word(format), word(format + 2));
+    let rate = u32::from(word(format + 4)) | u32::from(word(format + 6)) << 16;
+    let depth = if tag == 3 { Depth::Float } else { Depth::Sixteen };
+    let frame = u64::from(channels.max(1)) * u64::from(depth.bytes());
+    let frames = (length - HEADER) / frame;
+    // Half a frame at the end would turn the channels round for whoever appends.
+    file.set_len(HEADER + frames * frame)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header(channels, rate, depth, frames * u64::from(channels.max(1))))?;
+    file.sync_all()?;
+    Ok(frames)
+}
+
+impl WavWriter {
+    /// Creates the file.
+    pub fn create(path: &Path, channels: u16, rate: u32, depth: Depth) -> io::Result<WavWriter> {
+        let mut file = BufWriter::new(File::create(path)?);
+        file.write_all(&header(channels, rate, depth, 0))?;
+        file.flush()?;
+        Ok(WavWriter { file, channels, rate, depth, samples: 0 })
+    }
+
+    /// Brings everything to the disk, with a header that says how much it is; goes on where it was.
+    pub fn make_good(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        let end = self.file.stream_position()?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&header(self.channels, self.rate, self.depth, self.samples))?;
+        self.file.seek(SeekFrom::Start(end))?;
+        self.file.get_ref().sync_data()
+    }
+
+    /// Appends interleaved samples.
+    pub fn write(&mut self, samples: &[f32]) -> io::Result<()> {
+        for sample in samples {
+            match self.depth {
+                Depth::Float => self.file.write_all(&sample.to_le_bytes())?,
+                Depth::Sixteen => {
+                    let word = (sample * 32_768.0).round() as i16;
+                    self.file.write_all(&word.to_le_bytes())?;
+                }
+            }
+        }
+        self.samples += samples.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the true lengths into the header.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.make_good()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_cut_off_is_made_whole() {
+        let path = std::env::temp_dir().join(format!("grooved-repair-{}.wav", std::process::id()));
+        let mut writer = WavWriter::create(&path, 2, 48_000, Depth::Float).unwrap();
+        writer.write(&[0.5; 200]).unwrap();
+        writer.make_good().unwrap();
+        writer.write(&[0.25; 100]).unwrap();
+        // A crash: what the buffer holds reaches the file by chance, here with half a frame too many.
+        writer.file.flush().unwrap();
+        drop(writer);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend([1, 2, 3, 4]);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(repair(&path).unwrap(), 150);
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, HEADER + 150 * 8);
+        assert_eq!(bytes[HEADER as usize - 4..HEADER as usize], (150u32 * 8).to_le_bytes());
+        std::fs::write(&path, b"RIFF").unwrap();
+        assert!(repair(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn beyond_four_gigabytes_it_is_an_rf64() {
+        let small = header(2, 48_000, Depth::Float, 1_000);
+        let large = header(2, 48_000, Depth::Float, 3_000_000_000);
+        assert_eq!((small.len() as u64, large.len() as u64), (HEADER, HEADER));
+        assert_eq!((&small[..4], &small[12..16]), (&b"RIFF"[..], &b"JUNK"[..]));
+        assert_eq!((&large[..4], &large[12..16]), (&b"RF64"[..], &b"ds64"[..]));
+        assert_eq!(large[28..36], 12_000_000_000u64.to_le_bytes());
+        assert_eq!(large[HEADER as usize - 4..], u32::MAX.to_le_bytes());
+    }
+}
