@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 
-.PHONY: run test build tools bench readme test-kernel test-crowd test-kill
+.PHONY: run test build tools bench readme test-kernel test-crowd test-kill test-page
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -59,3 +59,8 @@ test-crowd: tools
 ## A hundred kills each at random moments of writing state and recordings: both come back whole every time.
 test-kill: tools
 	$(CARGO) test --release --test shows --test recording -- --ignored
+
+## The page, driven in headless Chromium at the sizes of a desk and a phone; screenshots lie in target/page.
+test-page: build $(CLIENTS)
+	@sh scripts/need page
+	$(PYTHON) tests/clients/page.py $(TARGET)/release/grooved $(TARGET)/page

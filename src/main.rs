@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::value::Value;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, live, render};
+use grooved::daemon::{Failure, Options, OutputMode, live, render, tune};
 use grooved::output::devices;
 use grooved::system::{guard, log};
 
@@ -16,7 +16,7 @@ static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;
 
 /// A sound appliance: mixes decks of stems straight through ALSA, driven over OSC.
 #[derive(Parser)]
-#[command(name = "grooved", version, max_term_width = 110)]
+#[command(name = "grooved", version, max_term_width = 110, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -107,6 +107,8 @@ struct Cli {
     /// error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
+    #[arg(long, hide = true)]
+    measure: bool,
     #[arg(long = "dummy_after", hide = true)]
     dummy_after: Option<f64>,
     #[arg(long = "dummy_args", hide = true, num_args = 0..)]
@@ -121,6 +123,18 @@ struct Cli {
 enum Command {
     /// List cards with their formats, rates and period ranges
     Devices,
+    /// Try buffer sizes under the present load, and recommend one. Other flags come before: grooved --device 1 tune
+    Tune {
+        /// Seconds per size
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Sizes to try, in frames
+        #[arg(long, value_delimiter = ',', default_values_t = tune::SIZES)]
+        sizes: Vec<usize>,
+        /// Write the recommended size into the configuration (the file of --config)
+        #[arg(long)]
+        write: bool,
+    },
     /// Check a configuration file
     CheckConfig {
         /// The file
@@ -183,6 +197,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
             println!("{}", folder.display());
             return Ok(());
         }
+        Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
         None => {}
     }
     let config = configuration(&cli)?;
@@ -191,7 +206,8 @@ fn go(cli: Cli) -> Result<(), Failure> {
     if let Some(file) = plan.missing().first() {
         return Err(Failure::Usage(format!("file '{}' is not there", file.display())));
     }
-    let options = Options { config, config_path: cli.config.clone(), output: cli.output.clone(), plan };
+    let options =
+        Options { config, config_path: cli.config.clone(), output: cli.output.clone(), plan, measure: cli.measure };
     match (cli.render, &options.output) {
         (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
             render::render(&options, seconds, &path.clone())
@@ -205,6 +221,33 @@ fn go(cli: Cli) -> Result<(), Failure> {
             live::run(options)
         }
     }
+}
+
+/// `grooved tune`.
+fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Failure> {
+    let config = configuration(cli)?;
+    if !(1.0..=3_600.0).contains(&seconds) {
+        return Err(Failure::Usage("--seconds: 1 to 3600 would be right".into()));
+    }
+    if sizes.is_empty() || sizes.iter().any(|s| !(16..=8192).contains(s)) {
+        return Err(Failure::Usage("--sizes: frames from 16 to 8192 would be right, as in 64,128,256".into()));
+    }
+    if write && cli.config.is_none() {
+        return Err(Failure::Usage("--write needs to know where: --config FILE before 'tune'".into()));
+    }
+    let plays = cli.demo || !plan_of(cli)?.is_empty() || config.state.restore;
+    let flags: Vec<String> = std::env::args().skip(1).take_while(|a| a != "tune").collect();
+    match tune::run(&flags, plays, sizes, seconds)? {
+        None => println!("None of these sizes holds: try larger ones, or see the README's part on tuning."),
+        Some(size) => match (&cli.config, write) {
+            (Some(path), true) => {
+                tune::write(path, size)?;
+                println!("buffer_size = {size} is written to {}.", path.display());
+            }
+            _ => println!("--buffer-size {size} holds, with as much in reserve again."),
+        },
+    }
+    Ok(())
 }
 
 /// The configuration file, overridden by flags.

@@ -169,7 +169,11 @@ pub fn run(options: Options) -> Result<(), Failure> {
             _ => {}
         }),
     };
-    let mut conductor = Conductor::new(settings(config), outer, hands, &roots(config, &options.plan), report.clone());
+    let mut settings = settings(config);
+    if options.measure {
+        (settings.keeps, settings.save_every) = (false, None);
+    }
+    let mut conductor = Conductor::new(settings, outer, hands, &roots(config, &options.plan), report.clone());
 
     if config.state.restore {
         restore(&mut conductor, &options, folder.as_deref());

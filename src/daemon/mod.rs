@@ -2,11 +2,13 @@
 //!
 //! - [`live`]: the daemon
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
+//! - [`tune`]: which period size this machine can keep up with
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
 pub mod live;
 pub mod plan;
 pub mod render;
+pub mod tune;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +40,8 @@ pub struct Options {
     pub output: OutputMode,
     /// What is played from the start.
     pub plan: Plan,
+    /// Whether this is only to measure: then nothing is kept.
+    pub measure: bool,
 }
 
 /// Why the daemon ended, by exit code (sysexits.h where it has one).

@@ -57,7 +57,7 @@ pub enum Found {
 /// Writes a file so that it is either the old or the new one.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     super::guard::may_block();
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut beside = path.as_os_str().to_os_string();
     beside.push(".new");

@@ -208,6 +208,12 @@ impl Conductor {
         out
     }
 
+    /// Forgets what was worst so far.
+    pub fn forget_worst(&mut self) {
+        self.report.worst_render_ns.store(0, Relaxed);
+        self.report.worst_wake_ns.store(0, Relaxed);
+    }
+
     fn players(&self) -> Vec<Message> {
         let mut out = Vec::new();
         for (id, buffer) in &self.buffers {

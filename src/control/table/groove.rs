@@ -387,6 +387,10 @@ pub static CONTROLS: &[Control] = &[
         Ack::Done,
         status,
     ),
+    row("/groove/load/reset", &[], "Forgets the longest rendering and the latest waking so far.", Ack::Done, |c, _| {
+        c.forget_worst();
+        Ok(Outcome::Done)
+    }),
     row(
         "/groove/get",
         &[Arg::of("address", Kind::Text)],

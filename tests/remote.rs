@@ -1,0 +1,83 @@
+//! The client's command line, and `grooved tune`, as a technician would use them.
+
+mod common;
+
+use std::process::{Command, Output};
+
+use common::{Daemon, Scratch, f, free_tcp_port, grooved};
+
+fn groovectl(daemon: &Daemon, http: u16, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_groovectl"))
+        .args(["--port", &daemon.port.to_string(), "--http-port", &http.to_string()])
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn every_control_goes_by_its_name() {
+    let scratch = Scratch::new("remote");
+    let http = free_tcp_port();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--http-port", &http.to_string()]);
+    let ctl = |args: &[&str]| groovectl(&daemon, http, args);
+    let set = ctl(&["deck/b/level", "0.25"]);
+    assert!(set.status.success(), "{}", text(&set));
+    assert_eq!(daemon.client().status("levels", 1), f(0.25));
+    assert_eq!(text(&ctl(&["deck/b/level"])).trim(), "/groove/deck/b/level 0.25");
+    assert!(ctl(&["/set_tempo", "133"]).status.success());
+    let json: serde_json::Value = serde_json::from_slice(&ctl(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(json["levels"][1], 0.25);
+    assert_eq!(json["output"]["state"], "clock");
+    for (args, code, words) in [
+        (vec!["deck/b/levl", "0.25"], 69, "did you mean"),
+        (vec!["deck/b/level", "9"], 1, "0 to 4"),
+        (vec!["send", "deck"], 69, "slash"),
+        (vec!["completion", "tcsh"], 69, "bash, zsh or fish"),
+        (vec!["controls", "nothing-like-it"], 69, "lists all"),
+        (vec!["bench-control", "--rate", "0"], 69, "--rate"),
+    ] {
+        let output = ctl(&args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        assert!(text(&output).contains(words), "{args:?}: {}", text(&output));
+    }
+    assert!(text(&ctl(&["controls", "deck/a/eq/low"])).contains("percent"));
+    assert!(text(&ctl(&["completion", "bash"])).contains("complete -o default -F _groovectl groovectl"));
+    let bench = ctl(&["bench-control", "--rate", "200", "--seconds", "1"]);
+    assert!(bench.status.success() && text(&bench).contains("200 sent, 200 answered, 0 lost"), "{}", text(&bench));
+    // From elsewhere it needs a token; a wrong port is explained.
+    let lost = Command::new(env!("CARGO_BIN_EXE_groovectl"))
+        .args(["--http-port", &free_tcp_port().to_string(), "log"])
+        .output()
+        .unwrap();
+    assert!(text(&lost).contains("is grooved running"), "{}", text(&lost));
+    let wrong = ctl(&["--token", "not the right one", "status"]);
+    assert!(wrong.status.success(), "OSC knows no tokens: {}", text(&wrong));
+    daemon.stop();
+}
+
+#[test]
+fn tune_tries_sizes_recommends_one_and_writes_it_down() {
+    let scratch = Scratch::new("tune");
+    scratch.sine("tone.wav", 44_100, 2, 441, 0.4);
+    std::fs::write(scratch.path("g.toml"), "# mine\n[output]\n#buffer_size = 1024\nperiods = 4\n").unwrap();
+    let tune = |args: &[&str]| grooved().current_dir(&scratch.0).args(args).output().unwrap();
+    let common = ["--config", "g.toml", "--output", "null", "--a", "tone.wav", "tune"];
+    let output = tune(&[&common[..], &["--seconds", "1", "--sizes", "1024,4096", "--write"]].concat());
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["frames", "  1024", "  4096", "this one", "is written to g.toml"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let written = std::fs::read_to_string(scratch.path("g.toml")).unwrap();
+    assert!(written.starts_with("# mine\n[output]\nbuffer_size = ") && written.ends_with("periods = 4\n"), "{written}");
+    let output = tune(&[&common[2..], &["--write"]].concat());
+    assert!(output.status.code() == Some(64) && text(&output).contains("--config"), "{}", text(&output));
+    let output = tune(&[&common[..], &["--sizes", "7"]].concat());
+    assert!(output.status.code() == Some(64) && text(&output).contains("16 to 8192"), "{}", text(&output));
+    let output = tune(&["--device", "hw:CARD=nobody", "tune", "--seconds", "1", "--sizes", "1024"]);
+    assert!(text(&output).contains("the card cannot be had"), "{}", text(&output));
+}
