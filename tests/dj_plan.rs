@@ -2,23 +2,13 @@
 
 mod common;
 
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Daemon, Scratch, Sound};
 use serde_json::{Value, json};
 
-/// A Python that has python-osc: `make test` makes one; else the system's, if it has it.
-fn python() -> String {
-    std::env::var("GROOVED_TEST_PYTHON").unwrap_or_else(|_| "python3".into())
-}
-
 #[test]
 fn a_plan_of_the_older_client_is_heard_as_it_is_written() {
-    let python = python();
-    let has = Command::new(&python).args(["-c", "import pythonosc"]).status().is_ok_and(|s| s.success());
-    assert!(has, "{python} has no python-osc; 'make test' provides one (or set GROOVED_TEST_PYTHON)");
-
     let scratch = Scratch::new("dj-plan");
     let keys = ["bass", "drums", "other", "piano", "vocals"];
     let types = ["intro", "verse", "chorus", "verse", "bridge", "chorus", "chorus", "outro"];
@@ -50,7 +40,7 @@ fn a_plan_of_the_older_client_is_heard_as_it_is_written() {
     let out = scratch.path("out.wav");
     let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dj_plan.py");
-    let client = Command::new(&python)
+    let client = common::python()
         .arg(script)
         .arg(scratch.path("plan.json"))
         .args([daemon.port.to_string(), "0.7".into()])

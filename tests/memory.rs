@@ -35,7 +35,8 @@ fn locked_kb(daemon: &Daemon) -> u64 {
 fn the_audio_thread_faults_no_page_when_memory_is_short() {
     let scratch = Scratch::new("memory");
     let long = scratch.sine("long.wav", 44_100, 30, 441, 0.2);
-    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    std::fs::write(scratch.path("g.toml"), "[record]\nfolder = \"tapes\"\nkeep_free_mb = 1\n").unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
     let client = daemon.client();
     let before = locked_kb(&daemon);
     for id in 100..108 {
@@ -43,6 +44,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
         client.done("/play_stem", vec![i(id), f(1.0 + f64::from(id as i32 - 100) * 0.01)]);
     }
     client.quiet("/deck_eq_all", vec![s("a"), f(20.0), f(60.0), f(80.0)]);
+    client.done("/groove/record/start", vec![s("tape"), i(1)]);
     std::thread::sleep(Duration::from_millis(500));
     if daemon.log().contains("RLIMIT_MEMLOCK") {
         eprintln!("this user may lock no memory: only a quiet machine is looked at");
@@ -68,5 +70,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
     }
     assert_eq!(faults(&daemon), calm, "(minor, major)");
     assert_eq!(client.status("faults", 0), i(0), "starved");
+    assert_eq!(client.status("record", 0), s("on"));
+    client.done("/groove/record/stop", vec![]);
     daemon.stop();
 }

@@ -385,6 +385,7 @@ fn the_status_has_its_fields_in_order_and_subscriptions_lapse() {
             "/status/clock",
             "/status/load",
             "/status/faults",
+            "/status/record",
             "/done",
         ]
     );

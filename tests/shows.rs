@@ -196,3 +196,45 @@ fn what_cannot_come_back_is_not_forgotten() {
     assert!(daemon.log().contains("state.json is not used"), "{}", daemon.log());
     daemon.stop();
 }
+
+#[test]
+fn a_slow_stem_plays_when_it_is_there_and_what_was_done_meanwhile_stays_done() {
+    let scratch = Scratch::new("slow-preset");
+    for (k, name) in ["slow.wav", "fast.wav"].iter().enumerate() {
+        scratch.sine(name, 48_000, 20, 300 + 100 * k, 0.1);
+    }
+    std::fs::write(scratch.path("g.toml"), "[state]\nfolder = \"kept\"\n[mixer]\ngroup_wait_s = 0.3\n").unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    let client = daemon.client();
+    for (id, file) in [(100, "slow.wav"), (1100, "fast.wav"), (2100, "fast.wav")] {
+        client.done("/load_buffer", vec![i(id), s(file), s(file)]);
+        client.done("/play_stem", vec![i(id)]);
+    }
+    client.done("/groove/preset/save", vec![s("p")]);
+    client.done("/mixer_cleanup", vec![]);
+    sleep(0.5);
+    client.done("/groove/debug/stall_loader", vec![i(1_500)]);
+    client.send("/groove/preset/load", vec![s("p")]);
+    sleep(0.1);
+    // Stopped while it is on its way: it stays stopped.
+    client.send("/stop_stem", vec![i(2100)]);
+    let done = wait_done(&client, vec![], "/groove/preset/load");
+    assert_eq!(done[1..], [i(2), i(3)], "one is late");
+    sleep(0.2);
+    assert_eq!(players(&client).iter().map(|p| p.0).collect::<Vec<_>>(), [1100]);
+    sleep(2.0);
+    assert_eq!(players(&client).iter().map(|p| p.0).collect::<Vec<_>>(), [100, 1100], "{}", daemon.log());
+    // A cleanup ends a recall, and says so.
+    client.done("/groove/debug/stall_loader", vec![i(1_000)]);
+    client.done("/mixer_cleanup", vec![]);
+    client.send("/groove/preset/load", vec![s("p")]);
+    sleep(0.1);
+    client.send("/mixer_cleanup", vec![]);
+    let fails = |m: &Message| m.address == "/fail" && m.args[0] == s("/groove/preset/load");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !client.next(Duration::from_secs(5)).unwrap_or_default().iter().any(fails) {
+        assert!(Instant::now() < deadline, "the recall that was cleaned up is not answered");
+    }
+    assert!(players(&client).is_empty());
+    daemon.stop();
+}

@@ -43,11 +43,21 @@ pub struct Batch {
 pub struct Bulletin {
     kept: Mutex<(u64, VecDeque<Arc<Event>>)>,
     newest: watch::Sender<u64>,
+    life: u64,
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
 impl Default for Bulletin {
     fn default() -> Self {
-        Bulletin { kept: Mutex::new((1, VecDeque::with_capacity(KEPT))), newest: watch::Sender::new(0) }
+        Bulletin {
+            kept: Mutex::new((1, VecDeque::with_capacity(KEPT))),
+            newest: watch::Sender::new(0),
+            life: now() as u64,
+        }
     }
 }
 
@@ -55,7 +65,7 @@ impl Bulletin {
     /// Adds an event. Not for the audio thread.
     pub fn post(&self, path: impl Into<String>, values: Vec<Value>) {
         crate::system::guard::may_block();
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let at = now();
         let Ok(mut kept) = self.kept.lock() else { return };
         let number = kept.0;
         kept.0 += 1;
@@ -83,6 +93,11 @@ impl Bulletin {
     /// The number the next event will have.
     pub fn next(&self) -> u64 {
         self.kept.lock().map_or(0, |k| k.0)
+    }
+
+    /// Tells this log from those of earlier lives of the daemon, whose numbers mean nothing here.
+    pub fn life(&self) -> u64 {
+        self.life
     }
 
     /// Changes whenever something was posted.

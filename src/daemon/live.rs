@@ -5,6 +5,7 @@
 //! supervisor, the conductor, and last the sockets: once a client can reach us, everything it can ask for is there.
 //! Shutdown goes the other way round: fade, stop the audio thread, complete files, let go of the card.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -46,6 +47,8 @@ const TICK: Duration = Duration::from_millis(10);
 const PING_TICKS: u32 = 25;
 /// How often the status line is written.
 const STATUS_TICKS: u32 = 300;
+/// The longest line of the log that is pushed.
+const LOG_TEXT: usize = 600;
 /// The fade at the end.
 const FADE_OUT_S: f64 = 0.1;
 
@@ -123,9 +126,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
     // What is kept.
     let (kept_tx, kept) = mpsc::unbounded_channel();
-    let folder = config.state.folder();
+    let folder = claimed(config.state.folder(), options.measure);
     let keeper = match &folder {
-        Some(folder) => {
+        Some((folder, _)) => {
             let keeper = Keeper::start(folder.clone(), move |kept| drop(kept_tx.send(kept)));
             Some(keeper.map_err(io("the keeper"))?)
         }
@@ -134,10 +137,11 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
     // What is recorded.
     let (told_tx, told) = mpsc::unbounded_channel();
-    let recorder = match config.recordings() {
-        Some(folder) => {
+    let recordings = claimed(config.recordings(), options.measure);
+    let recorder = match &recordings {
+        Some((folder, _)) => {
             let settings = recorder::Settings {
-                folder,
+                folder: folder.clone(),
                 rate: config.output.sample_rate,
                 channels: 2 * config.pairs(),
                 keep_free: config.record.keep_free_mb * 1_000_000,
@@ -170,13 +174,13 @@ pub fn run(options: Options) -> Result<(), Failure> {
         }),
     };
     let mut settings = settings(config);
-    if options.measure {
+    if folder.is_none() {
         (settings.keeps, settings.save_every) = (false, None);
     }
     let mut conductor = Conductor::new(settings, outer, hands, &roots(config, &options.plan), report.clone());
 
     if config.state.restore {
-        restore(&mut conductor, &options, folder.as_deref());
+        restore(&mut conductor, &options, config.state.folder().as_deref());
     }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -304,6 +308,17 @@ fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
     }
 }
 
+/// A folder to keep things in, if there is one that can be written and no other daemon uses.
+fn claimed(folder: Option<PathBuf>, measure: bool) -> Option<(PathBuf, std::fs::File)> {
+    let folder = folder.filter(|_| !measure)?;
+    match keeper::claim(&folder) {
+        Ok(Some(lock)) => return Some((folder, lock)),
+        Ok(None) => tracing::warn!("{} is in use by another grooved: nothing is kept there", folder.display()),
+        Err(e) => tracing::warn!("{}: {e}: nothing is kept there", folder.display()),
+    }
+    None
+}
+
 /// Where results of other threads arrive.
 struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
@@ -348,7 +363,10 @@ async fn serve(
     let (requests_tx, mut requests) = mpsc::channel::<Request>(REQUESTS);
     let sessions = Arc::new(Sessions::default());
     let bulletin = conductor.bulletin();
-    log::listen(Box::new(move |level, text| bulletin.post(format!("/log/{level}"), vec![text.into()])));
+    log::listen(Box::new(move |level, text| {
+        let short: String = text.chars().take(LOG_TEXT).collect();
+        bulletin.post(format!("/log/{level}"), vec![short.into()]);
+    }));
     let links = Links {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),

@@ -3,6 +3,8 @@
 //! The engine pushes every quantum into a large ring; whoever writes the file empties it at leisure. When there is no
 //! room, or the output lost time, the frames are counted and their place is noted, so that the recording keeps time.
 
+use std::mem::MaybeUninit;
+
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
 
@@ -50,6 +52,12 @@ impl Tape {
         let (gaps, gaps_out) = ring(GAPS).split();
         let tape = Tape { samples, gaps, channels, decks, frames: 0, missing: 0 };
         (Box::new(tape), Reel { samples: samples_out, gaps: gaps_out })
+    }
+
+    /// The memory the engine will write to, for whoever locks it. Realtime: no.
+    pub fn storage(&self) -> [&[MaybeUninit<f32>]; 2] {
+        let (first, second) = self.samples.vacant_slices();
+        [first, second]
     }
 
     /// Adds a quantum: one plane for each channel. Realtime: yes.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::wav::{self, Depth, WavWriter};
 use crate::engine::DECKS;
 use crate::engine::tape::{Gap, Reel, Tape};
-use crate::system::{keeper, usage};
+use crate::system::{keeper, realtime, usage};
 
 /// Seconds the ring holds: as long may the disk take for a nap.
 const RING_SECONDS: usize = 8;
@@ -179,16 +179,21 @@ impl Files {
                 parts.push((path, settings.channels + 2 * k, 2));
             }
         }
+        let sidecar_path = master.with_extension("json");
+        if let Some(taken) = parts.iter().map(|(p, _, _)| p).chain([&sidecar_path]).find(|p| p.exists()) {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                format!(
+                    "argument 'name' is {:?}: {} is there already; another name would be right",
+                    order.name,
+                    taken.display()
+                ),
+            ));
+        }
         let channels = parts.iter().map(|(_, _, n)| n).sum();
         let names = parts.iter().filter_map(|(p, _, _)| Some(p.file_name()?.to_string_lossy().into_owned()));
         let sidecar = Sidecar { sample_rate: settings.rate, files: names.collect(), ..Sidecar::default() };
-        let mut files = Files {
-            writers: Vec::new(),
-            channels,
-            sidecar,
-            sidecar_path: master.with_extension("json"),
-            planes: Vec::new(),
-        };
+        let mut files = Files { writers: Vec::new(), channels, sidecar, sidecar_path, planes: Vec::new() };
         // First the note of what is being made: after a crash it tells what to repair.
         files.note()?;
         for (path, first, count) in parts {
@@ -215,17 +220,18 @@ impl Files {
     }
 
     /// Writes silence in the place of a gap.
-    fn skip(&mut self, gap: Gap) -> io::Result<()> {
+    fn skip(&mut self, gap: Gap, stop: &AtomicBool) -> io::Result<()> {
         let silence = vec![0.0; self.channels * 4096];
         let mut left = gap.frames;
-        while left > 0 {
+        while left > 0 && !stop.load(Relaxed) {
             let n = left.min(4096);
             self.write(&silence[..self.channels * n as usize])?;
             left -= n;
         }
-        self.sidecar.missing += gap.frames;
+        let written = gap.frames - left;
+        self.sidecar.missing += written;
         if self.sidecar.gaps.len() < LISTED {
-            self.sidecar.gaps.push((gap.at, gap.frames));
+            self.sidecar.gaps.push((gap.at, written));
         }
         Ok(())
     }
@@ -257,18 +263,13 @@ fn record(
 ) -> io::Result<(PathBuf, Sidecar)> {
     fs::create_dir_all(&settings.folder)?;
     let path = settings.folder.join(format!("{}.wav", order.name));
-    if path.exists() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            format!(
-                "argument 'name' is {:?}: there is such a recording already; another name would be right",
-                order.name
-            ),
-        ));
-    }
     guard_space(settings)?;
     let mut files = Files::create(settings, order, &path)?;
     let (tape, mut reel) = Tape::new(files.channels, order.decks, RING_SECONDS * settings.rate as usize);
+    for part in tape.storage() {
+        // Refused was reported at the start already; unlocked is slower, not wrong.
+        let _ = realtime::lock(part);
+    }
     progress.frames.store(0, Relaxed);
     progress.missing.store(0, Relaxed);
     tell(Told::Ready { tag: order.tag, tape, path: path.clone() });
@@ -298,7 +299,7 @@ fn run(
             gap = gap.or_else(|| reel.gap());
             let due = gap.map(|g| g.at.saturating_sub(files.sidecar.frames) as usize);
             if let (Some(0), Some(now)) = (due, gap.take_if(|_| due == Some(0))) {
-                files.skip(now)?;
+                files.skip(now, stop)?;
                 continue;
             }
             let until_gap = due.map_or(usize::MAX, |frames| frames.saturating_mul(files.channels));

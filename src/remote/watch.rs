@@ -248,13 +248,12 @@ pub fn run(mut connect: impl FnMut() -> Result<Live, String>) -> Result<(), Stri
         live.subscribe(&["/log/*"], RATE, Some(0))
     };
     // Before the screen is taken: a wrong host or token is told in plain text.
-    let mut live = Some(connect()?);
+    let mut first = connect()?;
+    subscribe(&mut first)?;
+    let mut live = Some(first);
     let mut terminal =
         ratatui::try_init().map_err(|e| format!("watch wants a terminal ({e}); 'groovectl status' does without"))?;
     let mut view = View::default();
-    if let Some(live) = &mut live {
-        subscribe(live)?;
-    }
     let mut retry = Instant::now();
     let result = loop {
         if let Err(error) = terminal.draw(|frame| view.draw(frame)) {

@@ -71,6 +71,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Makes a folder ours for as long as the returned file lives; `None` if another daemon uses it.
+pub fn claim(folder: &Path) -> io::Result<Option<File>> {
+    fs::create_dir_all(folder)?;
+    let file = File::create(folder.join(".lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(e),
+    }
+}
+
 /// Reads a file of sensible length.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     super::guard::may_block();

@@ -20,11 +20,11 @@ impl Conductor {
             ));
             return self.fail(request.origin, &address, &fault);
         }
-        let values = values_in(&request);
-        if self.tagged_values + values > MOST_KEPT_VALUES {
+        let values = values_of(&request.calls);
+        if self.tagged_values + self.deferred_values + values > MOST_KEPT_VALUES {
             let fault = Fault(format!(
                 "{} values are kept for later already, and this bundle has {values} more; at most {MOST_KEPT_VALUES} are",
-                self.tagged_values
+                self.tagged_values + self.deferred_values
             ));
             return self.fail(request.origin, &address, &fault);
         }
@@ -45,7 +45,7 @@ impl Conductor {
                 break;
             }
             let ((ns, _), request) = entry.remove_entry();
-            self.tagged_values = self.tagged_values.saturating_sub(values_in(&request));
+            self.tagged_values = self.tagged_values.saturating_sub(values_of(&request.calls));
             let at = self.report.timebase.read().map(|line| line.sample_at(ns).round());
             match at {
                 Some(at) if at > self.now() as f64 => self.call_all(request.origin, request.calls, Some(at as u64)),
@@ -64,7 +64,10 @@ impl Conductor {
             }
             let ((at, serial), deferred) = entry.remove_entry();
             match deferred {
-                Deferred::Calls(origin, calls) => self.call_all(origin, calls, Some(at)),
+                Deferred::Calls(origin, calls) => {
+                    self.deferred_values = self.deferred_values.saturating_sub(values_of(&calls));
+                    self.call_all(origin, calls, Some(at));
+                }
                 Deferred::Play { id, serial } => self.play_same(id, serial, at),
                 Deferred::Group { decks, at, until, origin, address } => {
                     if let Some(waiting) = self.start_group_if_ready(decks, at, until, origin, address) {
@@ -87,7 +90,12 @@ impl Conductor {
 
     /// Keeps calls until sample `at`.
     pub(super) fn defer(&mut self, at: u64, origin: Option<Origin>, calls: Vec<Message>) -> Result<Outcome, Fault> {
+        let values = values_of(&calls);
+        if self.tagged_values + self.deferred_values + values > MOST_KEPT_VALUES {
+            return Err(Fault(format!("{MOST_KEPT_VALUES} values are kept for later already, with these")));
+        }
         self.defer_thing(Deferred::Calls(origin, calls), at)?;
+        self.deferred_values += values;
         Ok(Outcome::Done)
     }
 
@@ -193,7 +201,7 @@ impl Conductor {
     }
 }
 
-/// Addresses and values of a bundle.
-fn values_in(request: &Request) -> usize {
-    request.calls.iter().map(|c| c.args.len() + 1).sum()
+/// Addresses and values of calls.
+fn values_of(calls: &[Message]) -> usize {
+    calls.iter().map(|c| c.args.len() + 1).sum()
 }

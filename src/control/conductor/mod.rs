@@ -171,6 +171,8 @@ pub struct Conductor {
     tagged: BTreeMap<(u64, u64), Request>,
     /// Addresses and values in them.
     tagged_values: usize,
+    /// Addresses and values in deferred calls.
+    deferred_values: usize,
     serial: u64,
     /// Timed calls that want to know whether they were late: ticket → (origin, address).
     tickets: HashMap<u32, (Option<Origin>, String)>,
@@ -244,6 +246,7 @@ impl Conductor {
             deferred: BTreeMap::new(),
             tagged: BTreeMap::new(),
             tagged_values: 0,
+            deferred_values: 0,
             serial: 0,
             tickets: HashMap::new(),
             next_ticket: 1,
@@ -406,7 +409,10 @@ impl Conductor {
     fn advance_syncs(&mut self) {
         for k in 0..self.syncs.len() {
             let serial = self.syncs[k].serial;
-            if self.syncs[k].ticket.is_none() && !self.buffers.values().any(|b| b.loads_before(serial)) {
+            if self.syncs[k].ticket.is_none()
+                && !self.buffers.values().any(|b| b.loads_before(serial))
+                && !self.is_keeping_before(serial)
+            {
                 let ticket = self.ticket(None, String::new());
                 self.syncs[k].ticket = Some(ticket);
                 self.outbox.push_back(Command { at: None, ticket, action: Action::Ping });
@@ -496,8 +502,8 @@ impl Conductor {
 
     fn fail(&mut self, to: Option<Origin>, address: &str, fault: &Fault) {
         match to {
-            Some(origin) => tracing::warn!("{} from {}: {}", address, origin.peer, fault.0),
-            None => tracing::warn!("{}: {}", address, fault.0),
+            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.peer, fault.0),
+            None => tracing::warn!("{address:.200}: {:.500}", fault.0),
         }
         self.answer(to, vec![Message::new("/fail", vec![Value::from(address), Value::from(fault.0.as_str())])]);
     }

@@ -11,6 +11,8 @@ use crate::system::time;
 /// The recording that runs.
 pub(super) struct Recording {
     tag: u64,
+    /// When its beginning, or else its end, was asked for.
+    asked: u64,
     path: String,
     state: Phase,
     /// Who waits for it to begin, and by which address.
@@ -29,6 +31,13 @@ enum Phase {
     Cutting,
     /// The last frames are being written.
     Closing,
+}
+
+impl Recording {
+    /// Whether its beginning or its end, asked for before `serial`, is still under way.
+    pub(super) fn is_changing_since_before(&self, serial: u64) -> bool {
+        self.asked < serial && self.state != Phase::Rolling
+    }
 }
 
 impl Conductor {
@@ -52,6 +61,7 @@ impl Conductor {
         }
         self.recording = Some(Recording {
             tag,
+            asked: tag,
             path: name,
             state: Phase::Opening,
             starter: (origin, address.into()),
@@ -62,6 +72,7 @@ impl Conductor {
 
     /// Ends the recording; answered when the file is whole.
     pub fn stop_recording(&mut self, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+        let asked = self.serial();
         let Some(recording) = &mut self.recording else {
             return Err(Fault("nothing is being recorded; /groove/record/start begins".into()));
         };
@@ -69,6 +80,7 @@ impl Conductor {
             return Err(Fault(format!("{} is being completed already", recording.path)));
         }
         recording.stopper = Some((origin, address.into()));
+        recording.asked = asked;
         if recording.state == Phase::Rolling {
             recording.state = Phase::Cutting;
             self.push(None, Action::Cut);
@@ -126,8 +138,12 @@ impl Conductor {
                 self.push(None, Action::Cut);
                 self.bulletin.post("/event/record/failed", vec![recording.path.as_str().into(), why.as_str().into()]);
                 match (recording.state, recording.stopper) {
-                    (Phase::Opening, _) => {
-                        self.fail(recording.starter.0, &recording.starter.1, &Fault(why));
+                    (Phase::Opening, stopper) => {
+                        let fault = Fault(why);
+                        self.fail(recording.starter.0, &recording.starter.1, &fault);
+                        if let Some((origin, address)) = stopper {
+                            self.fail(origin, &address, &fault);
+                        }
                     }
                     (_, Some((origin, address))) => self.fail(origin, &address, &Fault(why)),
                     (_, None) => tracing::error!("the recording {} ends: {why}", recording.path),

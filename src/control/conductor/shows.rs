@@ -13,6 +13,9 @@ use crate::system::keeper::{Found, Job, Kept, Wish};
 /// The state's file.
 pub const STATE_FILE: &str = "state.json";
 
+/// Turns (of about ten milliseconds) for which fetched starts are waited for: a disk that fails must not hold up the rest.
+const MOST_TURNS: u32 = 1_000;
+
 /// Where a state is put of which not everything came back.
 const INCOMPLETE_FILE: &str = "state.incomplete.json";
 
@@ -27,10 +30,16 @@ pub(super) enum Keeping {
 /// A show on its way back: everything is loaded first, then fetched, then started on one sample.
 pub(super) struct Recall {
     show: Show,
+    /// The loads its stems come from: a stem that was loaded anew meanwhile is not its own any more.
+    serials: Vec<(i64, u64)>,
     origin: Option<Origin>,
     address: String,
+    /// Which request it is.
+    serial: u64,
     until: u64,
     fetching: bool,
+    /// Turns for which starts were waited for.
+    waits: u32,
 }
 
 impl Conductor {
@@ -49,8 +58,10 @@ impl Conductor {
         }
         let stems = self.buffers.iter().map(|(id, buffer)| {
             let mut position = buffer.start.from;
-            if let (State::Ready { slot, info, .. }, true) = (&buffer.state, buffer.playing)
+            if let State::Ready { slot, info, .. } = &buffer.state
                 && let Some(frame) = at.get(usize::from(*slot))
+                // One that is about to start shows no position yet.
+                && self.door.telemetry.stems.get(usize::from(*slot)).is_some_and(|s| s.is_playing())
             {
                 // Half a frame on, so that cutting off finds this frame again.
                 position = ((frame.floor() + 0.5) / info.frames.max(1) as f64).clamp(0.0, 1.0);
@@ -94,7 +105,8 @@ impl Conductor {
 
     /// Keeps the state now, if it has changed.
     pub fn save_state(&mut self) {
-        if self.settings.save_every.is_none() {
+        // What is still on its way back is better kept as it was.
+        if self.settings.save_every.is_none() || self.recall.is_some() {
             return;
         }
         let bytes = self.show().to_bytes();
@@ -193,10 +205,7 @@ impl Conductor {
 
     /// Brings a show back: settings at once, stems when all of them are loaded and fetched, on one sample.
     pub fn recall(&mut self, show: Show, origin: Option<Origin>, address: &str) {
-        if let Some(before) = self.recall.take() {
-            let fault = Fault("another preset was asked for before this one was there".into());
-            self.fail(before.origin, &before.address, &fault);
-        }
+        self.give_up_recall("another preset was asked for before this one was there");
         for (address, values) in show.settings() {
             self.call(None, Message::new(address, values), None);
         }
@@ -217,23 +226,49 @@ impl Conductor {
             }
         }
         let until = self.now() + self.frames(self.settings.group_wait_s);
-        self.recall = Some(Recall { show, origin, address: address.into(), until, fetching: false });
+        let serials = self.buffers.iter().map(|(id, b)| (*id, b.serial)).collect();
+        let serial = self.serial();
+        self.recall =
+            Some(Recall { show, serials, origin, address: address.into(), serial, until, fetching: false, waits: 0 });
+    }
+
+    /// Lets a recall that is under way be, and says why.
+    pub(super) fn give_up_recall(&mut self, why: &str) {
+        if let Some(recall) = self.recall.take() {
+            self.fail(recall.origin, &recall.address, &Fault(why.into()));
+        }
+    }
+
+    /// Someone stopped a stem: a recall that is under way will not start it.
+    pub(super) fn leave_out_of_recall(&mut self, id: i64) {
+        if let Some(recall) = &mut self.recall {
+            recall.show.stems.iter_mut().filter(|s| s.id == id).for_each(|s| s.playing = false);
+        }
+    }
+
+    /// Whether something of the keeper's or the recorder's that was asked for before `serial` is still under way.
+    pub(super) fn is_keeping_before(&self, serial: u64) -> bool {
+        self.keeping.iter().any(|(tag, what)| *tag < serial && !matches!(what, Keeping::State))
+            || self.recall.as_ref().is_some_and(|r| r.serial < serial)
+            || self.recording.as_ref().is_some_and(|r| r.is_changing_since_before(serial))
     }
 
     /// Goes on with a recall as loads end and starts are fetched.
     pub(super) fn advance_recall(&mut self) {
         let Some(mut recall) = self.recall.take() else { return };
-        let late = self.now() > recall.until;
+        // A start of the daemon has no hurry: a slow stick is waited for. Whoever asked for a preset is not kept waiting.
+        let late = recall.origin.is_some() && self.now() > recall.until;
         if self.buffers.values().any(|b| matches!(b.state, State::Loading { .. })) && !late {
             self.recall = Some(recall);
             return;
         }
+        let ours =
+            |c: &Conductor, id: i64| c.buffers.get(&id).is_some_and(|b| recall.serials.contains(&(id, b.serial)));
         let playing: Vec<(i64, Start)> = recall
             .show
             .stems
             .iter()
-            .filter(|s| self.buffers.get(&s.id).is_some_and(|b| matches!(b.state, State::Ready { .. })))
-            .filter(|s| s.playing)
+            .filter(|s| s.playing && ours(self, s.id))
             .map(|s| {
                 let (rate, volume, looped) = (s.rate, s.volume, s.looped);
                 (s.id, Start { rate, volume, looped, from: s.position, seconds: s.seconds })
@@ -247,7 +282,8 @@ impl Conductor {
             self.recall = Some(recall);
             return;
         }
-        if !late && playing.iter().any(|(id, _)| !self.is_primed(*id)) {
+        if !late && playing.iter().any(|(id, _)| !self.is_primed(*id)) && recall.waits < MOST_TURNS {
+            recall.waits += 1;
             self.recall = Some(recall);
             return;
         }
@@ -256,14 +292,17 @@ impl Conductor {
             // Ready means loaded: this cannot fail.
             let _ = self.play(id, start, Some(soon));
         }
-        for stem in recall.show.stems.iter().filter(|s| !s.playing) {
+        for stem in recall.show.stems.iter().filter(|s| !s.playing && recall.serials.iter().any(|(id, _)| *id == s.id))
+        {
             if let Some(buffer) = self.buffers.get_mut(&stem.id) {
                 let (rate, volume, looped) = (stem.rate, stem.volume, stem.looped);
                 buffer.start = Start { rate, volume, looped, from: stem.position, seconds: stem.seconds };
             }
         }
-        let loaded = recall.show.stems.iter().filter(|s| self.buffers.contains_key(&s.id)).count();
-        if loaded < recall.show.stems.len() && recall.origin.is_none() {
+        let is_there =
+            |s: &&show::Stem| self.buffers.get(&s.id).is_some_and(|b| matches!(b.state, State::Ready { .. }));
+        let loaded = recall.show.stems.iter().filter(is_there).count();
+        if loaded < recall.show.stems.len() && recall.origin.is_none() && self.settings.save_every.is_some() {
             // The next state will lack them: a stick that was not there must not cost the show.
             tracing::warn!("what was to come back is kept in {INCOMPLETE_FILE}");
             self.keep(Keeping::State, Wish::Write(INCOMPLETE_FILE.into(), recall.show.to_bytes()));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::super::request::Origin;
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome, deck_name};
-use super::Conductor;
+use super::{Conductor, Deferred};
 use crate::engine::command::{Action, Play, Slot};
 use crate::media::decode::Info;
 use crate::media::loader::{Done, Job};
@@ -258,7 +258,13 @@ impl Conductor {
         for deck in &mut self.decks {
             deck.armed = None;
         }
-        self.deferred.clear();
+        self.deferred_values = 0;
+        for thing in std::mem::take(&mut self.deferred).into_values() {
+            if let Deferred::Group { origin, address, .. } = thing {
+                self.fail(origin, &address, &Fault("everything was cleaned up before its time came".into()));
+            }
+        }
+        self.give_up_recall("everything was cleaned up before it was there");
     }
 
     /// Plays a buffer if it is still the one from load `serial`.
@@ -384,6 +390,7 @@ impl Conductor {
 
     /// Stops a buffer; one that does not play is fine.
     pub fn stop(&mut self, id: i64, at: Option<u64>) {
+        self.leave_out_of_recall(id);
         if let Some(buffer) = self.buffers.get_mut(&id) {
             buffer.playing = false;
             match &mut buffer.state {

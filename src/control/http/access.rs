@@ -61,7 +61,7 @@ impl Access {
 
     /// Lets a request in, or says why not. `query` is the part of the address behind the question mark.
     pub fn judge(&self, peer: IpAddr, headers: &HeaderMap, query: &str, tally: &Tally) -> Result<(), Refused> {
-        let now = Instant::now();
+        let (now, peer) = (Instant::now(), peer.to_canonical());
         if !peer.is_loopback() && self.is_tired_of(peer, now) {
             tally.strangers.fetch_add(1, Relaxed);
             return refused(StatusCode::TOO_MANY_REQUESTS, "too many refused requests; wait a minute");

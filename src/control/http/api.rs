@@ -21,12 +21,14 @@ use super::super::{glob, json};
 
 /// Requests of one client that may be under way.
 const MOST_PENDING: usize = 256;
+/// Calls that all of them together may come to: their answers must find room on the way back.
+const MOST_CALLS: usize = 400;
 /// Subscriptions of one client.
 const MOST_SUBSCRIPTIONS: usize = 16;
 /// Paths of one subscription.
 const MOST_PATHS: usize = 32;
 /// Values one request may ask for.
-const MOST_VALUES: usize = 512;
+const MOST_VALUES: usize = 300;
 /// Events told at a time.
 const EVENTS_AT_A_TIME: usize = 64;
 
@@ -67,6 +69,18 @@ struct Subscription {
     every: Duration,
     due: Instant,
     sent: State,
+    /// The event that is told next.
+    cursor: u64,
+}
+
+impl Subscription {
+    fn wants_events(&self) -> bool {
+        self.paths.iter().any(|p| may_be_event(p))
+    }
+
+    fn wants_states(&self) -> bool {
+        self.paths.iter().any(|p| may_be_state(p))
+    }
 }
 
 /// See the module's text.
@@ -79,13 +93,18 @@ pub struct Conversation {
     pending: HashMap<u64, Pending>,
     subscriptions: Vec<Subscription>,
     next_subscription: u64,
-    /// The event that is told next.
-    cursor: u64,
 }
 
-/// Whether values at paths like this are events rather than states.
-fn is_event_path(path: &str) -> bool {
-    ["/event", "/log", "/beat"].iter().any(|p| path.starts_with(p))
+/// Whether a path (or a pattern, by what stands before its first wildcard) may be one of events.
+fn may_be_event(path: &str) -> bool {
+    let literal = path.split(['*', '?']).next().unwrap_or_default();
+    ["/event/", "/log/", "/beat"].iter().any(|p| literal.starts_with(p) || p.starts_with(literal))
+}
+
+/// Whether it may be one of states, likewise.
+fn may_be_state(path: &str) -> bool {
+    let literal = path.split(['*', '?']).next().unwrap_or_default();
+    !["/event/", "/log/", "/beat"].iter().any(|p| literal.starts_with(p))
 }
 
 fn reply(id: &Json, result: Json) -> Json {
@@ -104,7 +123,6 @@ fn refusal(id: &Json, why: &str) -> Json {
 impl Conversation {
     /// With a client at `peer`.
     pub fn new(vocabulary: Arc<Vocabulary>, bulletin: Arc<Bulletin>, session: u64, peer: SocketAddr) -> Conversation {
-        let cursor = bulletin.next();
         Conversation {
             vocabulary,
             bulletin,
@@ -114,7 +132,6 @@ impl Conversation {
             pending: HashMap::new(),
             subscriptions: Vec::new(),
             next_subscription: 1,
-            cursor,
         }
     }
 
@@ -159,8 +176,9 @@ impl Conversation {
     }
 
     fn forward(&mut self, id: &Json, calls: Vec<Message>, values: bool) -> Result<Step, String> {
-        if self.pending.len() >= MOST_PENDING {
-            return Err(format!("{MOST_PENDING} requests are under way; wait for answers"));
+        let calls_open: usize = self.pending.values().map(|p| p.open).sum();
+        if self.pending.len() >= MOST_PENDING || calls_open + calls.len() > MOST_CALLS {
+            return Err(format!("{MOST_PENDING} requests, or {MOST_CALLS} values, are under way; wait for answers"));
         }
         let tag = self.next_tag;
         self.next_tag += 1;
@@ -267,7 +285,9 @@ impl Conversation {
                 "{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit; unsubscribe some"
             ));
         }
-        let had_events = self.wants_events();
+        // A number that has not been reached is from an earlier life of the daemon: then all that is kept is news.
+        let next = self.bulletin.next();
+        let since = since.map(|number| if number > next { 0 } else { number });
         let number = self.next_subscription;
         self.next_subscription += 1;
         self.subscriptions.push(Subscription {
@@ -276,13 +296,9 @@ impl Conversation {
             every: Duration::from_secs_f64(1.0 / rate).max(board::EVERY),
             due: Instant::now(),
             sent: State::default(),
+            cursor: since.unwrap_or(next),
         });
-        match since {
-            Some(number) => self.cursor = number,
-            None if !had_events => self.cursor = self.bulletin.next(),
-            None => {}
-        }
-        Ok(json!({ "subscription": number, "next_event": self.bulletin.next() }))
+        Ok(json!({ "subscription": number, "next_event": next, "life": self.bulletin.life() }))
     }
 
     fn unsubscribe(&mut self, message: &Json) -> Result<Json, String> {
@@ -348,39 +364,42 @@ impl Conversation {
 
     /// Whether it wants to know what happens.
     pub fn wants_events(&self) -> bool {
-        self.subscriptions
-            .iter()
-            .flat_map(|s| &s.paths)
-            .any(|p| is_event_path(p) || p.starts_with('*') || p.starts_with("/*"))
+        self.subscriptions.iter().any(Subscription::wants_events)
     }
 
     /// Whether something has happened that it was not told.
     pub fn has_news(&self) -> bool {
-        self.wants_events() && self.cursor < self.bulletin.next()
+        let next = self.bulletin.next();
+        self.subscriptions.iter().any(|s| s.wants_events() && s.cursor < next)
     }
 
     /// Whether it wants to know how things are.
     pub fn wants_states(&self) -> bool {
-        self.subscriptions.iter().flat_map(|s| &s.paths).any(|p| !is_event_path(p))
+        self.subscriptions.iter().any(Subscription::wants_states)
     }
 
-    /// The next events it wants, oldest first; there may be more.
+    /// The next events it wants, oldest first for each subscription; there may be more.
     pub fn events(&mut self) -> Vec<Json> {
-        let batch = self.bulletin.since(self.cursor, EVENTS_AT_A_TIME);
         let mut out = Vec::new();
-        if batch.missed > 0 {
-            out.push(json!({ "push": "gap", "missed": batch.missed, "from": self.cursor }));
-        }
-        self.cursor = batch.next;
-        for event in batch.events {
-            if self.subscriptions.iter().flat_map(|s| &s.paths).any(|p| glob::matches(p, &event.path)) {
+        for s in self.subscriptions.iter_mut().filter(|s| s.wants_events()) {
+            let batch = self.bulletin.since(s.cursor, EVENTS_AT_A_TIME);
+            if batch.missed > 0 {
                 out.push(json!({
-                    "push": "event",
-                    "number": event.number,
-                    "at": event.at,
-                    "path": event.path,
-                    "values": json::list(&event.values),
+                    "push": "gap", "subscription": s.number, "missed": batch.missed, "from": s.cursor,
                 }));
+            }
+            s.cursor = batch.next;
+            for event in batch.events {
+                if s.paths.iter().any(|p| glob::matches(p, &event.path)) {
+                    out.push(json!({
+                        "push": "event",
+                        "subscription": s.number,
+                        "number": event.number,
+                        "at": event.at,
+                        "path": event.path,
+                        "values": json::list(&event.values),
+                    }));
+                }
             }
         }
         out
@@ -388,7 +407,7 @@ impl Conversation {
 
     /// When the next state is due.
     pub fn next_state(&self) -> Option<Instant> {
-        self.subscriptions.iter().filter(|s| s.paths.iter().any(|p| !is_event_path(p))).map(|s| s.due).min()
+        self.subscriptions.iter().filter(|s| s.wants_states()).map(|s| s.due).min()
     }
 
     /// Lets subscriptions that are due wait until `until`: there is nothing to tell yet.
@@ -507,6 +526,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Json {
                     "type": "object",
                     "properties": {
                         "push": { "const": "event" },
+                        "subscription": { "type": "integer" },
                         "number": { "type": "integer" },
                         "at": { "type": "number" },
                         "path": path,
@@ -519,6 +539,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Json {
                     "type": "object",
                     "properties": {
                         "push": { "const": "gap" },
+                        "subscription": { "type": "integer" },
                         "missed": { "type": "integer" },
                         "from": { "type": "integer" },
                     },

@@ -52,6 +52,10 @@ const MOST_CONNECTIONS: usize = 192;
 const MOST_FROM_ONE: usize = 96;
 /// Time a client has to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest life of a connection that is no WebSocket.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Places that are kept for this machine's own.
+const KEPT_FOR_US: usize = 32;
 /// The longest head of a request.
 const HEAD_BYTES: usize = 16 * 1024;
 /// An engine that has not answered for so long is not well.
@@ -143,15 +147,19 @@ pub async fn serve(listener: TcpListener, links: Arc<Links>) {
                 .max_buf_size(HEAD_BYTES)
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
-            // How a connection ends is its client's affair.
-            let _ = connection.await;
+            // How a connection ends is its client's affair; when it ends at last, ours: one that takes nothing would keep
+            // its place for ever. (What was upgraded is not held up by this.)
+            let _ = tokio::time::timeout(LONGEST, connection).await;
         });
     }
 }
 
 fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, peer: SocketAddr) -> Option<Caller> {
+    let address = neighbourhood(peer.ip());
+    if !address.is_loopback() && places.available_permits() <= KEPT_FOR_US {
+        return None;
+    }
     let permit = places.clone().try_acquire_owned().ok()?;
-    let address = peer.ip().to_canonical();
     let mut here = crowd.lock().ok()?;
     let count = here.entry(address).or_insert(0);
     if *count >= MOST_FROM_ONE {
@@ -159,6 +167,14 @@ fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, pe
     }
     *count += 1;
     Some(Caller { peer, _place: Arc::new(Place { _permit: permit, peer: address, crowd: crowd.clone() }) })
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, which are one household.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
+        other => other,
+    }
 }
 
 fn router(links: Arc<Links>) -> Router {

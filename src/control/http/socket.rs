@@ -242,7 +242,9 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                     ControlFlow::Continue(Heard::Text(text)) => {
                         links.sessions.tally.received.fetch_add(1, Relaxed);
                         match command(&text) {
-                            Some(("LISTEN", path)) if paths.len() < MOST_LISTENED => {
+                            Some(("LISTEN", path))
+                                if paths.len() < MOST_LISTENED && links.vocabulary.with_values().contains(&path) =>
+                            {
                                 // What it is now comes first.
                                 sent.remove(&path);
                                 paths.insert(path);
