@@ -22,7 +22,9 @@ fn text(output: &Output) -> String {
 fn every_control_goes_by_its_name() {
     let scratch = Scratch::new("remote");
     let http = free_tcp_port();
-    let daemon = Daemon::start(&scratch, &["--output", "null", "--http-port", &http.to_string()]);
+    let config = "[http]\ntoken = \"correct horse\"\n[state]\nfolder = \"kept\"\n[record]\nkeep_free_mb = 1\n";
+    std::fs::write(scratch.path("g.toml"), config).unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml", "--http-port", &http.to_string()]);
     let ctl = |args: &[&str]| groovectl(&daemon, http, args);
     let set = ctl(&["deck/b/level", "0.25"]);
     assert!(set.status.success(), "{}", text(&set));
@@ -48,6 +50,31 @@ fn every_control_goes_by_its_name() {
     assert!(text(&ctl(&["completion", "bash"])).contains("complete -o default -F _groovectl groovectl"));
     let bench = ctl(&["bench-control", "--rate", "200", "--seconds", "1"]);
     assert!(bench.status.success() && text(&bench).contains("200 sent, 200 answered, 0 lost"), "{}", text(&bench));
+    // Presets and recordings, by two words.
+    for (args, words) in [
+        (&["preset", "save", "x"][..], "/done \"/groove/preset/save\" \"x\""),
+        (&["preset", "load", "x"], "/done \"/groove/preset/load\" 0 0"),
+        (&["record", "start", "y"], "y.wav"),
+        (&["record", "stop"], "y.wav"),
+        (&["preset", "load", "none"], "no such preset"),
+        (&["record", "stop"], "nothing is being recorded"),
+    ] {
+        let output = ctl(args);
+        assert!(text(&output).contains(words), "{args:?}: {}", text(&output));
+        assert_eq!(output.status.success(), text(&output).contains("/done"), "{args:?}");
+    }
+    // With a token it goes over the WebSocket, and a wrong one is refused there.
+    let http_arg = http.to_string();
+    let with_token = |token: &str| {
+        Command::new(env!("CARGO_BIN_EXE_groovectl"))
+            .args(["--port", "9", "--http-port", &http_arg, "--token", token, "deck/b/level"])
+            .output()
+            .unwrap()
+    };
+    let right = with_token("correct horse");
+    assert_eq!(text(&right).trim(), "{\"/groove/deck/b/level\":[0.25]}");
+    let wrong = with_token("wrong horse");
+    assert!(!wrong.status.success() && text(&wrong).contains("the token is wrong"), "{}", text(&wrong));
     // From elsewhere it needs a token; a wrong port is explained.
     let lost = Command::new(env!("CARGO_BIN_EXE_groovectl"))
         .args(["--http-port", &free_tcp_port().to_string(), "log"])

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use grooved::control::json;
 use grooved::control::request::Message;
 use grooved::control::table;
 use grooved::control::value::Value;
@@ -16,7 +17,8 @@ use grooved::remote::{bench, shell, watch};
 /// Remote control of grooved.
 ///
 /// Any control can be named as if it were a command: 'groovectl deck/a/level 0.5' sets it, 'groovectl deck/a/level'
-/// tells it, 'groovectl controls deck' lists those with "deck" in their name.
+/// tells it, 'groovectl preset save evening' and 'groovectl record start' do what they say, 'groovectl controls deck'
+/// lists those with "deck" in their name. With a token, controls go over the WebSocket, else over OSC.
 #[derive(Parser)]
 #[command(name = "groovectl", version, allow_external_subcommands = true)]
 struct Cli {
@@ -112,8 +114,8 @@ fn say(line: &dyn std::fmt::Display) {
 
 fn go(cli: &Cli) -> Result<bool, String> {
     let wire = || Wire::open(&cli.host, cli.port, cli.timeout);
+    let token = cli.token.clone().or_else(|| std::env::var("GROOVED_TOKEN").ok());
     let live = || {
-        let token = cli.token.clone().or_else(|| std::env::var("GROOVED_TOKEN").ok());
         Live::connect(&cli.host, cli.http_port, token.as_deref(), Duration::from_secs_f64(cli.timeout.clamp(0.1, 60.0)))
     };
     match &cli.command {
@@ -133,7 +135,10 @@ fn go(cli: &Cli) -> Result<bool, String> {
             if !address.starts_with('/') {
                 return Err(format!("{address:?} is no OSC address; it begins with a slash"));
             }
-            send(&wire()?, address, args)
+            match &token {
+                Some(_) => ask(live()?, "call", address, args, cli.timeout),
+                None => send(&wire()?, address, args),
+            }
         }
         Command::BenchControl { rate, seconds } => {
             if !(*rate >= 1.0 && *rate <= 100_000.0 && *seconds > 0.0 && *seconds <= 3_600.0) {
@@ -157,18 +162,45 @@ fn go(cli: &Cli) -> Result<bool, String> {
             Ok(true)
         }
         Command::Control(words) => {
-            let Some((name, args)) = words.split_first() else { return Ok(false) };
-            let path = shell::full_path(name);
             let vocabulary = table::vocabulary(true);
-            let (control, _) = vocabulary
-                .find(&path)
-                .ok_or_else(|| format!("{name}: neither a command nor a control; {}", vocabulary.unknown(&path).0))?;
-            match (args.is_empty(), control.get) {
-                (true, Some(_)) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
-                _ => send(&wire()?, &path, args),
+            // 'preset save x' is 'preset/save x'.
+            let joined = words.get(1).map(|second| shell::full_path(&format!("{}/{second}", words[0])));
+            let joined = joined.filter(|path| vocabulary.find(path).is_some());
+            let (path, args) = match joined {
+                Some(path) => (path, &words[2..]),
+                None => (shell::full_path(&words[0]), &words[1..]),
+            };
+            let (control, _) = vocabulary.find(&path).ok_or_else(|| {
+                format!("{}: neither a command nor a control; {}", words[0], vocabulary.unknown(&path).0)
+            })?;
+            match (args.is_empty() && control.get.is_some(), &token) {
+                (true, None) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
+                (false, None) => send(&wire()?, &path, args),
+                (true, Some(_)) => ask(live()?, "get", &path, args, cli.timeout),
+                (false, Some(_)) => ask(live()?, "call", &path, args, cli.timeout),
             }
         }
     }
+}
+
+/// The same over the WebSocket.
+fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) -> Result<bool, String> {
+    let args: Vec<Value> = args.iter().map(|a| argument(a)).collect::<Result<_, _>>()?;
+    let id = live.say(serde_json::json!({ "op": op, "path": path, "args": json::list(&args) }))?;
+    let deadline = Instant::now() + Duration::from_secs_f64(timeout_s.clamp(0.1, 3_600.0));
+    while Instant::now() < deadline {
+        let Heard::Json(answer) = live.hear(deadline.saturating_duration_since(Instant::now()))? else { continue };
+        if answer["id"] != id {
+            continue;
+        }
+        let fine = answer["ok"] == true;
+        match fine {
+            true => say(&answer["result"]),
+            false => say(&answer["error"]["message"].as_str().unwrap_or_default()),
+        }
+        return Ok(fine);
+    }
+    Err(format!("no answer within {timeout_s:.1} s"))
 }
 
 /// Sends a message and prints what comes back; tells whether all was well.

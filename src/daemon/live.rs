@@ -335,7 +335,7 @@ fn restore(conductor: &mut Conductor, options: &Options, folder: Option<&std::pa
     }
     match keeper::read_whole(&path) {
         Ok(bytes) => match Show::parse(&bytes) {
-            Ok(show) => conductor.recall(show, None, "restore"),
+            Ok(show) => conductor.restore(show),
             Err(why) => tracing::error!("{} is not used: {why}", path.display()),
         },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => tracing::info!("there is no state to restore yet"),

@@ -4,7 +4,7 @@
 //! - [`live`]: a connection to `/api/ws`, for what goes on and on
 //! - [`status`]: a status, parsed once, as text and as JSON
 //! - [`watch`]: the terminal view
-//! - [`bench`]: how many controls a second arrive, and how soon they are done
+//! - [`mod@bench`]: how many controls a second arrive, and how soon they are done
 //! - [`shell`]: completion, and the help of single controls
 
 pub mod bench;

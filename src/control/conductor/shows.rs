@@ -185,7 +185,7 @@ impl Conductor {
                 self.fail(origin, &address, &missing(&name, &e));
             }
             (Some(Keeping::Recall { origin, address, name }), Ok(Found::Bytes(bytes))) => match Show::parse(&bytes) {
-                Ok(show) => self.recall(show, origin, &address),
+                Ok(show) => self.recall(show, origin, &address, kept.tag),
                 Err(why) => self.fail(origin, &address, &Fault(format!("preset {name:?} is damaged: {why}"))),
             },
             (Some(Keeping::Recall { origin, address, name }), Err(e)) => {
@@ -203,8 +203,15 @@ impl Conductor {
         self.flush();
     }
 
-    /// Brings a show back: settings at once, stems when all of them are loaded and fetched, on one sample.
-    pub fn recall(&mut self, show: Show, origin: Option<Origin>, address: &str) {
+    /// Brings the show of an earlier life back.
+    pub fn restore(&mut self, show: Show) {
+        let serial = self.serial();
+        self.recall(show, None, "restore", serial);
+    }
+
+    /// Brings a show back: settings at once, stems when all of them are loaded and fetched, on one sample. `serial` is
+    /// when it was asked for.
+    fn recall(&mut self, show: Show, origin: Option<Origin>, address: &str, serial: u64) {
         self.give_up_recall("another preset was asked for before this one was there");
         for (address, values) in show.settings() {
             self.call(None, Message::new(address, values), None);
@@ -227,7 +234,6 @@ impl Conductor {
         }
         let until = self.now() + self.frames(self.settings.group_wait_s);
         let serials = self.buffers.iter().map(|(id, b)| (*id, b.serial)).collect();
-        let serial = self.serial();
         self.recall =
             Some(Recall { show, serials, origin, address: address.into(), serial, until, fetching: false, waits: 0 });
     }

@@ -4,7 +4,7 @@
 //! - [`api`]: the JSON protocol of `/api/ws`
 //! - [`socket`]: WebSocket connections, for it and for OSCQuery's LISTEN
 //! - [`oscquery`]: the tree of controls as OSCQuery shows it
-//! - [`metrics`]: what Prometheus reads
+//! - [`mod@metrics`]: what Prometheus reads
 //!
 //! Everything here is bounded: connections, sizes, rates, queues. A client that does not read, or writes a byte a
 //! minute, costs its connection and nothing else.
