@@ -394,6 +394,9 @@ impl Config {
                 "it is shorter than 8 characters; 'openssl rand -hex 16' makes a good one".into(),
             ));
         }
+        if h.port != 0 {
+            h.token()?;
+        }
         let guarded = !h.token.is_empty() || !h.token_file.as_os_str().is_empty() || h.auth == Auth::Open;
         if h.port != 0 && !bind.is_loopback() && !guarded {
             return Err((
@@ -520,6 +523,7 @@ mod tests {
             ("[output\n", vec!["x.toml:1:"]),
             ("[http]\nbind = \"0.0.0.0\"\n", vec!["x.toml:2:", "http.token", "auth = \"open\""]),
             ("[http]\ntoken = \"abc\"\n", vec!["x.toml:2:", "8 characters"]),
+            ("[http]\n\ntoken_file = \"/not/there\"\n", vec!["x.toml:3:", "cannot be read"]),
             ("[http]\nauth = \"maybe\"\n", vec!["x.toml:2:", "token", "open"]),
         ] {
             let error = parse(text).unwrap_err();

@@ -290,6 +290,12 @@ impl Conductor {
         }
         if !late && playing.iter().any(|(id, _)| !self.is_primed(*id)) && recall.waits < MOST_TURNS {
             recall.waits += 1;
+            if recall.waits.is_multiple_of(20) {
+                // Both heads of a stem were still fading when this was asked for the first time.
+                for (id, start) in playing.into_iter().filter(|(id, _)| !self.is_primed(*id)).collect::<Vec<_>>() {
+                    self.prime_for(id, start);
+                }
+            }
             self.recall = Some(recall);
             return;
         }
