@@ -209,7 +209,8 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
         state
     };
     let hostile = daemon.client();
-    let vocabulary = grooved::control::table::vocabulary(false).concrete();
+    let controls = grooved::control::table::vocabulary(false);
+    let vocabulary = controls.concrete();
     for k in 0..10_000 {
         let mut packet: Vec<u8> = match k % 5 {
             // Noise.

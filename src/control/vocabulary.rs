@@ -351,6 +351,7 @@ pub struct Vocabulary {
     exact: HashMap<&'static str, &'static Control>,
     patterns: Vec<(Vec<&'static str>, &'static Control)>,
     all: Vec<&'static Control>,
+    concrete: Vec<String>,
     with_values: Vec<String>,
 }
 
@@ -367,10 +368,11 @@ impl Vocabulary {
                 exact.insert(control.address, *control);
             }
         }
-        let vocabulary = Vocabulary { exact, patterns, all, with_values: Vec::new() };
-        let mut with_values = vocabulary.concrete();
-        with_values.retain(|address| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some()));
-        Vocabulary { with_values, ..vocabulary }
+        let concrete = spell_out(&all);
+        let mut vocabulary = Vocabulary { exact, patterns, all, concrete, with_values: Vec::new() };
+        let has_value = |address: &&String| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some());
+        vocabulary.with_values = vocabulary.concrete.iter().filter(has_value).cloned().collect();
+        vocabulary
     }
 
     /// All controls in the order of declaration.
@@ -401,22 +403,8 @@ impl Vocabulary {
     }
 
     /// Every address there is, with decks and bands spelled out; for OSC patterns with wildcards.
-    pub fn concrete(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        for control in &self.all {
-            let mut forms = vec![control.address.to_string()];
-            for (hole, words) in [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"][..])] {
-                forms = forms
-                    .into_iter()
-                    .flat_map(|form| match form.contains(hole) {
-                        true => words.iter().map(|w| form.replace(hole, w)).collect(),
-                        false => vec![form],
-                    })
-                    .collect();
-            }
-            out.extend(forms.into_iter().filter(|f| !f.contains('{')));
-        }
-        out
+    pub fn concrete(&self) -> &[String] {
+        &self.concrete
     }
 
     /// Every address that has a value, likewise spelled out.
@@ -452,6 +440,25 @@ impl Vocabulary {
         }
         out
     }
+}
+
+/// Every address with decks and bands spelled out; those with other holes are left out.
+fn spell_out(all: &[&'static Control]) -> Vec<String> {
+    let mut out = Vec::new();
+    for control in all {
+        let mut forms = vec![control.address.to_string()];
+        for (hole, words) in [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"][..])] {
+            forms = forms
+                .into_iter()
+                .flat_map(|form| match form.contains(hole) {
+                    true => words.iter().map(|w| form.replace(hole, w)).collect(),
+                    false => vec![form],
+                })
+                .collect();
+        }
+        out.extend(forms.into_iter().filter(|f| !f.contains('{')));
+    }
+    out
 }
 
 /// Levenshtein distance, for suggestions.

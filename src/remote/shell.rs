@@ -38,11 +38,11 @@ pub fn list(vocabulary: &Vocabulary, pattern: &str) -> String {
 /// Paths that begin like `word`, short where it is.
 pub fn complete(vocabulary: &Vocabulary, word: &str) -> Vec<String> {
     let full = full_path(word);
-    let short = |path: String| match word.starts_with('/') {
-        true => Some(path),
+    let short = |path: &String| match word.starts_with('/') {
+        true => Some(path.clone()),
         false => path.strip_prefix("/groove/").map(str::to_string),
     };
-    vocabulary.concrete().into_iter().filter(|p| p.starts_with(&full)).filter_map(short).collect()
+    vocabulary.concrete().iter().filter(|p| p.starts_with(&full)).filter_map(short).collect()
 }
 
 /// A script that teaches a shell to complete `groovectl`.

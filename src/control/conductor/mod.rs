@@ -577,7 +577,7 @@ impl Conductor {
         for address in self.vocabulary.clone().concrete() {
             if rosc::address::OscAddress::new(address.clone()).is_ok_and(|a| matcher.match_address(&a)) {
                 found = true;
-                self.call(origin, Message::new(address, message.args.clone()), at);
+                self.call(origin, Message::new(address.as_str(), message.args.clone()), at);
             }
         }
         if !found {

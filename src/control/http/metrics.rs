@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -42,15 +42,15 @@ pub fn text(links: &Arc<Links>) -> String {
 struct Writer<'e>(DescriptorEncoder<'e>);
 
 impl Writer<'_> {
-    fn counters<'a>(
+    fn counters<'a, N: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
-        values: impl IntoIterator<Item = (Labels<'a>, u64)>,
+        values: impl IntoIterator<Item = (Labels<'a>, N)>,
     ) -> Result<(), Error> {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in values {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)?;
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, N, u64>(&value, None)?;
         }
         Ok(())
     }
@@ -58,19 +58,6 @@ impl Writer<'_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)
-    }
-
-    fn seconds<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl IntoIterator<Item = (Labels<'a>, f64)>,
-    ) -> Result<(), Error> {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, u64>(&value, None)?;
-        }
-        Ok(())
     }
 
     fn gauges<'a>(
@@ -199,7 +186,7 @@ fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
 
 fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {
     w.gauge("resident_bytes", "Resident memory", usage::resident_bytes() as f64)?;
-    w.seconds(
+    w.counters(
         "thread_cpu_seconds",
         "Processor time by thread",
         usage::thread_seconds().into_iter().map(|(name, seconds)| (label("thread", name), seconds)),

@@ -100,10 +100,10 @@ pub fn tree(vocabulary: &Vocabulary, path: &str, values: &BTreeMap<String, Vec<V
     let mut root = container("/");
     let below = if path == "/" { "/".to_string() } else { format!("{path}/") };
     for address in vocabulary.concrete() {
-        if address != path && !address.starts_with(&below) {
+        if *address != path && !address.starts_with(&below) {
             continue;
         }
-        let Some((control, _)) = vocabulary.find(&address) else { continue };
+        let Some((control, _)) = vocabulary.find(address) else { continue };
         let mut node = &mut root;
         let mut full = String::new();
         for part in address.split('/').skip(1) {
@@ -118,7 +118,7 @@ pub fn tree(vocabulary: &Vocabulary, path: &str, values: &BTreeMap<String, Vec<V
             }
             node = &mut contents[part];
         }
-        describe(node, control, values.get(&address));
+        describe(node, control, values.get(address));
     }
     let mut node = &root;
     for part in path.split('/').filter(|p| !p.is_empty()) {
