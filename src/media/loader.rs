@@ -114,12 +114,13 @@ impl Pool {
             let (inbox, deliver, stall) = (inbox.clone(), deliver.clone(), stall_ms.clone());
             std::thread::Builder::new().name("loader".into()).spawn(move || {
                 loop {
-                    let job = match inbox.lock() {
-                        Ok(inbox) => inbox.recv(),
+                    // The nap goes with the job that was next, whichever thread is quicker.
+                    let (job, nap) = match inbox.lock() {
+                        Ok(inbox) => (inbox.recv(), stall.swap(0, Relaxed)),
                         Err(_) => return,
                     };
                     let Ok(job) = job else { return };
-                    std::thread::sleep(Duration::from_millis(stall.swap(0, Relaxed)));
+                    std::thread::sleep(Duration::from_millis(nap));
                     // A decoder that panics on a hostile file costs that file, not the show.
                     let result = std::panic::catch_unwind(|| load(&job.path))
                         .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".into())));
