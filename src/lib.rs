@@ -7,7 +7,7 @@
 //!
 //! [`remote`] is the other end of the wire: what the client program is made of.
 //!
-//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `engine` → `dsp`. A test keeps them so.
+//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `stretch` → `engine` → `dsp`. A test keeps them so.
 //!
 //! | thread | made in | runs |
 //! |---|---|---|
@@ -30,6 +30,7 @@ pub mod engine;
 pub mod media;
 pub mod output;
 pub mod remote;
+pub mod stretch;
 pub mod system;
 
 #[cfg(test)]

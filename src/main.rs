@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::value::Value;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, live, render, tune};
+use grooved::daemon::{Failure, Options, OutputMode, live, render, stretch, tune};
 use grooved::output::devices;
+use grooved::stretch::curve::Curve;
+use grooved::stretch::method::Method;
+use grooved::stretch::offline::Order;
 use grooved::system::{guard, log};
+use indicatif::{ProgressBar, ProgressStyle};
 
 #[global_allocator]
 static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;
@@ -135,6 +139,8 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Change a file's tempo or key: writes a WAV file, the same to the bit every time
+    Stretch(Stretch),
     /// Check a configuration file
     CheckConfig {
         /// The file
@@ -147,6 +153,38 @@ enum Command {
     /// Render the demonstration set into its cache and print where
     #[command(hide = true)]
     MakeDemo,
+}
+
+#[derive(Args)]
+struct Stretch {
+    /// File to read: WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC, M4A
+    input: PathBuf,
+    /// WAV file to write (32-bit float)
+    output: PathBuf,
+    /// playback_rate, wsola or hq
+    #[arg(long, default_value = "hq")]
+    method: Method,
+    /// Speed: 2 plays twice as fast
+    #[arg(long, conflicts_with_all = ["from_bpm", "to_bpm", "curve"])]
+    rate: Option<f64>,
+    /// The file's tempo
+    #[arg(long, requires = "to_bpm", conflicts_with = "curve")]
+    from_bpm: Option<f64>,
+    /// The tempo it is to have
+    #[arg(long, requires = "from_bpm")]
+    to_bpm: Option<f64>,
+    /// File with lines 'seconds,speed': speed over the output's time, straight between lines
+    #[arg(long, value_name = "FILE")]
+    curve: Option<PathBuf>,
+    /// Change of key in semitones, -12 to 12
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+    pitch: f64,
+    /// Leave formants where they are when the key changes (hq)
+    #[arg(long)]
+    formants: bool,
+    /// No progress bar
+    #[arg(long)]
+    quiet: bool,
 }
 
 fn output_mode(text: &str) -> Result<OutputMode, String> {
@@ -198,6 +236,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
+        Some(Command::Stretch(args)) => return stretch_file(args),
         None => {}
     }
     let config = configuration(&cli)?;
@@ -221,6 +260,36 @@ fn go(cli: Cli) -> Result<(), Failure> {
             live::run(options)
         }
     }
+}
+
+/// `grooved stretch`.
+fn stretch_file(args: &Stretch) -> Result<(), Failure> {
+    let curve = match (&args.curve, args.from_bpm.zip(args.to_bpm)) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|e| Failure::Usage(format!("--curve: file '{}' cannot be read: {e}", file.display())))?;
+            Curve::parse(&text).map_err(|e| Failure::Usage(format!("--curve: '{}': {e}", file.display())))?
+        }
+        (None, Some((from, to))) if from > 0.0 && to > 0.0 => Curve::constant(to / from),
+        (None, Some(_)) => return Err(Failure::Usage("--from-bpm, --to-bpm: tempos above 0 would be right".into())),
+        (None, None) => Curve::constant(args.rate.unwrap_or(1.0)),
+    };
+    if !(-12.0..=12.0).contains(&args.pitch) {
+        return Err(Failure::Usage("--pitch: -12 to 12 semitones would be right".into()));
+    }
+    let order = Order { method: args.method, curve, pitch: args.pitch, formants: args.formants };
+    order.check().map_err(Failure::Usage)?;
+    let bar = match args.quiet {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(1_000),
+    };
+    bar.set_style(
+        ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} to go")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    stretch::stretch(&args.input, &args.output, &order, |share| bar.set_position((share * 1_000.0) as u64))?;
+    bar.finish_and_clear();
+    Ok(())
 }
 
 /// `grooved tune`.

@@ -37,13 +37,14 @@ fn imports_point_down() {
         ("engine", &["dsp"]),
         ("demo", &[]),
         ("system", &[]),
+        ("stretch", &["engine", "dsp"]),
         ("media", &["engine", "dsp", "system"]),
         // The output can be a file, and media knows how files are written.
         ("output", &["engine", "dsp", "system", "media"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
         ("control", &["engine", "dsp", "media", "system", "output"]),
         ("remote", &["control"]),
-        ("daemon", &["remote", "config", "control", "output", "media", "system", "engine", "dsp", "demo"]),
+        ("daemon", &["remote", "stretch", "config", "control", "output", "media", "system", "engine", "dsp", "demo"]),
     ];
     for (room, may_know) in allowed {
         for file in sources(&source_root().join(room)) {

@@ -8,6 +8,7 @@
 pub mod live;
 pub mod plan;
 pub mod render;
+pub mod stretch;
 pub mod tune;
 
 use std::path::PathBuf;

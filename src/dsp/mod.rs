@@ -6,9 +6,11 @@
 //! - [`fixed`]: positions that never drift
 //! - [`sinc`]: interpolation of sampled sound at any ratio
 //! - [`shelf`]: the three-band equaliser's filters, transparent at unity gain
+//! - [`splice`]: changing tempo by splices that are locked to onsets
 //! - [`dither`]: triangular dither for 16-bit outputs
 
 pub mod dither;
 pub mod fixed;
 pub mod shelf;
 pub mod sinc;
+pub mod splice;

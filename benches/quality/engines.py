@@ -1,0 +1,88 @@
+"""The engines under test: each takes a signal and a speed (or a curve of speeds) and returns the result."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import numpy as np
+from scipy.io import wavfile
+
+from signals import RATE
+
+
+def _through(command, audio, extra=()):
+    """Writes a WAV file, runs a command on it, reads what it wrote."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = os.path.join(folder, "in.wav"), os.path.join(folder, "out.wav")
+        wavfile.write(source, RATE, audio.astype(np.float32))
+        files = []
+        for k, text in enumerate(extra):
+            path = os.path.join(folder, f"extra{k}")
+            with open(path, "w") as f:
+                f.write(text)
+            files.append(path)
+        run = subprocess.run(command(source, target, *files), capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f"{run.args}: {run.stderr or run.stdout}")
+        rate, out = wavfile.read(target)
+        assert rate == RATE
+        return out.astype(np.float64) / (32768 if out.dtype == np.int16 else 1)
+
+
+def grooved(program, method):
+    def stretch(audio, speed, curve=None):
+        if curve is None:
+            return _through(lambda i, o: [program, "stretch", i, o, "--quiet", "--method", method, "--rate", str(speed)], audio)
+        text = "".join(f"{t!r},{s!r}\n" for t, s in curve)
+        return _through(lambda i, o, c: [program, "stretch", i, o, "--quiet", "--method", method, "--curve", c], audio, [text])
+
+    return stretch
+
+
+def soundtouch(audio, speed, curve=None):
+    if curve:
+        return None
+    quiet = np.clip(audio * 0.5, -1, 1)
+    wave = (quiet * 32767).astype(np.int16)
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = os.path.join(folder, "in.wav"), os.path.join(folder, "out.wav")
+        wavfile.write(source, RATE, wave)
+        subprocess.run(["soundstretch", source, target, f"-tempo={100 * (speed - 1):+.6f}"], check=True, capture_output=True)
+        return 2 * wavfile.read(target)[1].astype(np.float64) / 32768
+
+
+def rubberband(flag):
+    def stretch(audio, speed, curve=None):
+        if curve:
+            return None
+        return _through(lambda i, o: ["rubberband", "-q", flag, "--time", repr(1 / speed), i, o], audio)
+
+    return stretch
+
+
+def signalsmith(audio, speed, curve=None):
+    if curve:
+        return None
+    import python_stretch.Signalsmith as library
+
+    machine = library.Stretch()
+    machine.configure(2, 4096, 1024)
+    machine.timeFactor = speed
+    return np.asarray(machine.process(np.ascontiguousarray(audio.T, dtype=np.float32)), dtype=np.float64).T
+
+
+def peers():
+    found = {}
+    if shutil.which("soundstretch"):
+        found["SoundTouch"] = soundtouch
+    if shutil.which("rubberband"):
+        found["Rubber Band R2"] = rubberband("-2")
+        found["Rubber Band R3"] = rubberband("-3")
+    try:
+        import python_stretch.Signalsmith  # noqa: F401
+
+        found["Signalsmith 4096/1024"] = signalsmith
+    except ImportError:
+        pass
+    return found

@@ -1,0 +1,338 @@
+//! Changing tempo by splicing: sound is played as it is, and now and then jumps, with a short crossfade, to where it
+//! should be by then.
+//!
+//! Plain overlap-and-add (WSOLA: Verhelst & Roelands 1993) jumps all the time and wherever it likes, so that attacks
+//! come early, late, twice or not at all. Here the splices are *locked to onsets*: shortly before an onset the position is brought to exactly where
+//! the tempo says it should be, then the attack passes untouched, on its exact place and in its exact shape. Between
+//! onsets splices are free, within bounds, and go where both ends are most alike; they are as few as the bounds
+//! allow, for every one costs a little of a steady tone's purity.
+//!
+//! A [`Splicer`] only plans. It is fed the sum of all sounds that share a position and says, span by span, which
+//! frames are to be heard; any number of stems can follow one plan, each with its own gain.
+
+pub mod onset;
+pub mod search;
+pub mod window;
+
+use onset::Onsets;
+use search::{Search, Splice, Wish};
+use window::Window;
+
+/// Slowest speed: half. Realtime arithmetic below it would still work, but attacks would be drawn apart.
+pub const MIN_SPEED: f64 = 0.5;
+/// Fastest speed: double.
+pub const MAX_SPEED: f64 = 2.0;
+
+/// What is fed ahead of what is heard, in seconds: an onset's approach, a jump and the fade behind it.
+pub const LOOK_AHEAD: f64 = 0.120;
+/// What is kept of what was heard, in seconds.
+pub const LOOK_BACK: f64 = 0.100;
+
+/// Times, in frames.
+#[derive(Clone, Copy, Debug)]
+struct Lengths {
+    /// Farthest from the ideal that a free splice may lead.
+    drift: f64,
+    /// Distance from the ideal at which a free splice is sought.
+    trigger: f64,
+    /// Fade of a free splice.
+    fade: usize,
+    /// Fade of a splice before an onset, if there is room.
+    approach: usize,
+    /// Shortest fade.
+    shortest: usize,
+    /// How long before an onset its position must be reached.
+    margin: i64,
+    /// How long an attack is left alone.
+    hold: i64,
+    /// How long before an onset places for its splice are sought.
+    reach: i64,
+    /// How many frames a free splice may wait for a better place.
+    wait: i64,
+    /// Least jump of a free splice.
+    jump: i64,
+}
+
+/// What to play next: `frames` frames from input frame `from`; while `fade` lasts, faded into another place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Output frames it covers.
+    pub frames: usize,
+    /// Input frame of the first of them.
+    pub from: i64,
+    /// The crossfade it is part of.
+    pub fade: Option<Fade>,
+}
+
+/// A part of a crossfade.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fade {
+    /// Input frame that is faded in, at the span's first frame.
+    pub into: i64,
+    /// Frames of the fade that are over.
+    pub done: usize,
+    /// Frames it takes.
+    pub len: usize,
+    /// How alike both ends are, 0 to 1.
+    pub likeness: f32,
+}
+
+impl Fade {
+    /// Gains of the outgoing and the incoming sound, frame by frame, so that loudness stays even.
+    ///
+    /// The raised cosine's sum is constant for sounds that are alike; for those that are not their powers add, which
+    /// the root makes up for.
+    pub fn gains(&self, k: usize) -> (f32, f32) {
+        let t = ((self.done + k) as f32 + 0.5) / self.len.max(1) as f32;
+        // A cubic stands in for the cosine: the same ends and slopes, without a call.
+        let into = t * t * (3.0 - 2.0 * t);
+        let out = 1.0 - into;
+        let norm = (into * into + out * out + 2.0 * self.likeness * into * out).max(0.25).sqrt().recip();
+        (out * norm, into * norm)
+    }
+}
+
+impl Span {
+    /// Adds what the span says of `window` to both channels, scaled by a gain that goes from `gain.0` to `gain.1`.
+    ///
+    /// Frames that the window does not hold are silent.
+    pub fn add(&self, window: &Window, gain: (f32, f32), [left, right]: [&mut [f32]; 2]) {
+        let n = self.frames.min(left.len()).min(right.len());
+        let slope = (gain.1 - gain.0) / self.frames.max(1) as f32;
+        match self.fade {
+            None => {
+                let (l, r) = window.get(self.from, n);
+                let skipped = (window.origin() - self.from).clamp(0, n as i64) as usize;
+                for (k, (a, b)) in l.iter().zip(r).take(n - skipped).enumerate() {
+                    let gain = gain.0 + slope * (skipped + k) as f32;
+                    left[skipped + k] += a * gain;
+                    right[skipped + k] += b * gain;
+                }
+            }
+            Some(fade) => {
+                for k in 0..n {
+                    let gain = gain.0 + slope * k as f32;
+                    let (out, into) = fade.gains(k);
+                    let (a, b) = (window.frame(self.from + k as i64), window.frame(fade.into + k as i64));
+                    left[k] += gain * (out * a.0 + into * b.0);
+                    right[k] += gain * (out * a.1 + into * b.1);
+                }
+            }
+        }
+    }
+}
+
+/// See the module's text. Realtime: yes, but for [`Splicer::new`].
+#[derive(Debug)]
+pub struct Splicer {
+    lengths: Lengths,
+    window: Window,
+    onsets: Onsets,
+    search: Search,
+    sample_rate: f64,
+    /// Input frame heard next.
+    play: i64,
+    /// The splice decided upon: not begun, or in the middle of its fade.
+    splice: Option<Splice>,
+    done: usize,
+    /// Frames until a free splice is sought again after none was found.
+    pause: i64,
+    splices: u64,
+}
+
+impl Splicer {
+    /// A splicer for sound at `sample_rate`, at its beginning. Realtime: no (allocates).
+    pub fn new(sample_rate: u32) -> Splicer {
+        let rate = f64::from(sample_rate);
+        let ms = |ms: f64| (ms * rate / 1000.0).round();
+        let onsets = Onsets::new(sample_rate);
+        Splicer {
+            lengths: Lengths {
+                drift: ms(22.0),
+                trigger: ms(14.0),
+                fade: ms(50.0) as usize,
+                approach: ms(10.0) as usize,
+                shortest: ms(1.0) as usize,
+                margin: ms(2.5) as i64,
+                hold: ms(14.0) as i64,
+                reach: ms(45.0) as i64,
+                wait: ms(8.0) as i64,
+                jump: ms(5.0) as i64,
+            },
+            window: Window::new(((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096),
+            onsets,
+            search: Search::new(sample_rate),
+            sample_rate: rate,
+            play: 0,
+            splice: None,
+            done: 0,
+            pause: 0,
+            splices: 0,
+        }
+    }
+
+    /// Starts over at input frame `at`; what it is fed next begins there.
+    pub fn restart(&mut self, at: i64) {
+        self.window.restart(at);
+        self.onsets.restart(at);
+        self.play = at;
+        (self.splice, self.done, self.pause) = (None, 0, 0);
+    }
+
+    /// The input frame up to which (exclusive) it wants to be fed before [`Splicer::next`].
+    pub fn wants(&self) -> i64 {
+        let play = self.splice.map_or(self.play, |s| self.play.max(s.enter + self.done as i64));
+        play + (LOOK_AHEAD * self.sample_rate) as i64
+    }
+
+    /// The input frame before which nothing will be asked for any more.
+    pub fn needs_from(&self) -> i64 {
+        self.play - (LOOK_BACK * self.sample_rate) as i64
+    }
+
+    /// The input frame up to which it has been fed.
+    pub fn fed(&self) -> i64 {
+        self.window.filled()
+    }
+
+    /// The sum it was fed.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Splices so far.
+    pub fn splices(&self) -> u64 {
+        self.splices
+    }
+
+    /// Feeds the next frames of the sum of all sounds that follow this plan.
+    pub fn feed(&mut self, left: &[f32], right: &[f32]) {
+        let frames = left.len().min(right.len());
+        let (l, r) = self.window.extend(frames, self.needs_from());
+        for (to, from) in l.iter_mut().zip(left).chain(r.iter_mut().zip(right)) {
+            *to = *from;
+        }
+        self.onsets.feed(&left[..frames], &right[..frames]);
+    }
+
+    /// The next span of at most `max` frames, given where the tempo says the input should be now, and how fast it goes on.
+    pub fn next(&mut self, ideal: f64, speed: f64, max: usize) -> Span {
+        if self.splice.is_none() {
+            self.plan(ideal, speed);
+        }
+        let max = max.max(1);
+        match self.splice {
+            None => {
+                let span = Span { frames: max, from: self.play, fade: None };
+                self.play += max as i64;
+                self.pause -= max as i64;
+                span
+            }
+            Some(splice) if self.play < splice.leave => {
+                let frames = max.min((splice.leave - self.play) as usize);
+                let span = Span { frames, from: self.play, fade: None };
+                self.play += frames as i64;
+                span
+            }
+            Some(splice) => {
+                let frames = max.min(splice.len - self.done);
+                let fade = Fade {
+                    into: splice.enter + self.done as i64,
+                    done: self.done,
+                    len: splice.len,
+                    likeness: splice.likeness.clamp(0.0, 1.0),
+                };
+                let span = Span { frames, from: self.play, fade: Some(fade) };
+                self.done += frames;
+                self.play += frames as i64;
+                if self.done == splice.len {
+                    self.play = splice.enter + splice.len as i64;
+                    (self.splice, self.done, self.pause) = (None, 0, 0);
+                    self.splices += 1;
+                }
+                span
+            }
+        }
+    }
+
+    /// Decides whether, where and how to splice next.
+    fn plan(&mut self, ideal: f64, speed: f64) {
+        let lengths = self.lengths;
+        let play = self.play;
+        let drift = play as f64 - ideal;
+        let next = self.onsets.next_from(play);
+        let last = self.onsets.last_before(play).map_or(i64::MIN / 2, |o| o.strike);
+        if let Some(onset) = next {
+            // Output frames until it would be heard as things stand, and until it should be.
+            let stands = onset.strike - play;
+            let due = (onset.strike as f64 - ideal) / speed;
+            let off = stands as f64 - due;
+            if off.abs() >= 0.75 {
+                let room = stands.min(due as i64) - (onset.strike - onset.start) - lengths.margin;
+                if room <= lengths.reach {
+                    self.splice = Some(self.approach(off.round() as i64, room, last));
+                    return;
+                }
+            } else if stands <= lengths.reach {
+                return;
+            }
+        }
+        if drift.abs() > lengths.trigger && self.pause <= 0 {
+            self.splice = self.wander(ideal, speed, last, next.map(|n| n.start));
+            // Nothing suits: the next look is worth its while only after some new frames.
+            self.pause = lengths.shortest as i64;
+        }
+    }
+
+    /// The splice that brings an onset, `room` frames ahead, to its exact place, by a jump of `jump`.
+    fn approach(&mut self, jump: i64, room: i64, last: i64) -> Splice {
+        let lengths = self.lengths;
+        // Neither the end of the last attack nor a second copy of it.
+        let free = (last + lengths.hold - self.play).max(last + lengths.hold - (self.play + jump)).max(0);
+        let shortest = lengths.shortest as i64;
+        let from = free.min((room - shortest).max(0));
+        let len = (room - from).clamp(shortest, lengths.approach as i64);
+        let places = (room - from - len).max(0) as usize;
+        self.search.fixed(&self.window, self.play + from, places, jump, len as usize)
+    }
+
+    /// A free splice between onsets: the longest fade that fits, for the sake of steady tones.
+    fn wander(&mut self, ideal: f64, speed: f64, last: i64, next: Option<i64>) -> Option<Splice> {
+        let lengths = self.lengths;
+        // While a fade lasts the ideal goes on; it must not run away.
+        let most = lengths.drift / (speed - 1.0).abs().max(1e-3);
+        let mut fade = lengths.fade.min(most as usize);
+        while fade >= lengths.approach / 2 {
+            if let Some(splice) = self.wander_by(ideal, speed, last, next, fade) {
+                return Some(splice);
+            }
+            fade /= 2;
+        }
+        None
+    }
+
+    fn wander_by(&mut self, ideal: f64, speed: f64, last: i64, next: Option<i64>, fade: usize) -> Option<Splice> {
+        let lengths = self.lengths;
+        let leave_from = self.play.max(last + lengths.hold);
+        // What has not been fed cannot be known to hold no onset.
+        let known = next.unwrap_or(i64::MAX).min(self.window.filled() - self.onsets.latency() as i64);
+        let latest = known - lengths.margin - fade as i64;
+        let leave_to = (leave_from + lengths.wait).min(latest);
+        let centre = ideal + speed * (leave_from - self.play) as f64;
+        let spread = lengths.drift + speed * (leave_to - leave_from).max(0) as f64;
+        let enter = ((last + lengths.hold).max((centre - lengths.drift) as i64), latest.min((centre + spread) as i64));
+        if leave_to < leave_from || enter.1 < enter.0 {
+            return None;
+        }
+        let wish = Wish {
+            leave: (leave_from, leave_to),
+            ideal: centre,
+            speed,
+            enter,
+            drift: lengths.drift,
+            jump: lengths.jump,
+            len: fade,
+        };
+        self.search.free(&self.window, &wish)
+    }
+}

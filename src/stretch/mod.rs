@@ -1,0 +1,9 @@
+//! Tempo: the ways to change it, outside the realtime machine.
+//!
+//! - [`method`]: which ways there are
+//! - [`curve`]: speed over time
+//! - [`offline`]: whole files, as fast as it goes
+
+pub mod curve;
+pub mod method;
+pub mod offline;
