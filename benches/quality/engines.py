@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import warnings
 
 import numpy as np
 from scipy.io import wavfile
@@ -25,7 +26,9 @@ def _through(command, audio, extra=()):
         run = subprocess.run(command(source, target, *files), capture_output=True, text=True)
         if run.returncode:
             raise RuntimeError(f"{run.args}: {run.stderr or run.stdout}")
-        rate, out = wavfile.read(target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rate, out = wavfile.read(target)
         assert rate == RATE
         return out.astype(np.float64) / (32768 if out.dtype == np.int16 else 1)
 

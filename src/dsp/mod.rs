@@ -7,6 +7,7 @@
 //! - [`sinc`]: interpolation of sampled sound at any ratio
 //! - [`shelf`]: the three-band equaliser's filters, transparent at unity gain
 //! - [`splice`]: changing tempo by splices that are locked to onsets
+//! - [`vocoder`]: changing tempo of steady sound
 //! - [`dither`]: triangular dither for 16-bit outputs
 
 pub mod dither;
@@ -14,3 +15,4 @@ pub mod fixed;
 pub mod shelf;
 pub mod sinc;
 pub mod splice;
+pub mod vocoder;

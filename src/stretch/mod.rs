@@ -2,8 +2,10 @@
 //!
 //! - [`method`]: which ways there are
 //! - [`curve`]: speed over time
+//! - [`hq`]: the best of both
 //! - [`offline`]: whole files, as fast as it goes
 
 pub mod curve;
+pub mod hq;
 pub mod method;
 pub mod offline;

@@ -1,6 +1,7 @@
 //! Whole pieces, as fast as it goes, by the same blocks that the engine plays with.
 
 use super::curve::{Course, Curve};
+use super::hq::Hq;
 use super::method::Method;
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, SincBank, Walk};
@@ -49,7 +50,7 @@ pub type Sink<'a, E> = dyn FnMut(&[f32], &[f32]) -> Result<(), E> + 'a;
 /// A stretcher that is fed and asked for more.
 pub trait Machine {
     /// The input frame up to which (exclusive) it wants to be fed before [`Machine::render`].
-    fn wants(&self) -> i64;
+    fn wants(&self, ideal: f64, speed: f64) -> i64;
     /// The input frame up to which it has been fed.
     fn fed(&self) -> i64;
     /// Feeds the next frames.
@@ -74,7 +75,7 @@ impl Wsola {
 }
 
 impl Machine for Wsola {
-    fn wants(&self) -> i64 {
+    fn wants(&self, _: f64, _: f64) -> i64 {
         self.0.wants()
     }
 
@@ -87,16 +88,7 @@ impl Machine for Wsola {
     }
 
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
-        left.fill(0.0);
-        right.fill(0.0);
-        let frames = left.len().min(right.len());
-        let mut done = 0;
-        while done < frames {
-            let span = self.0.next(ideal + speed * done as f64, speed, frames - done);
-            let to = done + span.frames;
-            span.add(self.0.window(), (1.0, 1.0), [&mut left[done..to], &mut right[done..to]]);
-            done = to;
-        }
+        splice::render(&mut self.0, ideal, speed, left, right);
     }
 }
 
@@ -112,9 +104,8 @@ pub fn stretch<E>(
 ) -> Result<(), E> {
     match order.method {
         Method::PlaybackRate => resample(order, sample_rate, source, sink, progress),
-        Method::Wsola | Method::Hq => {
-            keep_pitch(&mut Wsola::new(sample_rate), order, sample_rate, source, sink, progress)
-        }
+        Method::Wsola => keep_pitch(&mut Wsola::new(sample_rate), order, sample_rate, source, sink, progress),
+        Method::Hq => keep_pitch(&mut Hq::new(sample_rate), order, sample_rate, source, sink, progress),
     }
 }
 
@@ -135,8 +126,10 @@ fn keep_pitch<E>(
         if end.is_some_and(|end| ideal.floor() >= end) {
             return Ok(());
         }
-        while machine.fed() < machine.wants() {
-            let want = ((machine.wants() - machine.fed()) as usize).min(left.len());
+        let speed = (0.5 * (from + to)).clamp(splice::MIN_SPEED, splice::MAX_SPEED);
+        let wants = machine.wants(ideal.to_f64(), speed);
+        while machine.fed() < wants {
+            let want = ((wants - machine.fed()) as usize).min(left.len());
             let mut got = if end.is_none() { source(&mut left[..want], &mut right[..want])? } else { 0 };
             if got == 0 {
                 end.get_or_insert(machine.fed());
@@ -147,7 +140,6 @@ fn keep_pitch<E>(
             machine.feed(&left[..got], &right[..got]);
         }
         let [l, r] = &mut out;
-        let speed = (0.5 * (from + to)).clamp(splice::MIN_SPEED, splice::MAX_SPEED);
         machine.render(ideal.to_f64(), speed, l, r);
         let frames = end.map_or(GRID, |end| (((end - ideal.floor()) as f64 / speed).ceil() as usize).clamp(1, GRID));
         sink(&l[..frames], &r[..frames])?;

@@ -200,6 +200,26 @@ impl Splicer {
         &self.window
     }
 
+    /// The onsets found in it.
+    pub fn onsets(&self) -> &Onsets {
+        &self.onsets
+    }
+
+    /// The input frame heard next.
+    pub fn position(&self) -> i64 {
+        self.play
+    }
+
+    /// Whether a splice is decided upon or under way.
+    pub fn is_splicing(&self) -> bool {
+        self.splice.is_some()
+    }
+
+    /// Reaches positions before onsets earlier, by so many frames.
+    pub fn be_early(&mut self, frames: i64) {
+        self.lengths.margin += frames;
+    }
+
     /// Splices so far.
     pub fn splices(&self) -> u64 {
         self.splices
@@ -334,5 +354,21 @@ impl Splicer {
             len: fade,
         };
         self.search.free(&self.window, &wish)
+    }
+}
+
+/// The next `left.len()` frames of a single sound, from the very window its splicer was fed.
+///
+/// `ideal` is where the tempo says the input should be now, `speed` how fast it goes on. Realtime: yes.
+pub fn render(splicer: &mut Splicer, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
+    let frames = left.len().min(right.len());
+    left.fill(0.0);
+    right.fill(0.0);
+    let mut done = 0;
+    while done < frames {
+        let span = splicer.next(ideal + speed * done as f64, speed, frames - done);
+        let to = done + span.frames;
+        span.add(&splicer.window, (1.0, 1.0), [&mut left[done..to], &mut right[done..to]]);
+        done = to;
     }
 }

@@ -1,0 +1,212 @@
+//! High quality: a phase vocoder for what is steady, the onset-locked splicer for attacks.
+//!
+//! A vocoder keeps tones pure and smears attacks over a tenth of a second; a splicer keeps attacks to the sample and
+//! leaves traces in tones. Here both see the same input and only one is heard at a time:
+//!
+//! - An attack and what follows it closely come from the [`Splicer`], verbatim and on time.
+//! - When the attack is over the [`Vocoder`] takes over. Its first block is *anchored*: turned so that it is in phase
+//!   with what the splicer plays, and the crossfade between them is one of a sound with itself.
+//! - Blocks are never taken across an onset: shortly before one the vocoder draws out what came before it, so
+//!   nothing of an attack is heard early, and hands over to the splicer within the last milliseconds.
+//! - Onsets that follow each other too closely for a block to fit between them are the splicer's alone. So is speed 1,
+//!   where the input is passed on untouched.
+
+use super::offline::Machine;
+use crate::dsp::splice::{self, Splicer};
+use crate::dsp::vocoder::{Take, Vocoder};
+
+/// Times in frames.
+#[derive(Clone, Copy, Debug)]
+struct Lengths {
+    /// How long after an onset the splicer is heard, at least.
+    attack: i64,
+    /// What is left between an attack and the first block taken behind it.
+    clear: i64,
+    /// How long before an onset the splicer must be heard alone.
+    before: i64,
+    /// Fade to the splicer before an onset.
+    out: i64,
+    /// Fade to the vocoder.
+    into: i64,
+    /// Least time to the next onset that makes a handover worth its while.
+    worth: i64,
+}
+
+/// Which of the two is heard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Heard {
+    Splicer,
+    /// Fading in, heard or fading out: the gain's way from and to, where it began and how long it takes.
+    Vocoder {
+        began: i64,
+        leaving: Option<(i64, i64)>,
+    },
+}
+
+/// See the module's text. Realtime: allocates nothing after [`Hq::new`], but belongs on a worker.
+pub struct Hq {
+    splicer: Splicer,
+    vocoder: Vocoder,
+    lengths: Lengths,
+    /// Output frames so far.
+    now: i64,
+    heard: Heard,
+    /// Output frame at the centre of the vocoder's next block.
+    next_centre: i64,
+    /// The vocoder's latest finished hop, and the output frame it begins at.
+    hop: [Box<[f32]>; 2],
+    hop_at: i64,
+    /// Input frame of the last onset that was heard.
+    struck: i64,
+}
+
+impl Hq {
+    /// At the beginning of sound at `sample_rate`.
+    pub fn new(sample_rate: u32) -> Hq {
+        let ms = |ms: f64| (ms * f64::from(sample_rate) / 1000.0).round() as i64;
+        let vocoder = Vocoder::new(sample_rate);
+        let hop = vocoder.hop();
+        let mut splicer = Splicer::new(sample_rate);
+        // The splicer must be in place before the handover to it begins.
+        splicer.be_early(ms(6.5));
+        Hq {
+            splicer,
+            vocoder,
+            lengths: Lengths {
+                attack: ms(80.0),
+                clear: ms(30.0),
+                before: ms(2.5),
+                out: ms(6.0),
+                into: ms(20.0),
+                worth: ms(100.0),
+            },
+            now: 0,
+            heard: Heard::Splicer,
+            next_centre: 0,
+            hop: [vec![0.0; hop].into_boxed_slice(), vec![0.0; hop].into_boxed_slice()],
+            hop_at: 0,
+            struck: 0,
+        }
+    }
+
+    /// Keeps formants in place although the result will be played `factor` times as fast.
+    pub fn keep_formants(&mut self, factor: Option<f64>) {
+        self.vocoder.keep_formants(factor);
+    }
+
+    /// The bounds within which a block's centre must lie, so that it holds no onset: after the last, before the next.
+    fn clear_of_onsets(&self, ideal: f64) -> (i64, i64) {
+        let half = self.vocoder.size() as i64 / 2;
+        let onsets = self.splicer.onsets();
+        let next = onsets.next_from((ideal as i64).max(self.struck + 1)).map_or(i64::MAX / 2, |o| o.start);
+        (self.struck + self.lengths.clear + half, next - self.lengths.before - half)
+    }
+
+    /// Takes and lays down the block around output frame `next_centre`.
+    fn block(&mut self, ideal: f64, speed: f64, anchor: Option<i64>) {
+        let (low, high) = self.clear_of_onsets(ideal);
+        let centre = (ideal + speed * (self.next_centre - self.now) as f64).round() as i64;
+        let take = Take { centre: centre.max(low).min(high), anchor };
+        let [left, right] = &mut self.hop;
+        self.vocoder.block(self.splicer.window(), take, [left, right]);
+        self.hop_at = self.next_centre - self.vocoder.size() as i64 / 2;
+        self.next_centre += self.vocoder.hop() as i64;
+    }
+
+    /// Decides who is heard during the next `frames` frames.
+    fn decide(&mut self, ideal: f64, speed: f64, frames: i64) {
+        let lengths = self.lengths;
+        if let Some(onset) = self.splicer.onsets().last_before(ideal as i64 + 1) {
+            self.struck = self.struck.max(onset.strike);
+        }
+        let next = self.splicer.onsets().next_from((ideal as i64).max(self.struck + 1));
+        let due = next.map_or(i64::MAX / 2, |o| ((o.start as f64 - ideal) / speed) as i64);
+        match self.heard {
+            Heard::Splicer => {
+                let since = ((ideal - self.struck as f64) / speed) as i64;
+                let (low, high) = self.clear_of_onsets(ideal);
+                let steady = (speed - 1.0).abs() > 1e-5;
+                if steady
+                    && since >= lengths.attack
+                    && due >= lengths.worth
+                    && low <= high
+                    && !self.splicer.is_splicing()
+                {
+                    let (size, hop) = (self.vocoder.size() as i64, self.vocoder.hop() as i64);
+                    self.vocoder.restart();
+                    self.next_centre = self.now + size / 2 - (size - hop);
+                    let anchor = self.splicer.position() + self.next_centre - self.now;
+                    self.block(ideal, speed, Some(anchor));
+                    self.heard = Heard::Vocoder { began: self.now, leaving: None };
+                }
+            }
+            Heard::Vocoder { began, leaving: None } if due - frames <= lengths.before + lengths.out => {
+                let len = (due - lengths.before).clamp(1, lengths.out);
+                self.heard = Heard::Vocoder { began, leaving: Some((self.now, len)) };
+            }
+            Heard::Vocoder { leaving: Some((from, len)), .. } if self.now >= from + len => {
+                self.heard = Heard::Splicer;
+            }
+            Heard::Vocoder { .. } => {}
+        }
+    }
+}
+
+/// A smooth way from 0 to 1.
+fn smooth(t: f32) -> f32 {
+    let t = t.clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+impl Machine for Hq {
+    fn wants(&self, ideal: f64, speed: f64) -> i64 {
+        let size = self.vocoder.size() as i64;
+        let blocks = (ideal + speed * (size / 2 + self.vocoder.hop() as i64) as f64) as i64 + size / 2;
+        self.splicer.wants().max(blocks + self.splicer.onsets().latency() as i64)
+    }
+
+    fn fed(&self) -> i64 {
+        self.splicer.fed()
+    }
+
+    fn feed(&mut self, left: &[f32], right: &[f32]) {
+        self.splicer.feed(left, right);
+    }
+
+    fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
+        let frames = left.len().min(right.len());
+        self.decide(ideal, speed, frames as i64);
+        splice::render(&mut self.splicer, ideal, speed, left, right);
+        if let Heard::Vocoder { began, leaving } = self.heard {
+            let mut done = 0;
+            while done < frames {
+                let now = self.now + done as i64;
+                while now >= self.hop_at + self.vocoder.hop() as i64 {
+                    self.block(ideal, speed, None);
+                }
+                let at = (now - self.hop_at) as usize;
+                let n = (frames - done).min(self.vocoder.hop() - at);
+                for k in 0..n {
+                    let t = now + k as i64;
+                    let into = smooth((t - began) as f32 / self.lengths.into as f32);
+                    let (own, other) = match leaving {
+                        // They are alike when the vocoder enters, …
+                        None => (into, 1.0 - into),
+                        // … and strangers when it leaves: their powers add.
+                        Some((from, len)) => {
+                            let gone = smooth((t - from) as f32 / len as f32);
+                            let own = into * (1.0 - gone);
+                            let norm = (own * own + (1.0 - own) * (1.0 - own) + 0.6 * own * (1.0 - own)).sqrt();
+                            (own / norm, (1.0 - own) / norm)
+                        }
+                    };
+                    for (to, hop) in [&mut *left, &mut *right].into_iter().zip(&self.hop) {
+                        to[done + k] = other * to[done + k] + own * hop[at + k];
+                    }
+                }
+                done += n;
+            }
+        }
+        self.now += frames as i64;
+    }
+}
