@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
+use crate::control::conductor::tempo::Sync;
 use crate::engine::DECKS;
+use crate::engine::method::Method;
 
 /// Why a configuration is not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,22 @@ pub struct Mixer {
     pub tempo_glide_s: f64,
     /// Seconds a group start waits for a slow load.
     pub group_wait_s: f64,
+    /// How decks change their tempo.
+    pub stretch_method: String,
+    /// How far decks follow the music clock.
+    pub sync: String,
+}
+
+impl Mixer {
+    /// How decks change their tempo.
+    pub fn method(&self) -> Method {
+        self.stretch_method.parse().unwrap_or_default()
+    }
+
+    /// How far decks follow the music clock.
+    pub fn sync(&self) -> Sync {
+        Sync::named(&self.sync).unwrap_or_default()
+    }
 }
 
 impl Default for Mixer {
@@ -125,6 +143,8 @@ impl Default for Mixer {
             eq_high_hz: 2_000.0,
             tempo_glide_s: 0.05,
             group_wait_s: 5.0,
+            stretch_method: Method::default().name().into(),
+            sync: Sync::default().name().into(),
         }
     }
 }
@@ -369,6 +389,10 @@ impl Config {
         range("mixer.eq_high_hz", m.eq_high_hz, 2.0 * m.eq_low_hz, 15_000.0)?;
         range("mixer.tempo_glide_s", m.tempo_glide_s, 0.0, 60.0)?;
         range("mixer.group_wait_s", m.group_wait_s, 0.0, 600.0)?;
+        m.stretch_method.parse::<Method>().map_err(|e| ("mixer.stretch_method", e.to_string()))?;
+        if Sync::named(&m.sync).is_none() {
+            return Err(("mixer.sync", format!("'{}': {} would be right", m.sync, Sync::NAMES.join(", "))));
+        }
         range("media.max_stems", self.media.max_stems, 1, 1024)?;
         range("media.memory_mb", self.media.memory_mb, 1, 1 << 20)?;
         if self.osc.ports.is_empty() {
@@ -485,6 +509,8 @@ mod tests {
             "eq_low_hz",
             "eq_high_hz",
             "tempo_glide_s",
+            "stretch_method",
+            "sync",
             "group_wait_s",
             "roots",
             "start_directory",

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
+use grooved::control::conductor::tempo::Sync;
 use grooved::control::value::Value;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, Options, OutputMode, live, render, stretch, tune};
+use grooved::engine::method::Method;
 use grooved::output::devices;
 use grooved::stretch::curve::Curve;
-use grooved::stretch::method::Method;
 use grooved::stretch::offline::Order;
 use grooved::system::{guard, log};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -102,10 +103,10 @@ struct Cli {
     /// Accepted; there is one implementation, and it is that one
     #[arg(long)]
     optimized_filters: bool,
-    /// Method for tempo changes: playback_rate (others come later and fall back to it)
-    #[arg(long, value_name = "METHOD", default_value = "playback_rate")]
-    stretch_method: String,
-    /// Accepted; playback_rate is no time stretch, and stays
+    /// How tempo is changed: playback_rate, wsola (audiotsm) or hq (rubberband) [default: playback_rate]
+    #[arg(long, value_name = "METHOD")]
+    stretch_method: Option<String>,
+    /// Fixed tempo: decks do not follow the clock (sync = "off")
     #[arg(long)]
     disable_time_stretch: bool,
     /// error, warn, info, debug or trace [default: info]
@@ -342,7 +343,11 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     set(&mut config.output.sample_rate, &cli.sample_rate);
     set(&mut config.mixer.bpm, &cli.bpm);
     set(&mut config.mixer.meter, &cli.meter);
+    set(&mut config.mixer.stretch_method, &cli.stretch_method);
     set(&mut config.system.log, &cli.log);
+    if cli.disable_time_stretch {
+        config.mixer.sync = Sync::Off.name().into();
+    }
     for (k, level) in cli.ab.iter().flatten().enumerate() {
         config.mixer.levels[k] = *level;
     }
@@ -397,9 +402,6 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     }
     if cli.watch {
         plan.call("/groove/clock/print", vec![Value::Int(1)]);
-    }
-    if cli.stretch_method != "playback_rate" {
-        eprintln!("--stretch-method {}: not there yet; playback_rate is used", cli.stretch_method);
     }
     Ok(plan)
 }

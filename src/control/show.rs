@@ -40,6 +40,15 @@ pub struct Deck {
     pub level: f64,
     /// Gains of low, mid and high.
     pub gains: [f64; 3],
+    /// How its tempo is changed, if that is told.
+    #[serde(default)]
+    pub stretch: Option<String>,
+    /// How far it follows the clock, if that is told.
+    #[serde(default)]
+    pub sync: Option<String>,
+    /// Its own tempo, if it was told one.
+    #[serde(default)]
+    pub bpm: Option<f64>,
 }
 
 /// A loaded stem.
@@ -102,6 +111,11 @@ impl Show {
             for (band, gain) in ["low", "mid", "high"].iter().zip(deck.gains) {
                 calls.push((format!("{deck_path}/gain/{band}"), vec![gain.into()]));
             }
+            let words = [("stretch", &deck.stretch), ("sync", &deck.sync)];
+            for (what, word) in words.into_iter().filter_map(|(what, w)| Some((what, w.as_ref()?))) {
+                calls.push((format!("{deck_path}/{what}"), vec![word.as_str().into()]));
+            }
+            calls.push((format!("{deck_path}/bpm"), vec![deck.bpm.unwrap_or(0.0).into()]));
         }
         calls
     }

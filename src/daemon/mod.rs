@@ -104,6 +104,8 @@ fn settings(config: &Config) -> Settings {
         group_wait_s: config.mixer.group_wait_s,
         horizon_s: config.osc.horizon_s,
         tempo_glide_s: config.mixer.tempo_glide_s,
+        method: config.mixer.method(),
+        sync: config.mixer.sync(),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         version: env!("CARGO_PKG_VERSION").into(),
         keeps: config.state.folder().is_some(),

@@ -9,7 +9,6 @@ use crate::dsp::fixed::Fixed;
 #[derive(Debug)]
 pub struct MusicClock {
     sample_rate: f64,
-    base_bpm: f64,
     from_bpm: f64,
     bpm: f64,
     target_bpm: f64,
@@ -19,11 +18,10 @@ pub struct MusicClock {
 }
 
 impl MusicClock {
-    /// At beat zero, at its base tempo.
+    /// At beat zero.
     pub fn new(bpm: f64, sample_rate: u32) -> MusicClock {
         MusicClock {
             sample_rate: f64::from(sample_rate),
-            base_bpm: bpm,
             from_bpm: bpm,
             bpm,
             target_bpm: bpm,
@@ -44,11 +42,6 @@ impl MusicClock {
         }
     }
 
-    /// Sets the tempo at which the playback ratio is one.
-    pub fn set_base(&mut self, bpm: f64) {
-        self.base_bpm = bpm;
-    }
-
     /// Back to beat zero.
     pub fn reset(&mut self) {
         self.beat = Fixed::ZERO;
@@ -64,7 +57,12 @@ impl MusicClock {
         self.bpm
     }
 
-    /// Goes on by `frames` and tells the playback ratio (tempo / base tempo) at the span's start and end.
+    /// How fast the tempo changes, in beats per minute and frame.
+    pub fn slope(&self) -> f64 {
+        if self.glide_left == 0 { 0.0 } else { (self.target_bpm - self.from_bpm) / f64::from(self.glide_total) }
+    }
+
+    /// Goes on by `frames` and tells the tempo at the span's start and end.
     pub fn advance(&mut self, frames: u32) -> (f64, f64) {
         let from = self.bpm;
         if self.glide_left > frames {
@@ -79,7 +77,7 @@ impl MusicClock {
         let step = Fixed::from_f64(from / 60.0 / self.sample_rate);
         let slope = Fixed::from_f64((self.bpm - from) / 60.0 / self.sample_rate).div_int(n);
         self.beat += step.sum_of(slope, frames as usize);
-        (from / self.base_bpm, self.bpm / self.base_bpm)
+        (from, self.bpm)
     }
 }
 

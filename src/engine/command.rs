@@ -1,6 +1,8 @@
 //! What can be asked of the engine, and what it reports.
 
 use super::eq::Band;
+use super::method::Method;
+use super::plan::Kit;
 use super::source::StemSource;
 use super::tape::Tape;
 
@@ -58,14 +60,19 @@ pub enum Action {
     Master { gain: f32, frames: Option<u32> },
     /// Sets the tempo; everything follows within `frames` frames.
     Tempo { bpm: f64, frames: u32 },
-    /// Sets the tempo at which stems play at their own speed.
-    BaseTempo { bpm: f64 },
+    /// Sets how a deck's tempo is changed; the first method that keeps pitch comes with a kit.
+    Stretch { deck: usize, method: Method, kit: Option<Box<Kit>> },
+    /// Sets the tempo at which a deck's stems play at their own speed; `None`: always.
+    Sync { deck: usize, base: Option<f64> },
     /// Puts the beat clock to zero.
     ResetBeat,
     /// Sounds a test tone.
     Tone { hz: f64, gain: f32, frames: u32 },
     /// Records from now on.
     Roll { tape: Box<Tape> },
+    /// Lets what plays of a stem go on within another stretch, from where it is or, if that lies outside, from its
+    /// place within the stretch.
+    Loop { slot: Slot, play: Play },
     /// Stops recording and hands the tape back as retired.
     Cut,
     /// Does nothing but answer.
@@ -115,6 +122,8 @@ pub enum Retired {
     Stem { slot: Slot, source: Box<StemSource> },
     /// A stem that never got in.
     Refused { source: Box<StemSource> },
+    /// A kit that never got in.
+    Kit { kit: Box<Kit> },
     /// A tape that is full, or never got in.
     Tape { tape: Box<Tape> },
 }

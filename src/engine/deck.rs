@@ -3,6 +3,7 @@
 use super::GRID;
 use super::eq::ThreeBand;
 use super::meter::{Meter, MeterCell};
+use super::method::Method;
 use super::ramp::{self, Ramp};
 
 /// How long an equaliser still rings after its deck fell silent: after this it need not run.
@@ -19,6 +20,10 @@ pub struct Deck {
     pub fader: Ramp,
     /// The pair of output channels it goes to.
     pub pair: usize,
+    /// How its tempo is changed.
+    pub method: Method,
+    /// The tempo at which its stems play at their own speed; `None`: whatever the clock does.
+    pub base: Option<f64>,
     /// What it contributes to the present quantum.
     pub left: [f32; GRID],
     /// The right channel of it.
@@ -30,19 +35,26 @@ pub struct Deck {
 
 impl Deck {
     /// A silent deck at full level.
-    pub fn new(eq: ThreeBand, sample_rate: u32, pair: usize, level: f32) -> Deck {
+    pub fn new(eq: ThreeBand, sample_rate: u32, pair: usize, level: f32, bpm: f64) -> Deck {
         let silent_after = (EQ_TAIL_SECONDS * f64::from(sample_rate)) as u32;
         Deck {
             eq,
             level: Ramp::new(level),
             fader: Ramp::new(1.0),
             pair,
+            method: Method::default(),
+            base: Some(bpm),
             left: [0.0; GRID],
             right: [0.0; GRID],
             meter: [Meter::new(sample_rate), Meter::new(sample_rate)],
             silent_for: silent_after,
             silent_after,
         }
+    }
+
+    /// How fast its stems play while the clock goes from `bpm.0` to `bpm.1`.
+    pub fn ratio(&self, bpm: (f64, f64)) -> (f64, f64) {
+        self.base.map_or((1.0, 1.0), |base| (bpm.0 / base, bpm.1 / base))
     }
 
     /// Equalises and scales the span `from..to` of the quantum; `fed` tells whether a group added anything to it.

@@ -109,6 +109,7 @@ pub struct Telemetry {
     pub(super) time: AtomicU64,
     pub(super) bpm: AtomicU64,
     pub(super) beat: AtomicU64,
+    pub(super) bpm_slope: AtomicU64,
     pub(super) lost_events: AtomicU64,
     pub(super) starved: AtomicU64,
     /// By slot.
@@ -125,6 +126,7 @@ impl Telemetry {
             time: AtomicU64::new(0),
             bpm: AtomicU64::new(0),
             beat: AtomicU64::new(0),
+            bpm_slope: AtomicU64::new(0),
             lost_events: AtomicU64::new(0),
             starved: AtomicU64::new(0),
             stems: (0..slots).map(|_| StemCell::default()).collect(),
@@ -141,6 +143,11 @@ impl Telemetry {
     /// Tempo in beats per minute.
     pub fn bpm(&self) -> f64 {
         f64::from_bits(self.bpm.load(Relaxed))
+    }
+
+    /// How fast the tempo changes, in beats per minute and frame.
+    pub fn bpm_slope(&self) -> f64 {
+        f64::from_bits(self.bpm_slope.load(Relaxed))
     }
 
     /// Beats since the last reset.

@@ -3,8 +3,12 @@
 //! A group has a timeline in the source's own sample rate. Its members are summed into that timeline, gains and all,
 //! and the sum is interpolated once: twenty stems on four decks at one rate each cost four interpolations. The
 //! position on the timeline is exact (64 fractional bits); a stem joins at the nearest whole frame.
+//!
+//! A group that is stretched has a [`Plan`]: then its timeline is the stretched one, which goes by as fast as the
+//! output does, and the tempo is the plan's matter.
 
 use super::GRID;
+use super::plan::{Kit, Plan};
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
@@ -13,8 +17,7 @@ use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
 /// has to be shifted only now and then.
 const WINDOW: usize = 4 * MAX_HALF + 2 * (GRID * 9) + 1024;
 
-/// A head of a stem: (slot, head).
-pub type Member = (u16, u8);
+pub use super::plan::Member;
 
 /// See the module's text. Realtime: yes, but for [`Group::new`].
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub struct Group {
     left: Box<[f32]>,
     right: Box<[f32]>,
     members: Vec<Member>,
+    plan: Option<Box<Plan>>,
 }
 
 impl Group {
@@ -54,11 +58,13 @@ impl Group {
             left: vec![0.0; WINDOW].into_boxed_slice(),
             right: vec![0.0; WINDOW].into_boxed_slice(),
             members: Vec::with_capacity(members),
+            plan: None,
         }
     }
 
-    /// Puts an unused group to use.
-    pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64) {
+    /// Puts an unused group to use: stretched, if it is given a plan.
+    pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64, plan: Option<Box<Plan>>) {
+        self.plan = plan;
         self.active = true;
         self.deck = deck;
         self.source_rate = source_rate;
@@ -73,13 +79,30 @@ impl Group {
     }
 
     /// Whether a stem with these properties belongs here.
-    pub fn suits(&self, deck: usize, source_rate: u32, rate: f64) -> bool {
-        self.active && self.deck == deck && self.source_rate == source_rate && self.rate == rate
+    pub fn suits(&self, deck: usize, source_rate: u32, rate: f64, stretched: bool) -> bool {
+        self.active
+            && self.deck == deck
+            && self.source_rate == source_rate
+            && self.rate == rate
+            && self.is_stretched() == stretched
+    }
+
+    /// Whether its stems keep their pitch.
+    pub fn is_stretched(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// The plan of a group that is over.
+    pub fn take_plan(&mut self) -> Option<Box<Plan>> {
+        if self.active { None } else { self.plan.take() }
     }
 
     /// Whether `member` is the only one.
     pub fn is_alone(&self, member: Member) -> bool {
-        self.members.as_slice() == [member]
+        match &self.plan {
+            Some(plan) => plan.is_alone(member),
+            None => self.members.as_slice() == [member],
+        }
     }
 
     /// Playback rate of its members.
@@ -97,8 +120,13 @@ impl Group {
     }
 
     /// Adds a head that has just begun: its first frame falls on the timeline frame nearest to now.
-    pub fn join(&mut self, member: Member, stems: &mut [Stem]) -> News {
+    pub fn join(&mut self, member: Member, stems: &mut [Stem], kit: Option<&mut Kit>) -> News {
         let now = self.position.round();
+        if let Some(plan) = &mut self.plan {
+            let (from, to) = ((now - self.origin).max(0) as usize, (self.filled - self.origin).max(0) as usize);
+            self.quiet_from = self.filled;
+            return plan.join(member, kit, stems, [&mut self.left[from..to], &mut self.right[from..to]]);
+        }
         let mut news = News::default();
         if self.filled > now {
             // The look-ahead has been summed already: what this head has to say there is added to it.
@@ -114,14 +142,15 @@ impl Group {
 
     /// How far the reading of members is ahead of what is heard, in source frames.
     pub fn ahead(&self) -> i64 {
-        self.filled - self.position.floor()
+        self.plan.as_ref().map_or(self.filled - self.position.floor(), |p| p.ahead())
     }
 
     /// The output lost `frames` frames, over which the playback ratio went from `tempo.0` to `tempo.1`: the timeline
     /// goes on as if they had been played. Returns the source frames each member has to pass over.
-    pub fn lose(&mut self, frames: u64, tempo: (f64, f64)) -> i64 {
+    pub fn lose(&mut self, frames: u64, tempo: (f64, f64), fade: u32) -> i64 {
         let before = self.position.floor();
-        let step = Fixed::from_f64(self.ratio((tempo.0 + tempo.1) * 0.5));
+        let mean = (tempo.0 + tempo.1) * 0.5;
+        let step = Fixed::from_f64(self.ratio(mean));
         self.position += step * frames.min(i64::MAX as u64 / 16) as i64;
         let gone = self.position.floor() - before;
         // What was in the window belongs to the time that was lost.
@@ -130,11 +159,22 @@ impl Group {
         self.origin += gone;
         self.filled += gone;
         self.quiet_from = self.filled;
-        gone
+        let input = Fixed::from_f64(self.input_ratio(mean)) * frames.min(i64::MAX as u64 / 16) as i64;
+        match &mut self.plan {
+            Some(plan) => plan.lose(input, fade),
+            None => gone,
+        }
     }
 
+    /// Timeline frames per output frame.
     fn ratio(&self, tempo: f64) -> f64 {
-        (f64::from(self.source_rate) / self.output_rate * self.rate * tempo).clamp(1.0 / 64.0, MAX_RATIO)
+        let speed = if self.plan.is_some() { 1.0 } else { self.rate * tempo };
+        (f64::from(self.source_rate) / self.output_rate * speed).clamp(1.0 / 64.0, MAX_RATIO)
+    }
+
+    /// Frames of the stems per output frame.
+    fn input_ratio(&self, tempo: f64) -> f64 {
+        f64::from(self.source_rate) / self.output_rate * Plan::clamp(self.rate * tempo)
     }
 
     /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio goes from `tempo.0` to
@@ -144,8 +184,8 @@ impl Group {
         tempo: (f64, f64),
         bank: &SincBank,
         stems: &mut [Stem],
-        left: &mut [f32],
-        right: &mut [f32],
+        kit: Option<&mut Kit>,
+        [left, right]: [&mut [f32]; 2],
         mut report: impl FnMut(Member, News),
     ) {
         let n = left.len().min(right.len());
@@ -157,7 +197,14 @@ impl Group {
         let slope = if from == to { Fixed::ZERO } else { (Fixed::from_f64(to) - step).div_int(n) };
         let table = bank.table(from.max(to));
         let last = self.position + step.sum_of(slope, n - 1);
-        self.fill(last.floor() + table.half() as i64 + 1, stems, &mut report);
+        self.fill(last.floor() + table.half() as i64 + 1, tempo, stems, kit, &mut report);
+        if self.plan.is_some() {
+            let step = Fixed::from_f64(self.input_ratio(tempo.0));
+            let slope = (Fixed::from_f64(self.input_ratio(tempo.1)) - step).div_int(n);
+            if let Some(plan) = &mut self.plan {
+                plan.advance(step.sum_of(slope, n));
+            }
+        }
 
         if step == Fixed::ONE && slope == Fixed::ZERO && self.position.frac_bits() == 0 {
             // The source's own rate, on whole frames: its samples, bit for bit.
@@ -178,13 +225,24 @@ impl Group {
             table.add([&self.left, &self.right], walk, [&mut left[..n], &mut right[..n]]);
         }
         self.position += step.sum_of(slope, n);
-        if self.members.is_empty() && self.position.floor() > self.quiet_from + 2 * MAX_HALF as i64 {
+        if self.is_silent() && self.position.floor() > self.quiet_from + 2 * MAX_HALF as i64 {
             self.active = false;
         }
     }
 
+    fn is_silent(&self) -> bool {
+        self.plan.as_ref().map_or(self.members.is_empty(), |p| p.is_silent())
+    }
+
     /// Sums members into the timeline up to frame `until`.
-    fn fill(&mut self, until: i64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
+    fn fill(
+        &mut self,
+        until: i64,
+        tempo: (f64, f64),
+        stems: &mut [Stem],
+        kit: Option<&mut Kit>,
+        report: &mut impl FnMut(Member, News),
+    ) {
         let frames = (until - self.filled).max(0) as usize;
         if frames == 0 {
             return;
@@ -201,6 +259,11 @@ impl Group {
         let (left, right) = (&mut self.left[start..end], &mut self.right[start..end]);
         left.fill(0.0);
         right.fill(0.0);
+        if let Some(plan) = &mut self.plan {
+            let ahead = Fixed::from_int(self.filled) - self.position;
+            let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5);
+            plan.render(ahead.to_f64(), speed, stems, kit, [left, right], report);
+        }
         let mut k = 0;
         while k < self.members.len() {
             let member = self.members[k];
@@ -215,7 +278,7 @@ impl Group {
             }
         }
         self.filled += frames as i64;
-        if !self.members.is_empty() {
+        if !self.is_silent() {
             self.quiet_from = self.filled;
         }
     }

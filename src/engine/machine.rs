@@ -9,6 +9,8 @@ use super::door::{EngineDoor, Telemetry};
 use super::eq::ThreeBand;
 use super::group::Group;
 use super::meter::Meter;
+use super::method::Method;
+use super::plan::Kit;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
 use super::stem::{News, Phase, Stem};
@@ -82,6 +84,7 @@ pub struct Engine {
     stems: Box<[Stem]>,
     groups: Box<[Group]>,
     decks: [Deck; DECKS],
+    kits: [Option<Box<Kit>>; DECKS],
     pairs: Box<[Pair]>,
     master: Ramp,
     tone: Tone,
@@ -111,8 +114,9 @@ impl Engine {
             groups: (0..config.slots + SPARE_GROUPS).map(|_| Group::new(rate, 2 * config.slots)).collect(),
             decks: std::array::from_fn(|d| {
                 let eq = ThreeBand::new(config.eq_hz[0], config.eq_hz[1], f64::from(rate), 2 * ramp_frames);
-                Deck::new(eq, rate, config.deck_pair[d].min(pairs - 1), config.levels[d])
+                Deck::new(eq, rate, config.deck_pair[d].min(pairs - 1), config.levels[d], config.bpm)
             }),
+            kits: Default::default(),
             pairs: (0..pairs)
                 .map(|_| Pair { left: [0.0; GRID], right: [0.0; GRID], meter: [Meter::new(rate), Meter::new(rate)] })
                 .collect(),
@@ -175,7 +179,11 @@ impl Engine {
             let tempo = self.clock.advance(span);
             for k in 0..self.groups.len() {
                 if self.groups[k].active {
-                    let gone = self.groups[k].lose(frames, tempo);
+                    let group = &mut self.groups[k];
+                    let gone = group.lose(frames, self.decks[group.deck].ratio(tempo), self.ramp_frames);
+                    if gone == 0 {
+                        continue;
+                    }
                     for stem in &mut self.stems {
                         let fade = stem.fade();
                         for head in &mut stem.heads {
@@ -252,7 +260,10 @@ impl Engine {
         for group in self.groups.iter_mut().filter(|g| g.active) {
             fed[group.deck] = true;
             let deck = &mut self.decks[group.deck];
-            group.render(tempo, bank, stems, &mut deck.left[from..to], &mut deck.right[from..to], |member, news| {
+            let deck_tempo = deck.ratio(tempo);
+            let kit = self.kits[group.deck].as_deref_mut();
+            let out = [&mut deck.left[from..to], &mut deck.right[from..to]];
+            group.render(deck_tempo, bank, stems, kit, out, |member, news| {
                 let slot = member.0;
                 for event in tell(slot, news, now) {
                     if events.try_push(event).is_err() {
@@ -263,6 +274,11 @@ impl Engine {
                     telemetry.starved.fetch_add(1, Relaxed);
                 }
             });
+            if let Some(plan) = group.take_plan()
+                && let Some(kit) = &mut self.kits[group.deck]
+            {
+                kit.put_back(plan);
+            }
         }
         for (deck, fed) in self.decks.iter_mut().zip(fed) {
             if deck.finish(from, to, fed) {
@@ -338,11 +354,14 @@ impl Engine {
         let head = &stem.heads[k];
         let late = now.saturating_sub(head.asked_at());
         let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
-        let group = match self.groups.iter().position(|g| g.suits(deck, source_rate, rate)) {
+        let stretched = self.is_stretched(deck) && self.kits[deck].as_ref().is_some_and(|k| k.has_lane());
+        let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, stretched));
+        let group = match found {
             Some(found) => found,
             None => match self.groups.iter().position(|g| !g.active) {
                 Some(unused) => {
-                    self.groups[unused].open(deck, source_rate, rate);
+                    let kit = self.kits[deck].as_mut().filter(|_| stretched);
+                    self.groups[unused].open(deck, source_rate, rate, kit.and_then(|k| k.take(source_rate)));
                     unused
                 }
                 None => {
@@ -362,7 +381,7 @@ impl Engine {
             other.stop(fade);
         }
         stem.lead = k;
-        let news = self.groups[group].join((slot as Slot, k as u8), &mut self.stems);
+        let news = self.groups[group].join((slot as Slot, k as u8), &mut self.stems, self.kits[deck].as_deref_mut());
         if !follows {
             self.tell(Event::Started { slot: slot as Slot, at: now, late });
         }
@@ -470,6 +489,7 @@ impl Engine {
                     }
                 }),
             Action::StemGain { slot, gain } => self.with_stem(slot, |stem| stem.gain.to(gain, ordinary)),
+            Action::Loop { slot, play } => self.enter_loop(slot, play, now),
             Action::StemRate { slot, rate } => self.set_rate(slot, rate, now),
             Action::DeckLevel { deck, level, frames } => {
                 deck_of(deck).map(|d| self.decks[d].level.to(level, frames.unwrap_or(ordinary)))
@@ -499,12 +519,27 @@ impl Engine {
                 }
                 Ok(())
             }
-            Action::Tempo { bpm, frames } => {
-                self.clock.set_tempo(bpm, frames);
+            Action::Stretch { deck, method, kit } => {
+                if deck >= DECKS || (self.kits[deck].is_none() && kit.is_none() && method != Method::PlaybackRate) {
+                    return Err((Refusal::OutOfRange, Action::Stretch { deck, method, kit }));
+                }
+                if let Some(kit) = kit {
+                    if self.kits[deck].is_some() {
+                        return Err((Refusal::SlotTaken, Action::Stretch { deck, method, kit: Some(kit) }));
+                    }
+                    self.kits[deck] = Some(kit);
+                }
+                self.decks[deck].method = method;
+                for slot in 0..slots {
+                    if self.stems[slot].deck == deck && self.stems[slot].source.is_some() {
+                        self.settle(slot, now);
+                    }
+                }
                 Ok(())
             }
-            Action::BaseTempo { bpm } => {
-                self.clock.set_base(bpm);
+            Action::Sync { deck, base } => deck_of(deck).map(|d| self.decks[d].base = base),
+            Action::Tempo { bpm, frames } => {
+                self.clock.set_tempo(bpm, frames);
                 Ok(())
             }
             Action::ResetBeat => {
@@ -554,6 +589,26 @@ impl Engine {
         }
     }
 
+    /// Moves what plays of a stem into another stretch.
+    fn enter_loop(&mut self, slot: Slot, play: Play, now: u64) -> Result<(), Refusal> {
+        self.with_stem(slot, |_| ())?;
+        let stem = &self.stems[usize::from(slot)];
+        let head = &stem.heads[stem.lead];
+        if head.phase() != Phase::Playing || head.is_stopping() || play.end <= play.start {
+            return Ok(());
+        }
+        let behind = self.groups[head.group()].ahead().max(0) as u64;
+        let here = head.position().saturating_sub(behind);
+        let length = play.end - play.start;
+        let from = match here {
+            at if at < play.start => play.start,
+            at if at >= play.end => play.start + (at - play.start) % length,
+            at => at,
+        };
+        self.start(usize::from(slot), Play { from, ..play }, now, true);
+        Ok(())
+    }
+
     fn set_rate(&mut self, slot: Slot, rate: f64, now: u64) -> Result<(), Refusal> {
         self.with_stem(slot, |stem| stem.rate = rate)?;
         self.settle(usize::from(slot), now);
@@ -562,6 +617,7 @@ impl Engine {
 
     /// Lets a stem play at its own rate, if it does not yet.
     fn settle(&mut self, slot: usize, now: u64) {
+        let stretched = self.is_stretched(self.stems[slot].deck);
         let stem = &mut self.stems[slot];
         stem.resettle = false;
         let rate = stem.rate;
@@ -574,10 +630,10 @@ impl Engine {
             return;
         }
         let group = &mut self.groups[head.group()];
-        if group.rate() == rate {
+        if group.rate() == rate && group.is_stretched() == stretched {
             return;
         }
-        if group.is_alone((slot as Slot, stem.lead as u8)) {
+        if group.is_stretched() == stretched && group.is_alone((slot as Slot, stem.lead as u8)) {
             group.set_rate(rate);
             return;
         }
@@ -593,10 +649,16 @@ impl Engine {
         self.start(slot, play, now, true);
     }
 
+    /// Whether a deck's stems keep their pitch.
+    fn is_stretched(&self, deck: usize) -> bool {
+        self.decks[deck].method != Method::PlaybackRate && self.kits[deck].is_some()
+    }
+
     fn refuse(&mut self, command: Command, why: Refusal) {
         match command.action {
             Action::Install { source, .. } => self.retire(Retired::Refused { source }),
             Action::Roll { tape } => self.retire(Retired::Tape { tape }),
+            Action::Stretch { kit: Some(kit), .. } => self.retire(Retired::Kit { kit }),
             _ => {}
         }
         self.tell(Event::Refused { ticket: command.ticket, why });
@@ -625,6 +687,7 @@ impl Engine {
         telemetry.time.store(self.time(), Relaxed);
         telemetry.bpm.store(self.clock.bpm().to_bits(), Relaxed);
         telemetry.beat.store(self.clock.beat().to_bits(), Relaxed);
+        telemetry.bpm_slope.store(self.clock.slope().to_bits(), Relaxed);
         for (stem, cell) in self.stems.iter().zip(&telemetry.stems) {
             let playing = stem.source.is_some() && stem.is_playing();
             cell.playing.store(playing, Relaxed);

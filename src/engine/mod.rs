@@ -15,6 +15,7 @@
 //! - [`source`]: where samples come from: resident heads and streamed rings
 //! - [`stem`]: one loaded stem being played: two heads that fade into each other
 //! - [`group`]: stems of a deck at one rate: one position, one interpolation
+//! - [`plan`]: the same for stems that keep their pitch at any tempo; [`method`]: which ways there are
 //! - [`deck`]: groups, equaliser, level
 //! - [`tape`]: what is rendered, on its way to a recording
 //! - [`eq`], [`limiter`], [`meter`], [`ramp`], [`tone`]: the small parts
@@ -28,6 +29,8 @@ pub mod group;
 pub mod limiter;
 mod machine;
 pub mod meter;
+pub mod method;
+pub mod plan;
 pub mod ramp;
 pub mod schedule;
 pub mod source;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::decode::{DecodeError, Decoder, Info};
 use super::disk::Feeder;
+use super::grid::Grid;
 use crate::engine::source::{CHUNK, StemSource, stream};
 use crate::system::realtime;
 
@@ -30,6 +31,8 @@ pub struct Loaded {
     pub info: Info,
     /// Memory it takes.
     pub bytes: usize,
+    /// Its beats, from the file beside it, or what is wrong with that.
+    pub grid: Result<Option<Grid>, String>,
 }
 
 /// Bytes a stem of this length and rate will take.
@@ -75,6 +78,7 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
         }),
         feeder: (!whole).then(|| Feeder::new(path, decoder, [wa, wb])),
         bytes: memory_for(&info),
+        grid: Grid::beside(path),
         info,
     })
 }

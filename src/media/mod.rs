@@ -2,6 +2,7 @@
 //!
 //! - [`library`]: which files may be reached, and what a client meant by a path
 //! - [`decode`]: any supported file as stereo frames, from any frame on
+//! - [`grid`]: where a track's beats are
 //! - [`loader`]: turns a file into a stem the engine can play
 //! - [`disk`]: keeps the streams of all loaded stems filled
 //! - [`recorder`]: writes recordings, and repairs those a crash cut off
@@ -9,6 +10,7 @@
 
 pub mod decode;
 pub mod disk;
+pub mod grid;
 pub mod library;
 pub mod loader;
 pub mod recorder;

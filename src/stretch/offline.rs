@@ -2,12 +2,12 @@
 
 use super::curve::{Course, Curve};
 use super::hq::Hq;
-use super::method::Method;
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, SincBank, Walk};
 use crate::dsp::splice::window::Window;
 use crate::dsp::splice::{self, Splicer};
 use crate::engine::GRID;
+use crate::engine::method::Method;
 
 /// What is to be done.
 #[derive(Clone, Debug)]

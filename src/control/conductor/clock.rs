@@ -4,6 +4,7 @@ use super::super::request::{Message, Origin, Request, When};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
 use super::{Conductor, Deferred, LEAD_S, MOST_DEFERRED, MOST_KEPT_VALUES};
+use crate::engine::DECKS;
 use crate::engine::command::Action;
 use crate::system::time::monotonic_ns;
 
@@ -118,7 +119,9 @@ impl Conductor {
     /// Sets the tempo at which stems play at their own speed.
     pub fn set_base_tempo(&mut self, at: Option<u64>, bpm: f64) {
         self.settings.bpm = bpm;
-        self.push(at, Action::BaseTempo { bpm });
+        for deck in 0..DECKS {
+            self.push_base(deck, at);
+        }
     }
 
     /// The tempo asked for.

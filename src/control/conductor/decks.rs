@@ -148,7 +148,7 @@ impl Conductor {
             return Some(Deferred::Group { decks, at, until, origin, address });
         }
         // All of them on one sample: the one asked for, or the first that all commands can reach in time.
-        let soon = now + self.report.period_frames.load(std::sync::atomic::Ordering::Relaxed) * 2 + 64;
+        let soon = self.soon();
         let start_at = at.max(soon);
         for deck in decks.iter().filter(|d| !missing.contains(d)) {
             if let Some((id, from)) = self.decks[*deck].armed.take() {
@@ -186,6 +186,11 @@ impl Conductor {
             self.fail(origin, &address, &fault);
         }
         None
+    }
+
+    /// The first sample that all commands sent now can reach in time.
+    pub(super) fn soon(&self) -> u64 {
+        self.now() + self.report.period_frames.load(std::sync::atomic::Ordering::Relaxed) * 2 + 64
     }
 
     /// Loads a deck's track if it is another one, and plays it `seconds` from now from its beginning.

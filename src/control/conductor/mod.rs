@@ -18,6 +18,7 @@ pub mod recording;
 pub mod shows;
 pub mod status;
 pub mod stems;
+pub mod tempo;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -35,12 +36,14 @@ use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Command, Event, Refusal, Retired, Slot};
 use crate::engine::door::{ControlDoor, Telemetry};
+use crate::engine::method::Method;
 use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
 use crate::media::recorder::Order;
 use crate::output::report::Report;
 use crate::system::keeper::Job as KeeperJob;
+use tempo::Pace;
 
 /// Commands cross the door this long before they are due (seconds); until then they wait here.
 const LEAD_S: f64 = 0.2;
@@ -79,6 +82,10 @@ pub struct Settings {
     pub group_wait_s: f64,
     /// Seconds into the future that timed bundles may lie.
     pub horizon_s: f64,
+    /// How decks change their tempo.
+    pub method: Method,
+    /// How far decks follow the clock.
+    pub sync: tempo::Sync,
     /// Seconds a change of tempo takes.
     pub tempo_glide_s: f64,
     /// Whether the addresses under /groove/debug are there.
@@ -121,6 +128,8 @@ pub struct Deck {
     pub fader: f64,
     /// The buffer armed by a cue, and where it starts.
     pub armed: Option<(i64, f64)>,
+    /// How its tempo is changed, whether it follows the clock, and its own tempo.
+    pub pace: Pace,
 }
 
 /// Something that waits for its time, in samples.
@@ -219,7 +228,7 @@ impl Conductor {
         let free = (0..(settings.slots + settings.slots.min(SPARE_SLOTS)) as Slot).map(|slot| (slot, 0)).collect();
         let now = Instant::now();
         let output_needles = vec![Needle::new(now); door.telemetry.outputs.len()];
-        Conductor {
+        let mut conductor = Conductor {
             vocabulary: Arc::new(table::vocabulary(settings.debug)),
             library: Library::new(roots),
             decks: std::array::from_fn(|d| Deck {
@@ -227,6 +236,7 @@ impl Conductor {
                 bands: [1.0; 3],
                 fader: 1.0,
                 armed: None,
+                pace: Pace { method: settings.method, sync: settings.sync, ..Pace::default() },
             }),
             master: settings.master,
             tempo: settings.bpm,
@@ -273,7 +283,9 @@ impl Conductor {
             kept_at: now,
             recall: None,
             recording: None,
-        }
+        };
+        conductor.set_paces();
+        conductor
     }
 
     /// All controls.
@@ -373,6 +385,7 @@ impl Conductor {
                     self.free.push_back((slot, clear));
                 }
                 Retired::Refused { source } => drop(source),
+                Retired::Kit { kit } => drop(kit),
                 Retired::Tape { tape } => {
                     // Its writer sees it go, and completes the file.
                     drop(tape);
@@ -387,6 +400,7 @@ impl Conductor {
         self.advance_syncs();
         self.watch_beats();
         self.watch_output();
+        self.watch_speeds();
         self.advance_recall();
         self.chase_tape();
         self.keep_state();

@@ -87,7 +87,7 @@ impl Conductor {
             master: self.master,
             crossfade: self.crossfade.0,
             curve: self.crossfade.1.clone(),
-            decks: self.decks.iter().map(|d| show::Deck { level: d.level, gains: d.bands }).collect(),
+            decks: self.decks.iter().map(super::Deck::shown).collect(),
             stems: stems.collect(),
         }
     }
@@ -302,7 +302,7 @@ impl Conductor {
         let soon = self.now() + 2 * self.report.period_frames.load(std::sync::atomic::Ordering::Relaxed) + 64;
         for (id, start) in playing {
             // Ready means loaded: this cannot fail.
-            let _ = self.play(id, start, Some(soon));
+            self.start_exactly(id, start, Some(soon));
         }
         for stem in recall.show.stems.iter().filter(|s| !s.playing && recall.serials.iter().any(|(id, _)| *id == s.id))
         {

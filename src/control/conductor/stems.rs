@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::super::request::Origin;
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome, deck_name};
+use super::tempo::Sync;
 use super::{Conductor, Deferred};
 use crate::engine::command::{Action, Play, Slot};
 use crate::media::decode::Info;
@@ -95,7 +96,7 @@ impl Buffer {
 }
 
 /// The stretch of a file that a start means.
-fn stretch(info: &Info, start: &Start) -> Play {
+pub(super) fn stretch(info: &Info, start: &Start) -> Play {
     let from = ((start.from * info.frames as f64) as u64).min(info.frames.saturating_sub(1));
     if start.seconds > 0.0 {
         let length = ((start.seconds * f64::from(info.sample_rate)) as u64).max(64);
@@ -201,11 +202,16 @@ impl Conductor {
                     Value::from(megabytes(loaded.bytes)),
                 ];
                 self.media_bytes += loaded.bytes;
+                let grid = loaded.grid.unwrap_or_else(|why| {
+                    tracing::warn!("beats of {}: {why}; the base tempo counts", buffer.name);
+                    None
+                });
                 buffer.state = State::Ready { slot, info: loaded.info, bytes: loaded.bytes, primed: None };
                 if let Some(feeder) = loaded.feeder {
                     (self.hands.feed)(feeder);
                 }
                 self.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
+                self.take_grid(deck_of(id), grid);
                 self.post_stem("loaded", slot);
                 if let Some(from) = cue {
                     self.prime(id, from);
@@ -299,7 +305,23 @@ impl Conductor {
         Ok(Outcome::Done)
     }
 
+    /// Starts a buffer that is there, on a beat or bar of the clock if its deck is set so.
     fn start_ready(&mut self, id: i64, start: Start, at: Option<u64>) {
+        let deck = deck_of(id);
+        let Some(State::Ready { info, .. }) = self.buffers.get(&id).map(|b| &b.state) else { return };
+        let seconds = info.frames as f64 / f64::from(info.sample_rate);
+        let (start, at) = match self.decks[deck].pace.sync {
+            Sync::Off | Sync::Tempo => (start, at),
+            Sync::Beat | Sync::Bar => {
+                let start = Start { from: self.snapped(deck, start.from, seconds), ..start };
+                (start, Some(self.quantised(deck, &start, seconds, at.unwrap_or(self.soon()))))
+            }
+        };
+        self.start_exactly(id, start, at);
+    }
+
+    /// Starts a buffer that is there, where and when it is told.
+    pub(super) fn start_exactly(&mut self, id: i64, start: Start, at: Option<u64>) {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.playing = true;
         buffer.start = start;
@@ -313,6 +335,11 @@ impl Conductor {
 
     /// Fetches what a start at `from` will need.
     pub(super) fn prime(&mut self, id: i64, from: f64) {
+        let seconds = match self.buffers.get(&id).map(|b| &b.state) {
+            Some(State::Ready { info, .. }) => info.frames as f64 / f64::from(info.sample_rate),
+            _ => 0.0,
+        };
+        let from = self.snapped(deck_of(id), from, seconds);
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         match &mut buffer.state {
             State::Loading { cue, .. } => *cue = Some(from),

@@ -17,7 +17,6 @@ const FROM: Arg = Arg::float("start_pos", 0.0, 1.0, "of the file");
 const LEVEL: Arg = Arg::float("level", 0.0, 4.0, "linear");
 const PERCENT: Arg = Arg::clamped("percent", 0.0, 50.0, "%, 0 kills, 50 is flat");
 const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");
-const BPM: Arg = Arg::float("bpm", 20.0, 400.0, "BPM");
 const PATH: Arg = Arg::of("path", Kind::Text);
 const NAME: Arg = Arg::of("name", Kind::Text);
 const START_AT: Arg = Arg::float("start_at", 0.0, 86_400.0, "s from now");
@@ -72,11 +71,6 @@ pub(super) fn band_gain(c: &mut Conductor, call: &Call) -> Ran {
 
 pub(super) fn band_percent(c: &mut Conductor, call: &Call) -> Ran {
     c.set_band(call.deck(0), call.band(1), gain_of_percent(call.float(2)), call.at);
-    Ok(Outcome::Done)
-}
-
-pub(super) fn tempo(c: &mut Conductor, call: &Call) -> Ran {
-    c.set_tempo(call.at, call.float(0), call.maybe_float(1));
     Ok(Outcome::Done)
 }
 
@@ -146,7 +140,7 @@ pub(super) const TOPIC: Arg = Arg::of("topic", Kind::Choice(TOPICS)).or(Default:
 pub(super) const PUSH_RATE: Arg = Arg::float("rate", 0.1, 60.0, "Hz").or(Default::Float(10.0));
 pub(super) const LAPSE: Arg = Arg::float("seconds", 1.0, 3_600.0, "s").or(Default::Float(60.0));
 
-const fn row(
+pub(super) const fn row(
     address: &'static str,
     args: &'static [Arg],
     doc: &'static str,
@@ -156,7 +150,7 @@ const fn row(
     Control { address, args, doc, ack, run, get: None, same_as: "" }
 }
 
-const fn value(mut control: Control, get: super::super::vocabulary::Get) -> Control {
+pub(super) const fn value(mut control: Control, get: super::super::vocabulary::Get) -> Control {
     control.get = Some(get);
     control
 }
@@ -314,29 +308,6 @@ pub static CONTROLS: &[Control] = &[
     ),
     value(
         row(
-            "/groove/tempo",
-            &[BPM, SECONDS.or(Default::Keep)],
-            "Sets the tempo; every deck follows by its playback rate. Beats keep their phase.",
-            Ack::Quiet,
-            tempo,
-        ),
-        |c, _| vec![c.tempo().into()],
-    ),
-    value(
-        row(
-            "/groove/base_tempo",
-            &[BPM],
-            "Sets the tempo at which stems play at their own speed.",
-            Ack::Quiet,
-            |c, call| {
-                c.set_base_tempo(call.at, call.float(0));
-                Ok(Outcome::Done)
-            },
-        ),
-        |c, _| vec![c.base_tempo().into()],
-    ),
-    value(
-        row(
             "/groove/meter",
             &[Arg::int("beats_per_bar", 1, 64)],
             "Sets the beats per bar, for display.",
@@ -465,20 +436,6 @@ pub static CONTROLS: &[Control] = &[
         "Answers `/synced` with the same values once all that was asked before is done, loads included.",
         Ack::Quiet,
         |c, call| c.sync(call.origin, call.rest(0).cloned().collect()),
-    ),
-    value(
-        row(
-            "/groove/movement/{part}",
-            &[Arg::float("value", 0.0, 1e6, "")],
-            "Keeps a measurement of movement.",
-            Ack::Never,
-            |c, call| {
-                let part = call.address.rsplit('/').next().unwrap_or_default().to_string();
-                c.keep_movement(&part, call.float(1));
-                Ok(Outcome::Done)
-            },
-        ),
-        |c, call| vec![c.movement(call.address.rsplit('/').next().unwrap_or_default()).into()],
     ),
 ];
 

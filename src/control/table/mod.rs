@@ -1,12 +1,14 @@
 //! The controls: every row of the vocabulary.
 //!
 //! - [`groove`]: the product's own tree
+//! - [`tempo`]: tempo and what moves it
 //! - [`streams`]: what can be subscribed to besides
 //! - [`older`]: the addresses of the servers it takes the place of; each does what a row of the tree does
 
 pub mod groove;
 pub mod older;
 pub mod streams;
+pub mod tempo;
 
 use std::fmt::Write;
 
@@ -17,7 +19,7 @@ use super::vocabulary::Vocabulary;
 /// All controls; those for debugging only when asked for.
 pub fn vocabulary(debug: bool) -> Vocabulary {
     let debugging = if debug { groove::DEBUG } else { &[] };
-    Vocabulary::new(groove::CONTROLS.iter().chain(debugging).chain(older::CONTROLS))
+    Vocabulary::new(groove::CONTROLS.iter().chain(tempo::CONTROLS).chain(debugging).chain(older::CONTROLS))
 }
 
 /// The reference for the README: all controls, and what can be subscribed to besides.

@@ -179,7 +179,7 @@ pub static CONTROLS: &[Control] = &[
         &[Arg::float("bpm", 20.0, 400.0, "BPM")],
         "Sets the tempo; beats keep their phase (the older server restarted them).",
         Ack::Quiet,
-        groove::tempo,
+        super::tempo::tempo,
         "/groove/tempo",
     ),
     row(

@@ -53,6 +53,24 @@ struct Lengths {
     jump: i64,
 }
 
+impl Lengths {
+    fn at(rate: f64) -> Lengths {
+        let ms = |ms: f64| (ms * rate / 1000.0).round();
+        Lengths {
+            drift: ms(22.0),
+            trigger: ms(14.0),
+            fade: ms(50.0) as usize,
+            approach: ms(10.0) as usize,
+            shortest: ms(1.0) as usize,
+            margin: ms(2.5) as i64,
+            hold: ms(14.0) as i64,
+            reach: ms(45.0) as i64,
+            wait: ms(8.0) as i64,
+            jump: ms(5.0) as i64,
+        }
+    }
+}
+
 /// What to play next: `frames` frames from input frame `from`; while `fade` lasts, faded into another place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
@@ -130,11 +148,15 @@ pub struct Splicer {
     onsets: Onsets,
     search: Search,
     sample_rate: f64,
+    /// The sample rate it has room for.
+    most: f64,
     /// Input frame heard next.
     play: i64,
     /// The splice decided upon: not begun, or in the middle of its fade.
     splice: Option<Splice>,
     done: usize,
+    /// Where to go as soon as possible, if that is decided elsewhere.
+    struck: Option<i64>,
     /// Frames until a free splice is sought again after none was found.
     pause: i64,
     splices: u64,
@@ -144,31 +166,55 @@ impl Splicer {
     /// A splicer for sound at `sample_rate`, at its beginning. Realtime: no (allocates).
     pub fn new(sample_rate: u32) -> Splicer {
         let rate = f64::from(sample_rate);
-        let ms = |ms: f64| (ms * rate / 1000.0).round();
-        let onsets = Onsets::new(sample_rate);
         Splicer {
-            lengths: Lengths {
-                drift: ms(22.0),
-                trigger: ms(14.0),
-                fade: ms(50.0) as usize,
-                approach: ms(10.0) as usize,
-                shortest: ms(1.0) as usize,
-                margin: ms(2.5) as i64,
-                hold: ms(14.0) as i64,
-                reach: ms(45.0) as i64,
-                wait: ms(8.0) as i64,
-                jump: ms(5.0) as i64,
-            },
+            lengths: Lengths::at(rate),
             window: Window::new(((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096),
-            onsets,
+            onsets: Onsets::new(sample_rate),
             search: Search::new(sample_rate),
             sample_rate: rate,
+            most: rate,
             play: 0,
             splice: None,
             done: 0,
+            struck: None,
             pause: 0,
             splices: 0,
         }
+    }
+
+    /// For sound at another rate. Beyond the rate it was built for it has no more room, and everything takes less time.
+    pub fn retune(&mut self, sample_rate: u32) {
+        self.sample_rate = f64::from(sample_rate).min(self.most);
+        let rate = self.sample_rate as u32;
+        self.lengths = Lengths::at(self.sample_rate);
+        self.onsets.retune(rate);
+        self.search.retune(rate);
+    }
+
+    /// Its idea of the sample rate.
+    pub fn sample_rate(&self) -> f64 {
+        self.sample_rate
+    }
+
+    /// Goes on at input frame `at` at once, without a fade.
+    pub fn jump(&mut self, at: i64) {
+        self.play = at;
+        (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
+    }
+
+    /// Something begins at input frame `at` and is heard already: as soon as a fade that is under way is over, the
+    /// input frame that is `next` now, and goes on from there, is to be reached.
+    pub fn strike(&mut self, at: i64, next: i64) {
+        self.onsets.mark(at);
+        self.struck = Some(next);
+        if self.done == 0 {
+            self.splice = None;
+        }
+    }
+
+    /// The end of the sum from frame `at` on, for what joins late.
+    pub fn tail_mut(&mut self, at: i64) -> (&mut [f32], &mut [f32]) {
+        self.window.tail_mut(at)
     }
 
     /// Starts over at input frame `at`; what it is fed next begins there.
@@ -176,7 +222,7 @@ impl Splicer {
         self.window.restart(at);
         self.onsets.restart(at);
         self.play = at;
-        (self.splice, self.done, self.pause) = (None, 0, 0);
+        (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
     }
 
     /// The input frame up to which (exclusive) it wants to be fed before [`Splicer::next`].
@@ -238,9 +284,23 @@ impl Splicer {
     /// The next span of at most `max` frames, given where the tempo says the input should be now, and how fast it goes on.
     pub fn next(&mut self, ideal: f64, speed: f64, max: usize) -> Span {
         if self.splice.is_none() {
-            self.plan(ideal, speed);
+            match self.struck.take() {
+                Some(enter) if enter != self.play => {
+                    let len = self.lengths.shortest;
+                    self.splice = Some(Splice { leave: self.play, enter, len, likeness: 0.5 });
+                }
+                _ => self.plan(ideal, speed),
+            }
         }
-        let max = max.max(1);
+        let span = self.span(max.max(1));
+        if let Some(next) = &mut self.struck {
+            *next += span.frames as i64;
+        }
+        span
+    }
+
+    /// The next span of what is decided.
+    fn span(&mut self, max: usize) -> Span {
         match self.splice {
             None => {
                 let span = Span { frames: max, from: self.play, fade: None };
@@ -337,7 +397,10 @@ impl Splicer {
         // What has not been fed cannot be known to hold no onset.
         let known = next.unwrap_or(i64::MAX).min(self.window.filled() - self.onsets.latency() as i64);
         let latest = known - lengths.margin - fade as i64;
-        let leave_to = (leave_from + lengths.wait).min(latest);
+        // Behind the fade there must be room for the splice that leads to the onset, by the tempo's measure as well.
+        let due = self.play + ((known as f64 - ideal) / speed) as i64;
+        let over = due - lengths.margin - lengths.approach as i64 - fade as i64;
+        let leave_to = (leave_from + lengths.wait).min(latest - lengths.approach as i64).min(over);
         let centre = ideal + speed * (leave_from - self.play) as f64;
         let spread = lengths.drift + speed * (leave_to - leave_from).max(0) as f64;
         let enter = ((last + lengths.hold).max((centre - lengths.drift) as i64), latest.min((centre + spread) as i64));

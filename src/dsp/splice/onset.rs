@@ -117,6 +117,11 @@ impl Onsets {
         }
     }
 
+    /// For sound at another rate.
+    pub fn retune(&mut self, sample_rate: u32) {
+        self.slice = (sample_rate as usize / (750 * SLICES)).max(1);
+    }
+
     /// Starts over at frame `at`.
     pub fn restart(&mut self, at: i64) {
         (self.at, self.collected, self.slices, self.count) = (at, 0, 0, 0);
@@ -198,10 +203,17 @@ impl Onsets {
         self.marks[(self.first + self.count - 1) % MARKS]
     }
 
-    /// Adds an onset that is known by other means (something starts there).
+    /// Adds an onset that is known by other means: something starts there. Those of later sound are known already.
     pub fn mark(&mut self, at: i64) {
-        if self.count == 0 || at > self.newest().strike {
-            self.push(Onset { start: at, strike: at });
+        self.push(Onset { start: at, strike: at });
+        let mut k = self.count - 1;
+        while k > 0 {
+            let (a, b) = ((self.first + k - 1) % MARKS, (self.first + k) % MARKS);
+            if self.marks[a].strike <= self.marks[b].strike {
+                break;
+            }
+            self.marks.swap(a, b);
+            k -= 1;
         }
     }
 

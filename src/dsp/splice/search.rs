@@ -85,6 +85,11 @@ impl Search {
         }
     }
 
+    /// For sound at another rate.
+    pub fn retune(&mut self, sample_rate: u32) {
+        self.decimation = (sample_rate as usize / COARSE_RATE).max(1);
+    }
+
     /// Both channels, summed or subtracted, at the coarse rate; returns how many samples there are.
     fn coarse(window: &Window, from: i64, frames: usize, decimation: usize, side: bool, to: &mut [f32]) -> usize {
         let (left, right) = window.get(from, frames);

@@ -24,6 +24,9 @@ impl Method {
     /// All of them, cheapest first.
     pub const ALL: [Method; 3] = [Method::PlaybackRate, Method::Wsola, Method::Hq];
 
+    /// What it may be called.
+    pub const NAMES: &[&str] = &["playback_rate", "wsola", "hq", "audiotsm", "rubberband", "pyrubberband"];
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,0 +1,249 @@
+//! Decks and the tempo: how they change it, whether they follow the clock, and when they may start.
+
+use super::super::show;
+use super::super::value::Value;
+use super::super::vocabulary::{Fault, deck_name};
+use super::stems::{Start, State, deck_of, stretch};
+use super::{Conductor, Deck};
+use crate::engine::DECKS;
+use crate::engine::command::Action;
+use crate::engine::method::Method;
+use crate::engine::plan::{Kit, Plan};
+use crate::media::grid::Grid;
+
+/// How far a deck follows the music clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// Not at all: its stems play at their own rate.
+    Off,
+    /// It plays as fast as the clock says.
+    #[default]
+    Tempo,
+    /// And what starts on it starts so that its beats fall on the clock's.
+    Beat,
+    /// And its bars on the clock's.
+    Bar,
+}
+
+impl Sync {
+    /// Their names.
+    pub const NAMES: &[&str] = &["off", "tempo", "beat", "bar"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Sync> {
+        [Sync::Off, Sync::Tempo, Sync::Beat, Sync::Bar].into_iter().find(|s| s.name() == name)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+/// A deck's pace.
+#[derive(Clone, Debug, Default)]
+pub struct Pace {
+    /// How its tempo is changed.
+    pub method: Method,
+    /// How far it follows the clock.
+    pub sync: Sync,
+    /// Its own tempo, if it is not the base tempo.
+    pub bpm: Option<f64>,
+    /// Its beats, from a file beside its track.
+    pub grid: Option<Grid>,
+    /// Whether the engine has what it needs to stretch it.
+    pub(super) has_kit: bool,
+    /// Whether `bpm` was told, and is no file's.
+    pub(super) told: bool,
+    /// The speed that was asked for last and could not be had.
+    pub(super) clamped: Option<f64>,
+}
+
+impl Deck {
+    /// As it is kept.
+    pub(super) fn shown(&self) -> show::Deck {
+        show::Deck {
+            level: self.level,
+            gains: self.bands,
+            stretch: Some(self.pace.method.name().into()),
+            sync: Some(self.pace.sync.name().into()),
+            bpm: self.pace.bpm.filter(|_| self.pace.told),
+        }
+    }
+}
+
+impl Conductor {
+    /// Chooses how a deck's tempo is changed. What plays goes on from where it is.
+    pub fn set_method(&mut self, deck: usize, method: Method, at: Option<u64>) {
+        let rate = self.settings.sample_rate;
+        let pace = &mut self.decks[deck].pace;
+        pace.method = method;
+        let kit = (method != Method::PlaybackRate && !pace.has_kit).then(|| Box::new(Kit::new(rate)));
+        pace.has_kit |= kit.is_some();
+        // A kit must be there before whatever may need it.
+        let at = if kit.is_some() { None } else { at };
+        self.push(at, Action::Stretch { deck, method, kit });
+    }
+
+    /// Tells the engine how the decks' tempo is changed at the start.
+    pub(super) fn set_paces(&mut self) {
+        for deck in 0..DECKS {
+            if self.decks[deck].pace.method != Method::default() {
+                self.set_method(deck, self.decks[deck].pace.method, None);
+            }
+            self.push_base(deck, None);
+        }
+    }
+
+    /// Chooses how far a deck follows the clock.
+    pub fn set_sync(&mut self, deck: usize, sync: Sync, at: Option<u64>) {
+        self.decks[deck].pace.sync = sync;
+        self.push_base(deck, at);
+    }
+
+    /// Tells a deck's own tempo; 0: that of the file beside its track, or the base tempo.
+    pub fn set_deck_bpm(&mut self, deck: usize, bpm: f64, at: Option<u64>) {
+        let pace = &mut self.decks[deck].pace;
+        pace.told = bpm > 0.0;
+        pace.bpm = if pace.told { Some(bpm) } else { pace.grid.as_ref().map(|g| g.bpm) };
+        self.push_base(deck, at);
+    }
+
+    /// The tempo at which a deck's stems play at their own speed.
+    pub fn deck_bpm(&self, deck: usize) -> f64 {
+        self.decks[deck].pace.bpm.unwrap_or(self.settings.bpm)
+    }
+
+    /// A track with, or without, a grid of its own has come to a deck.
+    pub(super) fn take_grid(&mut self, deck: usize, grid: Option<Grid>) {
+        let pace = &mut self.decks[deck].pace;
+        if grid.is_none() && pace.grid.is_none() {
+            return;
+        }
+        pace.grid = grid;
+        if !pace.told {
+            pace.bpm = pace.grid.as_ref().map(|g| g.bpm);
+            if let Some(bpm) = pace.bpm {
+                tracing::info!("deck {}: {bpm:.2} BPM, as the file beside its track says", deck_name(deck));
+            }
+            self.push_base(deck, None);
+        }
+    }
+
+    pub(super) fn push_base(&mut self, deck: usize, at: Option<u64>) {
+        let base = (self.decks[deck].pace.sync != Sync::Off).then(|| self.deck_bpm(deck));
+        self.push(at, Action::Sync { deck, base });
+    }
+
+    /// How fast a deck's stems are told to play now, on top of their own rates.
+    fn deck_speed(&self, deck: usize) -> f64 {
+        match self.decks[deck].pace.sync {
+            Sync::Off => 1.0,
+            _ => self.door.telemetry.bpm() / self.deck_bpm(deck),
+        }
+    }
+
+    /// The sample at which a start on a deck may be heard, so that its beats, or bars, fall on the clock's; `from` is
+    /// the earliest. Nothing but `from` where a deck doesn't care.
+    pub(super) fn quantised(&self, deck: usize, start: &Start, seconds: f64, from: u64) -> u64 {
+        let pace = &self.decks[deck].pace;
+        let unit = match pace.sync {
+            Sync::Beat => 1.0,
+            Sync::Bar => self.meter as f64,
+            Sync::Off | Sync::Tempo => return from,
+        };
+        // The first beat, or bar, of the track after where it starts; without a grid it starts on one.
+        let into = start.from * seconds;
+        let lead = pace.grid.as_ref().map_or(0.0, |g| g.next(into, pace.sync == Sync::Bar) - into);
+        let speed = self.deck_speed(deck) * start.rate;
+        let clock = &self.door.telemetry;
+        let rate = f64::from(self.settings.sample_rate);
+        let (now, beat, per_frame, growth) =
+            (clock.time(), clock.beat(), clock.bpm() / 60.0 / rate, clock.bpm_slope() / 60.0 / rate);
+        let at = |frames: f64| beat + per_frame * frames + 0.5 * growth * frames * frames;
+        // The clock's beat at the earliest moment at which the track's could fall.
+        let earliest = from.saturating_sub(now) as f64 + lead / speed.max(1e-3) * rate;
+        let wanted = (at(earliest) / unit - 1e-6).ceil() * unit;
+        // Newton's method: the tempo hardly changes within a bar.
+        let mut frames = earliest;
+        for _ in 0..8 {
+            frames += (wanted - at(frames)) / (per_frame + growth * frames).max(1e-9);
+        }
+        now + (frames - lead / speed.max(1e-3) * rate).round().max(0.0) as u64
+    }
+
+    /// Where a start on a deck that cares is moved to: the nearest beat, or bar, of its track.
+    pub(super) fn snapped(&self, deck: usize, from: f64, seconds: f64) -> f64 {
+        let pace = &self.decks[deck].pace;
+        match (&pace.grid, pace.sync) {
+            (Some(grid), Sync::Beat | Sync::Bar) if from > 0.0 && seconds > 0.0 => {
+                (grid.nearest(from * seconds, pace.sync == Sync::Bar) / seconds).clamp(0.0, 1.0)
+            }
+            _ => from,
+        }
+    }
+
+    /// Repeats the next `beats` beats of what plays on a deck, from the beat that sounds; 0: plays on.
+    pub fn set_loop(&mut self, deck: usize, beats: f64, at: Option<u64>) -> Result<(), Fault> {
+        let period = 60.0 / self.deck_bpm(deck);
+        let grid = self.decks[deck].pace.grid.clone();
+        let mut any = false;
+        let mut actions = Vec::new();
+        for (id, buffer) in &mut self.buffers {
+            let State::Ready { slot, info, .. } = &buffer.state else { continue };
+            if deck_of(*id) != deck || !buffer.playing {
+                continue;
+            }
+            any = true;
+            let rate = f64::from(info.sample_rate);
+            let play = if beats > 0.0 {
+                let cell = self.door.telemetry.stems.get(usize::from(*slot));
+                let here = cell.map_or(0.0, |s| s.position_frames()) / rate;
+                let first = grid.as_ref().map_or((here / period).floor() * period, |g| g.last(here));
+                let frames = |s: f64| ((s * rate).round().max(0.0) as u64).min(info.frames);
+                let (start, end) = (frames(first), frames(first + beats * period));
+                crate::engine::command::Play { from: start, start, end: end.max(start + 64), looped: true }
+            } else {
+                stretch(info, &Start { from: 0.0, ..buffer.start })
+            };
+            actions.push(Action::Loop { slot: *slot, play });
+        }
+        if !any {
+            return Err(Fault(format!("nothing plays on deck {}", deck_name(deck))));
+        }
+        for action in actions {
+            self.push(at, action);
+        }
+        Ok(())
+    }
+
+    /// Tells when a deck's stems cannot play as fast, or as slowly, as they are told to.
+    pub(super) fn watch_speeds(&mut self) {
+        for deck in 0..DECKS {
+            let mut wanted = None;
+            if self.decks[deck].pace.method != Method::PlaybackRate {
+                let speed = self.deck_speed(deck);
+                wanted = self
+                    .buffers
+                    .iter()
+                    .filter(|(id, b)| deck_of(**id) == deck && b.playing)
+                    .map(|(_, b)| b.start.rate * speed)
+                    .find(|s| Plan::clamp(*s) != *s);
+            }
+            let pace = &mut self.decks[deck].pace;
+            if wanted.is_some() != pace.clamped.is_some()
+                && let Some(speed) = wanted
+            {
+                let used = Plan::clamp(speed);
+                tracing::warn!(
+                    "deck {}: {} goes from 0.5 to 2 times the speed; {speed:.3} is wanted, {used} is played",
+                    deck_name(deck),
+                    pace.method
+                );
+                let values = vec![deck_name(deck).into(), Value::from(speed), Value::from(used)];
+                self.bulletin.post("/event/clamped", values);
+            }
+            self.decks[deck].pace.clamped = wanted;
+        }
+    }
+}

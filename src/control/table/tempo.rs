@@ -1,0 +1,117 @@
+//! Tempo: the clock's, the decks', and what moves it.
+
+use super::super::conductor::Conductor;
+use super::super::conductor::tempo::Sync;
+use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome};
+use super::groove::{row, value};
+use crate::engine::method::Method;
+
+const BPM: Arg = Arg::float("bpm", 20.0, 400.0, "BPM");
+const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");
+
+type Ran = Result<Outcome, Fault>;
+
+pub(super) fn tempo(c: &mut Conductor, call: &Call) -> Ran {
+    c.set_tempo(call.at, call.float(0), call.maybe_float(1));
+    Ok(Outcome::Done)
+}
+
+fn stretch(c: &mut Conductor, call: &Call) -> Ran {
+    let method: Method =
+        call.text(1).parse().map_err(|e: crate::engine::method::UnknownMethod| Fault(e.to_string()))?;
+    c.set_method(call.deck(0), method, call.at);
+    Ok(Outcome::Done)
+}
+
+/// The rows.
+pub static CONTROLS: &[Control] = &[
+    value(
+        row(
+            "/groove/tempo",
+            &[BPM, SECONDS.or(Default::Keep)],
+            "Sets the tempo, within `seconds`; every deck whose `sync` is not `off` follows. Beats keep their phase.",
+            Ack::Quiet,
+            tempo,
+        ),
+        |c, _| vec![c.tempo().into()],
+    ),
+    value(
+        row(
+            "/groove/base_tempo",
+            &[BPM],
+            "Sets the tempo at which stems play at their own speed, on decks without a tempo of their own.",
+            Ack::Quiet,
+            |c, call| {
+                c.set_base_tempo(call.at, call.float(0));
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, _| vec![c.base_tempo().into()],
+    ),
+    value(
+        row(
+            "/groove/deck/{deck}/stretch",
+            &[Arg::of("method", Kind::Choice(Method::NAMES))],
+            "Sets how a deck's tempo is changed: `playback_rate` (pitch goes with it), `wsola` or `hq` (pitch stays). \
+             What plays goes on from where it is. `audiotsm` is `wsola`, `rubberband` and `pyrubberband` are `hq`.",
+            Ack::Quiet,
+            stretch,
+        ),
+        |c, call| vec![c.deck(call.deck(0)).pace.method.name().into()],
+    ),
+    value(
+        row(
+            "/groove/deck/{deck}/sync",
+            &[Arg::of("sync", Kind::Choice(Sync::NAMES))],
+            "Sets how far a deck follows the clock: `off`, `tempo`, or `beat` or `bar`, where what starts on it waits \
+             until its beats, or bars, fall on the clock's, and cues go to the nearest.",
+            Ack::Quiet,
+            |c, call| {
+                c.set_sync(call.deck(0), Sync::named(&call.text(1)).unwrap_or_default(), call.at);
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, call| vec![c.deck(call.deck(0)).pace.sync.name().into()],
+    ),
+    value(
+        row(
+            "/groove/deck/{deck}/bpm",
+            &[Arg::float("bpm", 0.0, 400.0, "BPM, or 0")],
+            "Tells a deck's own tempo, 20 and up; 0: that of the JSON file beside its track, or the base tempo.",
+            Ack::Quiet,
+            |c, call| {
+                let bpm = call.float(1);
+                if bpm > 0.0 && bpm < 20.0 {
+                    return Err(Fault(format!("argument 'bpm' is {bpm}; 0, or 20 to 400, would be right")));
+                }
+                c.set_deck_bpm(call.deck(0), bpm, call.at);
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, call| vec![c.deck_bpm(call.deck(0)).into()],
+    ),
+    row(
+        "/groove/deck/{deck}/loop",
+        &[Arg::float("beats", 0.0, 1_024.0, "beats, 0 ends it")],
+        "Repeats so many beats of what plays on a deck, from the beat that sounds; 0 lets it play on.",
+        Ack::Done,
+        |c, call| {
+            c.set_loop(call.deck(0), call.float(1), call.at)?;
+            Ok(Outcome::Done)
+        },
+    ),
+    value(
+        row(
+            "/groove/movement/{part}",
+            &[Arg::float("value", 0.0, 1e6, "")],
+            "Keeps a measurement of movement.",
+            Ack::Never,
+            |c, call| {
+                let part = call.address.rsplit('/').next().unwrap_or_default().to_string();
+                c.keep_movement(&part, call.float(1));
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, call| vec![c.movement(call.address.rsplit('/').next().unwrap_or_default()).into()],
+    ),
+];

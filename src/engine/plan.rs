@@ -1,0 +1,338 @@
+//! Stretched playing: one splice plan for all stems of a rate group, and a lane for each of them.
+//!
+//! The group's stems are read ahead, each into a lane of its own, raw; their sum, gains and all, is what the plan is
+//! made from. What the plan says is then taken from every lane alike and scaled by its stem's gain, so gains and
+//! stops are immediate although the reading is a tenth of a second ahead.
+//!
+//! Plans and lanes are built outside and come in as a [`Kit`], which its deck keeps.
+
+use super::ramp::Ramp;
+use super::stem::{News, Stem};
+use crate::dsp::fixed::Fixed;
+use crate::dsp::splice::window::Window;
+use crate::dsp::splice::{LOOK_AHEAD, LOOK_BACK, MAX_SPEED, MIN_SPEED, Span, Splicer};
+
+/// Frames read in one go.
+const PIECE: usize = 256;
+/// Most pieces read per call beyond what is needed at once: the look-ahead is built up over some quanta.
+const EAGER: usize = 2;
+/// Groups of one deck that can be stretched at once; stems at more different rates are played by rate.
+pub const PLANS: usize = 4;
+/// Heads of one deck that can be stretched at once.
+pub const LANES: usize = 24;
+
+/// A head of a stem: (slot, head).
+pub type Member = (u16, u8);
+
+/// What one head reads ahead. Realtime: yes, but for [`Lane::new`].
+#[derive(Debug)]
+pub struct Lane {
+    window: Window,
+    member: Option<Member>,
+    gain: (f32, f32),
+    /// Fades out what is stopped: what was read ahead of it must not be heard.
+    out: Ramp,
+    stopping: bool,
+    /// The frame after its last one, once that is known.
+    end: i64,
+    /// What it plays next while the plan is not yet where this has begun.
+    fresh: Option<i64>,
+    /// Whether a fade from there to the plan's place is under way.
+    rejoining: bool,
+}
+
+impl Lane {
+    fn new(frames: usize) -> Lane {
+        Lane {
+            window: Window::new(frames),
+            member: None,
+            gain: (0.0, 0.0),
+            out: Ramp::new(1.0),
+            stopping: false,
+            end: i64::MAX,
+            fresh: None,
+            rejoining: false,
+        }
+    }
+}
+
+/// What a deck needs to stretch: built outside, moved in once, kept.
+#[derive(Debug)]
+pub struct Kit {
+    plans: Vec<Box<Plan>>,
+    lanes: Vec<Box<Lane>>,
+}
+
+impl Kit {
+    /// For stems of up to `sample_rate`; those sampled at more have shorter splices. Realtime: no (allocates 4 MB).
+    pub fn new(sample_rate: u32) -> Kit {
+        let frames = ((LOOK_AHEAD + LOOK_BACK + 0.06) * f64::from(sample_rate)) as usize + 4096;
+        Kit {
+            plans: (0..PLANS).map(|_| Box::new(Plan::new(sample_rate))).collect(),
+            lanes: (0..LANES).map(|_| Box::new(Lane::new(frames))).collect(),
+        }
+    }
+
+    /// Whether another group can be stretched. Realtime: yes.
+    pub fn has_plan(&self) -> bool {
+        !self.plans.is_empty()
+    }
+
+    /// Whether another head can be stretched. Realtime: yes.
+    pub fn has_lane(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
+    /// A plan for a group of stems sampled at `sample_rate`. Realtime: yes.
+    pub fn take(&mut self, sample_rate: u32) -> Option<Box<Plan>> {
+        let mut plan = self.plans.pop()?;
+        plan.open(sample_rate);
+        Some(plan)
+    }
+
+    /// Takes back what [`Kit::take`] gave, and its lanes. Realtime: yes.
+    pub fn put_back(&mut self, mut plan: Box<Plan>) {
+        // Both have room for all there are.
+        self.lanes.append(&mut plan.lanes);
+        self.plans.push(plan);
+    }
+}
+
+/// The plan of one group. Realtime: yes, but for [`Plan::new`].
+#[derive(Debug)]
+pub struct Plan {
+    splicer: Splicer,
+    lanes: Vec<Box<Lane>>,
+    /// Where the tempo says the input is at the moment that is heard.
+    ideal: Fixed,
+}
+
+impl Plan {
+    fn new(sample_rate: u32) -> Plan {
+        Plan { splicer: Splicer::new(sample_rate), lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO }
+    }
+
+    fn open(&mut self, sample_rate: u32) {
+        self.splicer.retune(sample_rate);
+        self.splicer.restart(0);
+        self.ideal = Fixed::ZERO;
+    }
+
+    /// The speed it can do that is nearest to the one wanted.
+    pub fn clamp(speed: f64) -> f64 {
+        speed.clamp(MIN_SPEED, MAX_SPEED)
+    }
+
+    /// Whether `member` is the only one.
+    pub fn is_alone(&self, member: Member) -> bool {
+        self.lanes.iter().all(|l| l.member == Some(member)) && !self.lanes.is_empty()
+    }
+
+    /// Whether nothing is heard any more.
+    pub fn is_silent(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    /// How far reading is ahead of what is heard, in input frames.
+    pub fn ahead(&self) -> i64 {
+        self.splicer.fed() - self.ideal.floor()
+    }
+
+    /// What is heard goes on by so many input frames.
+    pub fn advance(&mut self, by: Fixed) {
+        self.ideal += by;
+    }
+
+    /// The output lost time, in which the input should have gone on by `by`. Returns the input frames that each
+    /// member has to pass over without having read them.
+    pub fn lose(&mut self, by: Fixed, fade: u32) -> i64 {
+        self.ideal += by;
+        let now = self.ideal.round();
+        let missed = (now - self.splicer.fed()).max(0);
+        if missed > 0 {
+            self.splicer.restart(now);
+            for lane in &mut self.lanes {
+                lane.window.restart(now);
+            }
+        } else {
+            self.splicer.jump(now);
+        }
+        for lane in &mut self.lanes {
+            lane.out.jump(0.0);
+            if !lane.stopping {
+                lane.out.to(1.0, fade);
+            }
+        }
+        missed
+    }
+
+    /// Lets a head that has just begun join: its first frame is heard now. `gap` stretched frames have been made
+    /// already but not heard; what the head has to say there is added to `left` and `right`, which are those frames.
+    pub fn join(
+        &mut self,
+        member: Member,
+        kit: Option<&mut Kit>,
+        stems: &mut [Stem],
+        [left, right]: [&mut [f32]; 2],
+    ) -> News {
+        let Some(mut lane) = kit.and_then(|k| k.lanes.pop()) else { return News { ended: true, ..News::default() } };
+        let gap = left.len().min(right.len());
+        let start = self.ideal.round();
+        lane.window.restart(start);
+        lane.member = Some(member);
+        lane.out.jump(1.0);
+        (lane.stopping, lane.end, lane.fresh, lane.rejoining) = (false, i64::MAX, None, false);
+        let mut news = News::default();
+        // The others have been read further ahead: so must this one be, by as much.
+        while lane.window.filled() < self.splicer.fed() && lane.member.is_some() {
+            let frames = ((self.splicer.fed() - lane.window.filled()) as usize).min(PIECE);
+            let at = lane.window.filled();
+            news = lane.read(frames, start, stems);
+            let (sum_l, sum_r) = self.splicer.tail_mut(at);
+            let (l, r) = lane.window.get(at, frames);
+            for (to, from) in sum_l.iter_mut().zip(l).chain(sum_r.iter_mut().zip(r)) {
+                *to += from * lane.gain.1;
+            }
+        }
+        if self.lanes.is_empty() {
+            self.splicer.jump(start + gap as i64);
+        } else if self.splicer.position() != start + gap as i64 || self.splicer.is_splicing() {
+            self.splicer.strike(start, start + gap as i64);
+            lane.fresh = Some(start + gap as i64);
+        }
+        let span = Span { frames: gap, from: start, fade: None };
+        span.add(&lane.window, lane.gain, [left, right]);
+        if self.lanes.len() < self.lanes.capacity() {
+            self.lanes.push(lane);
+        }
+        news
+    }
+
+    /// Adds the next stretched frames. `ahead` is how many stretched frames the first of them is ahead of what is
+    /// heard; `kit` takes back the lanes of what has fallen silent.
+    pub fn render(
+        &mut self,
+        ahead: f64,
+        speed: f64,
+        stems: &mut [Stem],
+        kit: Option<&mut Kit>,
+        [left, right]: [&mut [f32]; 2],
+        report: &mut impl FnMut(Member, News),
+    ) {
+        let frames = left.len().min(right.len());
+        self.read_ahead(frames, speed, stems, report);
+        let ideal = self.ideal.to_f64() + ahead * speed;
+        let mut done = 0;
+        while done < frames {
+            let span = self.splicer.next(ideal + done as f64 * speed, speed, frames - done);
+            let to = done + span.frames;
+            for lane in &mut self.lanes {
+                let share = |k: usize| k as f32 / frames as f32;
+                let at = |k: usize| lane.gain.0 + (lane.gain.1 - lane.gain.0) * share(k);
+                let out = lane.out.advance(span.frames as u32);
+                let gain = (at(done) * out.0, at(to) * out.1);
+                let own = lane.own(span);
+                own.add(&lane.window, gain, [&mut left[done..to], &mut right[done..to]]);
+            }
+            done = to;
+        }
+        let Some(kit) = kit else { return };
+        let needed = self.splicer.needs_from();
+        let mut k = 0;
+        while k < self.lanes.len() {
+            let lane = &self.lanes[k];
+            if lane.member.is_none() && (lane.end < needed || (lane.stopping && lane.out.is_silent())) {
+                // There are never more of them than the kit came with, so it has room.
+                kit.lanes.push(self.lanes.swap_remove(k));
+            } else {
+                k += 1;
+            }
+        }
+    }
+
+    /// Reads members, sums them and feeds the plan: what is needed now, and some of what will be.
+    fn read_ahead(&mut self, frames: usize, speed: f64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
+        for lane in &mut self.lanes {
+            if let Some((slot, head)) = lane.member
+                && let Some(stem) = stems.get(usize::from(slot))
+            {
+                lane.gain = stem.span;
+                if stem.heads[usize::from(head)].is_stopping() && !lane.stopping {
+                    lane.stopping = true;
+                    lane.out.to(0.0, stem.fade());
+                }
+            } else {
+                lane.gain.0 = lane.gain.1;
+            }
+        }
+        let wants = self.splicer.wants();
+        // Now and during the next fade; the rest as it goes.
+        let urgent = self.splicer.position() + frames as i64 + (LOOK_BACK * 0.2 * self.splicer.sample_rate()) as i64;
+        let eager = self.splicer.fed() + (frames as f64 * speed) as i64 + (EAGER * PIECE) as i64;
+        let until = wants.min(urgent.max(eager));
+        while self.splicer.fed() < until {
+            let at = self.splicer.fed();
+            let piece = ((until - at) as usize).min(PIECE);
+            let mut sum = [[0.0f32; PIECE]; 2];
+            let keep = self.splicer.needs_from();
+            for lane in &mut self.lanes {
+                let member = lane.member;
+                let news = lane.read(piece, keep, stems);
+                let (l, r) = lane.window.get(at, piece);
+                let [sum_l, sum_r] = &mut sum;
+                for (to, from) in sum_l.iter_mut().zip(l).chain(sum_r.iter_mut().zip(r)) {
+                    *to += from * lane.gain.1;
+                }
+                if let Some(member) = member
+                    && (news.ended || news.starved || news.resumed)
+                {
+                    report(member, news);
+                }
+            }
+            self.splicer.feed(&sum[0][..piece], &sum[1][..piece]);
+        }
+    }
+}
+
+impl Lane {
+    /// What of the plan's next span is this lane's: all of it, unless it has just begun and the plan has yet to come
+    /// to where that was.
+    fn own(&mut self, span: Span) -> Span {
+        let Some(next) = self.fresh else { return span };
+        self.fresh = Some(next + span.frames as i64);
+        let verbatim = Span { from: next, fade: None, ..span };
+        match span.fade {
+            None if span.from == next => {
+                self.fresh = None;
+                span
+            }
+            Some(fade) if fade.into != next && (fade.done == 0 || self.rejoining) => {
+                self.rejoining = fade.done + span.frames < fade.len;
+                if !self.rejoining {
+                    self.fresh = None;
+                }
+                Span { from: next, ..span }
+            }
+            _ => verbatim,
+        }
+    }
+
+    /// Reads the next frames of its member, or silence; frames before `keep` may go.
+    fn read(&mut self, frames: usize, keep: i64, stems: &mut [Stem]) -> News {
+        let (left, right) = self.window.extend(frames, keep);
+        let Some((slot, k)) = self.member else { return News::default() };
+        let stream = usize::from(k);
+        let mut news = News { ended: true, ..News::default() };
+        if let Some(stem) = stems.get_mut(usize::from(slot)) {
+            let fade = stem.fade();
+            if let Some(source) = stem.source.as_mut() {
+                news = stem.heads[stream].read(source, stream, left, right, (1.0, 1.0), fade);
+            }
+        }
+        if news.ended {
+            self.member = None;
+            self.end = self.window.filled();
+        }
+        news
+    }
+}

@@ -1,0 +1,152 @@
+//! Where a track's beats are, from a JSON file beside it, as all-in-one analysers write it.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// Beats of a track, in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grid {
+    /// Beats per minute.
+    pub bpm: f64,
+    /// Every beat, in order; empty: one every `60 / bpm` from the beginning.
+    pub beats: Vec<f64>,
+    /// The first beat of every bar, in order.
+    pub downbeats: Vec<f64>,
+}
+
+/// What such a file may hold of use to us; there is more in it.
+#[derive(Deserialize)]
+struct Analysis {
+    #[serde(default)]
+    bpm: f64,
+    #[serde(default)]
+    beats: Vec<f64>,
+    #[serde(default)]
+    downbeats: Vec<f64>,
+}
+
+/// Larger files are no beat grids.
+const MOST_BYTES: u64 = 4 << 20;
+
+impl Grid {
+    /// Reads the file beside `track` that is called like it but ends in `.json`; `None` if there is none.
+    ///
+    /// An error says what is wrong with the file; the track plays without it.
+    pub fn beside(track: &Path) -> Result<Option<Grid>, String> {
+        let path = track.with_extension("json");
+        match std::fs::metadata(&path) {
+            Err(_) => return Ok(None),
+            Ok(meta) if meta.len() > MOST_BYTES => return Err(format!("'{}' is too large", path.display())),
+            Ok(_) => {}
+        }
+        let bytes = std::fs::read(&path).map_err(|e| format!("'{}' cannot be read: {e}", path.display()))?;
+        Grid::parse(&bytes).map_err(|e| format!("'{}': {e}", path.display()))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Option<Grid>, String> {
+        let found: Analysis = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let tidy = |mut times: Vec<f64>| {
+            times.retain(|t| t.is_finite() && *t >= 0.0);
+            times.sort_by(f64::total_cmp);
+            times.dedup();
+            times
+        };
+        let (beats, downbeats) = (tidy(found.beats), tidy(found.downbeats));
+        // The tempo that the beats keep is more precise than the rounded one such files name.
+        let bpm = tempo_of(&beats).unwrap_or(found.bpm);
+        if bpm == 0.0 {
+            return Ok(None);
+        }
+        if !(20.0..=400.0).contains(&bpm) {
+            return Err(format!("bpm is {bpm}; 20 to 400 would be right"));
+        }
+        Ok(Some(Grid { bpm, beats, downbeats }))
+    }
+
+    fn marks(&self, bars: bool) -> &[f64] {
+        if bars && !self.downbeats.is_empty() { &self.downbeats } else { &self.beats }
+    }
+
+    /// The first beat (or bar) at or after `seconds`.
+    pub fn next(&self, seconds: f64, bars: bool) -> f64 {
+        let marks = self.marks(bars);
+        // Nearly on it is on it.
+        match marks.get(marks.partition_point(|t| *t < seconds - 1e-3)) {
+            Some(mark) => *mark,
+            None => seconds + self.beyond(seconds, marks.last()),
+        }
+    }
+
+    /// How long after `seconds`, behind the last mark, the next beat is.
+    fn beyond(&self, seconds: f64, last: Option<&f64>) -> f64 {
+        let period = 60.0 / self.bpm;
+        let gone = (seconds - last.copied().unwrap_or(0.0)) / period;
+        ((gone - 1e-3).ceil() - gone).max(0.0) * period
+    }
+
+    /// The last beat at or before `seconds`.
+    pub fn last(&self, seconds: f64) -> f64 {
+        let after = self.beats.partition_point(|t| *t <= seconds + 1e-3);
+        let period = 60.0 / self.bpm;
+        match after.checked_sub(1).map(|k| self.beats[k]) {
+            Some(beat) if seconds - beat < 1.5 * period => beat,
+            Some(beat) => beat + ((seconds - beat) / period).floor() * period,
+            None => self.beats.first().map_or((seconds / period).floor() * period, |first| {
+                (first - ((first - seconds) / period).ceil() * period).max(0.0)
+            }),
+        }
+    }
+
+    /// The beat (or bar) nearest to `seconds`.
+    pub fn nearest(&self, seconds: f64, bars: bool) -> f64 {
+        let marks = self.marks(bars);
+        let after = self.next(seconds, bars);
+        let before = match marks.partition_point(|t| *t <= seconds).checked_sub(1).map(|k| marks[k]) {
+            Some(mark) => mark,
+            None => return after,
+        };
+        if seconds - before < after - seconds { before } else { after }
+    }
+}
+
+/// The tempo of evenly spaced beats, by a line of least squares; `None` for fewer than eight.
+fn tempo_of(beats: &[f64]) -> Option<f64> {
+    if beats.len() < 8 {
+        return None;
+    }
+    let n = beats.len() as f64;
+    let (mean_k, mean_t) = ((n - 1.0) / 2.0, beats.iter().sum::<f64>() / n);
+    let (mut above, mut below) = (0.0, 0.0);
+    for (k, t) in beats.iter().enumerate() {
+        above += (k as f64 - mean_k) * (t - mean_t);
+        below += (k as f64 - mean_k).powi(2);
+    }
+    Some(60.0 * below / above).filter(|bpm| bpm.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_say_more_than_a_rounded_tempo() {
+        let beats: Vec<String> = (0..40).map(|k| (0.5 + k as f64 * 60.0 / 122.5).to_string()).collect();
+        let text = format!("{{\"bpm\": 122, \"beats\": [{}], \"segments\": []}}", beats.join(","));
+        let grid = Grid::parse(text.as_bytes()).unwrap().unwrap();
+        assert!((grid.bpm - 122.5).abs() < 1e-6, "{}", grid.bpm);
+        let period = 60.0 / 122.5;
+        assert!((grid.next(0.6, false) - (0.5 + period)).abs() < 1e-9);
+        assert!((grid.nearest(0.6, false) - 0.5).abs() < 1e-9);
+        assert!((grid.last(0.5 + 2.2 * period) - (0.5 + 2.0 * period)).abs() < 1e-9);
+        // Behind the last one they go on.
+        assert!((grid.next(100.0, false) - 100.0) < period);
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_file() {
+        assert!(Grid::parse(b"{\"bpm\": 4}").unwrap_err().contains("20 to 400"));
+        assert!(Grid::parse(b"no").is_err());
+        assert_eq!(Grid::parse(b"{\"key\": \"Gm\"}"), Ok(None));
+    }
+}

@@ -1,0 +1,321 @@
+//! Tempo in the sound itself: ticks are found by matched filter and must lie where the integral of the tempo says.
+
+use grooved::engine::command::{Action, Command, Play};
+use grooved::engine::door::{ControlDoor, door};
+use grooved::engine::method::Method;
+use grooved::engine::plan::Kit;
+use grooved::engine::source::{StemSource, stream};
+use grooved::engine::{Block, Engine, EngineConfig};
+
+const RATE: u32 = 48_000;
+/// Frames from tick to tick in the file: 120 BPM.
+const PERIOD: usize = 24_000;
+/// Where the first one is.
+const FIRST: usize = 12_000;
+
+/// A generator of numbers that are random enough.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.roll()
+    }
+}
+
+/// Five milliseconds with a sharp front: what is looked for, played at a speed.
+fn tick(speed: f64) -> Vec<f32> {
+    let n = 240.0;
+    (0..(n / speed) as usize)
+        .map(|k| {
+            let k = k as f64 * speed;
+            let t = k / f64::from(RATE);
+            let shape = (t / 0.0003).min(1.0) * (1.0 - k / n).powi(2);
+            (0.5 * shape * (std::f64::consts::TAU * 1_800.0 * t).sin()) as f32
+        })
+        .collect()
+}
+
+/// A loop of ticks over faint noise, all of it resident.
+fn ticks(seconds: usize) -> Box<StemSource> {
+    let mut dice = Dice(7);
+    let frames = seconds * RATE as usize;
+    let mut sound: Vec<f32> = (0..frames).map(|_| (dice.roll() * 2.0 - 1.0) as f32 * 3e-4).collect();
+    for start in (FIRST..frames - 1_000).step_by(PERIOD) {
+        for (to, from) in sound[start..].iter_mut().zip(tick(1.0)) {
+            *to += from;
+        }
+    }
+    let head: Box<[f32]> = sound.into();
+    let streams = [stream(1).0, stream(1).0];
+    Box::new(StemSource {
+        frames: frames as u64,
+        sample_rate: RATE,
+        head_left: head.clone(),
+        head_right: head,
+        streams,
+    })
+}
+
+/// A tempo change: when, to what, over how many frames.
+#[derive(Clone, Copy)]
+struct Change {
+    at: u64,
+    bpm: f64,
+    frames: u32,
+}
+
+/// Where the file should be at every thousandth frame, from first principles.
+fn course(changes: &[Change], frames: u64) -> Vec<f64> {
+    let (mut bpm, mut from, mut target, mut began, mut length) = (120.0f64, 120.0, 120.0, 0u64, 1u32);
+    let mut next = 0;
+    let (mut position, mut out) = (0.0f64, Vec::new());
+    for frame in 0..frames {
+        if changes.get(next).is_some_and(|c| c.at == frame) {
+            let change = changes[next];
+            (from, target, began, length) = (bpm, change.bpm, frame, change.frames.max(1));
+            next += 1;
+        }
+        if frame % 1_000 == 0 {
+            out.push(position);
+        }
+        position += bpm / 120.0;
+        let gone = (frame + 1 - began).min(u64::from(length)) as f64;
+        bpm = from + (target - from) * gone / f64::from(length);
+    }
+    out
+}
+
+/// The output frame at which the file should be at `position`.
+fn when(course: &[f64], position: f64) -> Option<f64> {
+    let after = course.partition_point(|p| *p <= position);
+    let (a, b) = (course.get(after.checked_sub(1)?)?, course.get(after)?);
+    Some(((after - 1) as f64 + (position - a) / (b - a)) * 1_000.0)
+}
+
+/// Where in `sound` a tick lies, looked for within `reach` frames of `expected`; relative to it, in frames.
+fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64> {
+    let from = (expected as usize).checked_sub(reach)?;
+    let piece = sound.get(from..from + 2 * reach + tick.len())?;
+    let hits: Vec<f32> = (0..2 * reach).map(|k| piece[k..].iter().zip(tick).map(|(a, b)| a * b).sum()).collect();
+    let best = (0..hits.len()).max_by(|a, b| hits[*a].total_cmp(&hits[*b]))?;
+    let energy: f32 = tick.iter().map(|v| v * v).sum();
+    if hits[best] < 0.4 * energy || best == 0 || best + 1 == hits.len() {
+        return None;
+    }
+    let (a, b, c) = (f64::from(hits[best - 1]), f64::from(hits[best]), f64::from(hits[best + 1]));
+    Some((from + best) as f64 + 0.5 * (a - c) / (a - 2.0 * b + c) - expected)
+}
+
+fn send(control: &mut ControlDoor, at: Option<u64>, action: Action) {
+    assert!(control.send(vec![Command { at, ticket: 0, action }]).is_empty());
+}
+
+/// Renders decks of the same ticks, each by its own method, each to its own pair of outputs.
+fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> {
+    let config = EngineConfig {
+        sample_rate: RATE,
+        slots: 4,
+        pairs: 4,
+        deck_pair: [0, 1, 2, 3],
+        bpm: 120.0,
+        ..EngineConfig::default()
+    };
+    let (inner, mut control) = door(4, 8);
+    let mut engine = Engine::new(&config, inner);
+    let seconds = 60;
+    for (deck, method) in methods.iter().enumerate() {
+        let kit = (*method != Method::PlaybackRate).then(|| Box::new(Kit::new(RATE)));
+        send(&mut control, None, Action::Stretch { deck, method: *method, kit });
+        send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(seconds) });
+        let play = Play { from: 0, start: 0, end: (seconds * RATE as usize) as u64, looped: true };
+        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
+    }
+    let mut block = Block::new(8, 480);
+    let mut out = vec![Vec::with_capacity(frames as usize); methods.len()];
+    let mut next = 0;
+    for start in (0..frames).step_by(480) {
+        // A second ahead, as the conductor would.
+        while changes.get(next).is_some_and(|c| c.at < start + u64::from(RATE)) {
+            let Change { at, bpm, frames } = changes[next];
+            send(&mut control, Some(at), Action::Tempo { bpm, frames });
+            next += 1;
+        }
+        engine.render(&mut block);
+        while control.event().is_some() {}
+        for (deck, out) in out.iter_mut().enumerate() {
+            out.extend_from_slice(block.channel(2 * deck));
+        }
+    }
+    out
+}
+
+/// A tempo that is always on the move.
+fn restless(frames: u64) -> Vec<Change> {
+    let mut dice = Dice(2_026);
+    let mut changes = Vec::new();
+    let mut at = u64::from(RATE) * 4;
+    while at < frames {
+        // Multiples of the grid, so that the engine and the reference mean the same frames.
+        let length = (dice.between(0.0, 12.0) * f64::from(RATE)) as u32 / 32 * 32;
+        changes.push(Change { at, bpm: dice.between(80.0, 180.0), frames: length });
+        at += (dice.between(2.0, 20.0) * f64::from(RATE)) as u64 / 32 * 32;
+    }
+    changes
+}
+
+/// The largest and the typical error of a deck's ticks in milliseconds, their drift in ppm, and how many were missed.
+fn errors(sound: &[f32], course: &[f64], reach: usize, pitched: bool) -> (f64, f64, f64, usize) {
+    let (mut found, mut missed) = (Vec::<(f64, f64)>::new(), 0);
+    for round in 0.. {
+        for start in (FIRST..60 * RATE as usize - 1_000).step_by(PERIOD) {
+            let position = (round * 60 * RATE as usize + start) as f64;
+            let Some(expected) = when(course, position) else {
+                let n = found.len() as f64;
+                let (mean_x, mean_y) = found.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
+                let slope = found.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>()
+                    / found.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
+                let ms = |frames: f64| frames * 1_000.0 / f64::from(RATE);
+                let worst = found.iter().map(|(_, e)| e.abs()).fold(0.0, f64::max);
+                let typical = (found.iter().map(|(_, e)| e * e).sum::<f64>() / n).sqrt();
+                return (ms(worst), ms(typical), slope * 1e6, missed);
+            };
+            let here = expected as usize / 1_000;
+            let speed = if pitched { (course[here + 1] - course[here]) / 1_000.0 } else { 1.0 };
+            let shape = tick(speed);
+            if expected as usize + reach + shape.len() >= sound.len() {
+                continue;
+            }
+            match find(sound, expected, reach, &shape) {
+                Some(error) => found.push((expected, error)),
+                None => missed += 1,
+            }
+        }
+    }
+    unreachable!()
+}
+
+/// `GROOVED_TEMPO_MINUTES` makes it longer: `make test-tempo` takes an hour's worth.
+#[test]
+fn ticks_are_where_the_tempo_says_whatever_the_method() {
+    let minutes = std::env::var("GROOVED_TEMPO_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(4u64);
+    let frames = minutes * 60 * u64::from(RATE);
+    let changes = restless(frames);
+    let methods = [Method::PlaybackRate, Method::Wsola];
+    let sounds = render(&methods, &changes, frames);
+    let course = course(&changes, frames);
+    for (method, sound) in methods.iter().zip(&sounds) {
+        let (worst, typical, ppm, missed) = errors(sound, &course, 1_000, *method == Method::PlaybackRate);
+        println!(
+            "{method}: {minutes} min, worst {worst:.4} ms, typical {typical:.4} ms, {ppm:+.4} ppm, {missed} missed"
+        );
+        assert_eq!(missed, 0, "{method}");
+        assert!(worst <= 0.3, "{method}: {worst} ms");
+        assert!(ppm.abs() < 1.0, "{method}: {ppm} ppm");
+    }
+}
+
+/// Pops and steps: the largest jump from sample to sample of a low tone's stretch.
+fn roughness(sound: &[f32]) -> f32 {
+    sound.windows(3).map(|w| (w[0] - 2.0 * w[1] + w[2]).abs()).fold(0.0, f32::max)
+}
+
+/// A steady low tone of half a minute.
+fn tone(hz: f64) -> Box<StemSource> {
+    let frames = 30 * RATE as usize;
+    let sound: Box<[f32]> =
+        (0..frames).map(|k| (0.4 * (std::f64::consts::TAU * hz * k as f64 / f64::from(RATE)).sin()) as f32).collect();
+    Box::new(StemSource {
+        frames: frames as u64,
+        sample_rate: RATE,
+        head_left: sound.clone(),
+        head_right: sound,
+        streams: [stream(1).0, stream(1).0],
+    })
+}
+
+#[test]
+fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
+    let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
+    let (inner, mut control) = door(4, 2);
+    let mut engine = Engine::new(&config, inner);
+    let kit = Some(Box::new(Kit::new(RATE)));
+    send(&mut control, None, Action::Stretch { deck: 0, method: Method::Wsola, kit });
+    send(&mut control, None, Action::Install { slot: 0, deck: 0, source: tone(100.0) });
+    let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
+    send(&mut control, None, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 });
+    send(&mut control, Some(48_000), Action::Tempo { bpm: 132.0, frames: 2_400 });
+    // Two seconds after the start: a mute, at three a return, at four another rate, at five a stop.
+    send(&mut control, Some(96_000), Action::StemGain { slot: 0, gain: 0.0 });
+    send(&mut control, Some(144_000), Action::StemGain { slot: 0, gain: 1.0 });
+    send(&mut control, Some(192_000), Action::StemRate { slot: 0, rate: 0.8 });
+    send(&mut control, Some(216_000), Action::Stretch { deck: 0, method: Method::PlaybackRate, kit: None });
+    send(&mut control, Some(228_000), Action::Stretch { deck: 0, method: Method::Wsola, kit: None });
+    send(&mut control, Some(240_000), Action::Stop { slot: 0 });
+    let mut block = Block::new(2, 441);
+    let mut sound = Vec::new();
+    while sound.len() < 260_000 {
+        engine.render(&mut block);
+        sound.extend_from_slice(block.channel(0));
+    }
+    let peak = |range: std::ops::Range<usize>| sound[range].iter().fold(0.0f32, |a, b| a.max(b.abs()));
+    // Ten milliseconds after each, the equaliser's included.
+    assert!(peak(96_600..143_900) < 1e-4, "{}", peak(96_600..143_900));
+    assert!(peak(144_500..146_000) > 0.3);
+    assert!(peak(241_000..260_000) < 1e-4, "{}", peak(241_000..260_000));
+    // A hundred hertz at 0.4 bends by 7e-5 a sample at most; fades of 5 ms and crossfades of 1 ms bend it more, steps
+    // a thousand times as much.
+    assert!(roughness(&sound[200..]) < 2e-3, "{}", roughness(&sound[200..]));
+    // The pitch stayed while the tempo was a tenth faster.
+    let crossings = sound[60_000..96_000].windows(2).filter(|w| w[0] < 0.0 && w[1] >= 0.0).count();
+    assert!((73..=77).contains(&crossings), "{crossings}");
+}
+
+#[test]
+fn changing_the_method_keeps_the_beat() {
+    // Deck B changes its method every two seconds, deck A never; the tempo is another one throughout.
+    let changes: Vec<Change> =
+        [(9_600, 131.0, 4_800), (480_000, 111.0, 48_000)].map(|(at, bpm, frames)| Change { at, bpm, frames }).into();
+    let frames = 20 * u64::from(RATE);
+    let config = EngineConfig {
+        sample_rate: RATE,
+        slots: 4,
+        pairs: 2,
+        deck_pair: [0, 1, 0, 1],
+        bpm: 120.0,
+        ..EngineConfig::default()
+    };
+    let (inner, mut control) = door(4, 4);
+    let mut engine = Engine::new(&config, inner);
+    let play = Play { from: 0, start: 0, end: 60 * u64::from(RATE), looped: true };
+    for deck in 0..2 {
+        send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(60) });
+        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
+    }
+    for Change { at, bpm, frames } in &changes {
+        send(&mut control, Some(*at), Action::Tempo { bpm: *bpm, frames: *frames });
+    }
+    let mut kit = Some(Box::new(Kit::new(RATE)));
+    for k in 1..10u64 {
+        let method = if k % 2 == 1 { Method::Wsola } else { Method::PlaybackRate };
+        // Away from ticks, now and then right before one.
+        send(&mut control, Some(k * 96_000 + k * 531), Action::Stretch { deck: 1, method, kit: kit.take() });
+    }
+    let mut block = Block::new(4, 1_023);
+    let mut sound = Vec::new();
+    while sound.len() < frames as usize {
+        engine.render(&mut block);
+        sound.extend_from_slice(block.channel(2));
+    }
+    let course = course(&changes, frames);
+    // Whichever pitch a tick has, its front is there: half a millisecond covers the difference.
+    let (worst, _, _, missed) = errors(&sound, &course, 1_000, false);
+    assert_eq!(missed, 0);
+    assert!(worst < 0.5, "{worst} ms");
+}
