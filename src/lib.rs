@@ -28,6 +28,7 @@ pub mod demo;
 pub mod dsp;
 pub mod engine;
 pub mod media;
+pub mod movement;
 pub mod output;
 pub mod remote;
 pub mod stretch;

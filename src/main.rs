@@ -142,6 +142,8 @@ enum Command {
     },
     /// Change a file's tempo or key: writes a WAV file, the same to the bit every time
     Stretch(Stretch),
+    /// Try the ways to change tempo on this machine, two seconds each, and recommend one
+    StretchCheck,
     /// Check a configuration file
     CheckConfig {
         /// The file
@@ -237,6 +239,11 @@ fn go(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
+        Some(Command::StretchCheck) => {
+            let output = configuration(&cli)?.output;
+            print!("{}", stretch::check(output.sample_rate, output.buffer_size));
+            return Ok(());
+        }
         Some(Command::Stretch(args)) => return stretch_file(args),
         None => {}
     }

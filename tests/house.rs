@@ -38,13 +38,21 @@ fn imports_point_down() {
         ("demo", &[]),
         ("system", &[]),
         ("stretch", &["engine", "dsp"]),
+        // Shapes of glides are the clock's.
+        ("movement", &["engine"]),
         ("media", &["engine", "dsp", "system"]),
         // The output can be a file, and media knows how files are written.
         ("output", &["engine", "dsp", "system", "media"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
-        ("control", &["engine", "dsp", "media", "system", "output"]),
+        ("control", &["engine", "dsp", "media", "movement", "system", "output"]),
         ("remote", &["control"]),
-        ("daemon", &["remote", "stretch", "config", "control", "output", "media", "system", "engine", "dsp", "demo"]),
+        (
+            "daemon",
+            &[
+                "remote", "stretch", "movement", "config", "control", "output", "media", "system", "engine", "dsp",
+                "demo",
+            ],
+        ),
     ];
     for (room, may_know) in allowed {
         for file in sources(&source_root().join(room)) {

@@ -1,5 +1,6 @@
 //! Tempo in the sound itself: ticks are found by matched filter and must lie where the integral of the tempo says.
 
+use grooved::engine::clock::Shape;
 use grooved::engine::command::{Action, Command, Play};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::method::Method;
@@ -144,7 +145,7 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
         // A second ahead, as the conductor would.
         while changes.get(next).is_some_and(|c| c.at < start + u64::from(RATE)) {
             let Change { at, bpm, frames } = changes[next];
-            send(&mut control, Some(at), Action::Tempo { bpm, frames });
+            send(&mut control, Some(at), Action::Tempo { bpm, frames, shape: Shape::Linear });
             next += 1;
         }
         engine.render(&mut block);
@@ -250,7 +251,7 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
     send(&mut control, None, Action::Install { slot: 0, deck: 0, source: tone(100.0) });
     let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
     send(&mut control, None, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 });
-    send(&mut control, Some(48_000), Action::Tempo { bpm: 132.0, frames: 2_400 });
+    send(&mut control, Some(48_000), Action::Tempo { bpm: 132.0, frames: 2_400, shape: Shape::Linear });
     // Two seconds after the start: a mute, at three a return, at four another rate, at five a stop.
     send(&mut control, Some(96_000), Action::StemGain { slot: 0, gain: 0.0 });
     send(&mut control, Some(144_000), Action::StemGain { slot: 0, gain: 1.0 });
@@ -299,7 +300,7 @@ fn changing_the_method_keeps_the_beat() {
         send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
     }
     for Change { at, bpm, frames } in &changes {
-        send(&mut control, Some(*at), Action::Tempo { bpm: *bpm, frames: *frames });
+        send(&mut control, Some(*at), Action::Tempo { bpm: *bpm, frames: *frames, shape: Shape::Linear });
     }
     let mut kit = Some(Box::new(Kit::new(RATE)));
     for k in 1..10u64 {

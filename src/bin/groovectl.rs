@@ -12,7 +12,7 @@ use grooved::control::value::Value;
 use grooved::remote::live::{Heard, Live};
 use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
-use grooved::remote::{bench, shell, watch};
+use grooved::remote::{bench, crowd, shell, watch};
 
 /// Remote control of grooved.
 ///
@@ -82,6 +82,15 @@ enum Command {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// Send an evening of movement, and draw it and the tempo it makes, a line a second
+    SimulateCrowd {
+        /// How many times as fast as it would be
+        #[arg(long, default_value_t = 60.0)]
+        speed: f64,
+        /// How long an evening
+        #[arg(long, default_value_t = 6.0)]
+        hours: f64,
+    },
     /// Print a script for shell completion: bash, zsh or fish
     Completion {
         /// The shell
@@ -147,6 +156,13 @@ fn go(cli: &Cli) -> Result<bool, String> {
             let outcome = bench::run(&wire()?, *rate, *seconds)?;
             say(&outcome);
             Ok(outcome.answered == outcome.sent)
+        }
+        Command::SimulateCrowd { speed, hours } => {
+            if !(*speed >= 1.0 && *speed <= 10_000.0 && *hours > 0.0 && *hours <= 24.0) {
+                return Err("--speed from 1 to 10000 and --hours up to 24 would be right".into());
+            }
+            say(&" time   movement                       tempo (● now, │ where it goes)");
+            crowd::run(&wire()?, *hours, *speed, |line| say(line)).map(|()| true)
         }
         Command::Completion { shell } => {
             let commands: Vec<String> =

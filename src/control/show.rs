@@ -49,6 +49,9 @@ pub struct Deck {
     /// Its own tempo, if it was told one.
     #[serde(default)]
     pub bpm: Option<f64>,
+    /// Change of key in semitones.
+    #[serde(default)]
+    pub key: f64,
 }
 
 /// A loaded stem.
@@ -115,6 +118,7 @@ impl Show {
             for (what, word) in words.into_iter().filter_map(|(what, w)| Some((what, w.as_ref()?))) {
                 calls.push((format!("{deck_path}/{what}"), vec![word.as_str().into()]));
             }
+            calls.push((format!("{deck_path}/key"), vec![deck.key.into()]));
             calls.push((format!("{deck_path}/bpm"), vec![deck.bpm.unwrap_or(0.0).into()]));
         }
         calls

@@ -101,6 +101,11 @@ impl Arg {
         format!("**{}** {kind}{unit}{default}", self.name)
     }
 
+    /// Whether it is a number.
+    pub fn is_number(&self) -> bool {
+        matches!(self.kind, Kind::Int(..) | Kind::Float(..) | Kind::Clamped(..) | Kind::Flag)
+    }
+
     /// With a default.
     pub const fn or(mut self, default: Default) -> Arg {
         self.default = default;

@@ -14,7 +14,7 @@ pub mod tune;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Map};
 use crate::control::conductor::{SPARE_SLOTS, Settings};
 use crate::engine::EngineConfig;
 use plan::Plan;
@@ -91,7 +91,8 @@ fn engine_config(config: &Config) -> EngineConfig {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+/// What the conductor needs of a configuration.
+pub fn settings(config: &Config) -> Settings {
     Settings {
         sample_rate: config.output.sample_rate,
         slots: config.media.max_stems,
@@ -104,6 +105,8 @@ fn settings(config: &Config) -> Settings {
         group_wait_s: config.mixer.group_wait_s,
         horizon_s: config.osc.horizon_s,
         tempo_glide_s: config.mixer.tempo_glide_s,
+        crowd: config.movement.settings(),
+        maps: config.maps.iter().map(Map::as_control).collect(),
         method: config.mixer.method(),
         sync: config.mixer.sync(),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),

@@ -2,6 +2,16 @@
 
 use crate::dsp::fixed::Fixed;
 
+/// The way a change of tempo goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// So many BPM a second.
+    #[default]
+    Linear,
+    /// So many per cent a second.
+    Exponential,
+}
+
 /// Tempo, the beats gone by, and what that means for playback speed. Realtime: yes.
 ///
 /// Beats are the exact sum of the tempo over all samples (64 fractional bits): a change of tempo changes how fast
@@ -14,6 +24,7 @@ pub struct MusicClock {
     target_bpm: f64,
     glide_left: u32,
     glide_total: u32,
+    shape: Shape,
     beat: Fixed,
 }
 
@@ -27,12 +38,14 @@ impl MusicClock {
             target_bpm: bpm,
             glide_left: 0,
             glide_total: 1,
+            shape: Shape::Linear,
             beat: Fixed::ZERO,
         }
     }
 
-    /// Goes to `bpm` in a straight line over `frames` frames.
-    pub fn set_tempo(&mut self, bpm: f64, frames: u32) {
+    /// Goes to `bpm` over `frames` frames.
+    pub fn set_tempo(&mut self, bpm: f64, frames: u32, shape: Shape) {
+        self.shape = shape;
         self.from_bpm = self.bpm;
         self.target_bpm = bpm;
         self.glide_left = frames;
@@ -68,7 +81,10 @@ impl MusicClock {
         if self.glide_left > frames {
             self.glide_left -= frames;
             let done = f64::from(self.glide_total - self.glide_left) / f64::from(self.glide_total);
-            self.bpm = self.from_bpm + (self.target_bpm - self.from_bpm) * done;
+            self.bpm = match self.shape {
+                Shape::Linear => self.from_bpm + (self.target_bpm - self.from_bpm) * done,
+                Shape::Exponential => self.from_bpm * (self.target_bpm / self.from_bpm).powf(done),
+            };
         } else if self.glide_left > 0 {
             self.glide_left = 0;
             self.bpm = self.target_bpm;
@@ -103,7 +119,7 @@ mod tests {
             clock.advance(32);
         }
         let before = clock.beat();
-        clock.set_tempo(90.0, 4800);
+        clock.set_tempo(90.0, 4800, Shape::Linear);
         assert_eq!(clock.beat(), before);
         for _ in 0..150 {
             clock.advance(32);

@@ -1,5 +1,6 @@
 //! What can be asked of the engine, and what it reports.
 
+use super::clock::Shape;
 use super::eq::Band;
 use super::method::Method;
 use super::plan::Kit;
@@ -59,9 +60,11 @@ pub enum Action {
     /// Sets the master gain.
     Master { gain: f32, frames: Option<u32> },
     /// Sets the tempo; everything follows within `frames` frames.
-    Tempo { bpm: f64, frames: u32 },
+    Tempo { bpm: f64, frames: u32, shape: Shape },
     /// Sets how a deck's tempo is changed; the first method that keeps pitch comes with a kit.
     Stretch { deck: usize, method: Method, kit: Option<Box<Kit>> },
+    /// Changes the key of a deck whose method keeps pitch, by a factor.
+    Key { deck: usize, factor: f64 },
     /// Sets the tempo at which a deck's stems play at their own speed; `None`: always.
     Sync { deck: usize, base: Option<f64> },
     /// Puts the beat clock to zero.

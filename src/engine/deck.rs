@@ -22,6 +22,8 @@ pub struct Deck {
     pub pair: usize,
     /// How its tempo is changed.
     pub method: Method,
+    /// Change of key of stems that keep their pitch, as a factor.
+    pub key: f64,
     /// The tempo at which its stems play at their own speed; `None`: whatever the clock does.
     pub base: Option<f64>,
     /// What it contributes to the present quantum.
@@ -43,6 +45,7 @@ impl Deck {
             fader: Ramp::new(1.0),
             pair,
             method: Method::default(),
+            key: 1.0,
             base: Some(bpm),
             left: [0.0; GRID],
             right: [0.0; GRID],

@@ -40,6 +40,8 @@ pub struct Group {
     right: Box<[f32]>,
     members: Vec<Member>,
     plan: Option<Box<Plan>>,
+    /// Change of key, as a factor, if there is a plan.
+    key: f64,
 }
 
 impl Group {
@@ -59,6 +61,7 @@ impl Group {
             right: vec![0.0; WINDOW].into_boxed_slice(),
             members: Vec::with_capacity(members),
             plan: None,
+            key: 1.0,
         }
     }
 
@@ -85,6 +88,11 @@ impl Group {
             && self.source_rate == source_rate
             && self.rate == rate
             && self.is_stretched() == stretched
+    }
+
+    /// Changes the key of stems that are stretched.
+    pub fn set_key(&mut self, factor: f64) {
+        self.key = factor;
     }
 
     /// Whether its stems keep their pitch.
@@ -168,7 +176,7 @@ impl Group {
 
     /// Timeline frames per output frame.
     fn ratio(&self, tempo: f64) -> f64 {
-        let speed = if self.plan.is_some() { 1.0 } else { self.rate * tempo };
+        let speed = if self.plan.is_some() { self.key } else { self.rate * tempo };
         (f64::from(self.source_rate) / self.output_rate * speed).clamp(1.0 / 64.0, MAX_RATIO)
     }
 
@@ -261,7 +269,7 @@ impl Group {
         right.fill(0.0);
         if let Some(plan) = &mut self.plan {
             let ahead = Fixed::from_int(self.filled) - self.position;
-            let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5);
+            let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5) / self.key;
             plan.render(ahead.to_f64(), speed, stems, kit, [left, right], report);
         }
         let mut k = 0;

@@ -362,6 +362,7 @@ impl Engine {
                 Some(unused) => {
                     let kit = self.kits[deck].as_mut().filter(|_| stretched);
                     self.groups[unused].open(deck, source_rate, rate, kit.and_then(|k| k.take(source_rate)));
+                    self.groups[unused].set_key(self.decks[deck].key);
                     unused
                 }
                 None => {
@@ -537,9 +538,13 @@ impl Engine {
                 }
                 Ok(())
             }
+            Action::Key { deck, factor } => deck_of(deck).map(|d| {
+                self.decks[d].key = factor;
+                self.groups.iter_mut().filter(|g| g.active && g.deck == d).for_each(|g| g.set_key(factor));
+            }),
             Action::Sync { deck, base } => deck_of(deck).map(|d| self.decks[d].base = base),
-            Action::Tempo { bpm, frames } => {
-                self.clock.set_tempo(bpm, frames);
+            Action::Tempo { bpm, frames, shape } => {
+                self.clock.set_tempo(bpm, frames, shape);
                 Ok(())
             }
             Action::ResetBeat => {

@@ -58,6 +58,7 @@ impl Lane {
 
 /// What a deck needs to stretch: built outside, moved in once, kept.
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
 pub struct Kit {
     plans: Vec<Box<Plan>>,
     lanes: Vec<Box<Lane>>,
@@ -100,6 +101,7 @@ impl Kit {
 
 /// The plan of one group. Realtime: yes, but for [`Plan::new`].
 #[derive(Debug)]
+#[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
 pub struct Plan {
     splicer: Splicer,
     lanes: Vec<Box<Lane>>,

@@ -1,6 +1,7 @@
 //! The engine, frame by frame. A stem here counts: its frame `n` has the value `n + 1`, scaled to stay below the
 //! limiter, so that what is heard tells where it comes from.
 
+use super::clock::Shape;
 use super::command::{Action, Command, Event, Play, Retired};
 use super::door::{ControlDoor, door};
 use super::eq::Band;
@@ -289,7 +290,7 @@ fn tempo_moves_every_position_by_exactly_its_integral() {
     let mut rig = Rig::new();
     let slot = rig.load(0, stem(3_000_000, 6_000, 44_100, tick));
     rig.start(None, slot, whole(3_000_000), 1.0);
-    rig.send(Some(48_000), Action::Tempo { bpm: 126.0, frames: 24_000 });
+    rig.send(Some(48_000), Action::Tempo { bpm: 126.0, frames: 24_000, shape: Shape::Linear });
     let out = rig.run(960_000);
     // Position in the file as a function of output time.
     let position = |t: f64| {
@@ -326,7 +327,7 @@ fn the_output_is_the_same_to_the_bit_for_every_period_size() {
             let play = Play { from: 0, start: 0, end: 40_000, looped: true };
             rig.start(Some(100 * k as u64), *slot, play, [1.0, 0.979, 1.087][k % 3]);
         }
-        rig.send(Some(3_000), Action::Tempo { bpm: 133.3, frames: 2_000 });
+        rig.send(Some(3_000), Action::Tempo { bpm: 133.3, frames: 2_000, shape: Shape::Linear });
         rig.send(Some(5_001), Action::Eq { deck: 0, band: Band::Low, gain: 0.0 });
         rig.send(Some(6_000), Action::DeckLevel { deck: 1, level: 0.1, frames: Some(3_000) });
         rig.send(Some(7_777), Action::StemGain { slot: slots[2], gain: 0.3 });

@@ -8,6 +8,7 @@
 //! - [`shell`]: completion, and the help of single controls
 
 pub mod bench;
+pub mod crowd;
 pub mod live;
 pub mod shell;
 pub mod status;

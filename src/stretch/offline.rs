@@ -9,6 +9,9 @@ use crate::dsp::splice::{self, Splicer};
 use crate::engine::GRID;
 use crate::engine::method::Method;
 
+/// Speeds a stretcher is asked for when the key changes as well: an octave beyond those of the tempo.
+const KEY_SPEEDS: (f64, f64) = (0.25, 4.0);
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -29,11 +32,18 @@ impl Order {
         if !(0.125..=8.0).contains(&low) || !(0.125..=8.0).contains(&high) {
             return Err(format!("speed {low} to {high}: 0.125 to 8 would be right"));
         }
+        let factor = (self.pitch / 12.0).exp2();
         if self.method != Method::PlaybackRate && (low < splice::MIN_SPEED || high > splice::MAX_SPEED) {
             return Err(format!(
                 "speed {low} to {high}: {} goes from 0.5 to 2; playback_rate from 0.125 to 8",
                 self.method
             ));
+        }
+        if factor != 1.0 && (low / factor < KEY_SPEEDS.0 || high / factor > KEY_SPEEDS.1) {
+            return Err(format!("speed {low} to {high} is too far for {} semitones", self.pitch));
+        }
+        if self.formants && self.method != Method::Hq {
+            return Err(format!("--formants: {} has none; hq would be right", self.method));
         }
         if self.method == Method::PlaybackRate && self.pitch != 0.0 {
             return Err("--pitch: with playback_rate the pitch follows the speed; wsola or hq would be right".into());
@@ -105,7 +115,12 @@ pub fn stretch<E>(
     match order.method {
         Method::PlaybackRate => resample(order, sample_rate, source, sink, progress),
         Method::Wsola => keep_pitch(&mut Wsola::new(sample_rate), order, sample_rate, source, sink, progress),
-        Method::Hq => keep_pitch(&mut Hq::new(sample_rate), order, sample_rate, source, sink, progress),
+        Method::Hq => {
+            let mut hq = Hq::new(sample_rate);
+            let factor = (order.pitch / 12.0).exp2();
+            hq.keep_formants((order.formants && order.pitch != 0.0).then_some(factor));
+            keep_pitch(&mut hq, order, sample_rate, source, sink, progress)
+        }
     }
 }
 
@@ -117,32 +132,62 @@ fn keep_pitch<E>(
     sink: &mut Sink<E>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), E> {
+    // Another key is another speed, undone by playing the result faster or more slowly.
+    let factor = (order.pitch / 12.0).exp2();
+    let bank = SincBank::new();
+    let table = bank.table(factor);
+    let mut stretched = Window::new(1 << 14);
+    stretched.restart(-(MAX_HALF as i64));
+    stretched.extend(MAX_HALF, 0);
+    let step = Fixed::from_f64(factor);
+    let mut position = Fixed::ZERO;
     let mut course = Course::new(order.curve.clone(), sample_rate);
     let (mut left, mut right) = (vec![0.0; 4096], vec![0.0; 4096]);
-    let mut out = [[0.0; GRID]; 2];
     let mut end: Option<i64> = None;
     loop {
         let (ideal, from, to) = course.now();
         if end.is_some_and(|end| ideal.floor() >= end) {
             return Ok(());
         }
-        let speed = (0.5 * (from + to)).clamp(splice::MIN_SPEED, splice::MAX_SPEED);
-        let wants = machine.wants(ideal.to_f64(), speed);
-        while machine.fed() < wants {
-            let want = ((wants - machine.fed()) as usize).min(left.len());
-            let mut got = if end.is_none() { source(&mut left[..want], &mut right[..want])? } else { 0 };
-            if got == 0 {
-                end.get_or_insert(machine.fed());
-                left[..want].fill(0.0);
-                right[..want].fill(0.0);
-                got = want;
+        let speed = (0.5 * (from + to) / factor).clamp(KEY_SPEEDS.0, KEY_SPEEDS.1);
+        let plain = factor == 1.0;
+        let until = (position + step * GRID as i64).floor() + if plain { 0 } else { table.half() as i64 + 2 };
+        while stretched.filled() < until {
+            let ahead = (Fixed::from_int(stretched.filled()) - position).to_f64();
+            let ideal = ideal.to_f64() + ahead * speed;
+            let wants = machine.wants(ideal, speed);
+            while machine.fed() < wants {
+                let want = ((wants - machine.fed()) as usize).min(left.len());
+                let mut got = if end.is_none() { source(&mut left[..want], &mut right[..want])? } else { 0 };
+                if got == 0 {
+                    end.get_or_insert(machine.fed());
+                    left[..want].fill(0.0);
+                    right[..want].fill(0.0);
+                    got = want;
+                }
+                machine.feed(&left[..got], &right[..got]);
             }
-            machine.feed(&left[..got], &right[..got]);
+            let (l, r) = stretched.extend(GRID, position.floor() - MAX_HALF as i64);
+            machine.render(ideal, speed, l, r);
         }
+        let mut out = [[0.0; GRID]; 2];
         let [l, r] = &mut out;
-        machine.render(ideal.to_f64(), speed, l, r);
-        let frames = end.map_or(GRID, |end| (((end - ideal.floor()) as f64 / speed).ceil() as usize).clamp(1, GRID));
-        sink(&l[..frames], &r[..frames])?;
+        if plain {
+            let (from_l, from_r) = stretched.get(position.floor(), GRID);
+            l.copy_from_slice(from_l);
+            r.copy_from_slice(from_r);
+        } else {
+            let (from_l, from_r) = stretched.get(stretched.origin(), stretched.capacity());
+            let walk = Walk {
+                position: (position - Fixed::from_int(stretched.origin())).to_bits(32) as u64,
+                step: step.to_bits(32),
+                slope: 0,
+            };
+            table.add([from_l, from_r], walk, [l, r]);
+        }
+        let frames = end.map_or(GRID, |end| (((end - ideal.floor()) as f64 / from).ceil() as usize).clamp(1, GRID));
+        sink(&out[0][..frames], &out[1][..frames])?;
+        position += step * GRID as i64;
         course.advance();
         progress(ideal.floor().max(0) as u64);
     }

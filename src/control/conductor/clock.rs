@@ -5,6 +5,7 @@ use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
 use super::{Conductor, Deferred, LEAD_S, MOST_DEFERRED, MOST_KEPT_VALUES};
 use crate::engine::DECKS;
+use crate::engine::clock::Shape;
 use crate::engine::command::Action;
 use crate::system::time::monotonic_ns;
 
@@ -112,8 +113,10 @@ impl Conductor {
     /// Sets the tempo, within `glide_s` seconds or an ordinary glide.
     pub fn set_tempo(&mut self, at: Option<u64>, bpm: f64, glide_s: Option<f64>) {
         self.tempo = bpm;
-        let frames = self.frames(glide_s.unwrap_or(self.settings.tempo_glide_s)).min(u64::from(u32::MAX)) as u32;
-        self.push(at, Action::Tempo { bpm, frames });
+        let seconds = glide_s.unwrap_or(self.settings.tempo_glide_s);
+        let now = self.now() as f64 / f64::from(self.settings.sample_rate);
+        self.crowd.manual(now, bpm, seconds);
+        self.push_tempo(at, bpm, seconds, Shape::Linear);
     }
 
     /// Sets the tempo at which stems play at their own speed.

@@ -14,6 +14,7 @@
 
 pub mod clock;
 pub mod decks;
+pub mod movement;
 pub mod recording;
 pub mod shows;
 pub mod status;
@@ -41,6 +42,7 @@ use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
 use crate::media::recorder::Order;
+use crate::movement::crowd::{self, Crowd};
 use crate::output::report::Report;
 use crate::system::keeper::Job as KeeperJob;
 use tempo::Pace;
@@ -86,6 +88,10 @@ pub struct Settings {
     pub method: Method,
     /// How far decks follow the clock.
     pub sync: tempo::Sync,
+    /// How the crowd is listened to.
+    pub crowd: crowd::Settings,
+    /// What else movement steers.
+    pub maps: Vec<movement::Map>,
     /// Seconds a change of tempo takes.
     pub tempo_glide_s: f64,
     /// Whether the addresses under /groove/debug are there.
@@ -200,6 +206,8 @@ pub struct Conductor {
     /// Counters of the output as they were last told.
     told: status::Told,
     movement: HashMap<String, f64>,
+    crowd: Crowd,
+    maps: Vec<movement::Mapped>,
     /// Things done too late: asked for over OSC, in sessions, by ourselves.
     late: Arc<[AtomicU64; 3]>,
     refused: u64,
@@ -228,6 +236,8 @@ impl Conductor {
         let free = (0..(settings.slots + settings.slots.min(SPARE_SLOTS)) as Slot).map(|slot| (slot, 0)).collect();
         let now = Instant::now();
         let output_needles = vec![Needle::new(now); door.telemetry.outputs.len()];
+        let crowd = Conductor::crowd_of(&settings);
+        let maps = settings.maps.iter().cloned().map(movement::Mapped::new).collect();
         let mut conductor = Conductor {
             vocabulary: Arc::new(table::vocabulary(settings.debug)),
             library: Library::new(roots),
@@ -273,6 +283,8 @@ impl Conductor {
             deck_needles: [Needle::new(now); DECKS],
             told: status::Told::default(),
             movement: HashMap::new(),
+            crowd,
+            maps,
             late: Arc::default(),
             refused: 0,
             media_bytes: 0,
@@ -345,6 +357,7 @@ impl Conductor {
             save_every: self.settings.save_every,
             ..settings
         };
+        self.set_movement();
     }
 
     /// Fades everything out, for the end.
@@ -401,6 +414,7 @@ impl Conductor {
         self.watch_beats();
         self.watch_output();
         self.watch_speeds();
+        self.watch_movement();
         self.advance_recall();
         self.chase_tape();
         self.keep_state();

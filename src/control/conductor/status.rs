@@ -122,6 +122,7 @@ impl Conductor {
             Message::new("/status/version", vec![Value::from(self.settings.version.as_str())]),
             Message::new("/status/sample_rate", vec![int(u64::from(self.settings.sample_rate))]),
             Message::new("/status/tempo", vec![telemetry.bpm().into(), self.settings.bpm.into()]),
+            self.movement_status(),
             Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]),
             Message::new("/status/buffers", vec![int(self.buffers.len() as u64), megabytes(self.media_bytes).into()]),
         ];
@@ -345,18 +346,6 @@ impl Conductor {
             report.episodes_total(),
             report.lost_total()
         )
-    }
-
-    /// Keeps a measurement of movement.
-    pub fn keep_movement(&mut self, name: &str, value: f64) {
-        if self.movement.len() < 64 || self.movement.contains_key(name) {
-            self.movement.insert(name.into(), value);
-        }
-    }
-
-    /// A kept measurement of movement.
-    pub fn movement(&self, name: &str) -> f64 {
-        self.movement.get(name).copied().unwrap_or(0.0)
     }
 
     /// The present values of the control at `address`.

@@ -47,6 +47,8 @@ pub struct Pace {
     pub method: Method,
     /// How far it follows the clock.
     pub sync: Sync,
+    /// Change of key in semitones.
+    pub key: f64,
     /// Its own tempo, if it is not the base tempo.
     pub bpm: Option<f64>,
     /// Its beats, from a file beside its track.
@@ -68,6 +70,7 @@ impl Deck {
             stretch: Some(self.pace.method.name().into()),
             sync: Some(self.pace.sync.name().into()),
             bpm: self.pace.bpm.filter(|_| self.pace.told),
+            key: self.pace.key,
         }
     }
 }
@@ -93,6 +96,12 @@ impl Conductor {
             }
             self.push_base(deck, None);
         }
+    }
+
+    /// Changes the key of a deck that keeps pitch, by so many semitones.
+    pub fn set_key(&mut self, deck: usize, semitones: f64, at: Option<u64>) {
+        self.decks[deck].pace.key = semitones;
+        self.push(at, Action::Key { deck, factor: (semitones / 12.0).exp2() });
     }
 
     /// Chooses how far a deck follows the clock.

@@ -53,8 +53,13 @@ fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Result<Outcome, F
 fn movement(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
     let name = call.address.rsplit('/').next().unwrap_or_default().to_string();
     // The address' own part comes first where there is one; it is no number.
-    if let Some(value) = call.rest(0).find_map(Value::as_float) {
-        c.keep_movement(&name, value);
+    let number = |v: &Value| match v {
+        // Nonsense is to be counted, not passed over.
+        Value::Float(number) => Some(*number),
+        other => other.as_float(),
+    };
+    if let Some(value) = call.rest(0).find_map(number) {
+        c.hear_movement(&name, value);
     }
     Ok(Outcome::Done)
 }
@@ -65,7 +70,7 @@ fn let_go(_: &mut Conductor, _: &Call) -> Result<Outcome, Fault> {
 }
 
 const VALUES: &[Arg] = &[Arg::of("values", Kind::Rest)];
-const MOVEMENT: &str = "Keeps a measurement of movement; it is never answered.";
+const MOVEMENT: &str = "A measurement of movement: it steers the tempo, and what it is mapped to; never answered.";
 
 /// The rows.
 pub static CONTROLS: &[Control] = &[

@@ -32,6 +32,18 @@ pub static STREAMS: &[Stream] = &[
     Stream { path: "/status/sample_rate", fields: &["sample_rate (Hz)"], doc: "Frames per second." },
     Stream { path: "/status/tempo", fields: &["bpm", "base_bpm"], doc: "The tempo as it is at this moment." },
     Stream {
+        path: "/status/movement",
+        fields: &[
+            "raw",
+            "smoothed",
+            "target (BPM)",
+            "tempo (BPM)",
+            "reason (base, movement, holding, drifting, manual)",
+            "refused",
+        ],
+        doc: "What the crowd does to the tempo, and how many of its numbers were nonsense.",
+    },
+    Stream {
         path: "/status/beat",
         fields: &["beat", "bar (from 1)", "in_bar (from 1)"],
         doc: "Where the beat clock is.",
@@ -112,6 +124,16 @@ pub static STREAMS: &[Stream] = &[
         path: "/event/record/{what}",
         fields: &["file", "seconds, or the reason", "missing_frames"],
         doc: "Event: a recording was `started`, `finished` or `failed`.",
+    },
+    Stream {
+        path: "/event/movement",
+        fields: &["reason", "from (BPM)", "to (BPM)", "seconds"],
+        doc: "Event: the crowd, or its absence, set another target for the tempo.",
+    },
+    Stream {
+        path: "/event/clamped",
+        fields: &["deck", "wanted (× speed)", "played (× speed)"],
+        doc: "Event: a deck's method cannot play as fast, or as slowly, as is wanted.",
     },
     Stream { path: "/event/refused", fields: &["reason"], doc: "Event: the engine refused a command." },
     Stream {

@@ -90,6 +90,19 @@ pub static CONTROLS: &[Control] = &[
         ),
         |c, call| vec![c.deck_bpm(call.deck(0)).into()],
     ),
+    value(
+        row(
+            "/groove/deck/{deck}/key",
+            &[Arg::float("semitones", -12.0, 12.0, "semitones")],
+            "Changes the key of a deck, whatever its tempo; with `playback_rate`, where pitch goes with speed, nothing.",
+            Ack::Quiet,
+            |c, call| {
+                c.set_key(call.deck(0), call.float(1), call.at);
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, call| vec![c.deck(call.deck(0)).pace.key.into()],
+    ),
     row(
         "/groove/deck/{deck}/loop",
         &[Arg::float("beats", 0.0, 1_024.0, "beats, 0 ends it")],
@@ -103,12 +116,12 @@ pub static CONTROLS: &[Control] = &[
     value(
         row(
             "/groove/movement/{part}",
-            &[Arg::float("value", 0.0, 1e6, "")],
-            "Keeps a measurement of movement.",
+            &[Arg::float("value", -1e6, 1e6, "0 to 1; above 1 is full")],
+            "A measurement of movement: `total_movement` steers the tempo, any may be mapped; nonsense is counted.",
             Ack::Never,
             |c, call| {
                 let part = call.address.rsplit('/').next().unwrap_or_default().to_string();
-                c.keep_movement(&part, call.float(1));
+                c.hear_movement(&part, call.float(1));
                 Ok(Outcome::Done)
             },
         ),

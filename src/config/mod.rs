@@ -5,7 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod movement;
+
 use ipnet::IpNet;
+pub use movement::{Map, Movement};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -54,8 +57,27 @@ pub struct Config {
     pub state: State,
     /// Recordings.
     pub record: Record,
+    /// What a crowd does to the tempo.
+    pub movement: Movement,
+    /// What else movement steers.
+    #[serde(rename = "map")]
+    pub maps: Vec<Map>,
     /// The machine.
     pub system: System,
+}
+
+/// A setting must lie within a range.
+fn range<T: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: T,
+    min: T,
+    max: T,
+) -> Result<(), (&'static str, String)> {
+    if value >= min && value <= max {
+        Ok(())
+    } else {
+        Err((key, format!("{value} is out of range; {min} to {max} would be right")))
+    }
 }
 
 /// `[output]`
@@ -353,18 +375,6 @@ impl Config {
 
     /// Checks the ranges; an error names the key and what would be right.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        fn range<T: PartialOrd + std::fmt::Display>(
-            key: &'static str,
-            value: T,
-            min: T,
-            max: T,
-        ) -> Result<(), (&'static str, String)> {
-            if value >= min && value <= max {
-                Ok(())
-            } else {
-                Err((key, format!("{value} is out of range; {min} to {max} would be right")))
-            }
-        }
         let o = &self.output;
         range("output.buffer_size", o.buffer_size, 16, 8192)?;
         range("output.periods", o.periods, 2, 32)?;
@@ -392,6 +402,10 @@ impl Config {
         m.stretch_method.parse::<Method>().map_err(|e| ("mixer.stretch_method", e.to_string()))?;
         if Sync::named(&m.sync).is_none() {
             return Err(("mixer.sync", format!("'{}': {} would be right", m.sync, Sync::NAMES.join(", "))));
+        }
+        self.movement.check()?;
+        for map in &self.maps {
+            map.check()?;
         }
         range("media.max_stems", self.media.max_stems, 1, 1024)?;
         range("media.memory_mb", self.media.memory_mb, 1, 1 << 20)?;
@@ -512,6 +526,18 @@ mod tests {
             "stretch_method",
             "sync",
             "group_wait_s",
+            "tempo",
+            "source",
+            "steps",
+            "line",
+            "hysteresis",
+            "window_s",
+            "window",
+            "glide_s",
+            "glide",
+            "hold_s",
+            "drift_s",
+            "manual_s",
             "roots",
             "start_directory",
             "max_stems",
@@ -551,6 +577,11 @@ mod tests {
             ("[http]\ntoken = \"abc\"\n", vec!["x.toml:2:", "8 characters"]),
             ("[http]\n\ntoken_file = \"/not/there\"\n", vec!["x.toml:3:", "cannot be read"]),
             ("[http]\nauth = \"maybe\"\n", vec!["x.toml:2:", "token", "open"]),
+            ("[movement]\nsteps = [[0.2, 105], [0.1, 110]]\n", vec!["x.toml:2:", "grow"]),
+            (
+                "[[map]]\nsource = \"arms\"\ntarget = \"/groove/nothing\"\nline = [[0, 1]]\n",
+                vec!["map.target", "no such control"],
+            ),
         ] {
             let error = parse(text).unwrap_err();
             for part in parts {

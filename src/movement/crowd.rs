@@ -1,0 +1,266 @@
+//! The crowd's tempo: raw movement in, orders for the clock out.
+
+use super::curve::{Curve, Place};
+use super::glide::{Glide, Order, Shape};
+use super::value;
+use super::window::{Kind, Window};
+
+/// How a crowd is listened to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Whether it steers the tempo.
+    pub enabled: bool,
+    /// The part that does.
+    pub source: String,
+    /// From movement to tempo.
+    pub curve: Curve,
+    /// How far below a threshold movement must fall to count as below.
+    pub hysteresis: f64,
+    /// Seconds over which messages are put together.
+    pub window_s: f64,
+    /// How they are.
+    pub window: Kind,
+    /// Seconds a glide takes.
+    pub glide_s: f64,
+    /// On what way.
+    pub glide: Shape,
+    /// Seconds without a message after which the tempo drifts back.
+    pub hold_s: f64,
+    /// Seconds that takes.
+    pub drift_s: f64,
+    /// Seconds for which a tempo set by hand wins.
+    pub manual_s: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            enabled: true,
+            source: "total_movement".into(),
+            curve: Curve::crowd(),
+            hysteresis: 0.005,
+            window_s: 3.0,
+            window: Kind::Mean,
+            glide_s: 30.0,
+            glide: Shape::Linear,
+            hold_s: 60.0,
+            drift_s: 60.0,
+            manual_s: 60.0,
+        }
+    }
+}
+
+/// Why the tempo is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody has moved it yet.
+    Base,
+    /// The crowd does.
+    Movement,
+    /// The sensor is silent; what it said last still counts.
+    Holding,
+    /// It has been silent for too long.
+    Drifting,
+    /// It was set by hand.
+    Manual,
+}
+
+impl Reason {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Base => "base",
+            Reason::Movement => "movement",
+            Reason::Holding => "holding",
+            Reason::Drifting => "drifting",
+            Reason::Manual => "manual",
+        }
+    }
+}
+
+/// See the module's text. Times are seconds on a clock of the caller's.
+#[derive(Clone, Debug)]
+pub struct Crowd {
+    settings: Settings,
+    window: Window,
+    place: Option<Place>,
+    glide: Glide,
+    reason: Reason,
+    raw: f64,
+    smoothed: f64,
+    heard: Option<f64>,
+    manual_until: f64,
+    /// Numbers that were nonsense.
+    refused: u64,
+}
+
+impl Crowd {
+    /// Nobody has moved yet; the tempo is `bpm`.
+    pub fn new(settings: Settings, bpm: f64) -> Crowd {
+        Crowd {
+            window: Window::new(settings.window_s, settings.window),
+            settings,
+            place: None,
+            glide: Glide::resting(bpm),
+            reason: Reason::Base,
+            raw: 0.0,
+            smoothed: 0.0,
+            heard: None,
+            manual_until: f64::NEG_INFINITY,
+            refused: 0,
+        }
+    }
+
+    /// Takes over other settings; the tempo goes on as it does.
+    pub fn set(&mut self, settings: Settings) {
+        if settings != self.settings {
+            self.window = Window::new(settings.window_s, settings.window);
+            self.place = None;
+            self.settings = settings;
+        }
+    }
+
+    /// What a sensor said of one part; an order if the tempo is to change for it.
+    pub fn hear(&mut self, now: f64, part: &str, number: f64) -> Option<Order> {
+        let Some(movement) = value::read(number) else {
+            self.refused += 1;
+            return None;
+        };
+        if value::part(part) != self.settings.source || !self.settings.enabled {
+            return None;
+        }
+        // What was said before a long silence says nothing about now.
+        if self.heard.is_some_and(|h| now - h > self.settings.hold_s) {
+            self.window.clear();
+            self.place = None;
+        }
+        self.heard = Some(now);
+        self.raw = movement;
+        self.smoothed = self.window.push(now, movement);
+        let place = self.settings.curve.place(self.smoothed, self.place, self.settings.hysteresis);
+        self.place = Some(place);
+        if now < self.manual_until {
+            return None;
+        }
+        self.reason = Reason::Movement;
+        let target = self.settings.curve.result(self.smoothed, place);
+        self.glide.aim(now, target, self.settings.glide_s, self.settings.glide)
+    }
+
+    /// Lets time pass; an order if the sensor has been silent for too long.
+    pub fn pass(&mut self, now: f64, base: f64) -> Option<Order> {
+        if now < self.manual_until || !self.settings.enabled {
+            return None;
+        }
+        if self.reason == Reason::Manual && self.heard.is_none_or(|h| now - h > self.settings.hold_s) {
+            // Nobody is there to take it over again: it stays as it was set.
+            return None;
+        }
+        let silent = now - self.heard?;
+        if silent > self.settings.hold_s {
+            if self.reason != Reason::Drifting {
+                self.reason = Reason::Drifting;
+                return self.glide.aim(now, base, self.settings.drift_s, self.settings.glide);
+            }
+        } else if silent > 15.0f64.min(0.5 * self.settings.hold_s) && self.reason == Reason::Movement {
+            self.reason = Reason::Holding;
+        }
+        None
+    }
+
+    /// The tempo was set by hand, to be there within `seconds`.
+    pub fn manual(&mut self, now: f64, bpm: f64, seconds: f64) {
+        self.glide.aim(now, bpm, seconds, Shape::Linear);
+        self.manual_until = now + self.settings.manual_s;
+        self.reason = Reason::Manual;
+    }
+
+    /// What a sensor said last, as a share of full movement.
+    pub fn raw(&self) -> f64 {
+        self.raw
+    }
+
+    /// What all of the last seconds come to.
+    pub fn smoothed(&self) -> f64 {
+        self.smoothed
+    }
+
+    /// Where the tempo goes.
+    pub fn target(&self) -> f64 {
+        self.glide.target()
+    }
+
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Numbers that were nonsense.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tempo every tenth of a second while a script of (second, number) is heard, as a clock that obeys would have it.
+    fn play(script: &[(f64, f64)], seconds: f64) -> (Vec<f64>, Crowd) {
+        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        let (mut next, mut tempo) = (0, Vec::new());
+        for tick in 0..(seconds * 10.0) as usize {
+            let now = tick as f64 * 0.1;
+            while script.get(next).is_some_and(|s| s.0 <= now) {
+                crowd.hear(now, "total_movement", script[next].1);
+                next += 1;
+            }
+            crowd.pass(now, 120.0);
+            tempo.push(crowd.glide.at(now));
+        }
+        (tempo, crowd)
+    }
+
+    #[test]
+    fn a_step_arrives_in_thirty_seconds_however_often_it_is_told() {
+        for every in [0.1, 1.0, 10.0] {
+            let script: Vec<(f64, f64)> =
+                (0..).map(|k| (f64::from(k) * every, 0.6)).take_while(|s| s.0 < 50.0).collect();
+            let (tempo, _) = play(&script, 50.0);
+            assert!((tempo[150] - 125.0).abs() < 0.1, "every {every} s: {}", tempo[150]);
+            assert!(tempo[290] < 130.0 && (tempo[301] - 130.0).abs() < 1e-9, "every {every} s");
+        }
+    }
+
+    #[test]
+    fn silence_holds_then_drifts_back() {
+        let script: Vec<(f64, f64)> = (0..40).map(|k| (f64::from(k), 0.6)).collect();
+        let (tempo, crowd) = play(&script, 200.0);
+        assert_eq!((tempo[390], tempo[900]), (130.0, 130.0));
+        assert!((tempo[1_290] - 125.0).abs() < 0.2, "{}", tempo[1_290]);
+        assert_eq!(tempo[1_700], 120.0);
+        assert_eq!(crowd.reason(), Reason::Drifting);
+    }
+
+    #[test]
+    fn nonsense_changes_nothing() {
+        let script: Vec<(f64, f64)> = (0..400)
+            .map(|k| (f64::from(k) * 0.1, [0.6, f64::NAN, f64::INFINITY, 1e30, -1e30][k as usize % 5]))
+            .collect();
+        let (tempo, crowd) = play(&script, 40.0);
+        assert!((tempo[301] - 130.0).abs() < 1e-9);
+        assert_eq!(crowd.refused(), 320);
+    }
+
+    #[test]
+    fn a_hand_wins_for_a_minute() {
+        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        assert!(crowd.hear(0.0, "total_movement", 0.6).is_some());
+        crowd.manual(1.0, 90.0, 0.05);
+        assert_eq!(crowd.hear(30.0, "total_movement", 0.01), None);
+        assert_eq!(crowd.reason(), Reason::Manual);
+        let order = crowd.hear(61.5, "total_movement", 0.6).unwrap();
+        assert_eq!((order.bpm, order.seconds), (130.0, 30.0));
+        assert!((crowd.glide.at(61.5) - 90.0).abs() < 1e-9);
+    }
+}

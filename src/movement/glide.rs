@@ -1,0 +1,113 @@
+//! From one tempo to another in the time that was asked for.
+
+pub use crate::engine::clock::Shape;
+
+/// A move of the target smaller than this bends a glide that is under way; a larger one starts a new glide.
+pub const BEND_BPM: f64 = 0.5;
+
+/// A glide as it was begun or bent last; it arrives on time whatever happens in between.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Glide {
+    from: f64,
+    to: f64,
+    began: f64,
+    ends: f64,
+    shape: Shape,
+    /// How fast it was begun, in BPM a second.
+    slope: f64,
+}
+
+/// What is to be done to get to a target: go to `bpm` within `seconds` from now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Order {
+    /// Where to.
+    pub bpm: f64,
+    /// How long from now.
+    pub seconds: f64,
+    /// On what way.
+    pub shape: Shape,
+    /// Whether a new glide begins with it, or the one under way is bent.
+    pub fresh: bool,
+}
+
+impl Glide {
+    /// At rest.
+    pub fn resting(bpm: f64) -> Glide {
+        Glide { from: bpm, to: bpm, began: 0.0, ends: 0.0, shape: Shape::Linear, slope: 0.0 }
+    }
+
+    /// Where it leads.
+    pub fn target(&self) -> f64 {
+        self.to
+    }
+
+    /// Whether it is under way.
+    pub fn is_moving(&self, now: f64) -> bool {
+        now < self.ends && self.from != self.to
+    }
+
+    /// Tempo at a moment.
+    pub fn at(&self, now: f64) -> f64 {
+        if now >= self.ends || self.ends <= self.began {
+            return self.to;
+        }
+        let done = ((now - self.began) / (self.ends - self.began)).max(0.0);
+        match self.shape {
+            Shape::Linear => self.from + (self.to - self.from) * done,
+            Shape::Exponential => self.from * (self.to / self.from).powf(done),
+        }
+    }
+
+    /// Moves the target. Nothing is to be done if it stays.
+    pub fn aim(&mut self, now: f64, target: f64, seconds: f64, shape: Shape) -> Option<Order> {
+        if target == self.to {
+            return None;
+        }
+        let bends = self.is_moving(now) && (target - self.to).abs() < BEND_BPM;
+        let from = self.at(now);
+        let way = (target - from).abs();
+        let (ends, slope) = if bends {
+            // The last moments of a glide must not make up for a late bend in a hurry.
+            let fastest = self.slope.max(BEND_BPM / (0.1 * seconds).max(1e-3));
+            (self.ends.max(now + way / fastest), self.slope)
+        } else {
+            (now + seconds, way / seconds.max(1e-3))
+        };
+        *self = Glide { from, to: target, began: now, ends, shape, slope };
+        Some(Order { bpm: target, seconds: ends - now, shape, fresh: !bends })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_it_says_even_if_the_target_moves_ten_times_a_second() {
+        for shape in [Shape::Linear, Shape::Exponential] {
+            let mut glide = Glide::resting(120.0);
+            let mut last = 120.0;
+            glide.aim(0.0, 126.0, 30.0, shape);
+            for k in 1..300 {
+                let now = f64::from(k) * 0.1;
+                let before = glide.at(now);
+                glide.aim(now, 126.0 + 0.2 * f64::sin(now), 30.0, shape);
+                // Bending is no jump.
+                assert!((glide.at(now) - before).abs() < 1e-9);
+                assert!((before - last).abs() < 0.15, "{now}: {last} {before}");
+                last = before;
+            }
+            // Behind the target that goes on moving, by less than a bend.
+            assert!((glide.at(31.5) - 126.0).abs() < BEND_BPM);
+        }
+    }
+
+    #[test]
+    fn a_larger_move_starts_anew_from_where_the_tempo_is() {
+        let mut glide = Glide::resting(120.0);
+        glide.aim(0.0, 130.0, 30.0, Shape::Linear);
+        let order = glide.aim(15.0, 110.0, 30.0, Shape::Linear).unwrap();
+        assert_eq!((order.seconds, order.fresh), (30.0, true));
+        assert_eq!((glide.at(15.0), glide.at(30.0), glide.at(45.0)), (125.0, 117.5, 110.0));
+    }
+}

@@ -1,0 +1,159 @@
+//! A crowd moves the tempo: scripts of movement go in at one end, the engine's own tempo comes out at the other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use grooved::config::Config;
+use grooved::control::conductor::{Conductor, Hands, Settings};
+use grooved::control::request::Message;
+use grooved::control::value::Value;
+use grooved::daemon::settings;
+use grooved::engine::door::door;
+use grooved::engine::{Block, Engine, EngineConfig};
+use grooved::output::report::Report;
+
+const RATE: u32 = 48_000;
+
+/// What a sensor says, and when.
+type Script = Vec<(f64, f64)>;
+
+/// Tempo ten times a second while a script is heard, with blocks of so many frames.
+fn play(script: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
+    play_with(script, &[], seconds, frames)
+}
+
+/// The same, with a hand on the tempo: when, and to what.
+fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
+    let config = EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() };
+    let (inner, outer) = door(4, 2);
+    let mut engine = Engine::new(&config, inner);
+    let hands = Hands {
+        load: Box::new(|_| {}),
+        feed: Box::new(|_| {}),
+        keep: Box::new(|_| {}),
+        record: Box::new(|_| false),
+        recorded: Box::new(|| (0, 0)),
+        stall: Box::new(|_, _| {}),
+    };
+    let settings = Settings { slots: 4, ..settings(&Config::default()) };
+    let mut conductor = Conductor::new(settings, outer, hands, &[PathBuf::from(".")], Arc::new(Report::default()));
+    let mut block = Block::new(2, frames);
+    let (mut next, mut tempo, mut by_hand) = (0, Vec::new(), 0);
+    let total = (seconds * f64::from(RATE)) as usize;
+    let mut done = 0;
+    while done < total {
+        let now = done as f64 / f64::from(RATE);
+        while script.get(next).is_some_and(|s| s.0 <= now) {
+            conductor.own(vec![Message::new("/dance/total_movement", vec![Value::Float(script[next].1)])]);
+            next += 1;
+        }
+        while hand.get(by_hand).is_some_and(|h| h.0 <= now) {
+            conductor.own(vec![Message::new("/set_tempo", vec![Value::Float(hand[by_hand].1)])]);
+            by_hand += 1;
+        }
+        conductor.tick();
+        engine.render(&mut block);
+        done += frames;
+        while tempo.len() * 4_800 < done {
+            tempo.push(conductor.telemetry().bpm());
+        }
+    }
+    (tempo, conductor)
+}
+
+fn often(from: f64, to: f64, every: f64, value: impl Fn(f64) -> f64) -> Script {
+    (0..).map(|k| from + f64::from(k) * every).take_while(|t| *t < to).map(|t| (t, value(t))).collect()
+}
+
+/// When the tempo first is at `bpm`, in seconds.
+fn arrival(tempo: &[f64], bpm: f64) -> f64 {
+    tempo.iter().position(|t| (t - bpm).abs() < 0.01).map_or(f64::NAN, |k| k as f64 * 0.1)
+}
+
+#[test]
+fn a_glide_takes_what_it_says_at_any_buffer_size_and_message_rate() {
+    for frames in [64, 4_096] {
+        for every in [0.1, 2.0, 10.0] {
+            let script = often(0.0, 60.0, every, |_| 0.6);
+            let (tempo, _) = play(&script, 60.0, frames);
+            let took = arrival(&tempo, 130.0);
+            assert!((29.7..=30.3).contains(&took), "{frames} frames, every {every} s: {took} s");
+            // In a straight line.
+            for k in [75, 150, 225] {
+                let wanted = 120.0 + 10.0 * k as f64 / 300.0;
+                assert!((tempo[k] - wanted).abs() < 0.1, "{frames} frames, every {every} s: {} at {k}", tempo[k]);
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_up_and_down_lead_to_the_tables_tempos_without_a_jump() {
+    let levels = [0.01, 0.03, 0.07, 0.12, 0.30, 0.6, 0.2, 0.03];
+    let script = often(0.0, 320.0, 0.5, |t| levels[(t / 40.0) as usize]);
+    let (tempo, _) = play(&script, 320.0, 1_024);
+    for (k, bpm) in [105.0, 110.0, 115.0, 118.0, 122.0, 130.0, 118.0 + 12.0 * 0.05 / 0.45, 110.0].iter().enumerate() {
+        let end = tempo[(k + 1) * 400 - 5];
+        assert!((end - bpm).abs() < 0.01, "{}: {end} instead of {bpm}", levels[k]);
+    }
+    let jump = tempo.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f64::max);
+    assert!(jump < 0.2, "{jump} BPM in a tenth of a second");
+}
+
+#[test]
+fn noise_around_a_threshold_and_nonsense_change_nothing() {
+    let noisy = often(0.0, 120.0, 0.1, |t| 0.0515 + 0.012 * (t * 7.3).sin() * (t * 31.7).cos());
+    let (tempo, _) = play(&noisy, 120.0, 1_024);
+    assert!(tempo[400..].iter().all(|t| (t - 115.0).abs() < 1e-9), "it moved");
+    let nonsense = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e12, -1e12];
+    let script = often(0.0, 60.0, 0.1, |t| {
+        if (t * 10.0).round() as usize % 6 == 0 { 0.6 } else { nonsense[(t * 10.0).round() as usize % 5] }
+    });
+    let (tempo, conductor) = play(&script, 60.0, 1_024);
+    assert!((arrival(&tempo, 130.0) - 30.0).abs() < 0.3);
+    let refused = conductor.values_of("/status/movement").unwrap()[5].as_int().unwrap();
+    assert_eq!(refused, 500);
+}
+
+#[test]
+fn silence_is_held_and_then_leads_home() {
+    let (tempo, conductor) = play(&often(0.0, 40.0, 1.0, |_| 0.6), 190.0, 1_024);
+    assert_eq!((tempo[400], tempo[980]), (130.0, 130.0));
+    // A minute after the last word the way back begins, and takes a minute.
+    let home = arrival(&tempo[500..], 120.0) + 50.0;
+    assert!((158.0..161.0).contains(&home), "{home}");
+    assert_eq!(conductor.values_of("/status/movement").unwrap()[4].as_text(), "drifting");
+}
+
+#[test]
+fn a_hand_on_the_tempo_wins_for_a_while() {
+    // The crowd goes on dancing; someone sets 100 BPM after twenty seconds, which holds for a minute.
+    let script = often(0.0, 130.0, 0.5, |_| 0.6);
+    let (tempo, _) = play_with(&script, &[(20.0, 100.0)], 130.0, 1_024);
+    assert!((tempo[199] - 126.6).abs() < 0.1, "{}", tempo[199]);
+    assert!(tempo[203..798].iter().all(|t| *t == 100.0));
+    assert!((arrival(&tempo[300..], 130.0) + 30.0 - 110.0).abs() < 1.0);
+}
+
+#[test]
+fn an_evening_is_one_story() {
+    // Half an hour of a simulated evening; `GROOVED_CURVE=FILE` keeps the curve for a picture.
+    let seconds = 1_800.0;
+    let script: Script = (0..(seconds * 2.0) as u64)
+        .filter_map(|k| Some((k as f64 * 0.5, grooved::remote::crowd::movement(k as f64 * 0.5 / seconds, k)?)))
+        .collect();
+    let (tempo, _) = play(&script, seconds, 1_024);
+    if let Some(file) = std::env::var_os("GROOVED_CURVE") {
+        let lines: Vec<String> =
+            tempo.iter().enumerate().map(|(k, t)| format!("{:.1},{t:.4}", k as f64 * 0.1)).collect();
+        std::fs::write(file, lines.join("\n")).unwrap();
+    }
+    let (low, high) = tempo.iter().fold((f64::MAX, f64::MIN), |(l, h), t| (l.min(*t), h.max(*t)));
+    assert!(
+        low >= 105.0 && (105.0..110.5).contains(&tempo[tempo.len() - 1]) && (127.0..=130.0).contains(&high),
+        "{low} {high}"
+    );
+    // It never hurries: nothing is faster than the widest glide in thirty seconds.
+    let jump = tempo.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f64::max);
+    assert!(jump <= 25.0 / 300.0 + 0.01, "{jump}");
+}
