@@ -30,6 +30,7 @@ fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: u
     let hands = Hands {
         load: Box::new(|_| {}),
         feed: Box::new(|_| {}),
+        stretch: Box::new(|_| {}),
         keep: Box::new(|_| {}),
         record: Box::new(|_| false),
         recorded: Box::new(|| (0, 0)),
@@ -107,7 +108,7 @@ fn noise_around_a_threshold_and_nonsense_change_nothing() {
     assert!(tempo[400..].iter().all(|t| (t - 115.0).abs() < 1e-9), "it moved");
     let nonsense = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e12, -1e12];
     let script = often(0.0, 60.0, 0.1, |t| {
-        if (t * 10.0).round() as usize % 6 == 0 { 0.6 } else { nonsense[(t * 10.0).round() as usize % 5] }
+        if ((t * 10.0).round() as usize).is_multiple_of(6) { 0.6 } else { nonsense[(t * 10.0).round() as usize % 5] }
     });
     let (tempo, conductor) = play(&script, 60.0, 1_024);
     assert!((arrival(&tempo, 130.0) - 30.0).abs() < 0.3);

@@ -2,11 +2,13 @@
 
 use grooved::engine::clock::Shape;
 use grooved::engine::command::{Action, Command, Play};
+use grooved::engine::cover::{Bounds, WorkerEnd};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::method::Method;
 use grooved::engine::plan::Kit;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig};
+use grooved::stretch::worker::Worker;
 
 const RATE: u32 = 48_000;
 /// Frames from tick to tick in the file: 120 BPM.
@@ -114,6 +116,12 @@ fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64>
     Some((from + best) as f64 + 0.5 * (a - c) / (a - 2.0 * b + c) - expected)
 }
 
+/// What a deck needs to stretch, and its worker's part.
+fn kit() -> (Option<Box<Kit>>, Vec<WorkerEnd>) {
+    let (kit, ends) = Kit::new(RATE, Bounds { least: 0.1, most: 0.5 });
+    (Some(Box::new(kit)), ends)
+}
+
 fn send(control: &mut ControlDoor, at: Option<u64>, action: Action) {
     assert!(control.send(vec![Command { at, ticket: 0, action }]).is_empty());
 }
@@ -131,8 +139,10 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
     let (inner, mut control) = door(4, 8);
     let mut engine = Engine::new(&config, inner);
     let seconds = 60;
+    let mut worker = Worker::steady();
     for (deck, method) in methods.iter().enumerate() {
-        let kit = (*method != Method::PlaybackRate).then(|| Box::new(Kit::new(RATE)));
+        let (kit, ends) = kit();
+        ends.into_iter().for_each(|e| worker.add(e));
         send(&mut control, None, Action::Stretch { deck, method: *method, kit });
         send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(seconds) });
         let play = Play { from: 0, start: 0, end: (seconds * RATE as usize) as u64, looped: true };
@@ -148,6 +158,7 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
             send(&mut control, Some(at), Action::Tempo { bpm, frames, shape: Shape::Linear });
             next += 1;
         }
+        worker.pump();
         engine.render(&mut block);
         while control.event().is_some() {}
         for (deck, out) in out.iter_mut().enumerate() {
@@ -208,7 +219,7 @@ fn ticks_are_where_the_tempo_says_whatever_the_method() {
     let minutes = std::env::var("GROOVED_TEMPO_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(4u64);
     let frames = minutes * 60 * u64::from(RATE);
     let changes = restless(frames);
-    let methods = [Method::PlaybackRate, Method::Wsola];
+    let methods = [Method::PlaybackRate, Method::Wsola, Method::Hq];
     let sounds = render(&methods, &changes, frames);
     let course = course(&changes, frames);
     for (method, sound) in methods.iter().zip(&sounds) {
@@ -217,7 +228,8 @@ fn ticks_are_where_the_tempo_says_whatever_the_method() {
             "{method}: {minutes} min, worst {worst:.4} ms, typical {typical:.4} ms, {ppm:+.4} ppm, {missed} missed"
         );
         assert_eq!(missed, 0, "{method}");
-        assert!(worst <= 0.3, "{method}: {worst} ms");
+        let most = if *method == Method::Hq { 1.0 } else { 0.3 };
+        assert!(worst <= most, "{method}: {worst} ms");
         assert!(ppm.abs() < 1.0, "{method}: {ppm} ppm");
     }
 }
@@ -246,7 +258,7 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
     let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
     let (inner, mut control) = door(4, 2);
     let mut engine = Engine::new(&config, inner);
-    let kit = Some(Box::new(Kit::new(RATE)));
+    let (kit, _ends) = kit();
     send(&mut control, None, Action::Stretch { deck: 0, method: Method::Wsola, kit });
     send(&mut control, None, Action::Install { slot: 0, deck: 0, source: tone(100.0) });
     let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
@@ -302,7 +314,7 @@ fn changing_the_method_keeps_the_beat() {
     for Change { at, bpm, frames } in &changes {
         send(&mut control, Some(*at), Action::Tempo { bpm: *bpm, frames: *frames, shape: Shape::Linear });
     }
-    let mut kit = Some(Box::new(Kit::new(RATE)));
+    let (mut kit, _ends) = kit();
     for k in 1..10u64 {
         let method = if k % 2 == 1 { Method::Wsola } else { Method::PlaybackRate };
         // Away from ticks, now and then right before one.

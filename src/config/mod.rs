@@ -57,6 +57,8 @@ pub struct Config {
     pub state: State,
     /// Recordings.
     pub record: Record,
+    /// Reserves of high-quality stretching.
+    pub stretch: Stretch,
     /// What a crowd does to the tempo.
     pub movement: Movement,
     /// What else movement steers.
@@ -168,6 +170,22 @@ impl Default for Mixer {
             stretch_method: Method::default().name().into(),
             sync: Sync::default().name().into(),
         }
+    }
+}
+
+/// `[stretch]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stretch {
+    /// Least milliseconds of stretched sound kept ready; two periods are the least in any case.
+    pub min_reserve_ms: f64,
+    /// Most seconds of it.
+    pub max_reserve_s: f64,
+}
+
+impl Default for Stretch {
+    fn default() -> Self {
+        Stretch { min_reserve_ms: 40.0, max_reserve_s: 0.5 }
     }
 }
 
@@ -403,6 +421,8 @@ impl Config {
         if Sync::named(&m.sync).is_none() {
             return Err(("mixer.sync", format!("'{}': {} would be right", m.sync, Sync::NAMES.join(", "))));
         }
+        range("stretch.min_reserve_ms", self.stretch.min_reserve_ms, 40.0, 2_000.0)?;
+        range("stretch.max_reserve_s", self.stretch.max_reserve_s, 0.1, 2.0)?;
         self.movement.check()?;
         for map in &self.maps {
             map.check()?;
@@ -526,6 +546,8 @@ mod tests {
             "stretch_method",
             "sync",
             "group_wait_s",
+            "min_reserve_ms",
+            "max_reserve_s",
             "tempo",
             "source",
             "steps",

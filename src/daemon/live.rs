@@ -35,6 +35,7 @@ use crate::output::player::{Orders, Player, Ties, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::tap::WavTap;
+use crate::stretch::worker::StretchThread;
 use crate::system::keeper::{self, Keeper, Kept};
 use crate::system::notify::{self, Watchdog};
 use crate::system::{guard, log, realtime, seccomp, usage};
@@ -95,6 +96,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
     // What feeds it.
     let disk = DiskThread::start().map_err(io("the disk thread"))?;
+    let wanted = config.system.realtime;
+    let stretch = StretchThread::start(move || enter_worker(wanted)).map_err(io("the stretch thread"))?;
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
     let pool = Pool::start(2, move |done| drop(loaded_tx.send(done))).map_err(io("the loaders"))?;
 
@@ -153,6 +156,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
 
     // The conductor.
     let mail = disk.mail();
+    let (reserves, slow_stretch) = (stretch.mail(), stretch.slow_us.clone());
     let files = keeper.as_ref().and_then(Keeper::mail);
     let tapes = recorder.as_ref().and_then(Recorder::mail);
     let progress = recorder.as_ref().map(|r| r.progress.clone());
@@ -165,7 +169,9 @@ pub fn run(options: Options) -> Result<(), Failure> {
         recorded: Box::new(move || {
             progress.as_ref().map_or((0, 0), |p| (p.frames.load(Relaxed), p.missing.load(Relaxed)))
         }),
+        stretch: Box::new(move |ends| drop(reserves.send(ends))),
         stall: Box::new(move |what, ms| match what {
+            "stretch" => slow_stretch.store(ms, Relaxed),
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
             "loader" => stall_loader.store(ms, Relaxed),
@@ -204,6 +210,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
         supervisor.finish();
     }
     disk.finish();
+    stretch.finish();
     if let Some(recorder) = recorder {
         recorder.finish();
     }
@@ -229,6 +236,15 @@ fn refuse_or_report(wanted: Realtime, refused: realtime::Refused) -> Result<(), 
 /// Whether the audio thread runs under the system call filter of the tests.
 fn confined() -> bool {
     std::env::var_os("GROOVED_CONFINE").is_some_and(|v| v == "1")
+}
+
+/// Priority and arithmetic of a thread that stretches. Whether it may have the priority was told of the audio thread.
+fn enter_worker(wanted: Realtime) {
+    if wanted != Realtime::Off {
+        let _ = realtime::schedule_fifo(realtime::STRETCH_PRIORITY);
+    }
+    realtime::prefault_stack();
+    realtime::flush_denormals();
 }
 
 fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Result<JoinHandle<Player>, Failure> {

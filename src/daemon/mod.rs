@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::config::{Config, ConfigError, Map};
 use crate::control::conductor::{SPARE_SLOTS, Settings};
 use crate::engine::EngineConfig;
+use crate::engine::cover::Bounds;
 use plan::Plan;
 
 /// Where the sound goes.
@@ -91,6 +92,13 @@ fn engine_config(config: &Config) -> EngineConfig {
     }
 }
 
+/// Bounds of the reserves: at least two periods, as a reserve that is refilled every period needs.
+fn reserve(config: &Config) -> Bounds {
+    let periods = 2.0 * config.output.buffer_size as f64 / f64::from(config.output.sample_rate);
+    let least = (config.stretch.min_reserve_ms / 1_000.0).max(periods);
+    Bounds { least, most: config.stretch.max_reserve_s.max(least) }
+}
+
 /// What the conductor needs of a configuration.
 pub fn settings(config: &Config) -> Settings {
     Settings {
@@ -109,6 +117,7 @@ pub fn settings(config: &Config) -> Settings {
         maps: config.maps.iter().map(Map::as_control).collect(),
         method: config.mixer.method(),
         sync: config.mixer.sync(),
+        reserve: reserve(config),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         version: env!("CARGO_PKG_VERSION").into(),
         keeps: config.state.folder().is_some(),

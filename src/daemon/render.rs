@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex};
 use super::{Failure, Options, engine_config, roots, settings};
 use crate::control::conductor::{Conductor, Hands, Settings};
 use crate::engine::Engine;
+use crate::engine::cover::WorkerEnd;
 use crate::engine::door::door;
 use crate::media::disk::{Feeder, Worker};
 use crate::media::loader::{self, Done, Job};
 use crate::media::wav::{Depth, WavWriter};
 use crate::output::offline;
 use crate::output::report::Report;
+use crate::stretch::worker;
 
 /// Renders `seconds` of what the options say into a WAV file. Everything that would have its own thread is pumped by
 /// hand before each quantum, so the same input gives the same file, bit for bit.
@@ -23,7 +25,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let mut engine = Engine::new(&config, inner);
     let jobs: Arc<Mutex<VecDeque<Job>>> = Arc::default();
     let feeders: Arc<Mutex<Vec<Feeder>>> = Arc::default();
-    let (ask, take) = (jobs.clone(), feeders.clone());
+    let reserves: Arc<Mutex<Vec<WorkerEnd>>> = Arc::default();
+    let (ask, take, give) = (jobs.clone(), feeders.clone(), reserves.clone());
     let hands = Hands {
         load: Box::new(move |job| {
             if let Ok(mut jobs) = ask.lock() {
@@ -33,6 +36,11 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         feed: Box::new(move |feeder| {
             if let Ok(mut feeders) = take.lock() {
                 feeders.push(feeder);
+            }
+        }),
+        stretch: Box::new(move |ends| {
+            if let Ok(mut reserves) = give.lock() {
+                reserves.extend(ends);
             }
         }),
         keep: Box::new(|_| {}),
@@ -46,6 +54,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let mut conductor = Conductor::new(settings, outer, hands, &roots(&options.config, &options.plan), report);
     conductor.own(options.plan.calls());
     let worker = RefCell::new(Worker::default());
+    let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |_: u64| {
         while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
             conductor.loaded(Done { tag: job.tag, result: loader::load(&job.path) });
@@ -56,6 +65,11 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             fresh.drain(..).for_each(|f| worker.add(f));
         }
         worker.pump();
+        let mut stretcher = stretcher.borrow_mut();
+        if let Ok(mut fresh) = reserves.lock() {
+            fresh.drain(..).for_each(|r| stretcher.add(r));
+        }
+        stretcher.pump();
     };
     // Everything the plan loads is there before the first frame.
     pump(0);

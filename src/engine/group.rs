@@ -8,6 +8,7 @@
 //! output does, and the tempo is the plan's matter.
 
 use super::GRID;
+use super::method::Method;
 use super::plan::{Kit, Plan};
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
@@ -82,12 +83,21 @@ impl Group {
     }
 
     /// Whether a stem with these properties belongs here.
-    pub fn suits(&self, deck: usize, source_rate: u32, rate: f64, stretched: bool) -> bool {
+    pub fn suits(&self, deck: usize, source_rate: u32, rate: f64, method: Method) -> bool {
         self.active
             && self.deck == deck
             && self.source_rate == source_rate
             && self.rate == rate
-            && self.is_stretched() == stretched
+            && self.method() == method
+    }
+
+    /// How its tempo is changed. One that is to be covered and found no cover counts as what it is.
+    pub fn method(&self) -> Method {
+        match &self.plan {
+            None => Method::PlaybackRate,
+            Some(plan) if plan.is_covered() => Method::Hq,
+            Some(_) => Method::Wsola,
+        }
     }
 
     /// Changes the key of stems that are stretched.
@@ -270,7 +280,7 @@ impl Group {
         if let Some(plan) = &mut self.plan {
             let ahead = Fixed::from_int(self.filled) - self.position;
             let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5) / self.key;
-            plan.render(ahead.to_f64(), speed, stems, kit, [left, right], report);
+            plan.render(self.filled, ahead.to_f64(), speed, stems, kit, [left, right], report);
         }
         let mut k = 0;
         while k < self.members.len() {

@@ -354,14 +354,19 @@ impl Engine {
         let head = &stem.heads[k];
         let late = now.saturating_sub(head.asked_at());
         let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
-        let stretched = self.is_stretched(deck) && self.kits[deck].as_ref().is_some_and(|k| k.has_lane());
-        let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, stretched));
+        let method = self.method_for(deck, source_rate, rate);
+        let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, method));
         let group = match found {
             Some(found) => found,
             None => match self.groups.iter().position(|g| !g.active) {
                 Some(unused) => {
-                    let kit = self.kits[deck].as_mut().filter(|_| stretched);
-                    self.groups[unused].open(deck, source_rate, rate, kit.and_then(|k| k.take(source_rate)));
+                    let kit = self.kits[deck].as_mut().filter(|_| method != Method::PlaybackRate);
+                    self.groups[unused].open(
+                        deck,
+                        source_rate,
+                        rate,
+                        kit.and_then(|k| k.take(source_rate, method == Method::Hq)),
+                    );
                     self.groups[unused].set_key(self.decks[deck].key);
                     unused
                 }
@@ -622,7 +627,8 @@ impl Engine {
 
     /// Lets a stem play at its own rate, if it does not yet.
     fn settle(&mut self, slot: usize, now: u64) {
-        let stretched = self.is_stretched(self.stems[slot].deck);
+        let stem = &self.stems[slot];
+        let method = stem.source.as_ref().map(|s| self.method_for(stem.deck, s.sample_rate, stem.rate));
         let stem = &mut self.stems[slot];
         stem.resettle = false;
         let rate = stem.rate;
@@ -635,10 +641,11 @@ impl Engine {
             return;
         }
         let group = &mut self.groups[head.group()];
-        if group.rate() == rate && group.is_stretched() == stretched {
+        let fits = Some(group.method()) == method;
+        if group.rate() == rate && fits {
             return;
         }
-        if group.is_stretched() == stretched && group.is_alone((slot as Slot, stem.lead as u8)) {
+        if fits && group.is_alone((slot as Slot, stem.lead as u8)) {
             group.set_rate(rate);
             return;
         }
@@ -654,9 +661,16 @@ impl Engine {
         self.start(slot, play, now, true);
     }
 
-    /// Whether a deck's stems keep their pitch.
-    fn is_stretched(&self, deck: usize) -> bool {
-        self.decks[deck].method != Method::PlaybackRate && self.kits[deck].is_some()
+    /// The method for a head that begins on a deck now: its deck's, or what there is left of it.
+    fn method_for(&self, deck: usize, source_rate: u32, rate: f64) -> Method {
+        let method = self.decks[deck].method;
+        let Some(kit) = self.kits[deck].as_ref().filter(|k| k.has_lane()) else { return Method::PlaybackRate };
+        let is_there = |m: Method| self.groups.iter().any(|g| g.suits(deck, source_rate, rate, m));
+        match method {
+            Method::Hq if is_there(Method::Hq) || kit.has_cover() => Method::Hq,
+            Method::Hq | Method::Wsola if is_there(Method::Wsola) || kit.has_plan() => Method::Wsola,
+            _ => Method::PlaybackRate,
+        }
     }
 
     fn refuse(&mut self, command: Command, why: Refusal) {

@@ -16,12 +16,14 @@
 //! - [`stem`]: one loaded stem being played: two heads that fade into each other
 //! - [`group`]: stems of a deck at one rate: one position, one interpolation
 //! - [`plan`]: the same for stems that keep their pitch at any tempo; [`method`]: which ways there are
+//! - [`cover`]: better sound from a worker, laid over it
 //! - [`deck`]: groups, equaliser, level
 //! - [`tape`]: what is rendered, on its way to a recording
 //! - [`eq`], [`limiter`], [`meter`], [`ramp`], [`tone`]: the small parts
 
 pub mod clock;
 pub mod command;
+pub mod cover;
 pub mod deck;
 pub mod door;
 pub mod eq;

@@ -6,6 +6,7 @@
 //!
 //! Plans and lanes are built outside and come in as a [`Kit`], which its deck keeps.
 
+use super::cover::{Bounds, Course, Cover, WorkerEnd, cover};
 use super::ramp::Ramp;
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
@@ -21,6 +22,9 @@ pub const PLANS: usize = 4;
 /// Heads of one deck that can be stretched at once.
 pub const LANES: usize = 24;
 
+/// Groups of one deck that a worker can cover at once.
+pub const COVERS: usize = 2;
+
 /// A head of a stem: (slot, head).
 pub type Member = (u16, u8);
 
@@ -30,6 +34,8 @@ pub struct Lane {
     window: Window,
     member: Option<Member>,
     gain: (f32, f32),
+    /// The gain that its sum was made with when that was last found right.
+    summed: f32,
     /// Fades out what is stopped: what was read ahead of it must not be heard.
     out: Ramp,
     stopping: bool,
@@ -47,6 +53,7 @@ impl Lane {
             window: Window::new(frames),
             member: None,
             gain: (0.0, 0.0),
+            summed: 0.0,
             out: Ramp::new(1.0),
             stopping: false,
             end: i64::MAX,
@@ -62,16 +69,35 @@ impl Lane {
 pub struct Kit {
     plans: Vec<Box<Plan>>,
     lanes: Vec<Box<Lane>>,
+    covers: Vec<Box<Cover>>,
 }
 
 impl Kit {
-    /// For stems of up to `sample_rate`; those sampled at more have shorter splices. Realtime: no (allocates 4 MB).
-    pub fn new(sample_rate: u32) -> Kit {
-        let frames = ((LOOK_AHEAD + LOOK_BACK + 0.06) * f64::from(sample_rate)) as usize + 4096;
-        Kit {
-            plans: (0..PLANS).map(|_| Box::new(Plan::new(sample_rate))).collect(),
+    /// For stems of up to `sample_rate`; those sampled at more have shorter splices. Reserves are within `bounds`; the
+    /// second part is for a worker. Realtime: no (allocates about 20 MB).
+    pub fn new(sample_rate: u32, bounds: Bounds) -> (Kit, Vec<WorkerEnd>) {
+        let rate = f64::from(sample_rate);
+        // A reserve is read ahead at up to twice the speed, and what the method looks ahead on top of it.
+        let more = ((MAX_SPEED * (bounds.most + 0.08) + 0.06) * rate) as usize;
+        let frames = ((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096 + more;
+        let (covers, ends) = (0..COVERS)
+            .map(|_| {
+                let (cover, end) = cover(sample_rate, bounds);
+                (Box::new(cover), end)
+            })
+            .unzip();
+        let kit = Kit {
+            plans: (0..PLANS).map(|_| Box::new(Plan::new(sample_rate, more))).collect(),
             lanes: (0..LANES).map(|_| Box::new(Lane::new(frames))).collect(),
-        }
+            covers,
+        };
+        (kit, ends)
+    }
+
+    /// Every buffer of it, to be locked into memory.
+    pub fn buffers(&self) -> impl Iterator<Item = &[f32]> {
+        let sums = self.plans.iter().map(|p| p.splicer.window());
+        self.lanes.iter().map(|l| &l.window).chain(sums).flat_map(|w| w.planes())
     }
 
     /// Whether another group can be stretched. Realtime: yes.
@@ -79,15 +105,25 @@ impl Kit {
         !self.plans.is_empty()
     }
 
+    /// Whether another group can be covered. Realtime: yes.
+    pub fn has_cover(&self) -> bool {
+        !self.covers.is_empty()
+    }
+
     /// Whether another head can be stretched. Realtime: yes.
     pub fn has_lane(&self) -> bool {
         !self.lanes.is_empty()
     }
 
-    /// A plan for a group of stems sampled at `sample_rate`. Realtime: yes.
-    pub fn take(&mut self, sample_rate: u32) -> Option<Box<Plan>> {
+    /// A plan for a group of stems sampled at `sample_rate`, with a cover if it is to be of high quality and there is
+    /// one left. Realtime: yes.
+    pub fn take(&mut self, sample_rate: u32, covered: bool) -> Option<Box<Plan>> {
         let mut plan = self.plans.pop()?;
         plan.open(sample_rate);
+        plan.cover = if covered { self.covers.pop() } else { None };
+        if let Some(cover) = &mut plan.cover {
+            cover.open(sample_rate);
+        }
         Some(plan)
     }
 
@@ -95,6 +131,10 @@ impl Kit {
     pub fn put_back(&mut self, mut plan: Box<Plan>) {
         // Both have room for all there are.
         self.lanes.append(&mut plan.lanes);
+        if let Some(mut cover) = plan.cover.take() {
+            cover.close();
+            self.covers.push(cover);
+        }
         self.plans.push(plan);
     }
 }
@@ -107,11 +147,13 @@ pub struct Plan {
     lanes: Vec<Box<Lane>>,
     /// Where the tempo says the input is at the moment that is heard.
     ideal: Fixed,
+    cover: Option<Box<Cover>>,
 }
 
 impl Plan {
-    fn new(sample_rate: u32) -> Plan {
-        Plan { splicer: Splicer::new(sample_rate), lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO }
+    fn new(sample_rate: u32, more: usize) -> Plan {
+        let splicer = Splicer::with_room(sample_rate, more);
+        Plan { splicer, lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO, cover: None }
     }
 
     fn open(&mut self, sample_rate: u32) {
@@ -123,6 +165,11 @@ impl Plan {
     /// The speed it can do that is nearest to the one wanted.
     pub fn clamp(speed: f64) -> f64 {
         speed.clamp(MIN_SPEED, MAX_SPEED)
+    }
+
+    /// Whether it is, or would be, covered by a worker.
+    pub fn is_covered(&self) -> bool {
+        self.cover.is_some()
     }
 
     /// Whether `member` is the only one.
@@ -149,6 +196,7 @@ impl Plan {
     /// member has to pass over without having read them.
     pub fn lose(&mut self, by: Fixed, fade: u32) -> i64 {
         self.ideal += by;
+        self.disturb();
         let now = self.ideal.round();
         let missed = (now - self.splicer.fed()).max(0);
         if missed > 0 {
@@ -178,10 +226,13 @@ impl Plan {
         [left, right]: [&mut [f32]; 2],
     ) -> News {
         let Some(mut lane) = kit.and_then(|k| k.lanes.pop()) else { return News { ended: true, ..News::default() } };
+        self.disturb();
         let gap = left.len().min(right.len());
         let start = self.ideal.round();
         lane.window.restart(start);
         lane.member = Some(member);
+        lane.gain = stems.get(usize::from(member.0)).map_or((0.0, 0.0), |s| s.span);
+        lane.summed = lane.gain.1;
         lane.out.jump(1.0);
         (lane.stopping, lane.end, lane.fresh, lane.rejoining) = (false, i64::MAX, None, false);
         let mut news = News::default();
@@ -210,10 +261,17 @@ impl Plan {
         news
     }
 
-    /// Adds the next stretched frames. `ahead` is how many stretched frames the first of them is ahead of what is
+    fn disturb(&mut self) {
+        if let Some(cover) = &mut self.cover {
+            cover.disturb();
+        }
+    }
+
+    /// Adds the next stretched frames, from `frame` on. `ahead` is how many stretched frames that is ahead of what is
     /// heard; `kit` takes back the lanes of what has fallen silent.
     pub fn render(
         &mut self,
+        frame: i64,
         ahead: f64,
         speed: f64,
         stems: &mut [Stem],
@@ -222,8 +280,10 @@ impl Plan {
         report: &mut impl FnMut(Member, News),
     ) {
         let frames = left.len().min(right.len());
-        self.read_ahead(frames, speed, stems, report);
         let ideal = self.ideal.to_f64() + ahead * speed;
+        let course = Course { generation: 0, frame, ideal, speed };
+        self.ask_worker(course);
+        self.read_ahead(frames, speed, stems, report);
         let mut done = 0;
         while done < frames {
             let span = self.splicer.next(ideal + done as f64 * speed, speed, frames - done);
@@ -237,6 +297,11 @@ impl Plan {
                 own.add(&lane.window, gain, [&mut left[done..to], &mut right[done..to]]);
             }
             done = to;
+        }
+        if let Some(cover) = &mut self.cover {
+            cover.lay(course, left, right);
+            let played = frames as i64;
+            cover.tell(Course { frame: frame + played, ideal: ideal + speed * played as f64, ..course });
         }
         let Some(kit) = kit else { return };
         let needed = self.splicer.needs_from();
@@ -252,22 +317,46 @@ impl Plan {
         }
     }
 
+    /// Asks the worker for its sound, if there is one and nothing stands against it.
+    fn ask_worker(&mut self, course: Course) {
+        let Some(cover) = &mut self.cover else { return };
+        // At the input's own speed and in its place there is nothing to be bettered.
+        let verbatim = (course.speed - 1.0).abs() < 1e-5;
+        if cover.wants_to_ask() && !self.lanes.is_empty() && !verbatim {
+            cover.ask(course);
+            let from = (course.ideal.round() as i64).max(self.splicer.window().origin());
+            let (left, right) = self.splicer.window().get(from, self.splicer.window().capacity());
+            cover.feed(from, left, right);
+        }
+    }
+
     /// Reads members, sums them and feeds the plan: what is needed now, and some of what will be.
     fn read_ahead(&mut self, frames: usize, speed: f64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
+        let mut disturbed = false;
         for lane in &mut self.lanes {
             if let Some((slot, head)) = lane.member
                 && let Some(stem) = stems.get(usize::from(slot))
             {
+                // What was summed with another gain is not what is wanted now.
+                disturbed |= (stem.span.1 - lane.summed).abs() > 0.03 * lane.summed.max(0.03);
                 lane.gain = stem.span;
                 if stem.heads[usize::from(head)].is_stopping() && !lane.stopping {
                     lane.stopping = true;
+                    disturbed = true;
                     lane.out.to(0.0, stem.fade());
                 }
             } else {
                 lane.gain.0 = lane.gain.1;
             }
         }
-        let wants = self.splicer.wants();
+        let mut wants = self.splicer.wants();
+        if let Some(cover) = &mut self.cover {
+            if disturbed {
+                cover.disturb();
+                self.lanes.iter_mut().for_each(|l| l.summed = l.gain.1);
+            }
+            wants = wants.max(self.ideal.floor() + cover.look_ahead(speed));
+        }
         // Now and during the next fade; the rest as it goes.
         let urgent = self.splicer.position() + frames as i64 + (LOOK_BACK * 0.2 * self.splicer.sample_rate()) as i64;
         let eager = self.splicer.fed() + (frames as f64 * speed) as i64 + (EAGER * PIECE) as i64;
@@ -275,6 +364,10 @@ impl Plan {
         while self.splicer.fed() < until {
             let at = self.splicer.fed();
             let piece = ((until - at) as usize).min(PIECE);
+            // What is not urgent must not make a disk seem slow that is not.
+            if at >= urgent && !self.lanes.iter().all(|l| l.has_more(piece, stems)) {
+                break;
+            }
             let mut sum = [[0.0f32; PIECE]; 2];
             let keep = self.splicer.needs_from();
             for lane in &mut self.lanes {
@@ -292,6 +385,9 @@ impl Plan {
                 }
             }
             self.splicer.feed(&sum[0][..piece], &sum[1][..piece]);
+            if let Some(cover) = &mut self.cover {
+                cover.feed(at, &sum[0][..piece], &sum[1][..piece]);
+            }
         }
     }
 }
@@ -317,6 +413,15 @@ impl Lane {
             }
             _ => verbatim,
         }
+    }
+
+    /// Whether the next frames are there to be read, or there is nothing to wait for.
+    fn has_more(&self, frames: usize, stems: &mut [Stem]) -> bool {
+        let Some((slot, k)) = self.member else { return true };
+        let stream = usize::from(k);
+        let Some(stem) = stems.get_mut(usize::from(slot)) else { return true };
+        let Some(source) = stem.source.as_mut() else { return true };
+        stem.heads[stream].has_more(source, stream, frames)
     }
 
     /// Reads the next frames of its member, or silence; frames before `keep` may go.

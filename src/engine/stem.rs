@@ -143,6 +143,12 @@ impl Head {
         self.resident || source.streams[stream].available() as u64 >= self.remaining().min(2 * CHUNK as u64)
     }
 
+    /// Whether the next `frames` frames can be read without waiting for the disk.
+    pub fn has_more(&mut self, source: &mut StemSource, stream: usize, frames: usize) -> bool {
+        let need = (frames + HOLD_BACK) as u64 + self.debt.max(0) as u64;
+        self.available(source, stream) >= need.min(self.remaining())
+    }
+
     /// Notes that a head that was to be primed is.
     pub fn primed(&mut self) {
         self.phase = Phase::Primed;

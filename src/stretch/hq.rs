@@ -89,6 +89,13 @@ impl Hq {
         }
     }
 
+    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`.
+    pub fn restart(&mut self, at: i64, now: i64) {
+        self.splicer.restart(at);
+        self.vocoder.restart();
+        (self.now, self.heard, self.struck) = (now, Heard::Splicer, at);
+    }
+
     /// Keeps formants in place although the result will be played `factor` times as fast.
     pub fn keep_formants(&mut self, factor: Option<f64>) {
         self.vocoder.keep_formants(factor);

@@ -36,6 +36,7 @@ use super::value::Value;
 use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Command, Event, Refusal, Retired, Slot};
+use crate::engine::cover::{Bounds, WorkerEnd};
 use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::method::Method;
 use crate::media::disk::Feeder;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub method: Method,
     /// How far decks follow the clock.
     pub sync: tempo::Sync,
+    /// Bounds of the reserves of high-quality stretching.
+    pub reserve: Bounds,
     /// How the crowd is listened to.
     pub crowd: crowd::Settings,
     /// What else movement steers.
@@ -111,6 +114,8 @@ pub type Stall = Box<dyn FnMut(&str, u64) + Send>;
 pub struct Hands {
     /// Loads a file; the result comes to [`Conductor::loaded`].
     pub load: Box<dyn FnMut(Job) + Send>,
+    /// Hands reserves to the worker that fills them.
+    pub stretch: Box<dyn FnMut(Vec<WorkerEnd>) + Send>,
     /// Gives a stem to the disk worker.
     pub feed: Box<dyn FnMut(Feeder) + Send>,
     /// Reads and writes small files; the result comes to [`Conductor::kept`].
@@ -207,6 +212,7 @@ pub struct Conductor {
     told: status::Told,
     movement: HashMap<String, f64>,
     crowd: Crowd,
+    dry_told: Option<Instant>,
     maps: Vec<movement::Mapped>,
     /// Things done too late: asked for over OSC, in sessions, by ourselves.
     late: Arc<[AtomicU64; 3]>,
@@ -284,6 +290,7 @@ impl Conductor {
             told: status::Told::default(),
             movement: HashMap::new(),
             crowd,
+            dry_told: None,
             maps,
             late: Arc::default(),
             refused: 0,
@@ -414,6 +421,7 @@ impl Conductor {
         self.watch_beats();
         self.watch_output();
         self.watch_speeds();
+        self.watch_reserves();
         self.watch_movement();
         self.advance_recall();
         self.chase_tape();

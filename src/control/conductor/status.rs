@@ -126,6 +126,7 @@ impl Conductor {
             Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]),
             Message::new("/status/buffers", vec![int(self.buffers.len() as u64), megabytes(self.media_bytes).into()]),
         ];
+        out.extend(self.stretch_status());
         for (id, buffer) in &self.buffers {
             let (state, seconds, bytes) = match &buffer.state {
                 Stem::Loading { .. } => ("loading", 0.0, 0),

@@ -1,5 +1,10 @@
 //! Decks and the tempo: how they change it, whether they follow the clock, and when they may start.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::super::request::Message;
 use super::super::show;
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, deck_name};
@@ -7,9 +12,12 @@ use super::stems::{Start, State, deck_of, stretch};
 use super::{Conductor, Deck};
 use crate::engine::DECKS;
 use crate::engine::command::Action;
+use crate::engine::cover::{CoverCell, INPUT, INPUTS};
 use crate::engine::method::Method;
 use crate::engine::plan::{Kit, Plan};
 use crate::media::grid::Grid;
+use crate::stretch::worker::shown;
+use crate::system::realtime;
 
 /// How far a deck follows the music clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,9 +65,28 @@ pub struct Pace {
     pub(super) has_kit: bool,
     /// Whether `bpm` was told, and is no file's.
     pub(super) told: bool,
+    /// The reserves of its high-quality stretching.
+    pub(super) covers: Vec<Watched>,
     /// The speed that was asked for last and could not be had.
     pub(super) clamped: Option<f64>,
 }
+
+/// A reserve that is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Watched {
+    cell: Arc<CoverCell>,
+    underruns: u32,
+    banned: bool,
+}
+
+impl Watched {
+    fn new(cell: Arc<CoverCell>) -> Watched {
+        Watched { cell, underruns: 0, banned: false }
+    }
+}
+
+/// Least time between two lines of the log about underruns.
+const QUIET: Duration = Duration::from_secs(2);
 
 impl Deck {
     /// As it is kept.
@@ -81,8 +108,15 @@ impl Conductor {
         let rate = self.settings.sample_rate;
         let pace = &mut self.decks[deck].pace;
         pace.method = method;
-        let kit = (method != Method::PlaybackRate && !pace.has_kit).then(|| Box::new(Kit::new(rate)));
-        pace.has_kit |= kit.is_some();
+        let kit = (method != Method::PlaybackRate && !pace.has_kit).then(|| {
+            let (kit, ends) = Kit::new(rate, self.settings.reserve);
+            // A refusal was reported at the start already; unlocked is slower, not wrong.
+            kit.buffers().for_each(|b| drop(realtime::lock(b)));
+            pace.has_kit = true;
+            pace.covers = ends.iter().map(|e| Watched::new(e.cell.clone())).collect();
+            (self.hands.stretch)(ends);
+            Box::new(kit)
+        });
         // A kit must be there before whatever may need it.
         let at = if kit.is_some() { None } else { at };
         self.push(at, Action::Stretch { deck, method, kit });
@@ -224,6 +258,77 @@ impl Conductor {
             self.push(at, action);
         }
         Ok(())
+    }
+
+    /// Tells when reserves run dry, at most every two seconds, and when a deck falls back to the cheaper method.
+    pub(super) fn watch_reserves(&mut self) {
+        for deck in 0..DECKS {
+            for k in 0..self.decks[deck].pace.covers.len() {
+                let watched = &mut self.decks[deck].pace.covers[k];
+                let cell = &watched.cell;
+                let (underruns, banned) = (cell.underruns.load(Relaxed), cell.banned.load(Relaxed));
+                let (level, fill, target, _) = shown(cell);
+                let input = cell.input.load(Relaxed);
+                let name = deck_name(deck);
+                if underruns != watched.underruns && self.dry_told.is_none_or(|t| t.elapsed() >= QUIET) {
+                    watched.underruns = underruns;
+                    self.dry_told = Some(Instant::now());
+                    tracing::warn!(
+                        "deck {name}: Time-stretch UNDERRUN #{underruns}: input={input}/{}, output={fill}/{target} \
+                         needed ({}); wsola is heard meanwhile",
+                        INPUTS * INPUT,
+                        level.name()
+                    );
+                    let values = vec![name.into(), Value::Int(i64::from(underruns)), level.name().into()];
+                    self.bulletin.post("/event/stretch/underrun", values);
+                }
+                let watched = &mut self.decks[deck].pace.covers[k];
+                if banned != watched.banned {
+                    watched.banned = banned;
+                    match banned {
+                        true => tracing::warn!("deck {name}: hq cannot keep up; wsola for a minute, then again"),
+                        false => tracing::info!("deck {name}: hq is tried again"),
+                    }
+                    let method = if banned { Method::Wsola } else { Method::Hq };
+                    self.bulletin.post("/event/stretch/fallback", vec![name.into(), method.name().into()]);
+                }
+            }
+        }
+    }
+
+    /// How each deck is stretched: its method, what is heard, level, frames ready, target, cost, underruns.
+    pub(super) fn stretch_status(&self) -> impl Iterator<Item = Message> + '_ {
+        (0..DECKS).map(|deck| {
+            let pace = &self.decks[deck].pace;
+            let rate = |c: &CoverCell| c.rate.load(Relaxed) as f64 / 1_000.0;
+            let asked = pace.covers.iter().map(|w| &w.cell).find(|c| c.asked.load(Relaxed));
+            let cell = asked.or_else(|| pace.covers.first().map(|w| &w.cell));
+            let heard = match pace.method {
+                Method::Hq if !pace.covers.iter().any(|w| w.cell.covering.load(Relaxed)) => Method::Wsola,
+                method => method,
+            };
+            let (level, fill, target, cost) = match cell {
+                Some(c) => {
+                    let (level, fill, target, cost) = shown(c);
+                    (level.name(), f64::from(fill) / rate(c), f64::from(target) / rate(c), cost)
+                }
+                None => ("relaxed", 0.0, 0.0, 0.0),
+            };
+            let underruns: u32 = pace.covers.iter().map(|w| w.cell.underruns.load(Relaxed)).sum();
+            Message::new(
+                "/status/stretch",
+                vec![
+                    deck_name(deck).into(),
+                    pace.method.name().into(),
+                    heard.name().into(),
+                    level.into(),
+                    fill.into(),
+                    target.into(),
+                    cost.into(),
+                    Value::Int(i64::from(underruns)),
+                ],
+            )
+        })
     }
 
     /// Tells when a deck's stems cannot play as fast, or as slowly, as they are told to.

@@ -462,6 +462,16 @@ pub static DEBUG: &[Control] = &[
         },
     ),
     row(
+        "/groove/debug/slow_stretch",
+        &[Arg::int("us", 0, 1_000_000)],
+        "Makes the stretch worker sleep for each 64 frames; 0 lets it work.",
+        Ack::Done,
+        |c, call| {
+            c.stall("stretch", call.int(0).unsigned_abs());
+            Ok(Outcome::Done)
+        },
+    ),
+    row(
         "/groove/debug/stall_loader",
         &[Arg::int("ms", 0, 60_000)],
         "Makes the next load take longer.",

@@ -44,6 +44,19 @@ pub static STREAMS: &[Stream] = &[
         doc: "What the crowd does to the tempo, and how many of its numbers were nonsense.",
     },
     Stream {
+        path: "/status/stretch/{deck}",
+        fields: &[
+            "method",
+            "heard",
+            "level (emergency, urgent, normal, relaxed)",
+            "reserve (ms)",
+            "target (ms)",
+            "cost (of real time)",
+            "underruns",
+        ],
+        doc: "How a deck's tempo is changed, what of it is heard at the moment, and the reserve of `hq`.",
+    },
+    Stream {
         path: "/status/beat",
         fields: &["beat", "bar (from 1)", "in_bar (from 1)"],
         doc: "Where the beat clock is.",
@@ -129,6 +142,11 @@ pub static STREAMS: &[Stream] = &[
         path: "/event/movement",
         fields: &["reason", "from (BPM)", "to (BPM)", "seconds"],
         doc: "Event: the crowd, or its absence, set another target for the tempo.",
+    },
+    Stream {
+        path: "/event/stretch/{what}",
+        fields: &["deck", "count, or method", "level"],
+        doc: "Event: a reserve ran dry (`underrun`), or a deck fell back to another method or returned (`fallback`).",
     },
     Stream {
         path: "/event/clamped",

@@ -165,10 +165,15 @@ pub struct Splicer {
 impl Splicer {
     /// A splicer for sound at `sample_rate`, at its beginning. Realtime: no (allocates).
     pub fn new(sample_rate: u32) -> Splicer {
+        Splicer::with_room(sample_rate, 0)
+    }
+
+    /// The same, with room to be fed so many more frames ahead than it wants. Realtime: no (allocates).
+    pub fn with_room(sample_rate: u32, more: usize) -> Splicer {
         let rate = f64::from(sample_rate);
         Splicer {
             lengths: Lengths::at(rate),
-            window: Window::new(((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096),
+            window: Window::new(((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096 + more),
             onsets: Onsets::new(sample_rate),
             search: Search::new(sample_rate),
             sample_rate: rate,

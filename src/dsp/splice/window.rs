@@ -89,6 +89,11 @@ impl Window {
         (self.left[at], self.right[at])
     }
 
+    /// Both channels' memory.
+    pub fn planes(&self) -> [&[f32]; 2] {
+        [&self.left, &self.right]
+    }
+
     /// Whether all of `from..from + frames` is there.
     pub fn holds(&self, from: i64, frames: usize) -> bool {
         from >= self.origin && from + frames as i64 <= self.filled

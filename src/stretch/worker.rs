@@ -1,0 +1,305 @@
+//! The adaptive reserve: high-quality stretching ahead of time, one fill-to-target loop per covered rate group.
+//!
+//! Input is pulled: it is consumed as the output demands, and the output demands no more than the target. The target
+//! is a time. It starts small; it doubles when the reserve nearly ran dry or a batch took long; it shrinks by a
+//! twentieth a second while the measured cost leaves room. How full the reserve is has the names of the older server's
+//! modes ([`Level`]).
+//!
+//! [`Worker::pump`] does the work. Live, a [`StretchThread`] (SCHED_FIFO 40) calls it every few milliseconds; offline
+//! it is called before every block and then fills every reserve, so a render is the same every time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ringbuf::traits::{Consumer, Observer, Producer};
+
+use super::hq::Hq;
+use super::offline::Machine;
+use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
+
+/// How often the thread looks.
+const LOOK: Duration = Duration::from_millis(3);
+/// How long nothing must have happened before a target shrinks by [`SHRINK`].
+const CALM: Duration = Duration::from_secs(1);
+const SHRINK: f64 = 0.95;
+/// Share of real time that the work may take for a target to shrink.
+const ROOM: f64 = 0.5;
+
+/// How full a reserve is, by the names of the older server's modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Less than a quarter of the target.
+    Emergency,
+    /// Less than half of it.
+    Urgent,
+    /// Less than nine tenths.
+    Normal,
+    /// Full, or nearly.
+    Relaxed,
+}
+
+impl Level {
+    /// The level of `fill` frames of `target`.
+    pub fn of(fill: u32, target: u32) -> Level {
+        match f64::from(fill) / f64::from(target.max(1)) {
+            share if share < 0.25 => Level::Emergency,
+            share if share < 0.5 => Level::Urgent,
+            share if share < 0.9 => Level::Normal,
+            _ => Level::Relaxed,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Emergency => "emergency",
+            Level::Urgent => "urgent",
+            Level::Normal => "normal",
+            Level::Relaxed => "relaxed",
+        }
+    }
+}
+
+/// One reserve being filled.
+struct Reserve {
+    end: WorkerEnd,
+    machine: Hq,
+    rate: u64,
+    generation: u32,
+    /// The latest course, and the stretched frame that is made next; `None` until a request has begun.
+    course: Option<Course>,
+    next: i64,
+    /// Whether input has come for this request.
+    fed: bool,
+    target: f64,
+    /// Whether the reserve has been full since the request began.
+    filled: bool,
+    calm_since: Instant,
+    underruns: u32,
+    cost: f64,
+}
+
+impl Reserve {
+    fn new(end: WorkerEnd) -> Reserve {
+        let rate = end.cell.rate.load(Relaxed);
+        let target = end.bounds.least * rate as f64;
+        Reserve {
+            machine: Hq::new(rate as u32),
+            rate,
+            generation: 0,
+            course: None,
+            next: 0,
+            fed: false,
+            target,
+            filled: false,
+            calm_since: Instant::now(),
+            underruns: 0,
+            cost: 0.0,
+            end,
+        }
+    }
+
+    /// Takes in what has come.
+    fn listen(&mut self) {
+        while let Some(course) = self.end.course.try_pop() {
+            if self.course.is_none() || course.generation != self.generation {
+                self.begin(course);
+            }
+            self.course = Some(course);
+        }
+        while let Some(input) = self.end.input.first() {
+            let age = input.generation.wrapping_sub(self.generation) as i32;
+            if age > 0 || self.course.is_none() {
+                // Its course is on its way.
+                break;
+            }
+            if age == 0 {
+                if !self.fed {
+                    self.fed = true;
+                    self.machine.restart(input.at, self.next);
+                }
+                self.machine.feed(&input.left[..input.len], &input.right[..input.len]);
+            }
+            self.end.input.skip(1);
+        }
+    }
+
+    /// A new request.
+    fn begin(&mut self, course: Course) {
+        let rate = self.end.cell.rate.load(Relaxed);
+        if rate != self.rate {
+            self.rate = rate;
+            self.machine = Hq::new(rate as u32);
+        }
+        self.generation = course.generation;
+        self.next = course.frame;
+        (self.fed, self.filled) = (false, false);
+    }
+
+    /// Fills the reserve to its target; `nap` is slept for each piece, for debugging. Returns whether anything was done.
+    fn fill(&mut self, nap: Duration, steady: bool) -> bool {
+        self.listen();
+        let Some(course) = self.course else { return false };
+        if !self.end.cell.asked.load(Relaxed) && !self.fed {
+            return false;
+        }
+        let rate = self.rate as f64;
+        let (least, most) = (self.end.bounds.least * rate, self.end.bounds.most * rate);
+        let ahead = self.next - course.frame;
+        let underruns = self.end.cell.underruns.load(Relaxed);
+        let near = self.filled && (ahead as f64) < self.target * 0.25;
+        if !steady && (underruns != self.underruns || near) {
+            self.underruns = underruns;
+            self.filled = false;
+            self.grow(most);
+        }
+        let began = Instant::now();
+        let mut made = 0;
+        // Input or room ends it, at the latest.
+        while ((self.next - course.frame) as f64) < self.target && !self.end.out.is_full() && self.fed {
+            let ideal = course.ideal + course.speed * (self.next - course.frame) as f64;
+            if self.machine.fed() < self.machine.wants(ideal, course.speed) {
+                break;
+            }
+            let mut piece =
+                Piece { generation: self.generation, frame: self.next, ideal, left: [0.0; PIECE], right: [0.0; PIECE] };
+            self.machine.render(ideal, course.speed, &mut piece.left, &mut piece.right);
+            self.next += PIECE as i64;
+            made += PIECE;
+            // What is past already was only made to get on.
+            if self.next > course.frame {
+                let _ = self.end.out.try_push(piece);
+            }
+            if !nap.is_zero() {
+                std::thread::sleep(nap);
+            }
+            if !steady && began.elapsed() > Duration::from_millis(20) {
+                // The course has moved on meanwhile.
+                break;
+            }
+        }
+        self.filled |= (self.next - course.frame) as f64 >= self.target * 0.9;
+        if made > 0 && !steady {
+            let took = began.elapsed().as_secs_f64();
+            self.cost += 0.05 * (took * rate / made as f64 - self.cost);
+            self.end.cell.cost.store((self.cost * 1e6) as u32, Relaxed);
+            if took * rate > 0.5 * self.target {
+                // A batch that takes half a reserve may take a whole one the next time.
+                self.grow(most);
+            }
+        }
+        if !steady && self.calm_since.elapsed() > CALM {
+            self.calm_since = Instant::now();
+            if self.cost < ROOM {
+                self.target = (self.target * SHRINK).max(least);
+            }
+        }
+        self.end.cell.target.store(self.target as u32, Relaxed);
+        made > 0
+    }
+
+    fn grow(&mut self, most: f64) {
+        self.target = (self.target * 2.0).min(most);
+        self.calm_since = Instant::now();
+    }
+}
+
+/// Fills reserves; see the module's text.
+#[derive(Default)]
+pub struct Worker {
+    reserves: Vec<Reserve>,
+    /// Whether targets stay as they are: what is rendered offline must not depend on how fast that goes.
+    steady: bool,
+    /// Debugging: a nap for each piece.
+    nap: Duration,
+}
+
+impl Worker {
+    /// One whose reserves do not adapt, for offline renders.
+    pub fn steady() -> Worker {
+        Worker { steady: true, ..Worker::default() }
+    }
+
+    /// Takes on a reserve.
+    pub fn add(&mut self, end: WorkerEnd) {
+        self.reserves.push(Reserve::new(end));
+    }
+
+    /// Whether there is nothing to look after.
+    pub fn is_idle(&self) -> bool {
+        self.reserves.is_empty()
+    }
+
+    /// Fills every reserve to its target.
+    pub fn pump(&mut self) {
+        self.reserves.retain(|r| Arc::strong_count(&r.end.cell) > 1);
+        for reserve in &mut self.reserves {
+            while reserve.fill(self.nap, self.steady) {
+                if !self.nap.is_zero() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The thread.
+pub struct StretchThread {
+    mail: Sender<Vec<WorkerEnd>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// Debugging: microseconds to sleep for each piece of 64 frames.
+    pub slow_us: Arc<AtomicU64>,
+}
+
+impl StretchThread {
+    /// Starts the thread; `enter` is called on it first, to give it its priority.
+    pub fn start(enter: impl FnOnce() + Send + 'static) -> std::io::Result<StretchThread> {
+        let (mail, inbox): (Sender<Vec<WorkerEnd>>, Receiver<Vec<WorkerEnd>>) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let slow_us = Arc::new(AtomicU64::new(0));
+        let (told, slow) = (stop.clone(), slow_us.clone());
+        let thread = std::thread::Builder::new().name("stretch".into()).spawn(move || {
+            enter();
+            let mut worker = Worker::default();
+            while !told.load(Relaxed) {
+                if worker.is_idle() {
+                    match inbox.recv_timeout(Duration::from_millis(500)) {
+                        Ok(ends) => ends.into_iter().for_each(|e| worker.add(e)),
+                        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => continue,
+                        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+                while let Ok(ends) = inbox.try_recv() {
+                    ends.into_iter().for_each(|e| worker.add(e));
+                }
+                worker.nap = Duration::from_micros(slow.load(Relaxed));
+                worker.pump();
+                std::thread::sleep(LOOK);
+            }
+        })?;
+        Ok(StretchThread { mail, stop, thread: Some(thread), slow_us })
+    }
+
+    /// A sender of reserves to look after.
+    pub fn mail(&self) -> Sender<Vec<WorkerEnd>> {
+        self.mail.clone()
+    }
+
+    /// Ends the thread.
+    pub fn finish(mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A reserve as it is now, for whoever looks: level, frames ready, target, share of real time.
+pub fn shown(cell: &CoverCell) -> (Level, u32, u32, f64) {
+    let (fill, target) = (cell.fill.load(Relaxed), cell.target.load(Relaxed));
+    (Level::of(fill, target), fill, target, f64::from(cell.cost.load(Relaxed)) * 1e-6)
+}
