@@ -34,6 +34,8 @@ const REST_S: f64 = 0.06;
 const ENTER_S: f64 = 0.02;
 /// Seconds of the fade away from it.
 const LEAVE_S: f64 = 0.004;
+/// Seconds after which a worker that has been asked must be ready.
+const PATIENCE_S: f64 = 1.0;
 /// Underruns within [`STRIKES_S`] seconds after which the worker is left alone for [`PENANCE_S`].
 const STRIKES: usize = 3;
 /// Seconds within which underruns add up.
@@ -145,8 +147,8 @@ pub struct Cover {
     piece: Option<Piece>,
     /// Frames until the worker may be asked again.
     rest: f64,
-    /// Whether the fade away from it is because it ran dry.
-    dry: bool,
+    /// Frames since it was asked for which it has not been ready.
+    waited: f64,
     /// Frames played, for counting underruns over time.
     now: f64,
     strikes: [f64; STRIKES],
@@ -189,7 +191,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         gain: Ramp::new(0.0),
         piece: None,
         rest: REST_S * rate,
-        dry: false,
+        waited: 0.0,
         now: 0.0,
         strikes: [f64::NEG_INFINITY; STRIKES],
         banned_until: f64::NEG_INFINITY,
@@ -247,7 +249,7 @@ impl Cover {
         self.generation = self.generation.wrapping_add(1);
         self.asked = true;
         self.piece = None;
-        self.dry = false;
+        self.waited = 0.0;
         self.cell.requests.fetch_add(1, Relaxed);
         self.tell(course);
     }
@@ -291,6 +293,12 @@ impl Cover {
         self.now += frames as f64;
         if self.asked {
             self.weigh(course);
+            self.waited = if self.gain.target() > 0.0 { 0.0 } else { self.waited + frames as f64 };
+            if self.waited > PATIENCE_S * self.rate {
+                // It does not get there at all: begun anew, it may.
+                self.disturb();
+                self.strike();
+            }
         }
         if self.gain.is_silent() && self.gain.is_still() {
             self.publish();
@@ -342,7 +350,6 @@ impl Cover {
         let target = i64::from(self.cell.target.load(Relaxed));
         let is_in = self.gain.target() > 0.0;
         if !is_in && next.frame <= course.frame && ready >= target / 2 {
-            self.dry = false;
             self.gain.to(1.0, (ENTER_S * self.rate) as u32);
         } else if is_in && ready < 3 * PIECE as i64 {
             self.run_dry(ready);
@@ -361,8 +368,13 @@ impl Cover {
             return;
         }
         self.gain.to(0.0, left.clamp(0, (LEAVE_S * self.rate) as i64) as u32);
-        self.dry = true;
+        self.waited = 0.0;
         self.cell.underruns.fetch_add(1, Relaxed);
+        self.strike();
+    }
+
+    /// It could not keep up: too often, and it is left alone for a while.
+    fn strike(&mut self) {
         self.strikes.rotate_left(1);
         self.strikes[STRIKES - 1] = self.now;
         if self.now - self.strikes[0] <= STRIKES_S * self.rate {
