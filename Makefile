@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 
-.PHONY: run test build tools bench readme test-kernel test-crowd test-kill test-page
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -44,6 +44,13 @@ bench: tools
 	@sh scripts/need bench
 	sh benches/table
 
+## How well tempo is changed, as figures: ours beside SoundTouch, Rubber Band and Signalsmith's stretcher.
+bench-quality: build
+	@sh scripts/need quality
+	@[ -x $(TARGET)/quality/bin/python ] || python3 -m venv $(TARGET)/quality
+	@$(TARGET)/quality/bin/python -m pip install --quiet --disable-pip-version-check -r benches/quality/requirements.txt
+	$(TARGET)/quality/bin/python benches/quality/table.py $(TARGET)/release/grooved $(ARGS)
+
 ## Writes the reference of all controls into the README.
 readme: build
 	python3 scripts/reference $(TARGET)/release/grooved README.md
@@ -55,6 +62,11 @@ test-kernel: build
 ## Fifty subscribers, one of which reads nothing, and ten thousand OSC messages a second for a minute.
 test-crowd: tools
 	$(CARGO) test --release --test crowd -- --ignored --nocapture
+
+## An hour of restless tempo, its ticks found in the sound; and a stretcher made too slow, which gives way and returns.
+test-tempo: tools
+	GROOVED_TEMPO_MINUTES=60 $(CARGO) test --release --test tempo -- --nocapture
+	$(CARGO) test --release --test stretching -- --ignored --nocapture
 
 ## A hundred kills each at random moments of writing state and recordings: both come back whole every time.
 test-kill: tools

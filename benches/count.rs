@@ -5,6 +5,9 @@
 
 use std::time::Instant;
 
+use grooved::stretch::hq::Hq;
+use grooved::stretch::offline::{Machine, Wsola};
+
 mod shared;
 use shared::{BLOCK, RATE, Rig};
 
@@ -12,6 +15,11 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match args.as_slice() {
         [what] if what == "blocks" => blocks(),
+        [what, method] if what == "pulls" => pulls(method),
+        [what, method, seconds] if what == "stretch" => {
+            let mut pull = puller(method);
+            (0..(seconds.parse::<f64>().expect("a number of seconds") * 44_100.0) as usize / PULL).for_each(|_| pull());
+        }
         [graph, seconds] => {
             let mut rig = Rig::new(graph);
             let start = Instant::now();
@@ -21,6 +29,60 @@ fn main() {
         // `cargo bench` runs every bench without arguments; benches/table is the one that asks.
         _ => println!("count: run by benches/table"),
     }
+}
+
+/// Frames asked of a stretcher at a time.
+const PULL: usize = 512;
+
+/// Pulls blocks out of a stretcher at speed 1.1, 44.1 kHz, fed with a chord and a beat.
+fn puller(method: &str) -> Box<dyn FnMut()> {
+    let tone = |hz: f64, t: f64| (std::f64::consts::TAU * hz * t).sin();
+    let sound: Vec<[f32; 2]> = (0..4 * 44_100)
+        .map(|k| {
+            let t = f64::from(k) / 44_100.0;
+            let beat = (t * 2.0).fract();
+            let burst = 0.4 * (-beat * 60.0).exp() * tone(60.0 + 900.0 * beat, t);
+            let chord = |notes: [f64; 3]| 0.1 * notes.iter().map(|hz| tone(*hz, t)).sum::<f64>() + burst;
+            [chord([110.0, 277.0, 659.0]) as f32, chord([110.0, 330.0, 880.0]) as f32]
+        })
+        .collect();
+    let mut machine: Box<dyn Machine> = match method {
+        "wsola" => Box::new(Wsola::new(44_100)),
+        _ => Box::new(Hq::new(44_100)),
+    };
+    let (mut at, mut now) = (0, 0.0);
+    Box::new(move || {
+        let speed = 1.1;
+        let (mut left, mut right) = ([0.0; PULL], [0.0; PULL]);
+        for (l, r) in left.chunks_mut(32).zip(right.chunks_mut(32)) {
+            while machine.fed() < machine.wants(now, speed) {
+                let frames: [[f32; 2]; 128] = std::array::from_fn(|k| sound[(at + k) % sound.len()]);
+                machine.feed(&frames.map(|f| f[0]), &frames.map(|f| f[1]));
+                at += 128;
+            }
+            machine.render(now, speed, l, r);
+            now += speed * 32.0;
+        }
+        std::hint::black_box((&left, &right));
+    })
+}
+
+/// The median and the worst single pull in microseconds, from the fastest of ten identical runs of each.
+fn pulls(method: &str) {
+    let count = 8 * 44_100 / PULL;
+    let mut fastest = vec![u128::MAX; count];
+    for _ in 0..10 {
+        let mut pull = puller(method);
+        // The first one fills the look-ahead.
+        pull();
+        for best in &mut fastest {
+            let start = Instant::now();
+            pull();
+            *best = (*best).min(start.elapsed().as_nanos());
+        }
+    }
+    fastest.sort_unstable();
+    println!("{:.0} {:.0}", fastest[count / 2] as f64 / 1e3, fastest[count - 1] as f64 / 1e3);
 }
 
 fn blocks() {

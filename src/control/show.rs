@@ -119,7 +119,10 @@ impl Show {
                 calls.push((format!("{deck_path}/{what}"), vec![word.as_str().into()]));
             }
             calls.push((format!("{deck_path}/key"), vec![deck.key.into()]));
-            calls.push((format!("{deck_path}/bpm"), vec![deck.bpm.unwrap_or(0.0).into()]));
+            calls.push(match deck.bpm {
+                Some(bpm) => (format!("{deck_path}/bpm"), vec![bpm.into()]),
+                None => (format!("{deck_path}/bpm/forget"), vec![]),
+            });
         }
         calls
     }

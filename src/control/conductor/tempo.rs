@@ -144,11 +144,11 @@ impl Conductor {
         self.push_base(deck, at);
     }
 
-    /// Tells a deck's own tempo; 0: that of the file beside its track, or the base tempo.
-    pub fn set_deck_bpm(&mut self, deck: usize, bpm: f64, at: Option<u64>) {
+    /// Tells a deck's own tempo; `None`: that of the file beside its track, or the base tempo.
+    pub fn set_deck_bpm(&mut self, deck: usize, bpm: Option<f64>, at: Option<u64>) {
         let pace = &mut self.decks[deck].pace;
-        pace.told = bpm > 0.0;
-        pace.bpm = if pace.told { Some(bpm) } else { pace.grid.as_ref().map(|g| g.bpm) };
+        pace.told = bpm.is_some();
+        pace.bpm = bpm.or_else(|| pace.grid.as_ref().map(|g| g.bpm));
         self.push_base(deck, at);
     }
 

@@ -74,21 +74,21 @@ pub static CONTROLS: &[Control] = &[
         |c, call| vec![c.deck(call.deck(0)).pace.sync.name().into()],
     ),
     value(
-        row(
-            "/groove/deck/{deck}/bpm",
-            &[Arg::float("bpm", 0.0, 400.0, "BPM, or 0")],
-            "Tells a deck's own tempo, 20 and up; 0: that of the JSON file beside its track, or the base tempo.",
-            Ack::Quiet,
-            |c, call| {
-                let bpm = call.float(1);
-                if bpm > 0.0 && bpm < 20.0 {
-                    return Err(Fault(format!("argument 'bpm' is {bpm}; 0, or 20 to 400, would be right")));
-                }
-                c.set_deck_bpm(call.deck(0), bpm, call.at);
-                Ok(Outcome::Done)
-            },
-        ),
+        row("/groove/deck/{deck}/bpm", &[BPM], "Tells a deck's own tempo.", Ack::Quiet, |c, call| {
+            c.set_deck_bpm(call.deck(0), Some(call.float(1)), call.at);
+            Ok(Outcome::Done)
+        }),
         |c, call| vec![c.deck_bpm(call.deck(0)).into()],
+    ),
+    row(
+        "/groove/deck/{deck}/bpm/forget",
+        &[],
+        "Forgets the tempo a deck was told: that of the JSON file beside its track counts, or the base tempo.",
+        Ack::Quiet,
+        |c, call| {
+            c.set_deck_bpm(call.deck(0), None, call.at);
+            Ok(Outcome::Done)
+        },
     ),
     value(
         row(
