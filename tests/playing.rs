@@ -387,6 +387,11 @@ fn the_status_has_its_fields_in_order_and_subscriptions_lapse() {
             "/status/load",
             "/status/faults",
             "/status/record",
+            "/status/movement",
+            "/status/stretch",
+            "/status/stretch",
+            "/status/stretch",
+            "/status/stretch",
             "/done",
         ]
     );

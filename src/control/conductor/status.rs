@@ -122,11 +122,9 @@ impl Conductor {
             Message::new("/status/version", vec![Value::from(self.settings.version.as_str())]),
             Message::new("/status/sample_rate", vec![int(u64::from(self.settings.sample_rate))]),
             Message::new("/status/tempo", vec![telemetry.bpm().into(), self.settings.bpm.into()]),
-            self.movement_status(),
             Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]),
             Message::new("/status/buffers", vec![int(self.buffers.len() as u64), megabytes(self.media_bytes).into()]),
         ];
-        out.extend(self.stretch_status());
         for (id, buffer) in &self.buffers {
             let (state, seconds, bytes) = match &buffer.state {
                 Stem::Loading { .. } => ("loading", 0.0, 0),
@@ -207,6 +205,8 @@ impl Conductor {
             ],
         ));
         out.push(self.recording_status());
+        out.push(self.movement_status());
+        out.extend(self.stretch_status());
         out
     }
 

@@ -320,11 +320,14 @@ impl Conductor {
         self.start_exactly(id, start, at);
     }
 
-    /// Starts a buffer that is there, where and when it is told.
+    /// Starts a buffer where and when it is told; one that is still loading when it is there.
     pub(super) fn start_exactly(&mut self, id: i64, start: Start, at: Option<u64>) {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.playing = true;
         buffer.start = start;
+        if let State::Loading { then, .. } = &mut buffer.state {
+            *then = Some((at, start));
+        }
         let State::Ready { slot, info, .. } = &buffer.state else { return };
         let (slot, play) = (*slot, stretch(info, &start));
         if at.is_some() {
