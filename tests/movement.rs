@@ -89,6 +89,17 @@ fn a_glide_takes_what_it_says_at_any_buffer_size_and_message_rate() {
 }
 
 #[test]
+fn a_step_takes_thirty_seconds_although_a_window_draws_it_out() {
+    for frames in [64, 4_096] {
+        let script = often(0.0, 90.0, 0.1, |t| if t < 40.0 { 0.12 } else { 0.6 });
+        let (tempo, _) = play(&script, 90.0, frames);
+        assert_eq!(tempo[390], 118.0);
+        let took = arrival(&tempo[400..], 130.0);
+        assert!((29.7..=30.3).contains(&took), "{frames} frames: {took} s");
+    }
+}
+
+#[test]
 fn steps_up_and_down_lead_to_the_tables_tempos_without_a_jump() {
     let levels = [0.01, 0.03, 0.07, 0.12, 0.30, 0.6, 0.2, 0.03];
     let script = often(0.0, 320.0, 0.5, |t| levels[(t / 40.0) as usize]);

@@ -144,7 +144,7 @@ impl Crowd {
         }
         self.reason = Reason::Movement;
         let target = self.settings.curve.result(self.smoothed, place);
-        self.glide.aim(now, target, self.settings.glide_s, self.settings.glide)
+        self.glide.aim(now, target, self.settings.glide_s, self.settings.window_s, self.settings.glide)
     }
 
     /// Lets time pass; an order if the sensor has been silent for too long.
@@ -160,7 +160,7 @@ impl Crowd {
         if silent > self.settings.hold_s {
             if self.reason != Reason::Drifting {
                 self.reason = Reason::Drifting;
-                return self.glide.aim(now, base, self.settings.drift_s, self.settings.glide);
+                return self.glide.aim(now, base, self.settings.drift_s, 0.0, self.settings.glide);
             }
         } else if silent > 15.0f64.min(0.5 * self.settings.hold_s) && self.reason == Reason::Movement {
             self.reason = Reason::Holding;
@@ -170,7 +170,8 @@ impl Crowd {
 
     /// The tempo was set by hand, to be there within `seconds`.
     pub fn manual(&mut self, now: f64, bpm: f64, seconds: f64) {
-        self.glide.aim(now, bpm, seconds, Shape::Linear);
+        self.glide = Glide::resting(self.glide.at(now));
+        self.glide.aim(now, bpm, seconds, 0.0, Shape::Linear);
         self.manual_until = now + self.settings.manual_s;
         self.reason = Reason::Manual;
     }

@@ -13,8 +13,8 @@ pub struct Glide {
     began: f64,
     ends: f64,
     shape: Shape,
-    /// How fast it was begun, in BPM a second.
-    slope: f64,
+    /// When it was begun anew, not just bent.
+    fresh: f64,
 }
 
 /// What is to be done to get to a target: go to `bpm` within `seconds` from now.
@@ -33,7 +33,7 @@ pub struct Order {
 impl Glide {
     /// At rest.
     pub fn resting(bpm: f64) -> Glide {
-        Glide { from: bpm, to: bpm, began: 0.0, ends: 0.0, shape: Shape::Linear, slope: 0.0 }
+        Glide { from: bpm, to: bpm, began: 0.0, ends: 0.0, shape: Shape::Linear, fresh: f64::NEG_INFINITY }
     }
 
     /// Where it leads.
@@ -59,21 +59,28 @@ impl Glide {
     }
 
     /// Moves the target. Nothing is to be done if it stays.
-    pub fn aim(&mut self, now: f64, target: f64, seconds: f64, shape: Shape) -> Option<Order> {
+    ///
+    /// For `grace` seconds after a glide began, every move bends it: a step that a window over messages draws out is
+    /// one move, and arrives `seconds` after it began.
+    pub fn aim(&mut self, now: f64, target: f64, seconds: f64, grace: f64, shape: Shape) -> Option<Order> {
         if target == self.to {
             return None;
         }
-        let bends = self.is_moving(now) && (target - self.to).abs() < BEND_BPM;
+        let in_grace = now - self.fresh <= grace;
+        let bends = self.is_moving(now) && (in_grace || (target - self.to).abs() < BEND_BPM);
         let from = self.at(now);
-        let way = (target - from).abs();
-        let (ends, slope) = if bends {
+        let left = (self.ends - now).max(1e-3);
+        let ends = match (bends, in_grace) {
+            (false, _) => now + seconds,
+            (true, true) => self.ends,
             // The last moments of a glide must not make up for a late bend in a hurry.
-            let fastest = self.slope.max(BEND_BPM / (0.1 * seconds).max(1e-3));
-            (self.ends.max(now + way / fastest), self.slope)
-        } else {
-            (now + seconds, way / seconds.max(1e-3))
+            (true, false) => {
+                let fastest = (self.to - from).abs() / left + BEND_BPM / (0.1 * seconds).max(1e-3);
+                self.ends.max(now + (target - from).abs() / fastest)
+            }
         };
-        *self = Glide { from, to: target, began: now, ends, shape, slope };
+        let fresh = if bends { self.fresh } else { now };
+        *self = Glide { from, to: target, began: now, ends, shape, fresh };
         Some(Order { bpm: target, seconds: ends - now, shape, fresh: !bends })
     }
 }
@@ -87,11 +94,11 @@ mod tests {
         for shape in [Shape::Linear, Shape::Exponential] {
             let mut glide = Glide::resting(120.0);
             let mut last = 120.0;
-            glide.aim(0.0, 126.0, 30.0, shape);
+            glide.aim(0.0, 126.0, 30.0, 0.0, shape);
             for k in 1..300 {
                 let now = f64::from(k) * 0.1;
                 let before = glide.at(now);
-                glide.aim(now, 126.0 + 0.2 * f64::sin(now), 30.0, shape);
+                glide.aim(now, 126.0 + 0.2 * f64::sin(now), 30.0, 0.0, shape);
                 // Bending is no jump.
                 assert!((glide.at(now) - before).abs() < 1e-9);
                 assert!((before - last).abs() < 0.15, "{now}: {last} {before}");
@@ -105,8 +112,8 @@ mod tests {
     #[test]
     fn a_larger_move_starts_anew_from_where_the_tempo_is() {
         let mut glide = Glide::resting(120.0);
-        glide.aim(0.0, 130.0, 30.0, Shape::Linear);
-        let order = glide.aim(15.0, 110.0, 30.0, Shape::Linear).unwrap();
+        glide.aim(0.0, 130.0, 30.0, 0.0, Shape::Linear);
+        let order = glide.aim(15.0, 110.0, 30.0, 0.0, Shape::Linear).unwrap();
         assert_eq!((order.seconds, order.fresh), (30.0, true));
         assert_eq!((glide.at(15.0), glide.at(30.0), glide.at(45.0)), (125.0, 117.5, 110.0));
     }

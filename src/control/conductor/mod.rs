@@ -213,6 +213,8 @@ pub struct Conductor {
     movement: HashMap<String, f64>,
     crowd: Crowd,
     dry_told: Option<Instant>,
+    /// When the log last told of the crowd's target, and which one.
+    crowd_told: (f64, f64),
     maps: Vec<movement::Mapped>,
     /// Things done too late: asked for over OSC, in sessions, by ourselves.
     late: Arc<[AtomicU64; 3]>,
@@ -291,6 +293,7 @@ impl Conductor {
             movement: HashMap::new(),
             crowd,
             dry_told: None,
+            crowd_told: (f64::NEG_INFINITY, 0.0),
             maps,
             late: Arc::default(),
             refused: 0,

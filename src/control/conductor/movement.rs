@@ -15,6 +15,11 @@ use crate::movement::window::{Kind, Window};
 /// Least seconds between two calls of one map.
 const PAUSE_S: f64 = 0.04;
 
+/// Seconds between two lines of the log about the target, …
+const STORY_S: f64 = 10.0;
+/// … unless it has moved as far.
+const STORY_BPM: f64 = 2.5;
+
 /// A measurement that steers a control.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
@@ -114,7 +119,13 @@ impl Conductor {
                 Reason::Drifting => "the sensor has been silent for too long".into(),
                 _ => format!("{:.3} of late ({:.3} now)", self.crowd.smoothed(), self.crowd.raw()),
             };
-            tracing::info!("movement: {why}: from {bpm:.1} to {:.1} BPM within {:.0} s", order.bpm, order.seconds);
+            // A crowd that warms up moves the target all the time; the log tells where to every few seconds.
+            let now = self.seconds();
+            let (at, target) = self.crowd_told;
+            if now - at >= STORY_S || (order.bpm - target).abs() >= STORY_BPM {
+                self.crowd_told = (now, order.bpm);
+                tracing::info!("movement: {why}: from {bpm:.1} to {:.1} BPM within {:.0} s", order.bpm, order.seconds);
+            }
             let values = vec![reason.name().into(), Value::from(bpm), order.bpm.into(), order.seconds.into()];
             self.bulletin.post("/event/movement", values);
         }

@@ -7,10 +7,10 @@ use wide::f32x4;
 const COARSE_RATE: usize = 6_000;
 /// Most coarse samples of a look: 160 ms.
 const COARSE: usize = 960;
-/// Distance between two places tried for the outgoing end, in coarse samples: 2 ms.
-const PLACE_STEP: usize = 12;
+/// Distance between two places tried for the outgoing end, in coarse samples: 4 ms.
+const PLACE_STEP: usize = 24;
 /// Coarse candidates that get a fine look.
-const CANDIDATES: usize = 3;
+const CANDIDATES: usize = 2;
 
 /// A splice: the outgoing sound is left at frame `leave`, the incoming one entered at frame `enter`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,14 +65,25 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
-/// Correlation coefficient of two stretches of both channels, at full rate. What cannot be compared is unlike.
-fn likeness(window: &Window, a: i64, b: i64, len: usize) -> f32 {
+/// Energy of both channels of a stretch, at full rate.
+fn energy(window: &Window, at: i64, len: usize) -> f32 {
+    let (left, right) = window.get(at, len);
+    dot(left, left) + dot(right, right)
+}
+
+/// Correlation coefficient of two stretches of both channels, at full rate; `energy_a` is that of the first. What
+/// cannot be compared is unlike.
+fn likeness_to(window: &Window, a: i64, energy_a: f32, b: i64, len: usize) -> f32 {
     if !window.holds(a, len) || !window.holds(b, len) {
         return -1.0;
     }
     let ((al, ar), (bl, br)) = (window.get(a, len), window.get(b, len));
-    let energy = (dot(al, al) + dot(ar, ar)) * (dot(bl, bl) + dot(br, br));
+    let energy = energy_a * energy(window, b, len);
     if energy < 1e-18 { 1.0 } else { (dot(al, bl) + dot(ar, br)) / energy.sqrt() }
+}
+
+fn likeness(window: &Window, a: i64, b: i64, len: usize) -> f32 {
+    likeness_to(window, a, energy(window, a, len), b, len)
 }
 
 impl Search {
@@ -163,14 +174,29 @@ impl Search {
         for (_, place, lag) in found.into_iter().filter(|f| f.0.is_finite()) {
             let leave = wish.leave.0 + (place * d) as i64;
             let ideal = wish.ideal + wish.speed * (place * d) as f64;
-            for fine in -(d as i64)..=d as i64 {
-                let enter = enter_from + (lag * d) as i64 + fine;
-                let alike = likeness(window, leave, enter, wish.len);
+            let own = energy(window, leave, wish.len);
+            let mut look = |enter: i64| {
+                let alike = likeness_to(window, leave, own, enter, wish.len);
                 let room = 1.0 + direction * (enter as f64 - ideal) / wish.drift;
                 let cost = (1.03 - alike) / (0.3 + room.max(0.0) as f32);
                 if enter >= wish.enter.0 && enter <= wish.enter.1 && best.is_none_or(|(c, _)| cost < c) {
                     best = Some((cost, Splice { leave, enter, len: wish.len, likeness: alike }));
                 }
+                cost
+            };
+            // Around the coarse place in steps, then between them: what is compared is smooth at this scale.
+            let middle = enter_from + (lag * d) as i64;
+            let step = (d as i64 / 2).max(1);
+            let mut around = (f32::INFINITY, middle);
+            for fine in -2..=2 {
+                let cost = look(middle + fine * step);
+                if cost < around.0 {
+                    around = (cost, middle + fine * step);
+                }
+            }
+            let middle = around.1;
+            for fine in (1 - step..step).filter(|f| *f != 0) {
+                look(middle + fine);
             }
         }
         best.map(|(_, splice)| splice)
