@@ -9,7 +9,7 @@
 
 use super::GRID;
 use super::method::Method;
-use super::plan::{Kit, Plan};
+use super::plan::{Kit, Moment, Plan};
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
@@ -141,7 +141,8 @@ impl Group {
     pub fn join(&mut self, member: Member, stems: &mut [Stem], kit: Option<&mut Kit>) -> News {
         let now = self.position.round();
         if let Some(plan) = &mut self.plan {
-            let (from, to) = ((now - self.origin).max(0) as usize, (self.filled - self.origin).max(0) as usize);
+            let to = (self.filled - self.origin).max(0) as usize;
+            let from = ((now - self.origin).max(0) as usize).min(to);
             self.quiet_from = self.filled;
             return plan.join(member, kit, stems, [&mut self.left[from..to], &mut self.right[from..to]]);
         }
@@ -280,7 +281,8 @@ impl Group {
         if let Some(plan) = &mut self.plan {
             let ahead = Fixed::from_int(self.filled) - self.position;
             let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5) / self.key;
-            plan.render(self.filled, ahead.to_f64(), speed, stems, kit, [left, right], report);
+            let moment = Moment { frame: self.filled, ahead: ahead.to_f64(), speed };
+            plan.render(moment, stems, kit, [left, right], report);
         }
         let mut k = 0;
         while k < self.members.len() {

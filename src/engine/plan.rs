@@ -28,7 +28,7 @@ pub const COVERS: usize = 2;
 /// A head of a stem: (slot, head).
 pub type Member = (u16, u8);
 
-/// What one head reads ahead. Realtime: yes, but for [`Lane::new`].
+/// What one head reads ahead. Realtime: yes, but for its making.
 #[derive(Debug)]
 pub struct Lane {
     window: Window,
@@ -139,7 +139,18 @@ impl Kit {
     }
 }
 
-/// The plan of one group. Realtime: yes, but for [`Plan::new`].
+/// Where stretched frames are to be made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The first of them.
+    pub frame: i64,
+    /// How many stretched frames that is ahead of what is heard.
+    pub ahead: f64,
+    /// Input frames per stretched frame.
+    pub speed: f64,
+}
+
+/// The plan of one group. Realtime: yes, but for its making.
 #[derive(Debug)]
 #[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
 pub struct Plan {
@@ -267,13 +278,10 @@ impl Plan {
         }
     }
 
-    /// Adds the next stretched frames, from `frame` on. `ahead` is how many stretched frames that is ahead of what is
-    /// heard; `kit` takes back the lanes of what has fallen silent.
+    /// Adds the next stretched frames, from a moment on; `kit` takes back the lanes of what has fallen silent.
     pub fn render(
         &mut self,
-        frame: i64,
-        ahead: f64,
-        speed: f64,
+        Moment { frame, ahead, speed }: Moment,
         stems: &mut [Stem],
         kit: Option<&mut Kit>,
         [left, right]: [&mut [f32]; 2],
