@@ -148,6 +148,40 @@ fn a_hand_on_the_tempo_wins_for_a_while() {
 }
 
 #[test]
+fn a_measurement_steers_whatever_it_is_mapped_to() {
+    let text = "[[map]]\nsource = \"arms\"\ntarget = \"/groove/deck/a/eq/high\"\nline = [[0.0, 20.0], [0.5, 50.0]]\n";
+    let file = std::env::temp_dir().join(format!("grooved-map-{}.toml", std::process::id()));
+    std::fs::write(&file, text).unwrap();
+    let config = Config::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let (inner, outer) = door(4, 2);
+    let mut engine = Engine::new(&EngineConfig { slots: 4, ..EngineConfig::default() }, inner);
+    let hands = Hands {
+        load: Box::new(|_| {}),
+        feed: Box::new(|_| {}),
+        stretch: Box::new(|_| {}),
+        keep: Box::new(|_| {}),
+        record: Box::new(|_| false),
+        recorded: Box::new(|| (0, 0)),
+        stall: Box::new(|_, _| {}),
+    };
+    let settings = Settings { slots: 4, ..settings(&config) };
+    let mut conductor = Conductor::new(settings, outer, hands, &[], Arc::new(Report::default()));
+    engine.render(&mut Block::new(2, 4_800));
+    conductor.own(vec![Message::new("/dance/arm_movement", vec![Value::Float(0.25)])]);
+    let high = conductor.values_of("/groove/deck/a/eq/high").unwrap()[0].as_float().unwrap();
+    assert!((high - 35.0).abs() < 1e-6, "{high}");
+    // A control that takes more than a number, or none, is refused with the file and the line.
+    for target in ["/groove/stem/volume", "/groove/cleanup", "/groove/deck/a/sync"] {
+        let text = text.replace("/groove/deck/a/eq/high", target);
+        std::fs::write(&file, text).unwrap();
+        let error = Config::read(&file).unwrap_err().to_string();
+        assert!(error.contains("map.target") && error.contains(target), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn an_evening_is_one_story() {
     // Half an hour of a simulated evening; `GROOVED_CURVE=FILE` keeps the curve for a picture.
     let seconds = 1_800.0;

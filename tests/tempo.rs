@@ -332,3 +332,64 @@ fn changing_the_method_keeps_the_beat() {
     assert_eq!(missed, 0);
     assert!(worst < 0.5, "{worst} ms");
 }
+
+/// How much of a tone is in a stretch of sound.
+fn share(sound: &[f32], hz: f64) -> f64 {
+    let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
+    for (k, s) in sound.iter().enumerate() {
+        let w = 0.5 - 0.5 * (std::f64::consts::TAU * k as f64 / sound.len() as f64).cos();
+        let angle = std::f64::consts::TAU * hz * k as f64 / f64::from(RATE);
+        re += w * f64::from(*s) * angle.cos();
+        im += w * f64::from(*s) * angle.sin();
+        weight += w;
+    }
+    2.0 * (re * re + im * im).sqrt() / weight
+}
+
+#[test]
+fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
+    let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
+    let (inner, mut control) = door(4, 2);
+    let mut engine = Engine::new(&config, inner);
+    let (kit, ends) = kit();
+    let cells: Vec<_> = ends.iter().map(|e| e.cell.clone()).collect();
+    let mut worker = Worker::steady();
+    ends.into_iter().for_each(|e| worker.add(e));
+    send(&mut control, None, Action::Stretch { deck: 0, method: Method::Hq, kit });
+    send(&mut control, None, Action::Tempo { bpm: 126.0, frames: 0, shape: Shape::Linear });
+    let tones = [110.0, 175.0, 260.0];
+    for (slot, hz) in tones.iter().enumerate() {
+        let slot = slot as u16;
+        send(&mut control, None, Action::Install { slot, deck: 0, source: tone(*hz) });
+        let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
+        send(&mut control, None, Action::Start { slot, play, rate: 1.0, gain: 0.5 });
+    }
+    send(&mut control, Some(144_000), Action::StemGain { slot: 1, gain: 0.0 });
+    send(&mut control, Some(240_000), Action::Stop { slot: 2 });
+    let mut block = Block::new(2, 480);
+    let mut sound = Vec::new();
+    let mut covered = [false; 3];
+    while sound.len() < 336_000 {
+        worker.pump();
+        engine.render(&mut block);
+        sound.extend_from_slice(block.channel(0));
+        let is = cells.iter().any(|c| c.covering.load(std::sync::atomic::Ordering::Relaxed));
+        // Before the mute, between it and the stop, and after that.
+        match sound.len() {
+            143_520 => covered[0] = is,
+            239_520 => covered[1] = is,
+            335_520 => covered[2] = is,
+            _ => {}
+        }
+    }
+    assert_eq!(covered, [true; 3], "the worker is not heard");
+    for (hz, from) in [(175.0, 144_000), (260.0, 240_000)] {
+        let before = share(&sound[from - 20_000..from], hz);
+        assert!(before > 0.15, "{hz} Hz: {before}");
+        for start in (from + 1_400..from + 40_000).step_by(2_000) {
+            let after = share(&sound[start..start + 4_000], hz);
+            assert!(after < 0.01, "{hz} Hz is heard again {} ms later: {after}", (start - from) / 48);
+        }
+        assert!(share(&sound[from + 20_000..from + 40_000], 110.0) > 0.15, "the first one plays on");
+    }
+}

@@ -70,9 +70,10 @@ impl MusicClock {
         self.bpm
     }
 
-    /// How fast the tempo changes, in beats per minute and frame.
-    pub fn slope(&self) -> f64 {
-        if self.glide_left == 0 { 0.0 } else { (self.target_bpm - self.from_bpm) / f64::from(self.glide_total) }
+    /// How fast the tempo changes until it is where it is going, in beats per minute and frame, and for how many.
+    pub fn slope(&self) -> (f64, u32) {
+        let left = self.glide_left;
+        if left == 0 { (0.0, 0) } else { ((self.target_bpm - self.bpm) / f64::from(left), left) }
     }
 
     /// Goes on by `frames` and tells the tempo at the span's start and end.

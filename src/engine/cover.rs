@@ -17,13 +17,12 @@ use ringbuf::{HeapCons, HeapProd};
 
 use super::door::ring;
 use super::ramp::Ramp;
+use crate::dsp::splice::LOOK_AHEAD;
 
 /// Frames of a piece of the worker's sound.
 pub const PIECE: usize = 64;
 /// Frames of a piece of input.
 pub const INPUT: usize = 256;
-/// Pieces of input under way.
-pub const INPUTS: usize = 192;
 /// Courses under way.
 const COURSES: usize = 4096;
 /// Frames by which the worker's idea of the position may differ, as a share of the sample rate: half a millisecond.
@@ -107,6 +106,8 @@ pub struct CoverCell {
     pub requests: AtomicU32,
     /// Share of real time its work takes, in millionths.
     pub cost: AtomicU32,
+    /// Frames of input there is room for.
+    pub inputs: usize,
     /// Sample rate of what it stretches.
     pub rate: AtomicU64,
 }
@@ -137,6 +138,8 @@ pub struct WorkerEnd {
 /// The engine's end. Realtime: yes, but for [`cover`].
 pub struct Cover {
     input: HeapProd<Input>,
+    /// Input that does not fill a piece yet.
+    begun: Option<Input>,
     course: HeapProd<Course>,
     out: HeapCons<Piece>,
     cell: Arc<CoverCell>,
@@ -164,7 +167,9 @@ impl std::fmt::Debug for Cover {
 /// Makes both ends. Realtime: no (allocates and touches every page).
 pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
     let rate = f64::from(sample_rate);
-    let (input_tx, input_rx) = ring(INPUTS).split();
+    // All that may be read ahead, at twice the speed, and what comes meanwhile.
+    let inputs = ((2.0 * bounds.most + 0.4) * rate) as usize / INPUT + 64;
+    let (input_tx, input_rx) = ring(inputs).split();
     let (course_tx, course_rx) = ring(COURSES).split();
     let (out_tx, out_rx) = ring((bounds.most * rate) as usize / PIECE + 16).split();
     let cell = Arc::new(CoverCell {
@@ -177,11 +182,13 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         underruns: AtomicU32::new(0),
         requests: AtomicU32::new(0),
         cost: AtomicU32::new(0),
+        inputs: inputs * INPUT,
         rate: AtomicU64::new(u64::from(sample_rate)),
     });
     let end = WorkerEnd { input: input_rx, course: course_rx, out: out_tx, cell: cell.clone(), bounds };
     let cover = Cover {
         input: input_tx,
+        begun: None,
         course: course_tx,
         out: out_rx,
         cell,
@@ -219,7 +226,9 @@ impl Cover {
     pub fn look_ahead(&self, speed: f64) -> i64 {
         let reserve = f64::from(self.cell.target.load(Relaxed)) + 2.0 * PIECE as f64;
         // What the method itself looks ahead: a block and a hop by the output's measure, half a block by the input's.
-        (speed * (reserve + 0.075 * self.rate) + 0.055 * self.rate) as i64
+        // And the splicer's own look-ahead, from wherever within its bounds it plays.
+        let own = (0.055 * self.rate).max((LOOK_AHEAD + 0.03) * self.rate);
+        (speed * (reserve + 0.075 * self.rate) + own) as i64 + INPUT as i64
     }
 
     /// Something changed that the worker's reserve does not know of: it is not to be heard until that has come to
@@ -227,6 +236,12 @@ impl Cover {
     pub fn disturb(&mut self) {
         self.leave_alone();
         self.rest = REST_S * self.rate;
+    }
+
+    /// The output lost time: what was heard of it ends here.
+    pub fn lose(&mut self) {
+        self.disturb();
+        self.gain.jump(0.0);
     }
 
     fn leave_alone(&mut self) {
@@ -249,6 +264,7 @@ impl Cover {
         self.generation = self.generation.wrapping_add(1);
         self.asked = true;
         self.piece = None;
+        self.begun = None;
         self.waited = 0.0;
         self.cell.requests.fetch_add(1, Relaxed);
         self.tell(course);
@@ -264,17 +280,31 @@ impl Cover {
         if !self.asked {
             return;
         }
-        for (l, r) in left.chunks(INPUT).zip(right.chunks(INPUT)) {
-            let mut input =
-                Input { generation: self.generation, at, len: l.len(), left: [0.0; INPUT], right: [0.0; INPUT] };
-            input.left[..l.len()].copy_from_slice(l);
-            input.right[..r.len()].copy_from_slice(r);
-            if self.input.try_push(input).is_err() {
-                // It has not taken anything for half a second: what it would make is of no use.
+        let frames = left.len().min(right.len());
+        let mut done = 0;
+        while done < frames {
+            let input = self.begun.get_or_insert(Input {
+                generation: self.generation,
+                at,
+                len: 0,
+                left: [0.0; INPUT],
+                right: [0.0; INPUT],
+            });
+            let n = (INPUT - input.len).min(frames - done);
+            input.left[input.len..input.len + n].copy_from_slice(&left[done..done + n]);
+            input.right[input.len..input.len + n].copy_from_slice(&right[done..done + n]);
+            input.len += n;
+            done += n;
+            at += n as i64;
+            if input.len == INPUT
+                && let Some(full) = self.begun.take()
+                && self.input.try_push(full).is_err()
+            {
+                // It has taken nothing for as long as the ring is: what it would make is of no use.
                 self.disturb();
+                self.strike();
                 return;
             }
-            at += l.len() as i64;
         }
     }
 
@@ -292,7 +322,7 @@ impl Cover {
         self.rest -= frames as f64;
         self.now += frames as f64;
         if self.asked {
-            self.weigh(course);
+            self.weigh(course, frames as i64);
             self.waited = if self.gain.target() > 0.0 { 0.0 } else { self.waited + frames as f64 };
             if self.waited > PATIENCE_S * self.rate {
                 // It does not get there at all: begun anew, it may.
@@ -326,7 +356,7 @@ impl Cover {
     }
 
     /// Decides whether the worker's sound can be heard.
-    fn weigh(&mut self, course: Course) {
+    fn weigh(&mut self, course: Course, frames: i64) {
         // What is older than what is heard now goes.
         while let Some(first) = self.out.first() {
             if first.generation == self.generation && first.frame + PIECE as i64 > course.frame {
@@ -351,7 +381,7 @@ impl Cover {
         let is_in = self.gain.target() > 0.0;
         if !is_in && next.frame <= course.frame && ready >= target / 2 {
             self.gain.to(1.0, (ENTER_S * self.rate) as u32);
-        } else if is_in && ready < 3 * PIECE as i64 {
+        } else if is_in && ready < 3 * PIECE as i64 + frames {
             self.run_dry(ready);
         }
     }

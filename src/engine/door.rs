@@ -110,6 +110,7 @@ pub struct Telemetry {
     pub(super) bpm: AtomicU64,
     pub(super) beat: AtomicU64,
     pub(super) bpm_slope: AtomicU64,
+    pub(super) glide_left: AtomicU64,
     pub(super) lost_events: AtomicU64,
     pub(super) starved: AtomicU64,
     /// By slot.
@@ -127,6 +128,7 @@ impl Telemetry {
             bpm: AtomicU64::new(0),
             beat: AtomicU64::new(0),
             bpm_slope: AtomicU64::new(0),
+            glide_left: AtomicU64::new(0),
             lost_events: AtomicU64::new(0),
             starved: AtomicU64::new(0),
             stems: (0..slots).map(|_| StemCell::default()).collect(),
@@ -145,9 +147,9 @@ impl Telemetry {
         f64::from_bits(self.bpm.load(Relaxed))
     }
 
-    /// How fast the tempo changes, in beats per minute and frame.
-    pub fn bpm_slope(&self) -> f64 {
-        f64::from_bits(self.bpm_slope.load(Relaxed))
+    /// How fast the tempo changes, in beats per minute and frame, and for how many frames yet.
+    pub fn bpm_slope(&self) -> (f64, u64) {
+        (f64::from_bits(self.bpm_slope.load(Relaxed)), self.glide_left.load(Relaxed))
     }
 
     /// Beats since the last reset.

@@ -13,6 +13,7 @@ use super::method::Method;
 use super::plan::Kit;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
+use super::source::CHUNK;
 use super::stem::{News, Phase, Stem};
 use super::tape::Tape;
 use super::tone::Tone;
@@ -356,6 +357,16 @@ impl Engine {
         let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
         let method = self.method_for(deck, source_rate, rate);
         let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, method));
+        if let Some(group) = found.map(|g| &self.groups[g]).filter(|g| g.is_stretched()) {
+            // The others have been read ahead: so must this one be, and that much must have come from the disk.
+            let need = (group.ahead().max(0) as usize).min(24 * CHUNK);
+            let stem = &mut self.stems[slot];
+            if let Some(source) = stem.source.as_mut()
+                && !stem.heads[k].has_more(source, k, need)
+            {
+                return;
+            }
+        }
         let group = match found {
             Some(found) => found,
             None => match self.groups.iter().position(|g| !g.active) {
@@ -390,6 +401,9 @@ impl Engine {
         let news = self.groups[group].join((slot as Slot, k as u8), &mut self.stems, self.kits[deck].as_deref_mut());
         if !follows {
             self.tell(Event::Started { slot: slot as Slot, at: now, late });
+        }
+        if news.starved {
+            self.door.telemetry.starved.fetch_add(1, Relaxed);
         }
         for event in tell(slot as Slot, news, now) {
             self.tell(event);
@@ -447,6 +461,7 @@ impl Engine {
                 let fade = stem.fade();
                 stem.pending = None;
                 stem.removing = true;
+                stem.stops = stem.stops.wrapping_add(1);
                 stem.heads.iter_mut().for_each(|h| h.stop(fade));
             }),
             Action::Prime { slot, play } => self.with_stem(slot, |stem| {
@@ -470,6 +485,7 @@ impl Engine {
                         stem.span = (gain, gain);
                     }
                     stem.rate = rate;
+                    stem.stops = stem.stops.wrapping_add(1);
                     true
                 });
                 match done {
@@ -485,6 +501,7 @@ impl Engine {
                 .with_stem(slot, |stem| {
                     let fade = stem.fade();
                     stem.pending = None;
+                    stem.stops = stem.stops.wrapping_add(1);
                     let silent = stem.heads.iter().all(|h| h.phase() != Phase::Playing) && !stem.is_idle();
                     stem.heads.iter_mut().for_each(|h| h.stop(fade));
                     silent
@@ -607,8 +624,7 @@ impl Engine {
         if head.phase() != Phase::Playing || head.is_stopping() || play.end <= play.start {
             return Ok(());
         }
-        let behind = self.groups[head.group()].ahead().max(0) as u64;
-        let here = head.position().saturating_sub(behind);
+        let here = head.heard(self.groups[head.group()].ahead());
         let length = play.end - play.start;
         let from = match here {
             at if at < play.start => play.start,
@@ -629,6 +645,7 @@ impl Engine {
     fn settle(&mut self, slot: usize, now: u64) {
         let stem = &self.stems[slot];
         let method = stem.source.as_ref().map(|s| self.method_for(stem.deck, s.sample_rate, stem.rate));
+        let wanted = self.decks[stem.deck].method;
         let stem = &mut self.stems[slot];
         stem.resettle = false;
         let rate = stem.rate;
@@ -641,7 +658,9 @@ impl Engine {
             return;
         }
         let group = &mut self.groups[head.group()];
-        let fits = Some(group.method()) == method;
+        // One that keeps its pitch and for which there is no second lane stays where it is.
+        let stays = method == Some(Method::PlaybackRate) && group.is_stretched() && wanted != Method::PlaybackRate;
+        let fits = Some(group.method()) == method || stays;
         if group.rate() == rate && fits {
             return;
         }
@@ -655,8 +674,7 @@ impl Engine {
             return;
         }
         // Others share the interpolator: move to one of its own, at the same place, with a crossfade.
-        let behind = self.groups[head.group()].ahead().max(0) as u64;
-        let from = head.position().saturating_sub(behind).max(head.play().start.min(head.position()));
+        let from = head.heard(self.groups[head.group()].ahead());
         let play = Play { from, ..head.play() };
         self.start(slot, play, now, true);
     }
@@ -667,7 +685,7 @@ impl Engine {
         let Some(kit) = self.kits[deck].as_ref().filter(|k| k.has_lane()) else { return Method::PlaybackRate };
         let is_there = |m: Method| self.groups.iter().any(|g| g.suits(deck, source_rate, rate, m));
         match method {
-            Method::Hq if is_there(Method::Hq) || kit.has_cover() => Method::Hq,
+            Method::Hq if is_there(Method::Hq) || (kit.has_cover() && kit.has_plan()) => Method::Hq,
             Method::Hq | Method::Wsola if is_there(Method::Wsola) || kit.has_plan() => Method::Wsola,
             _ => Method::PlaybackRate,
         }
@@ -706,7 +724,9 @@ impl Engine {
         telemetry.time.store(self.time(), Relaxed);
         telemetry.bpm.store(self.clock.bpm().to_bits(), Relaxed);
         telemetry.beat.store(self.clock.beat().to_bits(), Relaxed);
-        telemetry.bpm_slope.store(self.clock.slope().to_bits(), Relaxed);
+        let (slope, left) = self.clock.slope();
+        telemetry.bpm_slope.store(slope.to_bits(), Relaxed);
+        telemetry.glide_left.store(u64::from(left), Relaxed);
         for (stem, cell) in self.stems.iter().zip(&telemetry.stems) {
             let playing = stem.source.is_some() && stem.is_playing();
             cell.playing.store(playing, Relaxed);
@@ -716,12 +736,7 @@ impl Engine {
                     Phase::Playing => self.groups[head.group()].ahead(),
                     _ => 0,
                 };
-                let play = head.play();
-                let mut position = head.position() as i64 - ahead;
-                if position < play.start as i64 && play.looped {
-                    position += (play.end - play.start) as i64;
-                }
-                cell.position.store((position.max(0) as f64).to_bits(), Relaxed);
+                cell.position.store((head.heard(ahead) as f64).to_bits(), Relaxed);
             }
         }
     }

@@ -41,6 +41,8 @@ pub struct Lane {
     stopping: bool,
     /// The frame after its last one, once that is known.
     end: i64,
+    /// Whose end is still to be told when it is heard, and how often that stem had been stopped when it was read.
+    owed: Option<(Member, u32)>,
     /// What it plays next while the plan is not yet where this has begun.
     fresh: Option<i64>,
     /// Whether a fade from there to the plan's place is under way.
@@ -57,6 +59,7 @@ impl Lane {
             out: Ramp::new(1.0),
             stopping: false,
             end: i64::MAX,
+            owed: None,
             fresh: None,
             rejoining: false,
         }
@@ -207,7 +210,9 @@ impl Plan {
     /// member has to pass over without having read them.
     pub fn lose(&mut self, by: Fixed, fade: u32) -> i64 {
         self.ideal += by;
-        self.disturb();
+        if let Some(cover) = &mut self.cover {
+            cover.lose();
+        }
         let now = self.ideal.round();
         let missed = (now - self.splicer.fed()).max(0);
         if missed > 0 {
@@ -219,6 +224,7 @@ impl Plan {
             self.splicer.jump(now);
         }
         for lane in &mut self.lanes {
+            (lane.fresh, lane.rejoining) = (None, false);
             lane.out.jump(0.0);
             if !lane.stopping {
                 lane.out.to(1.0, fade);
@@ -245,19 +251,23 @@ impl Plan {
         lane.gain = stems.get(usize::from(member.0)).map_or((0.0, 0.0), |s| s.span);
         lane.summed = lane.gain.1;
         lane.out.jump(1.0);
-        (lane.stopping, lane.end, lane.fresh, lane.rejoining) = (false, i64::MAX, None, false);
+        (lane.stopping, lane.end, lane.fresh, lane.rejoining, lane.owed) = (false, i64::MAX, None, false, None);
         let mut news = News::default();
         // The others have been read further ahead: so must this one be, by as much.
         while lane.window.filled() < self.splicer.fed() && lane.member.is_some() {
             let frames = ((self.splicer.fed() - lane.window.filled()) as usize).min(PIECE);
             let at = lane.window.filled();
-            news = lane.read(frames, start, stems);
+            let more = lane.read(frames, start, stems);
+            news =
+                News { ended: more.ended, starved: news.starved | more.starved, resumed: news.resumed | more.resumed };
             let (sum_l, sum_r) = self.splicer.tail_mut(at);
             let (l, r) = lane.window.get(at, frames);
             for (to, from) in sum_l.iter_mut().zip(l).chain(sum_r.iter_mut().zip(r)) {
                 *to += from * lane.gain.1;
             }
         }
+        // Its attacks are to be known, and those of what was there before are not its own.
+        self.splicer.hear_again(start);
         if self.lanes.is_empty() {
             self.splicer.jump(start + gap as i64);
         } else if self.splicer.position() != start + gap as i64 || self.splicer.is_splicing() {
@@ -313,6 +323,14 @@ impl Plan {
         }
         let Some(kit) = kit else { return };
         let needed = self.splicer.needs_from();
+        let heard = self.ideal.floor();
+        for lane in &mut self.lanes {
+            if lane.end <= heard
+                && let Some((member, _)) = lane.owed.take()
+            {
+                report(member, News { ended: true, ..News::default() });
+            }
+        }
         let mut k = 0;
         while k < self.lanes.len() {
             let lane = &self.lanes[k];
@@ -333,6 +351,15 @@ impl Plan {
         if cover.wants_to_ask() && !self.lanes.is_empty() && !verbatim {
             cover.ask(course);
             let from = (course.ideal.round() as i64).max(self.splicer.window().origin());
+            // What was summed ahead of time knows nothing of gains and stops that have come since.
+            let (left, right) = self.splicer.tail_mut(from);
+            left.fill(0.0);
+            right.fill(0.0);
+            let span = Span { frames: left.len(), from, fade: None };
+            for lane in self.lanes.iter_mut().filter(|l| !l.stopping) {
+                span.add(&lane.window, (lane.gain.1, lane.gain.1), [&mut *left, &mut *right]);
+                lane.summed = lane.gain.1;
+            }
             let (left, right) = self.splicer.window().get(from, self.splicer.window().capacity());
             cover.feed(from, left, right);
         }
@@ -353,6 +380,16 @@ impl Plan {
                     disturbed = true;
                     lane.out.to(0.0, stem.fade());
                 }
+            } else if let Some(((slot, _), stops)) = lane.owed
+                && let Some(stem) = stems.get(usize::from(slot))
+            {
+                // It has been read to its end, but not heard: its stem still says how loud, and whether at all.
+                lane.gain = if stem.source.is_some() { stem.span } else { (lane.gain.1, lane.gain.1) };
+                if (stem.stops != stops || stem.source.is_none()) && !lane.stopping {
+                    lane.stopping = true;
+                    disturbed = true;
+                    lane.out.to(0.0, (0.005 * self.splicer.sample_rate()) as u32);
+                }
             } else {
                 lane.gain.0 = lane.gain.1;
             }
@@ -365,6 +402,8 @@ impl Plan {
             }
             wants = wants.max(self.ideal.floor() + cover.look_ahead(speed));
         }
+        // What is heard must stay in the window, however far the worker would look.
+        wants = wants.min(self.splicer.needs_from() + (self.splicer.window().capacity() - PIECE) as i64);
         // Now and during the next fade; the rest as it goes.
         let urgent = self.splicer.position() + frames as i64 + (LOOK_BACK * 0.2 * self.splicer.sample_rate()) as i64;
         let eager = self.splicer.fed() + (frames as f64 * speed) as i64 + (EAGER * PIECE) as i64;
@@ -380,7 +419,15 @@ impl Plan {
             let keep = self.splicer.needs_from();
             for lane in &mut self.lanes {
                 let member = lane.member;
-                let news = lane.read(piece, keep, stems);
+                let mut news = lane.read(piece, keep, stems);
+                if news.ended
+                    && !lane.stopping
+                    && let Some((slot, _)) = member
+                {
+                    // Its end is told when it is heard.
+                    news.ended = false;
+                    lane.owed = member.zip(stems.get(usize::from(slot)).map(|s| s.stops));
+                }
                 let (l, r) = lane.window.get(at, piece);
                 let [sum_l, sum_r] = &mut sum;
                 for (to, from) in sum_l.iter_mut().zip(l).chain(sum_r.iter_mut().zip(r)) {

@@ -204,6 +204,19 @@ impl Head {
         self.wrapped(self.next as i64 + self.debt.max(0))
     }
 
+    /// The frame that is heard while reading is `behind` frames ahead of it.
+    pub fn heard(&self, behind: i64) -> u64 {
+        let at = self.position() as i64 - behind;
+        let (start, length) = (self.play.start as i64, self.play.end.saturating_sub(self.play.start).max(1) as i64);
+        if at >= start {
+            at as u64
+        } else if self.play.looped {
+            (start + (at - start).rem_euclid(length)) as u64
+        } else {
+            at.max(0) as u64
+        }
+    }
+
     fn wrapped(&self, frame: i64) -> u64 {
         let (start, end) = (self.play.start as i64, (self.play.end as i64).max(0));
         if frame < end || !self.play.looped || end <= start {
@@ -439,6 +452,8 @@ pub struct Stem {
     pub resettle: bool,
     /// Whether it leaves when it has faded out.
     pub removing: bool,
+    /// How often it was stopped, or started anew: what was read ahead of that is not to be heard.
+    pub stops: u32,
 }
 
 impl Stem {
@@ -455,6 +470,7 @@ impl Stem {
             pending: None,
             resettle: false,
             removing: false,
+            stops: 0,
         }
     }
 

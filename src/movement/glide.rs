@@ -66,7 +66,7 @@ impl Glide {
         if target == self.to {
             return None;
         }
-        let in_grace = now - self.fresh <= grace;
+        let in_grace = now - self.fresh <= grace.min(0.3 * seconds);
         let bends = self.is_moving(now) && (in_grace || (target - self.to).abs() < BEND_BPM);
         let from = self.at(now);
         let left = (self.ends - now).max(1e-3);

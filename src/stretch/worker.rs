@@ -131,6 +131,8 @@ impl Reserve {
     fn begin(&mut self, course: Course) {
         let rate = self.end.cell.rate.load(Relaxed);
         if rate != self.rate {
+            self.target *= rate as f64 / self.rate as f64;
+            self.end.cell.target.store(self.target as u32, Relaxed);
             self.rate = rate;
             self.machine = Hq::new(rate as u32);
         }
@@ -237,11 +239,8 @@ impl Worker {
     pub fn pump(&mut self) {
         self.reserves.retain(|r| Arc::strong_count(&r.end.cell) > 1);
         for reserve in &mut self.reserves {
-            while reserve.fill(self.nap, self.steady) {
-                if !self.nap.is_zero() {
-                    break;
-                }
-            }
+            // Live, each in turn: one that is too slow must not keep the others waiting, nor the thread from sleeping.
+            while reserve.fill(self.nap, self.steady) && self.steady {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::Vocabulary;
+use super::super::vocabulary::{Default, Vocabulary};
 use super::Conductor;
 use crate::engine::clock::Shape;
 use crate::engine::command::Action;
@@ -37,10 +37,14 @@ impl Map {
     /// Tells whether there is such a control, and whether it takes one number.
     pub fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
         let (control, _) = vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).0)?;
-        let in_address = control.address.matches('{').count();
-        match control.args.get(in_address) {
-            Some(arg) if arg.is_number() => Ok(()),
-            _ => Err(format!("{} takes no number", self.target)),
+        // What stands in the address is no argument of the call.
+        match control.args {
+            [arg, rest @ ..]
+                if arg.is_number() && arg.name != "id" && rest.iter().all(|a| a.default != Default::None) =>
+            {
+                Ok(())
+            }
+            _ => Err(format!("{} cannot be steered by a single number", self.target)),
         }
     }
 }

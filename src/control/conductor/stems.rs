@@ -211,7 +211,7 @@ impl Conductor {
                     (self.hands.feed)(feeder);
                 }
                 self.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
-                self.take_grid(deck_of(id), grid);
+                self.take_grid(deck_of(id), id, grid);
                 self.post_stem("loaded", slot);
                 if let Some(from) = cue {
                     self.prime(id, from);
@@ -240,6 +240,7 @@ impl Conductor {
 
     /// Stops and forgets a buffer; a number that is not there is fine.
     pub fn unload(&mut self, id: i64, at: Option<u64>) {
+        self.take_grid(deck_of(id), id, None);
         match self.buffers.remove(&id).map(|b| b.state) {
             Some(State::Ready { slot, bytes, .. }) => {
                 self.media_bytes = self.media_bytes.saturating_sub(bytes);

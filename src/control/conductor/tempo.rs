@@ -12,7 +12,7 @@ use super::stems::{Start, State, deck_of, stretch};
 use super::{Conductor, Deck};
 use crate::engine::DECKS;
 use crate::engine::command::Action;
-use crate::engine::cover::{CoverCell, INPUT, INPUTS};
+use crate::engine::cover::CoverCell;
 use crate::engine::method::Method;
 use crate::engine::plan::{Kit, Plan};
 use crate::media::grid::Grid;
@@ -61,6 +61,8 @@ pub struct Pace {
     pub bpm: Option<f64>,
     /// Its beats, from a file beside its track.
     pub grid: Option<Grid>,
+    /// The buffer they came with.
+    pub(super) grid_of: Option<i64>,
     /// Whether the engine has what it needs to stretch it.
     pub(super) has_kit: bool,
     /// Whether `bpm` was told, and is no file's.
@@ -158,11 +160,13 @@ impl Conductor {
     }
 
     /// A track with, or without, a grid of its own has come to a deck.
-    pub(super) fn take_grid(&mut self, deck: usize, grid: Option<Grid>) {
+    pub(super) fn take_grid(&mut self, deck: usize, id: i64, grid: Option<Grid>) {
         let pace = &mut self.decks[deck].pace;
-        if grid.is_none() && pace.grid.is_none() {
+        // A stem without one does not speak for the others.
+        if grid.is_none() && pace.grid_of != Some(id) {
             return;
         }
+        pace.grid_of = grid.is_some().then_some(id);
         pace.grid = grid;
         if !pace.told {
             pace.bpm = pace.grid.as_ref().map(|g| g.bpm);
@@ -201,16 +205,23 @@ impl Conductor {
         let speed = self.deck_speed(deck) * start.rate;
         let clock = &self.door.telemetry;
         let rate = f64::from(self.settings.sample_rate);
-        let (now, beat, per_frame, growth) =
-            (clock.time(), clock.beat(), clock.bpm() / 60.0 / rate, clock.bpm_slope() / 60.0 / rate);
-        let at = |frames: f64| beat + per_frame * frames + 0.5 * growth * frames * frames;
+        let (now, beat, per_frame) = (clock.time(), clock.beat(), clock.bpm() / 60.0 / rate);
+        let (slope, left) = clock.bpm_slope();
+        let (growth, left) = (slope / 60.0 / rate, left as f64);
+        // The clock's beat after so many frames, and how fast it goes then: a glide ends, and then it is level.
+        let at = |frames: f64| {
+            let gliding = frames.clamp(0.0, left);
+            beat + per_frame * frames + growth * gliding * (frames - 0.5 * gliding)
+        };
+        let pace = |frames: f64| (per_frame + growth * frames.clamp(0.0, left)).max(1e-9);
         // The clock's beat at the earliest moment at which the track's could fall.
         let earliest = from.saturating_sub(now) as f64 + lead / speed.max(1e-3) * rate;
         let wanted = (at(earliest) / unit - 1e-6).ceil() * unit;
-        // Newton's method: the tempo hardly changes within a bar.
+        // Newton's method: the tempo hardly changes within a bar. It is never farther than two of them.
+        let farthest = earliest + 2.0 * unit / pace(0.0).min(pace(left));
         let mut frames = earliest;
         for _ in 0..8 {
-            frames += (wanted - at(frames)) / (per_frame + growth * frames).max(1e-9);
+            frames = (frames + (wanted - at(frames)) / pace(frames)).clamp(earliest, farthest);
         }
         now + (frames - lead / speed.max(1e-3) * rate).round().max(0.0) as u64
     }
@@ -245,9 +256,15 @@ impl Conductor {
                 let first = grid.as_ref().map_or((here / period).floor() * period, |g| g.last(here));
                 let frames = |s: f64| ((s * rate).round().max(0.0) as u64).min(info.frames);
                 let (start, end) = (frames(first), frames(first + beats * period));
-                crate::engine::command::Play { from: start, start, end: end.max(start + 64), looped: true }
+                let start = start.min(info.frames.saturating_sub(64));
+                crate::engine::command::Play {
+                    from: start,
+                    start,
+                    end: end.max(start + 64).min(info.frames),
+                    looped: true,
+                }
             } else {
-                stretch(info, &Start { from: 0.0, ..buffer.start })
+                stretch(info, &buffer.start)
             };
             actions.push(Action::Loop { slot: *slot, play });
         }
@@ -276,7 +293,7 @@ impl Conductor {
                     tracing::warn!(
                         "deck {name}: Time-stretch UNDERRUN #{underruns}: input={input}/{}, output={fill}/{target} \
                          needed ({}); wsola is heard meanwhile",
-                        INPUTS * INPUT,
+                        cell.inputs,
                         level.name()
                     );
                     let values = vec![name.into(), Value::Int(i64::from(underruns)), level.name().into()];

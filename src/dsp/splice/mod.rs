@@ -217,6 +217,13 @@ impl Splicer {
         }
     }
 
+    /// The sum has been changed from frame `at` on: onsets are sought there anew.
+    pub fn hear_again(&mut self, at: i64) {
+        self.onsets.restart(at);
+        let (left, right) = self.window.get(at, self.window.capacity());
+        self.onsets.feed(left, right);
+    }
+
     /// The end of the sum from frame `at` on, for what joins late.
     pub fn tail_mut(&mut self, at: i64) -> (&mut [f32], &mut [f32]) {
         self.window.tail_mut(at)
