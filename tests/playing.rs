@@ -52,7 +52,8 @@ fn a_loaded_stem_plays_as_loud_as_it_should_and_stops_without_a_click() {
     let peak = sound.tone(440.0, onset + 0.1, onset + 0.6);
     let db = 20.0 * (peak / (0.25 * DEFAULT_GAIN)).log10();
     assert!(db.abs() < 0.05, "{db:.3} dB off");
-    let clicks = sound.clicks(0.02);
+    // The equaliser's ramps of 10 ms reach 0.026 at the worst phase of the tone; a hard cut has several times as much.
+    let clicks = sound.clicks(0.035);
     assert!(clicks.is_empty(), "clicks at {clicks:?} s");
     assert!(sound.rms(sound.seconds() - 0.1, sound.seconds()) == 0.0, "silent at the end");
 }
