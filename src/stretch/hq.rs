@@ -63,10 +63,15 @@ pub struct Hq {
 impl Hq {
     /// At the beginning of sound at `sample_rate`.
     pub fn new(sample_rate: u32) -> Hq {
+        Hq::with_room(sample_rate, 0)
+    }
+
+    /// The same, with room to be fed so many more frames than it wants.
+    pub fn with_room(sample_rate: u32, more: usize) -> Hq {
         let ms = |ms: f64| (ms * f64::from(sample_rate) / 1000.0).round() as i64;
         let vocoder = Vocoder::new(sample_rate);
         let hop = vocoder.hop();
-        let mut splicer = Splicer::new(sample_rate);
+        let mut splicer = Splicer::with_room(sample_rate, more);
         // The splicer must be in place before the handover to it begins.
         splicer.be_early(ms(6.5));
         Hq {

@@ -82,12 +82,17 @@ struct Reserve {
     cost: f64,
 }
 
+/// A stretcher with room for all that may be read ahead of it, at twice the speed.
+fn machine(rate: u64, most_s: f64) -> Hq {
+    Hq::with_room(rate as u32, ((2.0 * most_s + 0.4) * rate as f64) as usize)
+}
+
 impl Reserve {
     fn new(end: WorkerEnd) -> Reserve {
         let rate = end.cell.rate.load(Relaxed);
         let target = end.bounds.least * rate as f64;
         Reserve {
-            machine: Hq::new(rate as u32),
+            machine: machine(rate, end.bounds.most),
             rate,
             generation: 0,
             course: None,
@@ -134,7 +139,7 @@ impl Reserve {
             self.target *= rate as f64 / self.rate as f64;
             self.end.cell.target.store(self.target as u32, Relaxed);
             self.rate = rate;
-            self.machine = Hq::new(rate as u32);
+            self.machine = machine(rate, self.end.bounds.most);
         }
         self.generation = course.generation;
         self.next = course.frame;
