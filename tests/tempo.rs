@@ -393,3 +393,40 @@ fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
         assert!(share(&sound[from + 20_000..from + 40_000], 110.0) > 0.15, "the first one plays on");
     }
 }
+
+#[test]
+fn the_worker_is_heard_throughout_a_quick_glide() {
+    for shape in [Shape::Linear, Shape::Exponential] {
+        let config = EngineConfig { sample_rate: RATE, bpm: 120.0, ..EngineConfig::default() };
+        let (inner, mut control) = door(config.slots, 2);
+        let mut engine = Engine::new(&config, inner);
+        // Half a second's reserve: what is in it was made for where the glide will be by then.
+        let (kit, ends) = Kit::new(RATE, Bounds { least: 0.5, most: 0.5 });
+        let cells: Vec<_> = ends.iter().map(|e| e.cell.clone()).collect();
+        let mut worker = Worker::steady();
+        ends.into_iter().for_each(|e| worker.add(e));
+        send(&mut control, None, Action::Stretch { deck: 0, method: Method::Hq, kit: Some(Box::new(kit)) });
+        send(&mut control, None, Action::Install { slot: 0, deck: 0, source: ticks(30) });
+        let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: true };
+        send(&mut control, None, Action::Start { slot: 0, play, rate: 1.1, gain: 1.0 });
+        // From 120 to 160 and back, ten beats per minute and second, without a rest between.
+        let glide = 4 * RATE;
+        for (k, bpm) in [(1, 160.0), (2, 120.0)] {
+            let at = Some(u64::from(k * glide));
+            send(&mut control, at, Action::Tempo { bpm, frames: glide, shape });
+        }
+        let mut block = Block::new(2, 480);
+        let (mut blocks, mut covered) = (0, 0);
+        while engine.time() < u64::from(3 * glide) {
+            worker.pump();
+            engine.render(&mut block);
+            if engine.time() > u64::from(RATE) {
+                blocks += 1;
+                covered += usize::from(cells.iter().any(|c| c.covering.load(std::sync::atomic::Ordering::Relaxed)));
+            }
+        }
+        // The glides' beginnings and the turn are what a reserve cannot know.
+        println!("{shape:?}: {covered} of {blocks} blocks");
+        assert!(covered * 100 > blocks * 98, "{shape:?}: {covered} of {blocks} blocks");
+    }
+}

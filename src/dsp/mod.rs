@@ -8,8 +8,10 @@
 //! - [`shelf`]: the three-band equaliser's filters, transparent at unity gain
 //! - [`splice`]: changing tempo by splices that are locked to onsets
 //! - [`vocoder`]: changing tempo of steady sound
+//! - [`crossfade`]: from one sound to another at even loudness
 //! - [`dither`]: triangular dither for 16-bit outputs
 
+pub mod crossfade;
 pub mod dither;
 pub mod fixed;
 pub mod shelf;

@@ -12,6 +12,36 @@ pub enum Shape {
     Exponential,
 }
 
+/// The tempo during a span of frames, and how it will go on; or a speed that follows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TempoSpan {
+    /// At the span's start.
+    pub from: f64,
+    /// At its end.
+    pub to: f64,
+    /// How much it changes per frame from then on, as things stand.
+    pub slope: f64,
+    /// For how many frames.
+    pub left: u32,
+}
+
+impl TempoSpan {
+    /// One that stays as it is.
+    pub const fn level(tempo: f64) -> TempoSpan {
+        TempoSpan { from: tempo, to: tempo, slope: 0.0, left: 0 }
+    }
+
+    /// In units of `unit`.
+    pub fn over(self, unit: f64) -> TempoSpan {
+        TempoSpan { from: self.from / unit, to: self.to / unit, slope: self.slope / unit, ..self }
+    }
+
+    /// In the middle, which is the mean as well.
+    pub fn mean(&self) -> f64 {
+        (self.from + self.to) * 0.5
+    }
+}
+
 /// Tempo, the beats gone by, and what that means for playback speed. Realtime: yes.
 ///
 /// Beats are the exact sum of the tempo over all samples (64 fractional bits): a change of tempo changes how fast
@@ -76,8 +106,8 @@ impl MusicClock {
         if left == 0 { (0.0, 0) } else { ((self.target_bpm - self.bpm) / f64::from(left), left) }
     }
 
-    /// Goes on by `frames` and tells the tempo at the span's start and end.
-    pub fn advance(&mut self, frames: u32) -> (f64, f64) {
+    /// Goes on by `frames` and tells the tempo meanwhile.
+    pub fn advance(&mut self, frames: u32) -> TempoSpan {
         let from = self.bpm;
         if self.glide_left > frames {
             self.glide_left -= frames;
@@ -94,7 +124,12 @@ impl MusicClock {
         let step = Fixed::from_f64(from / 60.0 / self.sample_rate);
         let slope = Fixed::from_f64((self.bpm - from) / 60.0 / self.sample_rate).div_int(n);
         self.beat += step.sum_of(slope, frames as usize);
-        (from, self.bpm)
+        let slope = match self.shape {
+            _ if self.glide_left == 0 => 0.0,
+            Shape::Linear => (self.target_bpm - self.from_bpm) / f64::from(self.glide_total),
+            Shape::Exponential => self.bpm * (self.target_bpm / self.from_bpm).ln() / f64::from(self.glide_total),
+        };
+        TempoSpan { from, to: self.bpm, slope, left: self.glide_left }
     }
 }
 

@@ -17,7 +17,8 @@ use ringbuf::{HeapCons, HeapProd};
 
 use super::door::ring;
 use super::ramp::Ramp;
-use crate::dsp::splice::LOOK_AHEAD;
+use crate::dsp::crossfade::even;
+use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED};
 
 /// Frames of a piece of the worker's sound.
 pub const PIECE: usize = 64;
@@ -29,10 +30,14 @@ const COURSES: usize = 4096;
 const TOLERANCE_S: f64 = 0.0005;
 /// Seconds for which nothing must have changed before the worker is asked.
 const REST_S: f64 = 0.06;
+/// Seconds of what has been played that the worker is sent to begin with: it tells what begins from what goes on.
+pub const CONTEXT_S: f64 = 0.075;
 /// Seconds of the fade to the worker's sound.
 const ENTER_S: f64 = 0.02;
 /// Seconds of the fade away from it.
 const LEAVE_S: f64 = 0.004;
+/// How alike the plan's sound and the worker's are: two versions of one, neither quite the same nor strangers.
+const LIKENESS: f32 = 0.6;
 /// Seconds after which a worker that has been asked must be ready.
 const PATIENCE_S: f64 = 1.0;
 /// Underruns within [`STRIKES_S`] seconds after which the worker is left alone for [`PENANCE_S`].
@@ -57,6 +62,12 @@ pub struct Input {
     pub right: [f32; INPUT],
 }
 
+impl Input {
+    fn empty(generation: u32, at: i64) -> Input {
+        Input { generation, at, len: 0, left: [0.0; INPUT], right: [0.0; INPUT] }
+    }
+}
+
 /// Where the playing is, and how fast it goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
@@ -68,6 +79,27 @@ pub struct Course {
     pub ideal: f64,
     /// Input frames per stretched frame.
     pub speed: f64,
+    /// How much the speed changes per stretched frame, as things stand.
+    pub slope: f64,
+    /// For how many stretched frames it does.
+    pub left: f64,
+}
+
+impl Course {
+    /// Where the input is, and how fast it goes, at stretched frame `frame`, as things stand.
+    pub fn at(&self, frame: i64) -> (f64, f64) {
+        let gone = (frame - self.frame) as f64;
+        let gliding = gone.clamp(0.0, self.left);
+        let rise = self.slope * gliding;
+        (self.ideal + self.speed * gone + rise * (gone - 0.5 * gliding), self.speed + rise)
+    }
+
+    /// The same, as it is `frames` stretched frames later.
+    pub fn after(&self, frames: usize) -> Course {
+        let frame = self.frame + frames as i64;
+        let (ideal, speed) = self.at(frame);
+        Course { frame, ideal, speed, left: (self.left - frames as f64).max(0.0), ..*self }
+    }
 }
 
 /// A piece of the worker's sound.
@@ -102,8 +134,6 @@ pub struct CoverCell {
     pub banned: AtomicBool,
     /// How often its reserve ran dry.
     pub underruns: AtomicU32,
-    /// How often it was asked anew.
-    pub requests: AtomicU32,
     /// Share of real time its work takes, in millionths.
     pub cost: AtomicU32,
     /// Frames of input there is room for.
@@ -119,6 +149,14 @@ pub struct Bounds {
     pub least: f64,
     /// Most.
     pub most: f64,
+}
+
+impl Bounds {
+    /// Most frames of input at `rate` that are read ahead for such a reserve: at twice the speed, and with what the
+    /// method itself looks ahead and back.
+    pub fn read_ahead(&self, rate: f64) -> usize {
+        ((MAX_SPEED * self.most + 0.4) * rate) as usize
+    }
 }
 
 /// The worker's end.
@@ -167,8 +205,8 @@ impl std::fmt::Debug for Cover {
 /// Makes both ends. Realtime: no (allocates and touches every page).
 pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
     let rate = f64::from(sample_rate);
-    // All that may be read ahead, at twice the speed, and what comes meanwhile.
-    let inputs = ((2.0 * bounds.most + 0.4) * rate) as usize / INPUT + 64;
+    // And what comes meanwhile.
+    let inputs = bounds.read_ahead(rate) / INPUT + 64;
     let (input_tx, input_rx) = ring(inputs).split();
     let (course_tx, course_rx) = ring(COURSES).split();
     let (out_tx, out_rx) = ring((bounds.most * rate) as usize / PIECE + 16).split();
@@ -180,7 +218,6 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         asked: AtomicBool::new(false),
         banned: AtomicBool::new(false),
         underruns: AtomicU32::new(0),
-        requests: AtomicU32::new(0),
         cost: AtomicU32::new(0),
         inputs: inputs * INPUT,
         rate: AtomicU64::new(u64::from(sample_rate)),
@@ -266,13 +303,7 @@ impl Cover {
         self.piece = None;
         self.begun = None;
         self.waited = 0.0;
-        self.cell.requests.fetch_add(1, Relaxed);
         self.tell(course);
-    }
-
-    /// Whether it has been asked, and wants input.
-    pub fn is_asked(&self) -> bool {
-        self.asked
     }
 
     /// Sends input.
@@ -283,13 +314,8 @@ impl Cover {
         let frames = left.len().min(right.len());
         let mut done = 0;
         while done < frames {
-            let input = self.begun.get_or_insert(Input {
-                generation: self.generation,
-                at,
-                len: 0,
-                left: [0.0; INPUT],
-                right: [0.0; INPUT],
-            });
+            let generation = self.generation;
+            let input = self.begun.get_or_insert_with(|| Input::empty(generation, at));
             let n = (INPUT - input.len).min(frames - done);
             input.left[input.len..input.len + n].copy_from_slice(&left[done..done + n]);
             input.right[input.len..input.len + n].copy_from_slice(&right[done..done + n]);
@@ -335,22 +361,27 @@ impl Cover {
             return;
         }
         let (from, to) = self.gain.advance(frames as u32);
-        for k in 0..frames {
-            let frame = course.frame + k as i64;
-            if self.piece.is_none_or(|p| frame < p.frame || frame >= p.frame + PIECE as i64) {
+        let mut done = 0;
+        while done < frames {
+            let frame = course.frame + done as i64;
+            if self.piece.as_ref().is_none_or(|p| frame >= p.frame + PIECE as i64) {
                 self.piece = self.out.try_pop();
             }
-            let Some(piece) = self.piece.filter(|p| frame >= p.frame && frame < p.frame + PIECE as i64) else {
-                // It cannot be: the fade away ends before the last piece does. Should it, the plan is heard.
+            // The fade away ends before the last piece does. Should it not, the plan is heard.
+            let Some(piece) = &self.piece else { break };
+            let Ok(at) = usize::try_from(frame - piece.frame) else {
+                done = frames.min((piece.frame - course.frame) as usize);
                 continue;
             };
-            let at = (frame - piece.frame) as usize;
-            let own = from + (to - from) * k as f32 / frames as f32;
-            let other = 1.0 - own;
-            // Two versions of one sound, neither quite alike nor strangers.
-            let norm = (own * own + other * other + 1.2 * own * other).max(0.25).sqrt().recip();
-            left[k] = norm * (other * left[k] + own * piece.left[at]);
-            right[k] = norm * (other * right[k] + own * piece.right[at]);
+            let n = (frames - done).min(PIECE.saturating_sub(at));
+            for k in done..done + n {
+                let own = from + (to - from) * k as f32 / frames as f32;
+                let (other, own) = even(own, LIKENESS);
+                let at = at + k - done;
+                left[k] = other * left[k] + own * piece.left[at];
+                right[k] = other * right[k] + own * piece.right[at];
+            }
+            done += n;
         }
         self.publish();
     }
@@ -364,12 +395,12 @@ impl Cover {
             }
             self.out.skip(1);
         }
-        let held = self.piece.filter(|p| p.generation == self.generation && p.frame + PIECE as i64 > course.frame);
-        let next = held.as_ref().or_else(|| self.out.first());
-        let Some(next) = next.copied() else {
+        let is_due = |p: &&Piece| p.generation == self.generation && p.frame + PIECE as i64 > course.frame;
+        let next = self.piece.as_ref().filter(is_due).or_else(|| self.out.first());
+        let Some((begins, made_for)) = next.map(|p| (p.frame, p.ideal)) else {
             return self.run_dry(0);
         };
-        let stale = (next.ideal - course.ideal - course.speed * (next.frame - course.frame) as f64).abs();
+        let stale = (made_for - course.at(begins).0).abs();
         if stale > TOLERANCE_S * self.rate {
             // The tempo has gone elsewhere meanwhile. It is asked anew at once, unless that is going on all the time.
             self.leave_alone();
@@ -379,7 +410,7 @@ impl Cover {
         let ready = self.ready(course.frame);
         let target = i64::from(self.cell.target.load(Relaxed));
         let is_in = self.gain.target() > 0.0;
-        if !is_in && next.frame <= course.frame && ready >= target / 2 {
+        if !is_in && begins <= course.frame && ready >= target / 2 {
             self.gain.to(1.0, (ENTER_S * self.rate) as u32);
         } else if is_in && ready < 3 * PIECE as i64 + frames {
             self.run_dry(ready);
@@ -388,7 +419,7 @@ impl Cover {
 
     /// Frames that are ready from stretched frame `frame` on.
     fn ready(&self, frame: i64) -> i64 {
-        let held = self.piece.map_or(0, |p| (p.frame + PIECE as i64 - frame).clamp(0, PIECE as i64));
+        let held = self.piece.as_ref().map_or(0, |p| (p.frame + PIECE as i64 - frame).clamp(0, PIECE as i64));
         held + (self.out.occupied_len() * PIECE) as i64
     }
 

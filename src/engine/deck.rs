@@ -1,6 +1,7 @@
 //! A deck: the sum of its groups, equalised, at its level.
 
 use super::GRID;
+use super::clock::TempoSpan;
 use super::eq::ThreeBand;
 use super::meter::{Meter, MeterCell};
 use super::method::Method;
@@ -55,9 +56,9 @@ impl Deck {
         }
     }
 
-    /// How fast its stems play while the clock goes from `bpm.0` to `bpm.1`.
-    pub fn ratio(&self, bpm: (f64, f64)) -> (f64, f64) {
-        self.base.map_or((1.0, 1.0), |base| (bpm.0 / base, bpm.1 / base))
+    /// How fast its stems play while the clock goes so fast.
+    pub fn ratio(&self, bpm: TempoSpan) -> TempoSpan {
+        self.base.map_or(TempoSpan::level(1.0), |base| bpm.over(base))
     }
 
     /// Equalises and scales the span `from..to` of the quantum; `fed` tells whether a group added anything to it.

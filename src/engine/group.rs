@@ -8,6 +8,7 @@
 //! output does, and the tempo is the plan's matter.
 
 use super::GRID;
+use super::clock::TempoSpan;
 use super::method::Method;
 use super::plan::{Kit, Moment, Plan};
 use super::stem::{News, Stem};
@@ -164,11 +165,11 @@ impl Group {
         self.plan.as_ref().map_or(self.filled - self.position.floor(), |p| p.ahead())
     }
 
-    /// The output lost `frames` frames, over which the playback ratio went from `tempo.0` to `tempo.1`: the timeline
-    /// goes on as if they had been played. Returns the source frames each member has to pass over.
-    pub fn lose(&mut self, frames: u64, tempo: (f64, f64), fade: u32) -> i64 {
+    /// The output lost `frames` frames, over which the playback ratio was `tempo`: the timeline goes
+    /// on as if they had been played. Returns the source frames each member has to pass over.
+    pub fn lose(&mut self, frames: u64, tempo: TempoSpan, fade: u32) -> i64 {
         let before = self.position.floor();
-        let mean = (tempo.0 + tempo.1) * 0.5;
+        let mean = tempo.mean();
         let step = Fixed::from_f64(self.ratio(mean));
         self.position += step * frames.min(i64::MAX as u64 / 16) as i64;
         let gone = self.position.floor() - before;
@@ -196,11 +197,11 @@ impl Group {
         f64::from(self.source_rate) / self.output_rate * Plan::clamp(self.rate * tempo)
     }
 
-    /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio goes from `tempo.0` to
-    /// `tempo.1`, and tells `report` what came up with each member.
+    /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio is `tempo`, and tells
+    /// `report` what came up with each member.
     pub fn render(
         &mut self,
-        tempo: (f64, f64),
+        tempo: TempoSpan,
         bank: &SincBank,
         stems: &mut [Stem],
         kit: Option<&mut Kit>,
@@ -211,15 +212,15 @@ impl Group {
         if n == 0 {
             return;
         }
-        let (from, to) = (self.ratio(tempo.0), self.ratio(tempo.1));
+        let (from, to) = (self.ratio(tempo.from), self.ratio(tempo.to));
         let step = Fixed::from_f64(from);
         let slope = if from == to { Fixed::ZERO } else { (Fixed::from_f64(to) - step).div_int(n) };
         let table = bank.table(from.max(to));
         let last = self.position + step.sum_of(slope, n - 1);
         self.fill(last.floor() + table.half() as i64 + 1, tempo, stems, kit, &mut report);
         if self.plan.is_some() {
-            let step = Fixed::from_f64(self.input_ratio(tempo.0));
-            let slope = (Fixed::from_f64(self.input_ratio(tempo.1)) - step).div_int(n);
+            let step = Fixed::from_f64(self.input_ratio(tempo.from));
+            let slope = (Fixed::from_f64(self.input_ratio(tempo.to)) - step).div_int(n);
             if let Some(plan) = &mut self.plan {
                 plan.advance(step.sum_of(slope, n));
             }
@@ -257,7 +258,7 @@ impl Group {
     fn fill(
         &mut self,
         until: i64,
-        tempo: (f64, f64),
+        tempo: TempoSpan,
         stems: &mut [Stem],
         kit: Option<&mut Kit>,
         report: &mut impl FnMut(Member, News),
@@ -273,6 +274,7 @@ impl Group {
             self.right.copy_within(from..to, 0);
             self.origin = keep;
         }
+        let ratio = self.ratio(tempo.to);
         let start = self.index(self.filled);
         let end = (start + frames).min(WINDOW);
         let (left, right) = (&mut self.left[start..end], &mut self.right[start..end]);
@@ -280,8 +282,15 @@ impl Group {
         right.fill(0.0);
         if let Some(plan) = &mut self.plan {
             let ahead = Fixed::from_int(self.filled) - self.position;
-            let speed = Plan::clamp(self.rate * (tempo.0 + tempo.1) * 0.5) / self.key;
-            let moment = Moment { frame: self.filled, ahead: ahead.to_f64(), speed };
+            let wanted = self.rate * tempo.mean();
+            let speed = Plan::clamp(wanted);
+            let moment = Moment {
+                frame: self.filled,
+                ahead: ahead.to_f64(),
+                speed: speed / self.key,
+                slope: if speed == wanted { self.rate * tempo.slope / (self.key * ratio) } else { 0.0 },
+                left: f64::from(tempo.left) * ratio,
+            };
             plan.render(moment, stems, kit, [left, right], report);
         }
         let mut k = 0;

@@ -6,12 +6,12 @@
 //!
 //! Plans and lanes are built outside and come in as a [`Kit`], which its deck keeps.
 
-use super::cover::{Bounds, Course, Cover, WorkerEnd, cover};
+use super::cover::{Bounds, CONTEXT_S, Course, Cover, WorkerEnd, cover};
 use super::ramp::Ramp;
 use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::splice::window::Window;
-use crate::dsp::splice::{LOOK_AHEAD, LOOK_BACK, MAX_SPEED, MIN_SPEED, Span, Splicer};
+use crate::dsp::splice::{self, LOOK_BACK, MAX_SPEED, MIN_SPEED, Span, Splicer};
 
 /// Frames read in one go.
 const PIECE: usize = 256;
@@ -80,9 +80,8 @@ impl Kit {
     /// second part is for a worker. Realtime: no (allocates about 20 MB).
     pub fn new(sample_rate: u32, bounds: Bounds) -> (Kit, Vec<WorkerEnd>) {
         let rate = f64::from(sample_rate);
-        // A reserve is read ahead at up to twice the speed, and what the method looks ahead on top of it.
-        let more = ((MAX_SPEED * (bounds.most + 0.08) + 0.06) * rate) as usize;
-        let frames = ((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096 + more;
+        let more = bounds.read_ahead(rate);
+        let frames = splice::room(sample_rate, more);
         let (covers, ends) = (0..COVERS)
             .map(|_| {
                 let (cover, end) = cover(sample_rate, bounds);
@@ -151,6 +150,10 @@ pub struct Moment {
     pub ahead: f64,
     /// Input frames per stretched frame.
     pub speed: f64,
+    /// How much that changes per stretched frame, as things stand.
+    pub slope: f64,
+    /// For how many stretched frames.
+    pub left: f64,
 }
 
 /// The plan of one group. Realtime: yes, but for its making.
@@ -291,7 +294,7 @@ impl Plan {
     /// Adds the next stretched frames, from a moment on; `kit` takes back the lanes of what has fallen silent.
     pub fn render(
         &mut self,
-        Moment { frame, ahead, speed }: Moment,
+        Moment { frame, ahead, speed, slope, left: glide }: Moment,
         stems: &mut [Stem],
         kit: Option<&mut Kit>,
         [left, right]: [&mut [f32]; 2],
@@ -299,7 +302,7 @@ impl Plan {
     ) {
         let frames = left.len().min(right.len());
         let ideal = self.ideal.to_f64() + ahead * speed;
-        let course = Course { generation: 0, frame, ideal, speed };
+        let course = Course { generation: 0, frame, ideal, speed, slope, left: glide };
         self.ask_worker(course);
         self.read_ahead(frames, speed, stems, report);
         let mut done = 0;
@@ -318,8 +321,7 @@ impl Plan {
         }
         if let Some(cover) = &mut self.cover {
             cover.lay(course, left, right);
-            let played = frames as i64;
-            cover.tell(Course { frame: frame + played, ideal: ideal + speed * played as f64, ..course });
+            cover.tell(course.after(frames));
         }
         let Some(kit) = kit else { return };
         let needed = self.splicer.needs_from();
@@ -350,7 +352,8 @@ impl Plan {
         let verbatim = (course.speed - 1.0).abs() < 1e-5;
         if cover.wants_to_ask() && !self.lanes.is_empty() && !verbatim {
             cover.ask(course);
-            let from = (course.ideal.round() as i64).max(self.splicer.window().origin());
+            let context = (CONTEXT_S * self.splicer.sample_rate()) as i64;
+            let from = (course.ideal.round() as i64 - context).max(self.splicer.window().origin());
             // What was summed ahead of time knows nothing of gains and stops that have come since.
             let (left, right) = self.splicer.tail_mut(from);
             left.fill(0.0);

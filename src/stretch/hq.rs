@@ -12,6 +12,7 @@
 //!   where the input is passed on untouched.
 
 use super::offline::Machine;
+use crate::dsp::crossfade::{even, smooth};
 use crate::dsp::splice::{self, Splicer};
 use crate::dsp::vocoder::{Take, Vocoder};
 
@@ -94,9 +95,11 @@ impl Hq {
         }
     }
 
-    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`.
-    pub fn restart(&mut self, at: i64, now: i64) {
+    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`, with input frame
+    /// `play`. What lies before that is never heard, but tells whether something begins there or goes on.
+    pub fn restart(&mut self, at: i64, play: i64, now: i64) {
         self.splicer.restart(at);
+        self.splicer.jump(play);
         self.vocoder.restart();
         (self.now, self.heard, self.struck) = (now, Heard::Splicer, at);
     }
@@ -164,12 +167,6 @@ impl Hq {
     }
 }
 
-/// A smooth way from 0 to 1.
-fn smooth(t: f32) -> f32 {
-    let t = t.clamp(0.0, 1.0);
-    t * t * (3.0 - 2.0 * t)
-}
-
 impl Machine for Hq {
     fn wants(&self, ideal: f64, speed: f64) -> i64 {
         let size = self.vocoder.size() as i64;
@@ -201,16 +198,11 @@ impl Machine for Hq {
                 for k in 0..n {
                     let t = now + k as i64;
                     let into = smooth((t - began) as f32 / self.lengths.into as f32);
-                    let (own, other) = match leaving {
+                    let (other, own) = match leaving {
                         // They are alike when the vocoder enters, …
-                        None => (into, 1.0 - into),
-                        // … and strangers when it leaves: their powers add.
-                        Some((from, len)) => {
-                            let gone = smooth((t - from) as f32 / len as f32);
-                            let own = into * (1.0 - gone);
-                            let norm = (own * own + (1.0 - own) * (1.0 - own) + 0.6 * own * (1.0 - own)).sqrt();
-                            (own / norm, (1.0 - own) / norm)
-                        }
+                        None => even(into, 1.0),
+                        // … and nearly strangers when it leaves.
+                        Some((from, len)) => even(into * (1.0 - smooth((t - from) as f32 / len as f32)), 0.3),
                     };
                     for (to, hop) in [&mut *left, &mut *right].into_iter().zip(&self.hop) {
                         to[done + k] = other * to[done + k] + own * hop[at + k];

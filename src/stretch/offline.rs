@@ -65,7 +65,7 @@ pub trait Machine {
     fn fed(&self) -> i64;
     /// Feeds the next frames.
     fn feed(&mut self, left: &[f32], right: &[f32]);
-    /// The next `left.len()` output frames, at most [`GRID`], given where the input should be now and how fast it goes.
+    /// The next `left.len()` output frames (a few dozen: the speed stays the same for all of them), given where the input should be now and how fast it goes.
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]);
 }
 
@@ -76,11 +76,6 @@ impl Wsola {
     /// At the beginning.
     pub fn new(sample_rate: u32) -> Wsola {
         Wsola(Splicer::new(sample_rate))
-    }
-
-    /// The planner.
-    pub fn splicer(&self) -> &Splicer {
-        &self.0
     }
 }
 

@@ -72,6 +72,8 @@ struct Reserve {
     /// The latest course, and the stretched frame that is made next; `None` until a request has begun.
     course: Option<Course>,
     next: i64,
+    /// The input frame that is heard first.
+    begins: i64,
     /// Whether input has come for this request.
     fed: bool,
     target: f64,
@@ -82,21 +84,17 @@ struct Reserve {
     cost: f64,
 }
 
-/// A stretcher with room for all that may be read ahead of it, at twice the speed.
-fn machine(rate: u64, most_s: f64) -> Hq {
-    Hq::with_room(rate as u32, ((2.0 * most_s + 0.4) * rate as f64) as usize)
-}
-
 impl Reserve {
     fn new(end: WorkerEnd) -> Reserve {
         let rate = end.cell.rate.load(Relaxed);
         let target = end.bounds.least * rate as f64;
         Reserve {
-            machine: machine(rate, end.bounds.most),
+            machine: Hq::with_room(rate as u32, end.bounds.read_ahead(rate as f64)),
             rate,
             generation: 0,
             course: None,
             next: 0,
+            begins: 0,
             fed: false,
             target,
             filled: false,
@@ -124,7 +122,7 @@ impl Reserve {
             if age == 0 {
                 if !self.fed {
                     self.fed = true;
-                    self.machine.restart(input.at, self.next);
+                    self.machine.restart(input.at, self.begins.max(input.at), self.next);
                 }
                 self.machine.feed(&input.left[..input.len], &input.right[..input.len]);
             }
@@ -139,10 +137,11 @@ impl Reserve {
             self.target *= rate as f64 / self.rate as f64;
             self.end.cell.target.store(self.target as u32, Relaxed);
             self.rate = rate;
-            self.machine = machine(rate, self.end.bounds.most);
+            self.machine = Hq::with_room(rate as u32, self.end.bounds.read_ahead(rate as f64));
         }
         self.generation = course.generation;
         self.next = course.frame;
+        self.begins = course.ideal.round() as i64;
         (self.fed, self.filled) = (false, false);
     }
 
@@ -167,13 +166,13 @@ impl Reserve {
         let mut made = 0;
         // Input or room ends it, at the latest.
         while ((self.next - course.frame) as f64) < self.target && !self.end.out.is_full() && self.fed {
-            let ideal = course.ideal + course.speed * (self.next - course.frame) as f64;
-            if self.machine.fed() < self.machine.wants(ideal, course.speed) {
+            let (ideal, speed) = course.at(self.next);
+            if self.machine.fed() < self.machine.wants(ideal, speed) {
                 break;
             }
             let mut piece =
                 Piece { generation: self.generation, frame: self.next, ideal, left: [0.0; PIECE], right: [0.0; PIECE] };
-            self.machine.render(ideal, course.speed, &mut piece.left, &mut piece.right);
+            self.machine.render(ideal, speed, &mut piece.left, &mut piece.right);
             self.next += PIECE as i64;
             made += PIECE;
             // What is past already was only made to get on.

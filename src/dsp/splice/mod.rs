@@ -14,6 +14,7 @@ pub mod onset;
 pub mod search;
 pub mod window;
 
+use super::crossfade;
 use onset::Onsets;
 use search::{Search, Splice, Wish};
 use window::Window;
@@ -27,6 +28,11 @@ pub const MAX_SPEED: f64 = 2.0;
 pub const LOOK_AHEAD: f64 = 0.120;
 /// What is kept of what was heard, in seconds.
 pub const LOOK_BACK: f64 = 0.100;
+
+/// Frames a window must hold for a [`Splicer`] that is fed `more` frames ahead of what it wants.
+pub fn room(sample_rate: u32, more: usize) -> usize {
+    ((LOOK_AHEAD + LOOK_BACK + 0.06) * f64::from(sample_rate)) as usize + 4096 + more
+}
 
 /// Times, in frames.
 #[derive(Clone, Copy, Debug)]
@@ -96,17 +102,10 @@ pub struct Fade {
 }
 
 impl Fade {
-    /// Gains of the outgoing and the incoming sound, frame by frame, so that loudness stays even.
-    ///
-    /// The raised cosine's sum is constant for sounds that are alike; for those that are not their powers add, which
-    /// the root makes up for.
+    /// Gains of the outgoing and the incoming sound, frame by frame.
     pub fn gains(&self, k: usize) -> (f32, f32) {
         let t = ((self.done + k) as f32 + 0.5) / self.len.max(1) as f32;
-        // A cubic stands in for the cosine: the same ends and slopes, without a call.
-        let into = t * t * (3.0 - 2.0 * t);
-        let out = 1.0 - into;
-        let norm = (into * into + out * out + 2.0 * self.likeness * into * out).max(0.25).sqrt().recip();
-        (out * norm, into * norm)
+        crossfade::even(crossfade::smooth(t), self.likeness)
     }
 }
 
@@ -159,7 +158,6 @@ pub struct Splicer {
     struck: Option<i64>,
     /// Frames until a free splice is sought again after none was found.
     pause: i64,
-    splices: u64,
 }
 
 impl Splicer {
@@ -173,7 +171,7 @@ impl Splicer {
         let rate = f64::from(sample_rate);
         Splicer {
             lengths: Lengths::at(rate),
-            window: Window::new(((LOOK_AHEAD + LOOK_BACK + 0.06) * rate) as usize + 4096 + more),
+            window: Window::new(room(sample_rate, more)),
             onsets: Onsets::new(sample_rate),
             search: Search::new(sample_rate),
             sample_rate: rate,
@@ -183,7 +181,6 @@ impl Splicer {
             done: 0,
             struck: None,
             pause: 0,
-            splices: 0,
         }
     }
 
@@ -278,11 +275,6 @@ impl Splicer {
         self.lengths.margin += frames;
     }
 
-    /// Splices so far.
-    pub fn splices(&self) -> u64 {
-        self.splices
-    }
-
     /// Feeds the next frames of the sum of all sounds that follow this plan.
     pub fn feed(&mut self, left: &[f32], right: &[f32]) {
         let frames = left.len().min(right.len());
@@ -340,7 +332,6 @@ impl Splicer {
                 if self.done == splice.len {
                     self.play = splice.enter + splice.len as i64;
                     (self.splice, self.done, self.pause) = (None, 0, 0);
-                    self.splices += 1;
                 }
                 span
             }
