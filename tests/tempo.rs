@@ -1,8 +1,11 @@
 //! Tempo in the sound itself: ticks are found by matched filter and must lie where the integral of the tempo says.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
 use grooved::engine::clock::Shape;
 use grooved::engine::command::{Action, Command, Play};
-use grooved::engine::cover::{Bounds, WorkerEnd};
+use grooved::engine::cover::{Bounds, CoverCell, WorkerEnd};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::method::Method;
 use grooved::engine::plan::Kit;
@@ -120,6 +123,48 @@ fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64>
 fn kit() -> (Option<Box<Kit>>, Vec<WorkerEnd>) {
     let (kit, ends) = Kit::new(RATE, Bounds { least: 0.1, most: 0.5 });
     (Some(Box::new(kit)), ends)
+}
+
+/// One deck that is stretched as well as can be, and its worker.
+struct Covered {
+    engine: Engine,
+    control: ControlDoor,
+    worker: Worker,
+    cells: Vec<Arc<CoverCell>>,
+}
+
+impl Covered {
+    fn new(bounds: Bounds) -> Covered {
+        let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
+        let (inner, mut control) = door(4, 2);
+        let (kit, ends) = Kit::new(RATE, bounds);
+        let cells = ends.iter().map(|e| e.cell.clone()).collect();
+        let mut worker = Worker::steady();
+        ends.into_iter().for_each(|e| worker.add(e));
+        send(&mut control, None, Action::Stretch { deck: 0, method: Method::Hq, kit: Some(Box::new(kit)) });
+        Covered { engine: Engine::new(&config, inner), control, worker, cells }
+    }
+
+    /// Loads and starts what lasts half a minute.
+    fn start(&mut self, slot: u16, source: Box<StemSource>, rate: f64, gain: f32) {
+        let play = Play { from: 0, start: 0, end: source.frames, looped: true };
+        self.send(None, Action::Install { slot, deck: 0, source });
+        self.send(None, Action::Start { slot, play, rate, gain });
+    }
+
+    fn send(&mut self, at: Option<u64>, action: Action) {
+        send(&mut self.control, at, action);
+    }
+
+    fn render(&mut self, block: &mut Block) {
+        self.worker.pump();
+        self.engine.render(block);
+    }
+
+    /// Whether the worker is heard.
+    fn is_covered(&self) -> bool {
+        self.cells.iter().any(|c| c.covering.load(Relaxed))
+    }
 }
 
 fn send(control: &mut ControlDoor, at: Option<u64>, action: Action) {
@@ -241,9 +286,15 @@ fn roughness(sound: &[f32]) -> f32 {
 
 /// A steady low tone of half a minute.
 fn tone(hz: f64) -> Box<StemSource> {
+    chord(&[(hz, 0.4)])
+}
+
+/// Half a minute of steady tones: frequencies and levels.
+fn chord(tones: &[(f64, f64)]) -> Box<StemSource> {
     let frames = 30 * RATE as usize;
+    let at = |k: usize, hz: f64| (std::f64::consts::TAU * hz * k as f64 / f64::from(RATE)).sin();
     let sound: Box<[f32]> =
-        (0..frames).map(|k| (0.4 * (std::f64::consts::TAU * hz * k as f64 / f64::from(RATE)).sin()) as f32).collect();
+        (0..frames).map(|k| tones.iter().map(|(hz, level)| level * at(k, *hz)).sum::<f64>() as f32).collect();
     Box::new(StemSource {
         frames: frames as u64,
         sample_rate: RATE,
@@ -348,32 +399,20 @@ fn share(sound: &[f32], hz: f64) -> f64 {
 
 #[test]
 fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
-    let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
-    let (inner, mut control) = door(4, 2);
-    let mut engine = Engine::new(&config, inner);
-    let (kit, ends) = kit();
-    let cells: Vec<_> = ends.iter().map(|e| e.cell.clone()).collect();
-    let mut worker = Worker::steady();
-    ends.into_iter().for_each(|e| worker.add(e));
-    send(&mut control, None, Action::Stretch { deck: 0, method: Method::Hq, kit });
-    send(&mut control, None, Action::Tempo { bpm: 126.0, frames: 0, shape: Shape::Linear });
-    let tones = [110.0, 175.0, 260.0];
-    for (slot, hz) in tones.iter().enumerate() {
-        let slot = slot as u16;
-        send(&mut control, None, Action::Install { slot, deck: 0, source: tone(*hz) });
-        let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
-        send(&mut control, None, Action::Start { slot, play, rate: 1.0, gain: 0.5 });
+    let mut rig = Covered::new(Bounds { least: 0.1, most: 0.5 });
+    rig.send(None, Action::Tempo { bpm: 126.0, frames: 0, shape: Shape::Linear });
+    for (slot, hz) in [110.0, 175.0, 260.0].into_iter().enumerate() {
+        rig.start(slot as u16, tone(hz), 1.0, 0.5);
     }
-    send(&mut control, Some(144_000), Action::StemGain { slot: 1, gain: 0.0 });
-    send(&mut control, Some(240_000), Action::Stop { slot: 2 });
+    rig.send(Some(144_000), Action::StemGain { slot: 1, gain: 0.0 });
+    rig.send(Some(240_000), Action::Stop { slot: 2 });
     let mut block = Block::new(2, 480);
     let mut sound = Vec::new();
     let mut covered = [false; 3];
     while sound.len() < 336_000 {
-        worker.pump();
-        engine.render(&mut block);
+        rig.render(&mut block);
         sound.extend_from_slice(block.channel(0));
-        let is = cells.iter().any(|c| c.covering.load(std::sync::atomic::Ordering::Relaxed));
+        let is = rig.is_covered();
         // Before the mute, between it and the stop, and after that.
         match sound.len() {
             143_520 => covered[0] = is,
@@ -397,36 +436,59 @@ fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
 #[test]
 fn the_worker_is_heard_throughout_a_quick_glide() {
     for shape in [Shape::Linear, Shape::Exponential] {
-        let config = EngineConfig { sample_rate: RATE, bpm: 120.0, ..EngineConfig::default() };
-        let (inner, mut control) = door(config.slots, 2);
-        let mut engine = Engine::new(&config, inner);
         // Half a second's reserve: what is in it was made for where the glide will be by then.
-        let (kit, ends) = Kit::new(RATE, Bounds { least: 0.5, most: 0.5 });
-        let cells: Vec<_> = ends.iter().map(|e| e.cell.clone()).collect();
-        let mut worker = Worker::steady();
-        ends.into_iter().for_each(|e| worker.add(e));
-        send(&mut control, None, Action::Stretch { deck: 0, method: Method::Hq, kit: Some(Box::new(kit)) });
-        send(&mut control, None, Action::Install { slot: 0, deck: 0, source: ticks(30) });
-        let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: true };
-        send(&mut control, None, Action::Start { slot: 0, play, rate: 1.1, gain: 1.0 });
+        let mut rig = Covered::new(Bounds { least: 0.5, most: 0.5 });
+        rig.start(0, ticks(30), 1.1, 1.0);
         // From 120 to 160 and back, ten beats per minute and second, without a rest between.
         let glide = 4 * RATE;
         for (k, bpm) in [(1, 160.0), (2, 120.0)] {
             let at = Some(u64::from(k * glide));
-            send(&mut control, at, Action::Tempo { bpm, frames: glide, shape });
+            rig.send(at, Action::Tempo { bpm, frames: glide, shape });
         }
         let mut block = Block::new(2, 480);
         let (mut blocks, mut covered) = (0, 0);
-        while engine.time() < u64::from(3 * glide) {
-            worker.pump();
-            engine.render(&mut block);
-            if engine.time() > u64::from(RATE) {
+        while rig.engine.time() < u64::from(3 * glide) {
+            rig.render(&mut block);
+            if rig.engine.time() > u64::from(RATE) {
                 blocks += 1;
-                covered += usize::from(cells.iter().any(|c| c.covering.load(std::sync::atomic::Ordering::Relaxed)));
+                covered += usize::from(rig.is_covered());
             }
         }
         // The glides' beginnings and the turn are what a reserve cannot know.
         println!("{shape:?}: {covered} of {blocks} blocks");
         assert!(covered * 100 > blocks * 98, "{shape:?}: {covered} of {blocks} blocks");
+    }
+}
+
+#[test]
+fn formants_stay_when_the_key_changes_if_they_are_to() {
+    // A voice: harmonics of 110 Hz, loudest around 1 kHz; up by a fifth. Where the sound is loudest afterwards?
+    let level = |hz: f64| 0.1 * (-((hz - 1_000.0) / 300.0).powi(2)).exp();
+    let voice: Vec<(f64, f64)> = (4..16).map(|k| 110.0 * f64::from(k)).map(|hz| (hz, level(hz))).collect();
+    let factor = (7.0f64 / 12.0).exp2();
+    for stay in [false, true] {
+        let mut rig = Covered::new(Bounds { least: 0.1, most: 0.5 });
+        rig.cells.iter().for_each(|c| c.formants.store(if stay { factor } else { 0.0 }.to_bits(), Relaxed));
+        rig.send(None, Action::Key { deck: 0, factor });
+        rig.start(0, chord(&voice), 1.0, 1.0);
+        rig.send(None, Action::Key { deck: 0, factor });
+        let mut block = Block::new(2, 480);
+        let mut sound = Vec::new();
+        while sound.len() < 3 * RATE as usize {
+            rig.render(&mut block);
+            sound.extend_from_slice(block.channel(0));
+        }
+        assert!(rig.is_covered());
+        let part = &sound[2 * RATE as usize..];
+        let tones: Vec<(f64, f64)> = voice.iter().map(|(hz, _)| (hz * factor, share(part, hz * factor))).collect();
+        let centre =
+            tones.iter().map(|(hz, level)| hz * level).sum::<f64>() / tones.iter().map(|(_, level)| level).sum::<f64>();
+        // All of it is on the new key's harmonics.
+        let energy: f64 = part.iter().map(|v| f64::from(v * v)).sum::<f64>() / part.len() as f64;
+        let tonal: f64 = tones.iter().map(|(_, level)| level * level / 2.0).sum();
+        println!("formants stay: {stay}, centre {centre:.0} Hz, {:.0} % tonal", 100.0 * tonal / energy);
+        assert!(tonal > 0.9 * energy, "{tonal} of {energy}");
+        let wanted = if stay { 1_000.0 } else { 1_000.0 * factor };
+        assert!((centre - wanted).abs() < 150.0, "formants stay: {stay}, centre {centre} Hz");
     }
 }

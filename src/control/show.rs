@@ -52,6 +52,9 @@ pub struct Deck {
     /// Change of key in semitones.
     #[serde(default)]
     pub key: f64,
+    /// Whether formants stay where they are then.
+    #[serde(default)]
+    pub formants: bool,
 }
 
 /// A loaded stem.
@@ -119,6 +122,7 @@ impl Show {
                 calls.push((format!("{deck_path}/{what}"), vec![word.as_str().into()]));
             }
             calls.push((format!("{deck_path}/key"), vec![deck.key.into()]));
+            calls.push((format!("{deck_path}/formants"), vec![i64::from(deck.formants).into()]));
             calls.push(match deck.bpm {
                 Some(bpm) => (format!("{deck_path}/bpm"), vec![bpm.into()]),
                 None => (format!("{deck_path}/bpm/forget"), vec![]),

@@ -18,8 +18,8 @@ use super::splice::window::Window;
 
 /// Blocks that overlap at any moment.
 const OVERLAP: usize = 4;
-/// Half the width over which the spectral envelope is smoothed, in Hz.
-const ENVELOPE_HZ: f64 = 350.0;
+/// Half the width over which the spectral envelope is smoothed, in Hz: a voice's harmonics are closer than that twice.
+const ENVELOPE_HZ: f64 = 200.0;
 
 /// Where a block is taken from.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -136,6 +136,9 @@ pub struct CoverCell {
     pub underruns: AtomicU32,
     /// Share of real time its work takes, in millionths.
     pub cost: AtomicU32,
+    /// The factor by which what is stretched is played faster afterwards, if formants are to stay in place all the
+    /// same; 0 or 1 otherwise. Written by whoever sets the key, read by the worker.
+    pub formants: AtomicU64,
     /// Frames of input there is room for.
     pub inputs: usize,
     /// Sample rate of what it stretches.
@@ -219,6 +222,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         banned: AtomicBool::new(false),
         underruns: AtomicU32::new(0),
         cost: AtomicU32::new(0),
+        formants: AtomicU64::new(0),
         inputs: inputs * INPUT,
         rate: AtomicU64::new(u64::from(sample_rate)),
     });

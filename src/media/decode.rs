@@ -58,6 +58,13 @@ pub struct Info {
     pub channels: usize,
 }
 
+impl Info {
+    /// How long it lasts.
+    pub fn seconds(&self) -> f64 {
+        self.frames as f64 / f64::from(self.sample_rate)
+    }
+}
+
 /// A file being decoded, front to back.
 pub struct Decoder {
     format: Box<dyn FormatReader>,

@@ -1,5 +1,6 @@
 //! Where a track's beats are, from a JSON file beside it, as all-in-one analysers write it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,6 +14,25 @@ pub struct Grid {
     pub beats: Vec<f64>,
     /// The first beat of every bar, in order.
     pub downbeats: Vec<f64>,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Beats.
+    Beat,
+    /// Bars of so many beats.
+    Bar(usize),
+}
+
+impl Unit {
+    /// Beats in it.
+    pub fn beats(self) -> f64 {
+        match self {
+            Unit::Beat => 1.0,
+            Unit::Bar(meter) => meter as f64,
+        }
+    }
 }
 
 /// What such a file may hold of use to us; there is more in it.
@@ -64,23 +84,27 @@ impl Grid {
         Ok(Some(Grid { bpm, beats, downbeats }))
     }
 
-    fn marks(&self, bars: bool) -> &[f64] {
-        if bars && !self.downbeats.is_empty() { &self.downbeats } else { &self.beats }
-    }
-
-    /// The first beat (or bar) at or after `seconds`.
-    pub fn next(&self, seconds: f64, bars: bool) -> f64 {
-        let marks = self.marks(bars);
-        // Nearly on it is on it.
-        match marks.get(marks.partition_point(|t| *t < seconds - 1e-3)) {
-            Some(mark) => *mark,
-            None => seconds + self.beyond(seconds, marks.last()),
+    fn marks(&self, unit: Unit) -> Cow<'_, [f64]> {
+        match unit {
+            Unit::Beat => Cow::Borrowed(&self.beats),
+            Unit::Bar(_) if !self.downbeats.is_empty() => Cow::Borrowed(&self.downbeats),
+            Unit::Bar(meter) => Cow::Owned(self.beats.iter().copied().step_by(meter.max(1)).collect()),
         }
     }
 
-    /// How long after `seconds`, behind the last mark, the next beat is.
-    fn beyond(&self, seconds: f64, last: Option<&f64>) -> f64 {
-        let period = 60.0 / self.bpm;
+    /// The first beat, or bar, at or after `seconds`.
+    pub fn next(&self, seconds: f64, unit: Unit) -> f64 {
+        let marks = self.marks(unit);
+        // Nearly on it is on it.
+        match marks.get(marks.partition_point(|t| *t < seconds - 1e-3)) {
+            Some(mark) => *mark,
+            None => seconds + self.beyond(seconds, marks.last(), unit),
+        }
+    }
+
+    /// How long after `seconds`, behind the last mark, the next one would be.
+    fn beyond(&self, seconds: f64, last: Option<&f64>, unit: Unit) -> f64 {
+        let period = unit.beats() * 60.0 / self.bpm;
         let gone = (seconds - last.copied().unwrap_or(0.0)) / period;
         ((gone - 1e-3).ceil() - gone).max(0.0) * period
     }
@@ -98,10 +122,10 @@ impl Grid {
         }
     }
 
-    /// The beat (or bar) nearest to `seconds`.
-    pub fn nearest(&self, seconds: f64, bars: bool) -> f64 {
-        let marks = self.marks(bars);
-        let after = self.next(seconds, bars);
+    /// The beat, or bar, nearest to `seconds`.
+    pub fn nearest(&self, seconds: f64, unit: Unit) -> f64 {
+        let marks = self.marks(unit);
+        let after = self.next(seconds, unit);
         let before = match marks.partition_point(|t| *t <= seconds).checked_sub(1).map(|k| marks[k]) {
             Some(mark) => mark,
             None => return after,
@@ -136,11 +160,14 @@ mod tests {
         let grid = Grid::parse(text.as_bytes()).unwrap().unwrap();
         assert!((grid.bpm - 122.5).abs() < 1e-6, "{}", grid.bpm);
         let period = 60.0 / 122.5;
-        assert!((grid.next(0.6, false) - (0.5 + period)).abs() < 1e-9);
-        assert!((grid.nearest(0.6, false) - 0.5).abs() < 1e-9);
+        assert!((grid.next(0.6, Unit::Beat) - (0.5 + period)).abs() < 1e-9);
+        assert!((grid.nearest(0.6, Unit::Beat) - 0.5).abs() < 1e-9);
         assert!((grid.last(0.5 + 2.2 * period) - (0.5 + 2.0 * period)).abs() < 1e-9);
+        // Without downbeats the first beat begins a bar.
+        assert!((grid.next(0.6, Unit::Bar(4)) - (0.5 + 4.0 * period)).abs() < 1e-9);
         // Behind the last one they go on.
-        assert!((grid.next(100.0, false) - 100.0) < period);
+        assert!((grid.next(0.5 + 41.0 * period, Unit::Bar(4)) - (0.5 + 44.0 * period)).abs() < 1e-6);
+        assert!((grid.next(100.0, Unit::Beat) - 100.0) < period);
     }
 
     #[test]

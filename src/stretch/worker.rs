@@ -162,6 +162,8 @@ impl Reserve {
             self.filled = false;
             self.grow(most);
         }
+        let factor = f64::from_bits(self.end.cell.formants.load(Relaxed));
+        self.machine.keep_formants((factor > 0.0 && factor != 1.0).then_some(factor));
         let began = Instant::now();
         let mut made = 0;
         // Input or room ends it, at the latest.

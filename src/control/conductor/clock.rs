@@ -114,8 +114,7 @@ impl Conductor {
     pub fn set_tempo(&mut self, at: Option<u64>, bpm: f64, glide_s: Option<f64>) {
         self.tempo = bpm;
         let seconds = glide_s.unwrap_or(self.settings.tempo_glide_s);
-        let now = self.now() as f64 / f64::from(self.settings.sample_rate);
-        self.crowd.manual(now, bpm, seconds);
+        self.crowd.manual(self.seconds(), bpm, seconds);
         self.push_tempo(at, bpm, seconds, Shape::Linear);
     }
 

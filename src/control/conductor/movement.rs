@@ -73,7 +73,7 @@ impl Mapped {
 
 impl Conductor {
     /// Seconds of sample time: the same whatever the buffer size.
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.now() as f64 / f64::from(self.settings.sample_rate)
     }
 

@@ -128,7 +128,7 @@ impl Conductor {
         for (id, buffer) in &self.buffers {
             let (state, seconds, bytes) = match &buffer.state {
                 Stem::Loading { .. } => ("loading", 0.0, 0),
-                Stem::Ready { info, bytes, .. } => ("ready", info.frames as f64 / f64::from(info.sample_rate), *bytes),
+                Stem::Ready { info, bytes, .. } => ("ready", info.seconds(), *bytes),
             };
             out.push(Message::new(
                 "/status/buffer",

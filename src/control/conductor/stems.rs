@@ -191,16 +191,13 @@ impl Conductor {
                     "loaded {} as {id} on deck {} ({:.1} s, {} Hz, {} channels, {:.1} MB)",
                     buffer.name,
                     deck_name(deck_of(id)),
-                    loaded.info.frames as f64 / f64::from(loaded.info.sample_rate),
+                    loaded.info.seconds(),
                     loaded.info.sample_rate,
                     loaded.info.channels,
                     megabytes(loaded.bytes)
                 );
-                let more = vec![
-                    Value::Int(id),
-                    Value::from(loaded.info.frames as f64 / f64::from(loaded.info.sample_rate)),
-                    Value::from(megabytes(loaded.bytes)),
-                ];
+                let more =
+                    vec![Value::Int(id), Value::from(loaded.info.seconds()), Value::from(megabytes(loaded.bytes))];
                 self.media_bytes += loaded.bytes;
                 let grid = loaded.grid.unwrap_or_else(|why| {
                     tracing::warn!("beats of {}: {why}; the base tempo counts", buffer.name);
@@ -310,7 +307,7 @@ impl Conductor {
     fn start_ready(&mut self, id: i64, start: Start, at: Option<u64>) {
         let deck = deck_of(id);
         let Some(State::Ready { info, .. }) = self.buffers.get(&id).map(|b| &b.state) else { return };
-        let seconds = info.frames as f64 / f64::from(info.sample_rate);
+        let seconds = info.seconds();
         let (start, at) = match self.decks[deck].pace.sync {
             Sync::Off | Sync::Tempo => (start, at),
             Sync::Beat | Sync::Bar => {
@@ -340,7 +337,7 @@ impl Conductor {
     /// Fetches what a start at `from` will need.
     pub(super) fn prime(&mut self, id: i64, from: f64) {
         let seconds = match self.buffers.get(&id).map(|b| &b.state) {
-            Some(State::Ready { info, .. }) => info.frames as f64 / f64::from(info.sample_rate),
+            Some(State::Ready { info, .. }) => info.seconds(),
             _ => 0.0,
         };
         let from = self.snapped(deck_of(id), from, seconds);

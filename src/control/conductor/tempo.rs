@@ -15,7 +15,7 @@ use crate::engine::command::Action;
 use crate::engine::cover::CoverCell;
 use crate::engine::method::Method;
 use crate::engine::plan::{Kit, Plan};
-use crate::media::grid::Grid;
+use crate::media::grid::{Grid, Unit};
 use crate::stretch::worker::shown;
 use crate::system::realtime;
 
@@ -57,20 +57,39 @@ pub struct Pace {
     pub sync: Sync,
     /// Change of key in semitones.
     pub key: f64,
-    /// Its own tempo, if it is not the base tempo.
-    pub bpm: Option<f64>,
-    /// Its beats, from a file beside its track.
-    pub grid: Option<Grid>,
-    /// The buffer they came with.
-    pub(super) grid_of: Option<i64>,
-    /// Whether the engine has what it needs to stretch it.
-    pub(super) has_kit: bool,
-    /// Whether `bpm` was told, and is no file's.
-    pub(super) told: bool,
-    /// The reserves of its high-quality stretching.
+    /// Whether formants stay where they are meanwhile.
+    pub formants: bool,
+    /// Its own tempo, if it was told one.
+    pub(super) told: Option<f64>,
+    /// Its beats, from a file beside a track of it, and that track's buffer.
+    pub(super) grid: Option<(i64, Grid)>,
+    /// The reserves of its high-quality stretching, once the engine has what it needs to stretch it.
     pub(super) covers: Vec<Watched>,
     /// The speed that was asked for last and could not be had.
     pub(super) clamped: Option<f64>,
+}
+
+impl Pace {
+    /// Its own tempo, if it is not the base tempo.
+    pub fn bpm(&self) -> Option<f64> {
+        self.told.or_else(|| self.grid().map(|g| g.bpm))
+    }
+
+    /// Its beats, if they are known.
+    pub(super) fn grid(&self) -> Option<&Grid> {
+        self.grid.as_ref().map(|(_, grid)| grid)
+    }
+
+    /// What the key does to the speed at which stretched sound is played.
+    fn key_factor(&self) -> f64 {
+        (self.key / 12.0).exp2()
+    }
+
+    /// Tells its reserves whether formants stay.
+    fn tell_formants(&self) {
+        let factor = if self.formants { self.key_factor() } else { 0.0 };
+        self.covers.iter().for_each(|w| w.cell.formants.store(factor.to_bits(), Relaxed));
+    }
 }
 
 /// A reserve that is watched.
@@ -98,8 +117,9 @@ impl Deck {
             gains: self.bands,
             stretch: Some(self.pace.method.name().into()),
             sync: Some(self.pace.sync.name().into()),
-            bpm: self.pace.bpm.filter(|_| self.pace.told),
+            bpm: self.pace.told,
             key: self.pace.key,
+            formants: self.pace.formants,
         }
     }
 }
@@ -110,12 +130,12 @@ impl Conductor {
         let rate = self.settings.sample_rate;
         let pace = &mut self.decks[deck].pace;
         pace.method = method;
-        let kit = (method != Method::PlaybackRate && !pace.has_kit).then(|| {
+        let kit = (method != Method::PlaybackRate && pace.covers.is_empty()).then(|| {
             let (kit, ends) = Kit::new(rate, self.settings.reserve);
             // A refusal was reported at the start already; unlocked is slower, not wrong.
             kit.buffers().for_each(|b| drop(realtime::lock(b)));
-            pace.has_kit = true;
             pace.covers = ends.iter().map(|e| Watched::new(e.cell.clone())).collect();
+            pace.tell_formants();
             (self.hands.stretch)(ends);
             Box::new(kit)
         });
@@ -136,8 +156,17 @@ impl Conductor {
 
     /// Changes the key of a deck that keeps pitch, by so many semitones.
     pub fn set_key(&mut self, deck: usize, semitones: f64, at: Option<u64>) {
-        self.decks[deck].pace.key = semitones;
-        self.push(at, Action::Key { deck, factor: (semitones / 12.0).exp2() });
+        let pace = &mut self.decks[deck].pace;
+        pace.key = semitones;
+        pace.tell_formants();
+        let factor = pace.key_factor();
+        self.push(at, Action::Key { deck, factor });
+    }
+
+    /// Keeps a deck's formants in place when its key changes, or lets them go with it; heard within the reserve.
+    pub fn set_formants(&mut self, deck: usize, stay: bool) {
+        self.decks[deck].pace.formants = stay;
+        self.decks[deck].pace.tell_formants();
     }
 
     /// Chooses how far a deck follows the clock.
@@ -148,29 +177,25 @@ impl Conductor {
 
     /// Tells a deck's own tempo; `None`: that of the file beside its track, or the base tempo.
     pub fn set_deck_bpm(&mut self, deck: usize, bpm: Option<f64>, at: Option<u64>) {
-        let pace = &mut self.decks[deck].pace;
-        pace.told = bpm.is_some();
-        pace.bpm = bpm.or_else(|| pace.grid.as_ref().map(|g| g.bpm));
+        self.decks[deck].pace.told = bpm;
         self.push_base(deck, at);
     }
 
     /// The tempo at which a deck's stems play at their own speed.
     pub fn deck_bpm(&self, deck: usize) -> f64 {
-        self.decks[deck].pace.bpm.unwrap_or(self.settings.bpm)
+        self.decks[deck].pace.bpm().unwrap_or(self.settings.bpm)
     }
 
     /// A track with, or without, a grid of its own has come to a deck.
     pub(super) fn take_grid(&mut self, deck: usize, id: i64, grid: Option<Grid>) {
         let pace = &mut self.decks[deck].pace;
         // A stem without one does not speak for the others.
-        if grid.is_none() && pace.grid_of != Some(id) {
+        if grid.is_none() && pace.grid.as_ref().is_none_or(|(of, _)| *of != id) {
             return;
         }
-        pace.grid_of = grid.is_some().then_some(id);
-        pace.grid = grid;
-        if !pace.told {
-            pace.bpm = pace.grid.as_ref().map(|g| g.bpm);
-            if let Some(bpm) = pace.bpm {
+        pace.grid = grid.map(|g| (id, g));
+        if pace.told.is_none() {
+            if let Some(bpm) = pace.bpm() {
                 tracing::info!("deck {}: {bpm:.2} BPM, as the file beside its track says", deck_name(deck));
             }
             self.push_base(deck, None);
@@ -190,19 +215,24 @@ impl Conductor {
         }
     }
 
+    /// What of a deck falls on the clock's, if it cares.
+    fn unit(&self, deck: usize) -> Option<Unit> {
+        match self.decks[deck].pace.sync {
+            Sync::Off | Sync::Tempo => None,
+            Sync::Beat => Some(Unit::Beat),
+            Sync::Bar => Some(Unit::Bar(usize::try_from(self.meter).unwrap_or(4))),
+        }
+    }
+
     /// The sample at which a start on a deck may be heard, so that its beats, or bars, fall on the clock's; `from` is
     /// the earliest. Nothing but `from` where a deck doesn't care.
     pub(super) fn quantised(&self, deck: usize, start: &Start, seconds: f64, from: u64) -> u64 {
         let pace = &self.decks[deck].pace;
-        let unit = match pace.sync {
-            Sync::Beat => 1.0,
-            Sync::Bar => self.meter as f64,
-            Sync::Off | Sync::Tempo => return from,
-        };
+        let Some(unit) = self.unit(deck) else { return from };
         // The first beat, or bar, of the track after where it starts; without a grid it starts on one.
         let into = start.from * seconds;
-        let lead = pace.grid.as_ref().map_or(0.0, |g| g.next(into, pace.sync == Sync::Bar) - into);
-        let speed = self.deck_speed(deck) * start.rate;
+        let lead = pace.grid().map_or(0.0, |g| g.next(into, unit) - into);
+        let (speed, unit) = (self.deck_speed(deck) * start.rate, unit.beats());
         let clock = &self.door.telemetry;
         let rate = f64::from(self.settings.sample_rate);
         let (now, beat, per_frame) = (clock.time(), clock.beat(), clock.bpm() / 60.0 / rate);
@@ -229,9 +259,9 @@ impl Conductor {
     /// Where a start on a deck that cares is moved to: the nearest beat, or bar, of its track.
     pub(super) fn snapped(&self, deck: usize, from: f64, seconds: f64) -> f64 {
         let pace = &self.decks[deck].pace;
-        match (&pace.grid, pace.sync) {
-            (Some(grid), Sync::Beat | Sync::Bar) if from > 0.0 && seconds > 0.0 => {
-                (grid.nearest(from * seconds, pace.sync == Sync::Bar) / seconds).clamp(0.0, 1.0)
+        match (pace.grid(), self.unit(deck)) {
+            (Some(grid), Some(unit)) if from > 0.0 && seconds > 0.0 => {
+                (grid.nearest(from * seconds, unit) / seconds).clamp(0.0, 1.0)
             }
             _ => from,
         }
@@ -240,7 +270,7 @@ impl Conductor {
     /// Repeats the next `beats` beats of what plays on a deck, from the beat that sounds; 0: plays on.
     pub fn set_loop(&mut self, deck: usize, beats: f64, at: Option<u64>) -> Result<(), Fault> {
         let period = 60.0 / self.deck_bpm(deck);
-        let grid = self.decks[deck].pace.grid.clone();
+        let grid = self.decks[deck].pace.grid().cloned();
         let mut any = false;
         let mut actions = Vec::new();
         for (id, buffer) in &mut self.buffers {

@@ -103,6 +103,19 @@ pub static CONTROLS: &[Control] = &[
         ),
         |c, call| vec![c.deck(call.deck(0)).pace.key.into()],
     ),
+    value(
+        row(
+            "/groove/deck/{deck}/formants",
+            &[Arg::of("stay", Kind::Flag)],
+            "Whether a deck's formants (what makes a voice that voice) stay where they are when its key changes; with `hq`.",
+            Ack::Quiet,
+            |c, call| {
+                c.set_formants(call.deck(0), call.int(1) != 0);
+                Ok(Outcome::Done)
+            },
+        ),
+        |c, call| vec![i64::from(c.deck(call.deck(0)).pace.formants).into()],
+    ),
     row(
         "/groove/deck/{deck}/loop",
         &[Arg::float("beats", 0.0, 1_024.0, "beats, 0 ends it")],
