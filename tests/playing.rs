@@ -437,3 +437,21 @@ fn loads_beyond_the_limits_are_refused_and_nothing_stops() {
     assert!(played.as_float().unwrap() > 0.0);
     daemon.stop();
 }
+
+#[test]
+fn what_is_stopped_and_about_to_start_counts_as_playing() {
+    let scratch = Scratch::new("again");
+    let file = scratch.sine("tone.wav", 48_000, 4, 440, 0.2);
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let client = daemon.client();
+    client.done("/load_buffer", vec![i(100), p(&file), s("tone")]);
+    client.quiet("/groove/deck/a/sync", vec![s("beat")]);
+    for _ in 0..4 {
+        // It begins on the next beat; the end of what is stopped is told before that.
+        client.send("/stop_stem", vec![i(100)]);
+        client.send("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
+        std::thread::sleep(Duration::from_millis(700));
+        client.done("/groove/deck/a/loop", vec![f(0.0)]);
+    }
+    daemon.stop();
+}

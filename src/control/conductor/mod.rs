@@ -518,12 +518,18 @@ impl Conductor {
     }
 
     fn ticket(&mut self, origin: Option<Origin>, address: String) -> u32 {
-        let ticket = self.next_ticket;
-        self.next_ticket = self.next_ticket.checked_add(1).unwrap_or(1);
+        let ticket = self.number();
         if self.tickets.len() > MOST_DEFERRED {
             self.tickets.clear();
         }
         self.tickets.insert(ticket, (origin, address));
+        ticket
+    }
+
+    /// A ticket that nobody waits for.
+    fn number(&mut self) -> u32 {
+        let ticket = self.next_ticket;
+        self.next_ticket = self.next_ticket.checked_add(1).unwrap_or(1);
         ticket
     }
 
@@ -627,9 +633,13 @@ impl Conductor {
     fn read_events(&mut self) {
         while let Some(event) = self.door.event() {
             match event {
-                Event::Applied { ticket, late, .. } => self.applied(ticket, late),
+                Event::Applied { ticket, late, .. } => {
+                    self.start_arrived(ticket);
+                    self.applied(ticket, late);
+                }
                 Event::Refused { ticket, why } => {
                     self.refused += 1;
+                    self.start_arrived(ticket);
                     let reason = match why {
                         Refusal::EmptySlot => "the stem is gone",
                         Refusal::Recording => "a recording is running already",

@@ -7,7 +7,7 @@ use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome, deck_name};
 use super::tempo::Sync;
 use super::{Conductor, Deferred};
-use crate::engine::command::{Action, Play, Slot};
+use crate::engine::command::{Action, Command, Play, Slot};
 use crate::media::decode::Info;
 use crate::media::loader::{Done, Job};
 
@@ -52,6 +52,8 @@ pub struct Buffer {
     pub start: Start,
     /// Whether it plays, or will as soon as it can.
     pub playing: bool,
+    /// The start that the engine has not answered yet.
+    starting: Option<u32>,
 }
 
 /// What became of a load.
@@ -143,6 +145,7 @@ impl Conductor {
             state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None },
             start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
             playing: false,
+            starting: None,
         };
         self.buffers.insert(id, buffer);
         self.loads_under_way += 1;
@@ -331,7 +334,19 @@ impl Conductor {
         if at.is_some() {
             self.push(None, Action::Prime { slot, play });
         }
-        self.push(at, Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 });
+        let ticket = self.number();
+        if let Some(buffer) = self.buffers.get_mut(&id) {
+            buffer.starting = Some(ticket);
+        }
+        let action = Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 };
+        self.outbox.push_back(Command { at, ticket, action });
+    }
+
+    /// The engine has done, or refused, what has this ticket.
+    pub(super) fn start_arrived(&mut self, ticket: u32) {
+        if let Some(buffer) = self.buffers.values_mut().find(|b| b.starting == Some(ticket)) {
+            buffer.starting = None;
+        }
     }
 
     /// Fetches what a start at `from` will need.
@@ -403,6 +418,8 @@ impl Conductor {
         let still = self.door.telemetry.stems.get(usize::from(slot)).is_some_and(|s| s.is_playing());
         if let Some(buffer) = self.buffers.values_mut().find(|b| b.slot() == Some(slot))
             && !still
+            // The end of what played before says nothing of what is about to.
+            && buffer.starting.is_none()
         {
             buffer.playing = false;
             self.post_stem("ended", slot);
