@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -67,6 +67,12 @@ test-crowd: tools
 test-tempo: tools
 	GROOVED_TEMPO_MINUTES=60 $(CARGO) test --release --test tempo -- --nocapture
 	$(CARGO) test --release --test stretching -- --ignored --nocapture
+
+## The same ticks with the Rubber Band library (GPL) built in as a method of its own.
+test-rubberband: tools
+	@sh scripts/need rubberband
+	$(CARGO) clippy --release --all-targets --features rubberband -- -D warnings
+	$(CARGO) test --release --features rubberband --test tempo ticks -- --nocapture
 
 ## A hundred kills each at random moments of writing state and recordings: both come back whole every time.
 test-kill: tools

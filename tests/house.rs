@@ -37,7 +37,8 @@ fn imports_point_down() {
         ("engine", &["dsp"]),
         ("demo", &[]),
         ("system", &[]),
-        ("stretch", &["engine", "dsp"]),
+        // One of the ways to stretch is a library of the system's.
+        ("stretch", &["engine", "dsp", "system"]),
         // Shapes of glides are the clock's.
         ("movement", &["engine"]),
         ("media", &["engine", "dsp", "system"]),

@@ -187,8 +187,11 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
     let mut worker = Worker::steady();
     for (deck, method) in methods.iter().enumerate() {
         let (kit, ends) = kit();
+        if method.in_engine() == Method::Hq {
+            ends.iter().for_each(|e| e.cell.method.store(*method as u32, Relaxed));
+        }
         ends.into_iter().for_each(|e| worker.add(e));
-        send(&mut control, None, Action::Stretch { deck, method: *method, kit });
+        send(&mut control, None, Action::Stretch { deck, method: method.in_engine(), kit });
         send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(seconds) });
         let play = Play { from: 0, start: 0, end: (seconds * RATE as usize) as u64, looped: true };
         send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
@@ -264,18 +267,24 @@ fn ticks_are_where_the_tempo_says_whatever_the_method() {
     let minutes = std::env::var("GROOVED_TEMPO_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(4u64);
     let frames = minutes * 60 * u64::from(RATE);
     let changes = restless(frames);
-    let methods = [Method::PlaybackRate, Method::Wsola, Method::Hq];
-    let sounds = render(&methods, &changes, frames);
+    let methods = Method::ALL;
+    let sounds = render(methods, &changes, frames);
     let course = course(&changes, frames);
     for (method, sound) in methods.iter().zip(&sounds) {
         let (worst, typical, ppm, missed) = errors(sound, &course, 1_000, *method == Method::PlaybackRate);
         println!(
             "{method}: {minutes} min, worst {worst:.4} ms, typical {typical:.4} ms, {ppm:+.4} ppm, {missed} missed"
         );
-        assert_eq!(missed, 0, "{method}");
-        let most = if *method == Method::Hq { 1.0 } else { 0.3 };
+        let (most, slope, may_miss) = match method {
+            Method::PlaybackRate | Method::Wsola => (0.3, 1.0, 0),
+            Method::Hq => (1.0, 1.0, 0),
+            // It smears attacks, now and then beyond recognition, and is steered by counting its hops.
+            #[cfg(feature = "rubberband")]
+            Method::RubberBand => (8.0, 5.0, minutes as usize),
+        };
+        assert!(missed <= may_miss, "{method}: {missed} missed");
         assert!(worst <= most, "{method}: {worst} ms");
-        assert!(ppm.abs() < 1.0, "{method}: {ppm} ppm");
+        assert!(ppm.abs() < slope, "{method}: {ppm} ppm");
     }
 }
 

@@ -63,8 +63,8 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
     });
     let sound = &sound;
     Method::ALL
-        .into_iter()
-        .map(|method| {
+        .iter()
+        .map(|&method| {
             let order = Order { method, curve: Curve::constant(1.07), pitch: 0.0, formants: false };
             let mut at = 0;
             let mut source = |l: &mut [f32], r: &mut [f32]| {
@@ -128,8 +128,13 @@ pub fn check(sample_rate: u32, period: usize) -> String {
     };
     out += &format!(
         "\nAt {period} frames a period lasts {ms:.1} ms. \"stereo stems\" is what half of one core stretches at a time; \
-         stems of one deck at one rate count once with hq.\nAll methods are built in; nothing is missing. \
-         For this machine: --stretch-method {choice}\n"
+         stems of one deck at one rate count once with hq.\n{}For this machine: --stretch-method {choice}\n",
+        match cfg!(feature = "rubberband") {
+            true => "rubberband is built in: this program as a whole is under the GPL.\n",
+            false =>
+                "All methods but one are built in: 'rubberband' means hq here. The library itself is GPL; who wants it \
+                 installs librubberband-dev and builds with --features rubberband.\n",
+        }
     );
     out
 }

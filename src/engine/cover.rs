@@ -16,6 +16,7 @@ use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
 
 use super::door::ring;
+use super::method::Method;
 use super::ramp::Ramp;
 use crate::dsp::crossfade::even;
 use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED};
@@ -139,6 +140,8 @@ pub struct CoverCell {
     /// The factor by which what is stretched is played faster afterwards, if formants are to stay in place all the
     /// same; 0 or 1 otherwise. Written by whoever sets the key, read by the worker.
     pub formants: AtomicU64,
+    /// How the worker is to stretch, as a place in [`Method::ALL`]; it looks when it is asked.
+    pub method: AtomicU32,
     /// Frames of input there is room for.
     pub inputs: usize,
     /// Sample rate of what it stretches.
@@ -223,6 +226,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         underruns: AtomicU32::new(0),
         cost: AtomicU32::new(0),
         formants: AtomicU64::new(0),
+        method: AtomicU32::new(Method::Hq as u32),
         inputs: inputs * INPUT,
         rate: AtomicU64::new(u64::from(sample_rate)),
     });

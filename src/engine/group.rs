@@ -106,6 +106,13 @@ impl Group {
         self.key = factor;
     }
 
+    /// Its worker has become another one: what that has made ahead of time is not to be heard any more.
+    pub fn ask_anew(&mut self) {
+        if let Some(plan) = &mut self.plan {
+            plan.disturb();
+        }
+    }
+
     /// Whether its stems keep their pitch.
     pub fn is_stretched(&self) -> bool {
         self.plan.is_some()

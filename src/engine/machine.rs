@@ -4,6 +4,7 @@ use ringbuf::traits::{Consumer, Producer};
 
 use super::clock::MusicClock;
 use super::command::{Action, Command, Event, Play, Refusal, Retired, Slot};
+use super::config::EngineConfig;
 use super::deck::Deck;
 use super::door::{EngineDoor, Telemetry};
 use super::eq::ThreeBand;
@@ -29,42 +30,6 @@ const SCHEDULE: usize = 2048;
 const COMMANDS_PER_QUANTUM: usize = 256;
 /// Interpolators beyond one per stem: heads that fade into each other at different rates need two for a moment.
 const SPARE_GROUPS: usize = 16;
-
-/// What an engine is built for; fixed for its lifetime.
-#[derive(Clone, Debug)]
-pub struct EngineConfig {
-    /// Output frames per second.
-    pub sample_rate: u32,
-    /// Most stems loaded at once.
-    pub slots: usize,
-    /// Pairs of output channels.
-    pub pairs: usize,
-    /// The pair each deck goes to.
-    pub deck_pair: [usize; DECKS],
-    /// Crossovers of the equaliser, in Hz.
-    pub eq_hz: [f64; 2],
-    /// Master gain at the start (linear).
-    pub master: f32,
-    /// Deck levels at the start (linear).
-    pub levels: [f32; DECKS],
-    /// Tempo at the start, which is also the one at which stems play at their own speed.
-    pub bpm: f64,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        EngineConfig {
-            sample_rate: 48_000,
-            slots: 64,
-            pairs: 1,
-            deck_pair: [0; DECKS],
-            eq_hz: [200.0, 2_000.0],
-            master: 1.0,
-            levels: [1.0; DECKS],
-            bpm: 120.0,
-        }
-    }
-}
 
 struct Pair {
     left: [f32; GRID],
@@ -553,6 +518,7 @@ impl Engine {
                     self.kits[deck] = Some(kit);
                 }
                 self.decks[deck].method = method;
+                self.groups.iter_mut().filter(|g| g.active && g.deck == deck).for_each(Group::ask_anew);
                 for slot in 0..slots {
                     if self.stems[slot].deck == deck && self.stems[slot].source.is_some() {
                         self.settle(slot, now);

@@ -13,6 +13,9 @@ pub enum Method {
     Wsola,
     /// Pitch stays; a phase vocoder for what is steady, the splicer for attacks.
     Hq,
+    /// Pitch stays; the Rubber Band library (GPL), for those who build it in.
+    #[cfg(feature = "rubberband")]
+    RubberBand,
 }
 
 /// A name that is none of a method's.
@@ -22,10 +25,25 @@ pub struct UnknownMethod(String);
 
 impl Method {
     /// All of them, cheapest first.
-    pub const ALL: [Method; 3] = [Method::PlaybackRate, Method::Wsola, Method::Hq];
+    pub const ALL: &[Method] = &[
+        Method::PlaybackRate,
+        Method::Wsola,
+        Method::Hq,
+        #[cfg(feature = "rubberband")]
+        Method::RubberBand,
+    ];
 
     /// What it may be called.
     pub const NAMES: &[&str] = &["playback_rate", "wsola", "hq", "audiotsm", "rubberband", "pyrubberband"];
+
+    /// What the engine takes it for: whoever makes the better sound ahead of time, it lays that over the same plan.
+    pub fn in_engine(self) -> Method {
+        match self {
+            #[cfg(feature = "rubberband")]
+            Method::RubberBand => Method::Hq,
+            method => method,
+        }
+    }
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -33,6 +51,8 @@ impl Method {
             Method::PlaybackRate => "playback_rate",
             Method::Wsola => "wsola",
             Method::Hq => "hq",
+            #[cfg(feature = "rubberband")]
+            Method::RubberBand => "rubberband",
         }
     }
 }
@@ -50,7 +70,11 @@ impl FromStr for Method {
         match name {
             "playback_rate" => Ok(Method::PlaybackRate),
             "wsola" | "audiotsm" => Ok(Method::Wsola),
-            "hq" | "rubberband" | "pyrubberband" => Ok(Method::Hq),
+            #[cfg(feature = "rubberband")]
+            "rubberband" | "pyrubberband" => Ok(Method::RubberBand),
+            #[cfg(not(feature = "rubberband"))]
+            "rubberband" | "pyrubberband" => Ok(Method::Hq),
+            "hq" => Ok(Method::Hq),
             other => Err(UnknownMethod(other.into())),
         }
     }

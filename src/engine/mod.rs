@@ -23,6 +23,7 @@
 
 pub mod clock;
 pub mod command;
+mod config;
 pub mod cover;
 pub mod deck;
 pub mod door;
@@ -43,7 +44,8 @@ mod tests;
 pub mod timebase;
 pub mod tone;
 
-pub use machine::{Engine, EngineConfig};
+pub use config::EngineConfig;
+pub use machine::Engine;
 
 /// Frames between two evaluations of anything that changes with time (ramps, tempo, commands without a time).
 ///

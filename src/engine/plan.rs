@@ -285,7 +285,8 @@ impl Plan {
         news
     }
 
-    fn disturb(&mut self) {
+    /// What the worker has made ahead of time is not to be heard any more.
+    pub fn disturb(&mut self) {
         if let Some(cover) = &mut self.cover {
             cover.disturb();
         }

@@ -95,20 +95,6 @@ impl Hq {
         }
     }
 
-    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`, with input frame
-    /// `play`. What lies before that is never heard, but tells whether something begins there or goes on.
-    pub fn restart(&mut self, at: i64, play: i64, now: i64) {
-        self.splicer.restart(at);
-        self.splicer.jump(play);
-        self.vocoder.restart();
-        (self.now, self.heard, self.struck) = (now, Heard::Splicer, at);
-    }
-
-    /// Keeps formants in place although the result will be played `factor` times as fast.
-    pub fn keep_formants(&mut self, factor: Option<f64>) {
-        self.vocoder.keep_formants(factor);
-    }
-
     /// The bounds within which a block's centre must lie, so that it holds no onset: after the last, before the next.
     fn clear_of_onsets(&self, ideal: f64) -> (i64, i64) {
         let half = self.vocoder.size() as i64 / 2;
@@ -212,5 +198,16 @@ impl Machine for Hq {
             }
         }
         self.now += frames as i64;
+    }
+
+    fn restart(&mut self, at: i64, play: i64, now: i64) {
+        self.splicer.restart(at);
+        self.splicer.jump(play);
+        self.vocoder.restart();
+        (self.now, self.heard, self.struck) = (now, Heard::Splicer, at);
+    }
+
+    fn keep_formants(&mut self, factor: Option<f64>) {
+        self.vocoder.keep_formants(factor);
     }
 }

@@ -42,7 +42,7 @@ impl Order {
         if factor != 1.0 && (low / factor < KEY_SPEEDS.0 || high / factor > KEY_SPEEDS.1) {
             return Err(format!("speed {low} to {high} is too far for {} semitones", self.pitch));
         }
-        if self.formants && self.method != Method::Hq {
+        if self.formants && self.method.in_engine() != Method::Hq {
             return Err(format!("--formants: {} has none; hq would be right", self.method));
         }
         if self.method == Method::PlaybackRate && self.pitch != 0.0 {
@@ -58,7 +58,7 @@ pub type Source<'a, E> = dyn FnMut(&mut [f32], &mut [f32]) -> Result<usize, E> +
 pub type Sink<'a, E> = dyn FnMut(&[f32], &[f32]) -> Result<(), E> + 'a;
 
 /// A stretcher that is fed and asked for more.
-pub trait Machine {
+pub trait Machine: Send {
     /// The input frame up to which (exclusive) it wants to be fed before [`Machine::render`].
     fn wants(&self, ideal: f64, speed: f64) -> i64;
     /// The input frame up to which it has been fed.
@@ -67,6 +67,11 @@ pub trait Machine {
     fn feed(&mut self, left: &[f32], right: &[f32]);
     /// The next `left.len()` output frames (a few dozen: the speed stays the same for all of them), given where the input should be now and how fast it goes.
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]);
+    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`, with input frame
+    /// `play`. What lies before that is never heard, but tells whether something begins there or goes on.
+    fn restart(&mut self, at: i64, play: i64, now: i64);
+    /// Keeps formants in place although the result will be played `factor` times as fast; not all can.
+    fn keep_formants(&mut self, factor: Option<f64>);
 }
 
 /// [`Method::Wsola`] for a single sound.
@@ -95,6 +100,22 @@ impl Machine for Wsola {
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
         splice::render(&mut self.0, ideal, speed, left, right);
     }
+
+    fn restart(&mut self, at: i64, play: i64, _: i64) {
+        self.0.restart(at);
+        self.0.jump(play);
+    }
+
+    fn keep_formants(&mut self, _: Option<f64>) {}
+}
+
+/// What stretches ahead of time by a method, with room to be fed so many more frames than it wants.
+pub fn ahead(method: Method, sample_rate: u32, more: usize) -> Box<dyn Machine> {
+    match method {
+        #[cfg(feature = "rubberband")]
+        Method::RubberBand if let Some(band) = super::rubberband::RubberBand::new(sample_rate, more) => Box::new(band),
+        _ => Box::new(Hq::with_room(sample_rate, more)),
+    }
 }
 
 /// Stretches everything `source` has into `sink`; `progress` is told the input frames used so far.
@@ -107,16 +128,14 @@ pub fn stretch<E>(
     sink: &mut Sink<E>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), E> {
-    match order.method {
-        Method::PlaybackRate => resample(order, sample_rate, source, sink, progress),
-        Method::Wsola => keep_pitch(&mut Wsola::new(sample_rate), order, sample_rate, source, sink, progress),
-        Method::Hq => {
-            let mut hq = Hq::new(sample_rate);
-            let factor = (order.pitch / 12.0).exp2();
-            hq.keep_formants((order.formants && order.pitch != 0.0).then_some(factor));
-            keep_pitch(&mut hq, order, sample_rate, source, sink, progress)
-        }
-    }
+    let mut machine: Box<dyn Machine> = match order.method {
+        Method::PlaybackRate => return resample(order, sample_rate, source, sink, progress),
+        Method::Wsola => Box::new(Wsola::new(sample_rate)),
+        method => ahead(method, sample_rate, 0),
+    };
+    let factor = (order.pitch / 12.0).exp2();
+    machine.keep_formants((order.formants && order.pitch != 0.0).then_some(factor));
+    keep_pitch(&mut *machine, order, sample_rate, source, sink, progress)
 }
 
 fn keep_pitch<E>(

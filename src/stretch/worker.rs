@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Consumer, Observer, Producer};
 
-use super::hq::Hq;
-use super::offline::Machine;
+use super::offline::{Machine, ahead};
 use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
+use crate::engine::method::Method;
 
 /// How often the thread looks.
 const LOOK: Duration = Duration::from_millis(3);
@@ -66,7 +66,8 @@ impl Level {
 /// One reserve being filled.
 struct Reserve {
     end: WorkerEnd,
-    machine: Hq,
+    machine: Box<dyn Machine>,
+    method: Method,
     rate: u64,
     generation: u32,
     /// The latest course, and the stretched frame that is made next; `None` until a request has begun.
@@ -89,7 +90,8 @@ impl Reserve {
         let rate = end.cell.rate.load(Relaxed);
         let target = end.bounds.least * rate as f64;
         Reserve {
-            machine: Hq::with_room(rate as u32, end.bounds.read_ahead(rate as f64)),
+            machine: ahead(Method::Hq, rate as u32, end.bounds.read_ahead(rate as f64)),
+            method: Method::Hq,
             rate,
             generation: 0,
             course: None,
@@ -133,11 +135,12 @@ impl Reserve {
     /// A new request.
     fn begin(&mut self, course: Course) {
         let rate = self.end.cell.rate.load(Relaxed);
-        if rate != self.rate {
+        let method = Method::ALL.get(self.end.cell.method.load(Relaxed) as usize).copied().unwrap_or(Method::Hq);
+        if rate != self.rate || method != self.method {
             self.target *= rate as f64 / self.rate as f64;
             self.end.cell.target.store(self.target as u32, Relaxed);
-            self.rate = rate;
-            self.machine = Hq::with_room(rate as u32, self.end.bounds.read_ahead(rate as f64));
+            (self.rate, self.method) = (rate, method);
+            self.machine = ahead(method, rate as u32, self.end.bounds.read_ahead(rate as f64));
         }
         self.generation = course.generation;
         self.next = course.frame;

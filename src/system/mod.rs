@@ -7,6 +7,7 @@
 //! - [`notify`]: systemd, and the watchdog that is fed by sound alone
 //! - [`keeper`]: small files that survive a pulled plug
 //! - [`log`]: one line per event, repeated ones counted
+//! - `rubberband`: a GPL library, for those who build it in
 //! - [`usage`]: what the process uses; [`sensors`]: how the machine is
 //!
 //! Together with `output::alsa` this is the only room that may hold unsafe code.
@@ -16,6 +17,8 @@ pub mod keeper;
 pub mod log;
 pub mod notify;
 pub mod realtime;
+#[cfg(feature = "rubberband")]
+pub mod rubberband;
 pub mod seccomp;
 pub mod sensors;
 pub mod time;

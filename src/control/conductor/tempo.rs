@@ -85,6 +85,11 @@ impl Pace {
         (self.key / 12.0).exp2()
     }
 
+    /// Tells its reserves how to stretch, should they be asked.
+    fn tell_method(&self) {
+        self.covers.iter().for_each(|w| w.cell.method.store(self.method as u32, Relaxed));
+    }
+
     /// Tells its reserves whether formants stay.
     fn tell_formants(&self) {
         let factor = if self.formants { self.key_factor() } else { 0.0 };
@@ -130,18 +135,20 @@ impl Conductor {
         let rate = self.settings.sample_rate;
         let pace = &mut self.decks[deck].pace;
         pace.method = method;
+        pace.tell_method();
         let kit = (method != Method::PlaybackRate && pace.covers.is_empty()).then(|| {
             let (kit, ends) = Kit::new(rate, self.settings.reserve);
             // A refusal was reported at the start already; unlocked is slower, not wrong.
             kit.buffers().for_each(|b| drop(realtime::lock(b)));
             pace.covers = ends.iter().map(|e| Watched::new(e.cell.clone())).collect();
             pace.tell_formants();
+            pace.tell_method();
             (self.hands.stretch)(ends);
             Box::new(kit)
         });
         // A kit must be there before whatever may need it.
         let at = if kit.is_some() { None } else { at };
-        self.push(at, Action::Stretch { deck, method, kit });
+        self.push(at, Action::Stretch { deck, method: method.in_engine(), kit });
     }
 
     /// Tells the engine how the decks' tempo is changed at the start.
@@ -316,7 +323,7 @@ impl Conductor {
                 let (underruns, banned) = (cell.underruns.load(Relaxed), cell.banned.load(Relaxed));
                 let (level, fill, target, _) = shown(cell);
                 let input = cell.input.load(Relaxed);
-                let name = deck_name(deck);
+                let (name, method) = (deck_name(deck), self.decks[deck].pace.method);
                 if underruns != watched.underruns && self.dry_told.is_none_or(|t| t.elapsed() >= QUIET) {
                     watched.underruns = underruns;
                     self.dry_told = Some(Instant::now());
@@ -333,10 +340,10 @@ impl Conductor {
                 if banned != watched.banned {
                     watched.banned = banned;
                     match banned {
-                        true => tracing::warn!("deck {name}: hq cannot keep up; wsola for a minute, then again"),
-                        false => tracing::info!("deck {name}: hq is tried again"),
+                        true => tracing::warn!("deck {name}: {method} cannot keep up; wsola for a minute, then again"),
+                        false => tracing::info!("deck {name}: {method} is tried again"),
                     }
-                    let method = if banned { Method::Wsola } else { Method::Hq };
+                    let method = if banned { Method::Wsola } else { method };
                     self.bulletin.post("/event/stretch/fallback", vec![name.into(), method.name().into()]);
                 }
             }
@@ -351,7 +358,12 @@ impl Conductor {
             let asked = pace.covers.iter().map(|w| &w.cell).find(|c| c.asked.load(Relaxed));
             let cell = asked.or_else(|| pace.covers.first().map(|w| &w.cell));
             let heard = match pace.method {
-                Method::Hq if !pace.covers.iter().any(|w| w.cell.covering.load(Relaxed)) => Method::Wsola,
+                method
+                    if method.in_engine() == Method::Hq
+                        && !pace.covers.iter().any(|w| w.cell.covering.load(Relaxed)) =>
+                {
+                    Method::Wsola
+                }
                 method => method,
             };
             let (level, fill, target, cost) = match cell {

@@ -1,0 +1,133 @@
+//! Rubber Band's finer engine, made to follow a course.
+//!
+//! The library is told a ratio and says how many frames that makes; where in the input its output is follows only
+//! from counting both: it holds back half a block of input, and about as much output. The ratio is corrected by what
+//! the count is off by, so that hours of it stay on the beat.
+
+use super::offline::Machine;
+use crate::dsp::splice::window::Window;
+use crate::system::rubberband::{MOST, Stretcher};
+
+/// Output frames by which it holds back less than the delay it tells: measured from half to double speed, ±30.
+const LESS: f64 = 128.0;
+/// Seconds over which counts, which go in hops, are smoothed.
+const SMOOTH_S: f64 = 0.1;
+/// Seconds in which an error is made up for.
+const MEND_S: f64 = 0.3;
+/// Largest correction, as a share of the speed.
+const MOST_MEND: f64 = 0.03;
+/// Seconds of input it wants ahead of what comes out.
+const AHEAD_S: f64 = 0.15;
+
+/// See the module's text. Realtime: no.
+pub struct RubberBand {
+    library: Stretcher,
+    window: Window,
+    rate: f64,
+    /// The next input frame to be given to the library.
+    next: i64,
+    /// Output frames still to be thrown away; `None` until the first ratio is known.
+    discard: Option<usize>,
+    /// What the library holds back besides half a block of input, in output frames, beyond what it should; smoothed.
+    off: f64,
+}
+
+impl RubberBand {
+    /// With room to be fed `more` frames ahead. `None`: the library refuses the sample rate.
+    pub fn new(sample_rate: u32, more: usize) -> Option<RubberBand> {
+        let rate = f64::from(sample_rate);
+        let mut band = RubberBand {
+            library: Stretcher::new(sample_rate)?,
+            window: Window::new((2.0 * AHEAD_S * rate) as usize + more),
+            rate,
+            next: 0,
+            discard: None,
+            off: 0.0,
+        };
+        band.begin(0, 0);
+        Some(band)
+    }
+
+    fn begin(&mut self, at: i64, play: i64) {
+        self.window.restart(at);
+        self.library.reset();
+        self.next = play - self.library.pad() as i64;
+        (self.discard, self.off) = (None, 0.0);
+    }
+
+    /// Gives the library its next frames.
+    fn give(&mut self) {
+        let (mut left, mut right) = ([0.0; MOST], [0.0; MOST]);
+        for (k, (l, r)) in left.iter_mut().zip(&mut right).enumerate() {
+            (*l, *r) = self.window.frame(self.next + k as i64);
+        }
+        self.library.process(&left, &right);
+        self.next += MOST as i64;
+    }
+
+    /// The speed to ask for, so that what comes out is where it should be.
+    fn mended(&mut self, ideal: f64, speed: f64, frames: usize) -> f64 {
+        let ready = self.library.available() as f64;
+        let held = (self.next as f64 - ideal - self.library.pad() as f64) / speed - ready;
+        let off = held - (self.library.delay() as f64 - LESS);
+        self.off += (frames as f64 / (SMOOTH_S * self.rate)).min(1.0) * (off - self.off);
+        speed * (1.0 - (self.off / (MEND_S * self.rate)).clamp(-MOST_MEND, MOST_MEND))
+    }
+}
+
+impl Machine for RubberBand {
+    fn wants(&self, ideal: f64, _: f64) -> i64 {
+        ideal as i64 + (AHEAD_S * self.rate) as i64
+    }
+
+    fn fed(&self) -> i64 {
+        self.window.filled()
+    }
+
+    fn feed(&mut self, left: &[f32], right: &[f32]) {
+        let frames = left.len().min(right.len());
+        let (l, r) = self.window.extend(frames, self.next);
+        l.copy_from_slice(&left[..frames]);
+        r.copy_from_slice(&right[..frames]);
+    }
+
+    fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
+        let frames = left.len().min(right.len());
+        let mut discard = match self.discard {
+            Some(discard) => discard,
+            None => {
+                self.library.set_ratio(1.0 / speed);
+                self.library.delay()
+            }
+        };
+        // The library makes something of every few pieces; should it not, there is silence.
+        let most = 64 + discard / 16;
+        for _ in 0..most {
+            if self.library.available() >= discard + frames {
+                break;
+            }
+            self.give();
+        }
+        while discard > 0 {
+            let n = discard.min(frames);
+            match self.library.retrieve(&mut left[..n], &mut right[..n]) {
+                0 => break,
+                got => discard -= got,
+            }
+        }
+        self.discard = Some(discard);
+        let got = self.library.retrieve(left, right);
+        left[got..].fill(0.0);
+        right[got..].fill(0.0);
+        let mended = self.mended(ideal + speed * frames as f64, speed, frames);
+        self.library.set_ratio(1.0 / mended);
+    }
+
+    fn restart(&mut self, at: i64, play: i64, _: i64) {
+        self.begin(at, play);
+    }
+
+    fn keep_formants(&mut self, factor: Option<f64>) {
+        self.library.set_formants(factor.map_or(0.0, f64::recip));
+    }
+}
