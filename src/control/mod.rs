@@ -11,7 +11,8 @@
 //! - [`request`]: what faces send and get back
 //! - [`conductor`]: does it
 //! - [`show`]: everything as it is kept, in the state file and in presets
-//! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show
+//! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show; [`pace`]: reserves
+//!   and the crowd
 
 pub mod board;
 pub mod bulletin;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod json;
 pub mod meters;
 pub mod osc;
+pub mod pace;
 pub mod packet;
 pub mod request;
 pub mod sessions;

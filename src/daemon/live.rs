@@ -391,6 +391,7 @@ async fn serve(
         board: conductor.board(),
         report: report.clone(),
         telemetry: conductor.telemetry(),
+        pace: conductor.pace(),
         osc: face.tally(),
         osc_ports: face.ports(),
         answered_at: conductor.answered_at(),

@@ -91,6 +91,42 @@ pub struct Load {
     pub worst_wake_ms: f64,
 }
 
+/// What the crowd does to the tempo.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Movement {
+    /// The latest measurement.
+    pub raw: f64,
+    /// The same over the window.
+    pub smoothed: f64,
+    /// Where it leads, in BPM.
+    pub target: f64,
+    /// Why: `base`, `movement`, `holding`, `drifting`, `manual`.
+    pub reason: String,
+    /// Measurements that were nonsense.
+    pub refused: i64,
+}
+
+/// How a deck is stretched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stretch {
+    /// Which deck.
+    pub deck: String,
+    /// How its tempo is to be changed.
+    pub method: String,
+    /// What of it is heard now.
+    pub heard: String,
+    /// How full the reserve is.
+    pub level: String,
+    /// Milliseconds that are ready.
+    pub ready_ms: f64,
+    /// Milliseconds that should be.
+    pub target_ms: f64,
+    /// Share of real time the work takes.
+    pub cost: f64,
+    /// How often the reserve ran dry.
+    pub underruns: i64,
+}
+
 /// What went wrong, counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Faults {
@@ -131,6 +167,10 @@ pub struct Status {
     pub xruns: Xruns,
     /// Load.
     pub load: Load,
+    /// What the crowd does to the tempo.
+    pub movement: Movement,
+    /// How each deck is stretched.
+    pub stretch: Vec<Stretch>,
     /// Resident memory.
     pub resident_mb: f64,
     /// What went wrong.
@@ -199,6 +239,20 @@ impl Status {
                         realtime: a.int(),
                     }
                 }
+                "movement" => {
+                    let [raw, smoothed, target, _] = [(); 4].map(|()| a.float());
+                    s.movement = Movement { raw, smoothed, target, reason: a.text(), refused: a.int() };
+                }
+                "stretch" => s.stretch.push(Stretch {
+                    deck: a.text(),
+                    method: a.text(),
+                    heard: a.text(),
+                    level: a.text(),
+                    ready_ms: a.float(),
+                    target_ms: a.float(),
+                    cost: a.float(),
+                    underruns: a.int(),
+                }),
                 "buffer" => s.buffers.push(Buffer {
                     id: a.int(),
                     name: a.text(),
@@ -249,6 +303,27 @@ impl fmt::Display for Status {
             load.worst_wake_ms,
             self.resident_mb
         )?;
+        let crowd = &self.movement;
+        if !matches!(crowd.reason.as_str(), "" | "base") || crowd.refused > 0 {
+            writeln!(
+                f,
+                "movement  {:.3} ({:.3} of late), {}: to {:.1} BPM; {} refused",
+                crowd.raw, crowd.smoothed, crowd.reason, crowd.target, crowd.refused
+            )?;
+        }
+        for s in self.stretch.iter().filter(|s| s.method != "playback_rate") {
+            let deck = s.deck.to_uppercase();
+            write!(f, "stretch   {deck} {}, {} is heard", s.method, s.heard)?;
+            if s.target_ms > 0.0 && s.method != "wsola" {
+                let (ready, target, cost) = (s.ready_ms, s.target_ms, 100.0 * s.cost);
+                let (level, underruns) = (&s.level, s.underruns);
+                write!(
+                    f,
+                    "; reserve {ready:.0} of {target:.0} ms ({level}), {cost:.1} % of a core, {underruns} underruns"
+                )?;
+            }
+            writeln!(f)?;
+        }
         write!(f, "levels   ")?;
         for (name, level) in ["A", "B", "C", "D"].iter().zip(&self.levels) {
             write!(f, " {name} {level:.2} ")?;

@@ -142,8 +142,33 @@ impl View {
                 counted("late", n("/status/faults", 1)),
             ]),
             Line::from(last),
-            Line::default(),
+            self.crowd(),
         ]
+    }
+
+    /// What the crowd does to the tempo, if it does anything.
+    fn crowd(&self) -> Line<'_> {
+        let n = |k: usize| self.number("/status/movement", k);
+        match self.text("/status/movement", 4) {
+            "" | "base" => Line::default(),
+            why => Line::from(vec![
+                Span::from(format!("movement {:.3} ({:.3} of late)   ", n(0), n(1))),
+                Span::from(format!("{why}: to {:.1} BPM", n(2))).yellow(),
+                Span::from(if n(5) > 0.0 { format!("   refused {:.0}", n(5)) } else { String::new() }).red(),
+            ]),
+        }
+    }
+
+    /// How a deck is stretched, in a few letters.
+    fn stretch(&self, deck: &str) -> Span<'_> {
+        let path = format!("/status/stretch/{deck}");
+        let (method, heard) = (self.text(&path, 0), self.text(&path, 1));
+        match method {
+            "" | "playback_rate" => Span::default(),
+            _ if method != heard => Span::from(format!(" {heard}!")).yellow(),
+            "wsola" => Span::from(" wsola"),
+            _ => Span::from(format!(" {method:.4} {:.0}/{:.0} ms", self.number(&path, 3), self.number(&path, 4))),
+        }
     }
 
     fn outputs(&self, area: Rect) -> Vec<Line<'_>> {
@@ -179,6 +204,7 @@ impl View {
                 band("mid"),
                 band("high")
             )));
+            spans.push(self.stretch(deck));
             lines.push(Line::from(spans));
             let stems: Vec<String> = self
                 .numbered("/status/buffer/")
@@ -333,6 +359,9 @@ mod tests {
             }
             values[format!("/status/buffer/{}", 100 + 1000 * k)] = json!(["drums", deck, 1.4, 32.0, "ready"]);
         }
+        values["/status/movement"] = json!([0.42, 0.4, 128.0, 126.5, "movement", 3]);
+        values["/status/stretch/a"] = json!(["hq", "hq", "normal", 43.0, 85.3, 0.02, 0]);
+        values["/status/stretch/b"] = json!(["hq", "wsola", "emergency", 0.0, 2000.0, 1.02, 3]);
         values["/status/player/100"] = json!(["drums", "a", 75.0, 0.8, 1.0, 1]);
         view.take(&json!({ "push": "state", "values": values }));
         view.take(&json!({ "push": "event", "path": "/log/warn", "values": ["underrun: 1 late"] }));
@@ -355,6 +384,9 @@ mod tests {
             "(drums)",
             "warn  underrun: 1 late",
             "q quits",
+            "movement 0.420 (0.400 of late)   movement: to 128.0 BPM   refused 3",
+            "high 50 %  hq 43/85 ms",
+            "high kill  wsola!",
         ] {
             assert!(screen.contains(part), "{part} is not on\n{screen}");
         }

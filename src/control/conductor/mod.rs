@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::bulletin::Bulletin;
 use super::meters::Needle;
+use super::pace::PaceBoard;
 use super::request::{Answer, Line, Message, Origin, Request, When};
 use super::table;
 use super::value::Value;
@@ -218,6 +219,8 @@ pub struct Conductor {
     maps: Vec<movement::Mapped>,
     /// Things done too late: asked for over OSC, in sessions, by ourselves.
     late: Arc<[AtomicU64; 3]>,
+    /// Reserves and the crowd, for others to see.
+    pace: Arc<PaceBoard>,
     refused: u64,
     media_bytes: usize,
     loads_under_way: usize,
@@ -296,6 +299,7 @@ impl Conductor {
             crowd_told: (f64::NEG_INFINITY, 0.0),
             maps,
             late: Arc::default(),
+            pace: Arc::default(),
             refused: 0,
             media_bytes: 0,
             loads_under_way: 0,
@@ -333,6 +337,11 @@ impl Conductor {
     /// How often the engine has answered a ping: food for the watchdog.
     pub fn engine_answers(&self) -> Arc<AtomicU64> {
         self.engine_answers.clone()
+    }
+
+    /// Reserves and the crowd, as others may see them.
+    pub fn pace(&self) -> Arc<PaceBoard> {
+        self.pace.clone()
     }
 
     /// How many things were done too late: asked for over OSC, in sessions, by ourselves.
@@ -426,6 +435,7 @@ impl Conductor {
         self.watch_speeds();
         self.watch_reserves();
         self.watch_movement();
+        self.show_pace();
         self.advance_recall();
         self.chase_tape();
         self.keep_state();

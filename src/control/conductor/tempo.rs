@@ -16,7 +16,7 @@ use crate::engine::cover::CoverCell;
 use crate::engine::method::Method;
 use crate::engine::plan::{Kit, Plan};
 use crate::media::grid::{Grid, Unit};
-use crate::stretch::worker::shown;
+use crate::stretch::worker::{Level, shown};
 use crate::system::realtime;
 
 /// How far a deck follows the music clock.
@@ -108,6 +108,32 @@ pub(super) struct Watched {
 impl Watched {
     fn new(cell: Arc<CoverCell>) -> Watched {
         Watched { cell, underruns: 0, banned: false }
+    }
+}
+
+/// How a deck is stretched at a moment; times in seconds.
+struct Stretched {
+    heard: Method,
+    covering: bool,
+    level: Level,
+    ready: f64,
+    target: f64,
+    cost: f64,
+    underruns: u64,
+}
+
+impl Default for Stretched {
+    /// With nothing to fill, and that full.
+    fn default() -> Stretched {
+        Stretched {
+            heard: Method::default(),
+            covering: false,
+            level: Level::Relaxed,
+            ready: 0.0,
+            target: 0.0,
+            cost: 0.0,
+            underruns: 0,
+        }
     }
 }
 
@@ -350,44 +376,63 @@ impl Conductor {
         }
     }
 
+    /// How a deck is stretched now.
+    fn heard(&self, deck: usize) -> Stretched {
+        let pace = &self.decks[deck].pace;
+        let cells = || pace.covers.iter().map(|w| &w.cell);
+        let covering = cells().any(|c| c.covering.load(Relaxed));
+        // A deck that is silent, or plays at its own speed, wants nothing of its worker.
+        let is_wanted = cells().any(|c| c.asked.load(Relaxed) || c.banned.load(Relaxed));
+        let mut now = Stretched {
+            heard: match pace.method {
+                method if method.in_engine() == Method::Hq && is_wanted && !covering => Method::Wsola,
+                method => method,
+            },
+            covering,
+            underruns: cells().map(|c| u64::from(c.underruns.load(Relaxed))).sum(),
+            ..Stretched::default()
+        };
+        if let Some(cell) = cells().find(|c| c.asked.load(Relaxed)).or_else(|| cells().next()) {
+            let (level, ready, target, cost) = shown(cell);
+            let seconds = |frames: u32| f64::from(frames) / cell.rate.load(Relaxed) as f64;
+            (now.ready, now.target, now.cost) = (seconds(ready), seconds(target), cost);
+            now.level = if is_wanted { level } else { now.level };
+        }
+        now
+    }
+
     /// How each deck is stretched: its method, what is heard, level, frames ready, target, cost, underruns.
     pub(super) fn stretch_status(&self) -> impl Iterator<Item = Message> + '_ {
         (0..DECKS).map(|deck| {
-            let pace = &self.decks[deck].pace;
-            let rate = |c: &CoverCell| c.rate.load(Relaxed) as f64 / 1_000.0;
-            let asked = pace.covers.iter().map(|w| &w.cell).find(|c| c.asked.load(Relaxed));
-            let cell = asked.or_else(|| pace.covers.first().map(|w| &w.cell));
-            let heard = match pace.method {
-                method
-                    if method.in_engine() == Method::Hq
-                        && !pace.covers.iter().any(|w| w.cell.covering.load(Relaxed)) =>
-                {
-                    Method::Wsola
-                }
-                method => method,
-            };
-            let (level, fill, target, cost) = match cell {
-                Some(c) => {
-                    let (level, fill, target, cost) = shown(c);
-                    (level.name(), f64::from(fill) / rate(c), f64::from(target) / rate(c), cost)
-                }
-                None => ("relaxed", 0.0, 0.0, 0.0),
-            };
-            let underruns: u32 = pace.covers.iter().map(|w| w.cell.underruns.load(Relaxed)).sum();
-            Message::new(
-                "/status/stretch",
-                vec![
-                    deck_name(deck).into(),
-                    pace.method.name().into(),
-                    heard.name().into(),
-                    level.into(),
-                    fill.into(),
-                    target.into(),
-                    cost.into(),
-                    Value::Int(i64::from(underruns)),
-                ],
-            )
+            let now = self.heard(deck);
+            let values = vec![
+                deck_name(deck).into(),
+                self.decks[deck].pace.method.name().into(),
+                now.heard.name().into(),
+                now.level.name().into(),
+                (now.ready * 1_000.0).into(),
+                (now.target * 1_000.0).into(),
+                now.cost.into(),
+                Value::Int(now.underruns as i64),
+            ];
+            Message::new("/status/stretch", values)
         })
+    }
+
+    /// Shows reserves and the crowd to whoever looks.
+    pub(super) fn show_pace(&self) {
+        for (deck, reserve) in self.pace.reserves.iter().enumerate() {
+            let now = self.heard(deck);
+            reserve.ready.set(now.ready);
+            reserve.target.set(now.target);
+            reserve.cost.set(now.cost);
+            reserve.heard.set(f64::from(u8::from(now.covering)));
+            reserve.underruns.store(now.underruns, Relaxed);
+        }
+        self.pace.movement.set(self.crowd.raw());
+        self.pace.smoothed.set(self.crowd.smoothed());
+        self.pace.target.set(self.crowd.target());
+        self.pace.refused.store(self.crowd.refused(), Relaxed);
     }
 
     /// Tells when a deck's stems cannot play as fast, or as slowly, as they are told to.

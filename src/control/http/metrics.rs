@@ -9,6 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabel
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::super::pace::{Number, Reserve};
 use super::super::tally::Tally;
 use super::super::vocabulary::deck_name;
 use super::Links;
@@ -94,6 +95,7 @@ impl Collector for Everything {
         let mut w = Writer(encoder);
         output(&mut w, &self.0)?;
         engine(&mut w, &self.0)?;
+        pace(&mut w, &self.0)?;
         faces(&mut w, &self.0)?;
         machine(&mut w, &self.0)
     }
@@ -156,6 +158,30 @@ fn engine(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
         "Samples that reached the limiter",
         telemetry.outputs.iter().enumerate().map(|(k, cell)| (label("channel", k.to_string()), cell.clips())),
     )
+}
+
+fn pace(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+    let pace = &links.pace;
+    type Pick = fn(&Reserve) -> &Number;
+    let families: [(&str, &str, Pick); 4] = [
+        ("stretch_reserve_seconds", "Stretched sound that is ready, by deck", |r| &r.ready),
+        ("stretch_reserve_target_seconds", "Stretched sound that should be ready", |r| &r.target),
+        ("stretch_cost_ratio", "Share of real time that stretching takes", |r| &r.cost),
+        ("stretch_heard", "Whether what was stretched ahead of time is heard", |r| &r.heard),
+    ];
+    let decks = || pace.reserves.iter().enumerate();
+    for (name, help, pick) in families {
+        w.gauges(name, help, decks().map(|(d, r)| (label("deck", deck_name(d)), pick(r).get())))?;
+    }
+    w.counters(
+        "stretch_underruns",
+        "How often a reserve ran dry",
+        decks().map(|(d, r)| (label("deck", deck_name(d)), r.underruns.load(Relaxed))),
+    )?;
+    w.gauge("movement", "The latest measurement of movement", pace.movement.get())?;
+    w.gauge("movement_smoothed", "Movement over the window", pace.smoothed.get())?;
+    w.gauge("movement_target_bpm", "Where movement leads the tempo", pace.target.get())?;
+    w.counter("movement_refused", "Measurements of movement that were nonsense", pace.refused.load(Relaxed))
 }
 
 fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {

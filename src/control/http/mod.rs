@@ -38,6 +38,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::board::Board;
 use super::bulletin::Bulletin;
+use super::pace::PaceBoard;
 use super::request::Request;
 use super::sessions::Sessions;
 use super::tally::Tally;
@@ -77,6 +78,8 @@ pub struct Links {
     pub report: Arc<Report>,
     /// What the engine shows.
     pub telemetry: Arc<Telemetry>,
+    /// Reserves and the crowd.
+    pub pace: Arc<PaceBoard>,
     /// What OSC counted.
     pub osc: Arc<Tally>,
     /// The OSC ports.
