@@ -164,19 +164,22 @@ pub struct Plan {
     lanes: Vec<Box<Lane>>,
     /// Where the tempo says the input is at the moment that is heard.
     ideal: Fixed,
+    /// The frame from which on the sum has been changed by heads that joined, and whether others were there already.
+    joined: Option<(i64, bool)>,
     cover: Option<Box<Cover>>,
 }
 
 impl Plan {
     fn new(sample_rate: u32, more: usize) -> Plan {
         let splicer = Splicer::with_room(sample_rate, more);
-        Plan { splicer, lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO, cover: None }
+        Plan { splicer, lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO, joined: None, cover: None }
     }
 
     fn open(&mut self, sample_rate: u32) {
         self.splicer.retune(sample_rate);
         self.splicer.restart(0);
         self.ideal = Fixed::ZERO;
+        self.joined = None;
     }
 
     /// The speed it can do that is nearest to the one wanted.
@@ -269,14 +272,15 @@ impl Plan {
                 *to += from * lane.gain.1;
             }
         }
-        // Its attacks are to be known, and those of what was there before are not its own.
-        self.splicer.hear_again(start);
+        let mut strikes = self.joined.is_some_and(|(_, strikes)| strikes);
         if self.lanes.is_empty() {
             self.splicer.jump(start + gap as i64);
         } else if self.splicer.position() != start + gap as i64 || self.splicer.is_splicing() {
-            self.splicer.strike(start, start + gap as i64);
+            self.splicer.strike(start + gap as i64);
+            strikes = true;
             lane.fresh = Some(start + gap as i64);
         }
+        self.joined = Some((self.joined.map_or(start, |(at, _)| at.min(start)), strikes));
         let span = Span { frames: gap, from: start, fade: None };
         span.add(&lane.window, lane.gain, [left, right]);
         if self.lanes.len() < self.lanes.capacity() {
@@ -302,6 +306,10 @@ impl Plan {
         report: &mut impl FnMut(Member, News),
     ) {
         let frames = left.len().min(right.len());
+        if let Some((at, strikes)) = self.joined.take() {
+            // Once for all that joined: their attacks are to be known, and those of what was there before are not theirs.
+            self.splicer.hear_again(at, strikes);
+        }
         let ideal = self.ideal.to_f64() + ahead * speed;
         let course = Course { generation: 0, frame, ideal, speed, slope, left: glide };
         self.ask_worker(course);

@@ -204,21 +204,25 @@ impl Splicer {
         (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
     }
 
-    /// Something begins at input frame `at` and is heard already: as soon as a fade that is under way is over, the
-    /// input frame that is `next` now, and goes on from there, is to be reached.
-    pub fn strike(&mut self, at: i64, next: i64) {
-        self.onsets.mark(at);
+    /// Something has begun and is heard already: as soon as a fade that is under way is over, the input frame that is
+    /// `next` now, and goes on from there, is to be reached.
+    pub fn strike(&mut self, next: i64) {
         self.struck = Some(next);
         if self.done == 0 {
             self.splice = None;
         }
     }
 
-    /// The sum has been changed from frame `at` on: onsets are sought there anew.
-    pub fn hear_again(&mut self, at: i64) {
+    /// The sum has been changed from frame `at` on: onsets are sought there anew. `strikes`: something begins there
+    /// that is one, whatever it looks like beside the rest.
+    pub fn hear_again(&mut self, at: i64, strikes: bool) {
+        let at = at.clamp(self.window.origin(), self.window.filled());
         self.onsets.restart(at);
         let (left, right) = self.window.get(at, self.window.capacity());
         self.onsets.feed(left, right);
+        if strikes {
+            self.onsets.mark(at);
+        }
     }
 
     /// The end of the sum from frame `at` on, for what joins late.
