@@ -74,3 +74,38 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
     client.done("/groove/record/stop", vec![]);
     daemon.stop();
 }
+
+#[test]
+fn the_audio_thread_faults_no_page_while_it_stretches() {
+    let scratch = Scratch::new("memory-hq");
+    let long = scratch.sine("long.wav", 44_100, 30, 441, 0.2);
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let client = daemon.client();
+    // A kit that comes while the show runs.
+    client.quiet("/groove/deck/a/stretch", vec![s("hq")]);
+    for id in 100..104 {
+        client.done("/load_buffer", vec![i(id), p(&long), s("long")]);
+        client.done("/play_stem", vec![i(id), f(1.0)]);
+    }
+    client.quiet("/set_tempo", vec![f(126.0)]);
+    std::thread::sleep(Duration::from_millis(1_000));
+    let may_lock = !daemon.log().contains("RLIMIT_MEMLOCK");
+    if may_lock {
+        client.done("/groove/debug/page_out", vec![]);
+    }
+    let calm = faults(&daemon);
+    for round in 0..6 {
+        if may_lock {
+            client.done("/groove/debug/page_out", vec![]);
+        }
+        for id in 100..104 {
+            client.done("/groove/stem/seek", vec![i(id), f(0.1 * f64::from(round))]);
+        }
+        // Two rates are two plans and two covers.
+        client.quiet("/groove/stem/rate", vec![i(100), f(1.0 + 0.05 * f64::from(round % 2))]);
+        client.quiet("/set_tempo", vec![f(120.0 + 3.0 * f64::from(round))]);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    assert_eq!(faults(&daemon), calm, "(minor, major)");
+    daemon.stop();
+}

@@ -87,12 +87,13 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let ties =
         Ties { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
     let player = Player::new(engine, ties, config.output.buffer_size, config.output.periods);
+    let audio = start_audio(player, config.system.realtime, report.clone())?;
+    // Its stack is there now, as all else that it will ever touch but stems and kits.
     if config.system.realtime != Realtime::Off
         && let Err(refused) = realtime::lock_present_memory()
     {
         refuse_or_report(config.system.realtime, refused)?;
     }
-    let audio = start_audio(player, config.system.realtime, report.clone())?;
 
     // What feeds it.
     let disk = DiskThread::start().map_err(io("the disk thread"))?;

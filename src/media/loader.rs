@@ -67,6 +67,8 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
     for chunk in wa.idle_chunks().chain(wb.idle_chunks()) {
         let _ = realtime::lock(std::slice::from_ref(chunk));
     }
+    // And the small things between, if the limit suffices for all there is.
+    let _ = realtime::lock_present_memory();
     let whole = head as u64 >= info.frames;
     Ok(Loaded {
         source: Box::new(StemSource {

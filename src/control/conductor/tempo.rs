@@ -164,8 +164,10 @@ impl Conductor {
         pace.tell_method();
         let kit = (method != Method::PlaybackRate && pace.covers.is_empty()).then(|| {
             let (kit, ends) = Kit::new(rate, self.settings.reserve);
-            // A refusal was reported at the start already; unlocked is slower, not wrong.
+            // What is large first, should the limit not suffice for rings and the small things between as well. A
+            // refusal was reported at the start already; unlocked is slower, not wrong.
             kit.buffers().for_each(|b| drop(realtime::lock(b)));
+            let _ = realtime::lock_present_memory();
             pace.covers = ends.iter().map(|e| Watched::new(e.cell.clone())).collect();
             pace.tell_formants();
             pace.tell_method();
