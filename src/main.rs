@@ -103,7 +103,7 @@ struct Cli {
     /// Accepted; there is one implementation, and it is that one
     #[arg(long)]
     optimized_filters: bool,
-    /// How tempo is changed: playback_rate, wsola (audiotsm) or hq (rubberband) [default: playback_rate]
+    /// How tempo is changed: playback_rate, wsola (audiotsm) or hq (rubberband, unless that is built in) [default: playback_rate]
     #[arg(long, value_name = "METHOD")]
     stretch_method: Option<String>,
     /// Fixed tempo: decks do not follow the clock (sync = "off")

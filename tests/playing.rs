@@ -455,3 +455,23 @@ fn what_is_stopped_and_about_to_start_counts_as_playing() {
     }
     daemon.stop();
 }
+
+#[test]
+fn a_start_that_waits_for_its_beat_can_be_stopped() {
+    let scratch = Scratch::new("waits");
+    let out = scratch.path("out.wav");
+    let file = scratch.sine("tone.wav", 48_000, 4, 440, 0.2);
+    let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
+    let client = daemon.client();
+    client.done("/load_buffer", vec![i(100), p(&file), s("tone")]);
+    client.quiet("/groove/deck/a/sync", vec![s("bar")]);
+    client.send("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
+    client.send("/stop_stem", vec![i(100)]);
+    // A bar is two seconds.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(client.status("players", 0), i(0));
+    daemon.stop();
+    let sound = Sound::read(&out);
+    let loudest = sound.left.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+    assert!(loudest < 1e-4, "{loudest} from frame {:?} on", sound.onset(0));
+}

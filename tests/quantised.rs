@@ -1,4 +1,4 @@
-//! Beats in the sound: what starts on a beat, what repeats, and where a cue leads, on the built program.
+//! Beats in the sound: what starts on a beat or a bar, and what repeats, on the built program.
 
 mod common;
 

@@ -45,6 +45,8 @@ pub enum Action {
     Prime { slot: Slot, play: Play },
     /// Plays from the given place; what sounded from this slot before fades out.
     Start { slot: Slot, play: Play, rate: f64, gain: f32 },
+    /// Takes back a start that still waits for its sample.
+    Cancel { ticket: u32 },
     /// Fades out and stops.
     Stop { slot: Slot },
     /// Sets a stem's volume.
@@ -93,8 +95,8 @@ pub enum Event {
     Primed { slot: Slot },
     /// A stem's first sample is at `at`; `late` frames after it was asked for (it had to be fetched first).
     Started { slot: Slot, at: u64, late: u64 },
-    /// A stem came to its end or was stopped.
-    Ended { slot: Slot },
+    /// A stem came to its end or was stopped; `still`: it sounds from another place, or is about to.
+    Ended { slot: Slot, still: bool },
     /// A stem's ring ran dry: it fades out and goes on silently.
     Starved { slot: Slot, at: u64 },
     /// A starved stem sounds again, where the clock says it should be.

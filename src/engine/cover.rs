@@ -19,7 +19,7 @@ use super::door::ring;
 use super::method::Method;
 use super::ramp::Ramp;
 use crate::dsp::crossfade::even;
-use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED};
+use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED, room};
 
 /// Frames of a piece of the worker's sound.
 pub const PIECE: usize = 64;
@@ -211,8 +211,8 @@ impl std::fmt::Debug for Cover {
 /// Makes both ends. Realtime: no (allocates and touches every page).
 pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
     let rate = f64::from(sample_rate);
-    // And what comes meanwhile.
-    let inputs = bounds.read_ahead(rate) / INPUT + 64;
+    // All that a plan may hold, which is what it is asked with, and what comes meanwhile.
+    let inputs = room(sample_rate, bounds.read_ahead(rate)) / INPUT + 64;
     let (input_tx, input_rx) = ring(inputs).split();
     let (course_tx, course_rx) = ring(COURSES).split();
     let (out_tx, out_rx) = ring((bounds.most * rate) as usize / PIECE + 16).split();

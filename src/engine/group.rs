@@ -310,7 +310,7 @@ impl Group {
                 k += 1;
             }
             if news.ended || news.starved || news.resumed {
-                report(member, news);
+                report(member, news.of(stems, member.0));
             }
         }
         self.filled += frames as i64;

@@ -473,7 +473,7 @@ impl Engine {
                 })
                 .map(|silent| {
                     if silent {
-                        self.tell(Event::Ended { slot });
+                        self.tell(Event::Ended { slot, still: false });
                     }
                 }),
             Action::StemGain { slot, gain } => self.with_stem(slot, |stem| stem.gain.to(gain, ordinary)),
@@ -541,6 +541,10 @@ impl Engine {
             }
             Action::Tone { hz, gain, frames } => {
                 self.tone.start(hz / f64::from(self.sample_rate), gain, frames);
+                Ok(())
+            }
+            Action::Cancel { ticket } => {
+                self.schedule.cancel(ticket);
                 Ok(())
             }
             Action::Ping => Ok(()),
@@ -709,7 +713,7 @@ impl Engine {
 }
 
 fn tell(slot: Slot, news: News, now: u64) -> impl Iterator<Item = Event> {
-    let ended = news.ended.then_some(Event::Ended { slot });
+    let ended = news.ended.then_some(Event::Ended { slot, still: news.still });
     let starved = news.starved.then_some(Event::Starved { slot, at: now });
     let resumed = news.resumed.then_some(Event::Resumed { slot, at: now });
     ended.into_iter().chain(starved).chain(resumed)

@@ -264,8 +264,12 @@ impl Plan {
             let frames = ((self.splicer.fed() - lane.window.filled()) as usize).min(PIECE);
             let at = lane.window.filled();
             let more = lane.read(frames, start, stems);
-            news =
-                News { ended: more.ended, starved: news.starved | more.starved, resumed: news.resumed | more.resumed };
+            news = News {
+                ended: more.ended,
+                starved: news.starved | more.starved,
+                resumed: news.resumed | more.resumed,
+                ..news
+            };
             let (sum_l, sum_r) = self.splicer.tail_mut(at);
             let (l, r) = lane.window.get(at, frames);
             for (to, from) in sum_l.iter_mut().zip(l).chain(sum_r.iter_mut().zip(r)) {
@@ -339,7 +343,7 @@ impl Plan {
             if lane.end <= heard
                 && let Some((member, _)) = lane.owed.take()
             {
-                report(member, News { ended: true, ..News::default() });
+                report(member, News { ended: true, ..News::default() }.of(stems, member.0));
             }
         }
         let mut k = 0;
@@ -448,7 +452,7 @@ impl Plan {
                 if let Some(member) = member
                     && (news.ended || news.starved || news.resumed)
                 {
-                    report(member, news);
+                    report(member, news.of(stems, member.0));
                 }
             }
             self.splicer.feed(&sum[0][..piece], &sum[1][..piece]);

@@ -52,6 +52,11 @@ impl Schedule {
         Ok(())
     }
 
+    /// Takes out the command with this ticket, if it still waits. What owns memory is never asked for by a ticket.
+    pub fn cancel(&mut self, ticket: u32) {
+        self.heap.retain(|e| e.command.ticket != ticket);
+    }
+
     /// The sample at which the next command is due.
     pub fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|e| e.at)
@@ -82,5 +87,11 @@ mod tests {
         assert!(schedule.pop_due(9).is_none());
         let order: Vec<u32> = std::iter::from_fn(|| schedule.pop_due(30).map(|(_, c)| c.ticket)).collect();
         assert_eq!(order, [2, 3, 1]);
+        for ticket in 5..8 {
+            assert!(schedule.push(40, ping(ticket)).is_ok());
+        }
+        schedule.cancel(6);
+        let order: Vec<u32> = std::iter::from_fn(|| schedule.pop_due(40).map(|(_, c)| c.ticket)).collect();
+        assert_eq!(order, [5, 7]);
     }
 }

@@ -36,10 +36,19 @@ pub enum Phase {
 pub struct News {
     /// It is idle now.
     pub ended: bool,
+    /// But its stem plays on, by the other head.
+    pub still: bool,
     /// Its ring ran dry.
     pub starved: bool,
     /// It caught up.
     pub resumed: bool,
+}
+
+impl News {
+    /// The same, with what the rest of the stem does.
+    pub fn of(self, stems: &[Stem], slot: u16) -> News {
+        News { still: stems.get(usize::from(slot)).is_some_and(Stem::is_playing), ..self }
+    }
 }
 
 /// A reading position in a stem. Realtime: yes, all of it.

@@ -126,9 +126,11 @@ impl Grid {
     pub fn nearest(&self, seconds: f64, unit: Unit) -> f64 {
         let marks = self.marks(unit);
         let after = self.next(seconds, unit);
-        let before = match marks.partition_point(|t| *t <= seconds).checked_sub(1).map(|k| marks[k]) {
-            Some(mark) => mark,
-            None => return after,
+        let before = match marks.partition_point(|t| *t <= seconds) {
+            0 => return after,
+            // Behind the last mark they go on evenly.
+            n if n == marks.len() => after - unit.beats() * 60.0 / self.bpm,
+            n => marks[n - 1],
         };
         if seconds - before < after - seconds { before } else { after }
     }
@@ -167,6 +169,7 @@ mod tests {
         assert!((grid.next(0.6, Unit::Bar(4)) - (0.5 + 4.0 * period)).abs() < 1e-9);
         // Behind the last one they go on.
         assert!((grid.next(0.5 + 41.0 * period, Unit::Bar(4)) - (0.5 + 44.0 * period)).abs() < 1e-6);
+        assert!((grid.nearest(0.5 + 44.4 * period, Unit::Beat) - (0.5 + 44.0 * period)).abs() < 1e-6);
         assert!((grid.next(100.0, Unit::Beat) - 100.0) < period);
     }
 

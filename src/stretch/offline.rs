@@ -65,7 +65,8 @@ pub trait Machine: Send {
     fn fed(&self) -> i64;
     /// Feeds the next frames.
     fn feed(&mut self, left: &[f32], right: &[f32]);
-    /// The next `left.len()` output frames (a few dozen: the speed stays the same for all of them), given where the input should be now and how fast it goes.
+    /// The next `left.len()` output frames (a few dozen: the speed stays the same for all of them), given where the
+    /// input should be now and how fast it goes.
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]);
     /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`, with input frame
     /// `play`. What lies before that is never heard, but tells whether something begins there or goes on.

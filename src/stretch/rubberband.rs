@@ -8,16 +8,18 @@ use super::offline::Machine;
 use crate::dsp::splice::window::Window;
 use crate::system::rubberband::{MOST, Stretcher};
 
-/// Output frames by which it holds back less than the delay it tells: measured from half to double speed, ±30.
-const LESS: f64 = 128.0;
+/// Share of the delay it tells by which it holds back less: measured from half to double speed, ±0.015.
+const LESS: f64 = 1.0 / 16.0;
 /// Seconds over which counts, which go in hops, are smoothed.
 const SMOOTH_S: f64 = 0.1;
 /// Seconds in which an error is made up for.
 const MEND_S: f64 = 0.3;
 /// Largest correction, as a share of the speed.
 const MOST_MEND: f64 = 0.03;
-/// Seconds of input it wants ahead of what comes out.
-const AHEAD_S: f64 = 0.15;
+/// Output frames it may have ready beyond what was asked for.
+const READY: f64 = 1024.0;
+/// Fastest it is asked for: double speed, an octave down.
+const FASTEST: f64 = 4.0;
 
 /// See the module's text. Realtime: no.
 pub struct RubberBand {
@@ -36,9 +38,10 @@ impl RubberBand {
     /// With room to be fed `more` frames ahead. `None`: the library refuses the sample rate.
     pub fn new(sample_rate: u32, more: usize) -> Option<RubberBand> {
         let rate = f64::from(sample_rate);
+        let library = Stretcher::new(sample_rate)?;
         let mut band = RubberBand {
-            library: Stretcher::new(sample_rate)?,
-            window: Window::new((2.0 * AHEAD_S * rate) as usize + more),
+            window: Window::new(2 * ahead(&library, FASTEST) as usize + more),
+            library,
             rate,
             next: 0,
             discard: None,
@@ -55,8 +58,11 @@ impl RubberBand {
         (self.discard, self.off) = (None, 0.0);
     }
 
-    /// Gives the library its next frames.
+    /// Gives the library its next frames, if they are there.
     fn give(&mut self) {
+        if self.next + MOST as i64 > self.window.filled() {
+            return;
+        }
         let (mut left, mut right) = ([0.0; MOST], [0.0; MOST]);
         for (k, (l, r)) in left.iter_mut().zip(&mut right).enumerate() {
             (*l, *r) = self.window.frame(self.next + k as i64);
@@ -69,15 +75,21 @@ impl RubberBand {
     fn mended(&mut self, ideal: f64, speed: f64, frames: usize) -> f64 {
         let ready = self.library.available() as f64;
         let held = (self.next as f64 - ideal - self.library.pad() as f64) / speed - ready;
-        let off = held - (self.library.delay() as f64 - LESS);
+        let off = held - self.library.delay() as f64 * (1.0 - LESS);
         self.off += (frames as f64 / (SMOOTH_S * self.rate)).min(1.0) * (off - self.off);
         speed * (1.0 - (self.off / (MEND_S * self.rate)).clamp(-MOST_MEND, MOST_MEND))
     }
 }
 
+/// Input frames that must be there beyond what is heard.
+fn ahead(library: &Stretcher, speed: f64) -> i64 {
+    let held = library.pad() as f64 + speed * (library.delay() as f64 + READY);
+    held as i64 + MOST as i64
+}
+
 impl Machine for RubberBand {
-    fn wants(&self, ideal: f64, _: f64) -> i64 {
-        ideal as i64 + (AHEAD_S * self.rate) as i64
+    fn wants(&self, ideal: f64, speed: f64) -> i64 {
+        ideal as i64 + ahead(&self.library, speed)
     }
 
     fn fed(&self) -> i64 {

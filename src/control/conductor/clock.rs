@@ -141,7 +141,7 @@ impl Conductor {
         self.meter
     }
 
-    /// Sets the beats per bar; for display.
+    /// Sets the beats per bar: what is shown, and where decks start that are set to.
     pub fn set_meter(&mut self, beats: i64) {
         self.meter = beats;
     }

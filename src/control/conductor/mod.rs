@@ -667,7 +667,7 @@ impl Conductor {
                 }
                 Event::Primed { slot } => self.primed(slot),
                 Event::Started { slot, at, late } => self.started(slot, at, late),
-                Event::Ended { slot } => self.ended(slot),
+                Event::Ended { slot, still } => self.ended(slot, still),
                 Event::Starved { slot, .. } => {
                     let name = self.name_of(slot);
                     self.post_stem("starved", slot);

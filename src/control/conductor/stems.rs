@@ -52,8 +52,8 @@ pub struct Buffer {
     pub start: Start,
     /// Whether it plays, or will as soon as it can.
     pub playing: bool,
-    /// The start that the engine has not answered yet.
-    starting: Option<u32>,
+    /// The start that the engine has not answered yet: its ticket, and the sample it is for.
+    starting: Option<(u32, u64)>,
 }
 
 /// What became of a load.
@@ -334,9 +334,9 @@ impl Conductor {
         if at.is_some() {
             self.push(None, Action::Prime { slot, play });
         }
-        let ticket = self.number();
+        let (ticket, due) = (self.number(), at.unwrap_or(self.now()));
         if let Some(buffer) = self.buffers.get_mut(&id) {
-            buffer.starting = Some(ticket);
+            buffer.starting = Some((ticket, due));
         }
         let action = Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 };
         self.outbox.push_back(Command { at, ticket, action });
@@ -344,7 +344,7 @@ impl Conductor {
 
     /// The engine has done, or refused, what has this ticket.
     pub(super) fn start_arrived(&mut self, ticket: u32) {
-        if let Some(buffer) = self.buffers.values_mut().find(|b| b.starting == Some(ticket)) {
+        if let Some(buffer) = self.buffers.values_mut().find(|b| b.starting.is_some_and(|(t, _)| t == ticket)) {
             buffer.starting = None;
         }
     }
@@ -414,14 +414,14 @@ impl Conductor {
         }
     }
 
-    pub(super) fn ended(&mut self, slot: Slot) {
-        let still = self.door.telemetry.stems.get(usize::from(slot)).is_some_and(|s| s.is_playing());
+    pub(super) fn ended(&mut self, slot: Slot, still: bool) {
+        let now = self.now();
+        let a_second = u64::from(self.settings.sample_rate);
         if let Some(buffer) = self.buffers.values_mut().find(|b| b.slot() == Some(slot))
             && !still
-            // The end of what played before says nothing of what is about to.
-            && buffer.starting.is_none()
         {
-            buffer.playing = false;
+            // The end of what played before says nothing of what is about to. An answer that got lost does not count.
+            buffer.playing &= buffer.starting.is_some_and(|(_, at)| now < at + a_second);
             self.post_stem("ended", slot);
         }
     }
@@ -438,6 +438,13 @@ impl Conductor {
         self.leave_out_of_recall(id);
         if let Some(buffer) = self.buffers.get_mut(&id) {
             buffer.playing = false;
+            // A start that waits for a beat is not to be heard either; one that was asked for by its moment is.
+            let waits = buffer.starting.filter(|_| at.is_none() && self.decks[deck_of(id)].pace.starts_on_beats());
+            if let Some((ticket, _)) = waits {
+                buffer.starting = None;
+                self.push(None, Action::Cancel { ticket });
+            }
+            let Some(buffer) = self.buffers.get_mut(&id) else { return };
             match &mut buffer.state {
                 State::Loading { then, .. } => *then = None,
                 State::Ready { slot, .. } => {

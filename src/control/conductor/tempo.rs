@@ -75,6 +75,11 @@ impl Pace {
         self.told.or_else(|| self.grid().map(|g| g.bpm))
     }
 
+    /// Whether what starts on it waits for a beat or a bar.
+    pub(super) fn starts_on_beats(&self) -> bool {
+        matches!(self.sync, Sync::Beat | Sync::Bar)
+    }
+
     /// Its beats, if they are known.
     pub(super) fn grid(&self) -> Option<&Grid> {
         self.grid.as_ref().map(|(_, grid)| grid)
@@ -87,7 +92,9 @@ impl Pace {
 
     /// Tells its reserves how to stretch, should they be asked.
     fn tell_method(&self) {
-        self.covers.iter().for_each(|w| w.cell.method.store(self.method as u32, Relaxed));
+        if self.method.in_engine() == Method::Hq {
+            self.covers.iter().for_each(|w| w.cell.method.store(self.method as u32, Relaxed));
+        }
     }
 
     /// Tells its reserves whether formants stay.
@@ -160,6 +167,7 @@ impl Conductor {
     pub fn set_method(&mut self, deck: usize, method: Method, at: Option<u64>) {
         let rate = self.settings.sample_rate;
         let pace = &mut self.decks[deck].pace;
+        let changes = pace.method != method;
         pace.method = method;
         pace.tell_method();
         let kit = (method != Method::PlaybackRate && pace.covers.is_empty()).then(|| {
@@ -174,6 +182,10 @@ impl Conductor {
             (self.hands.stretch)(ends);
             Box::new(kit)
         });
+        if !changes && kit.is_none() {
+            // As it is; a reserve is not thrown away for that.
+            return;
+        }
         // A kit must be there before whatever may need it.
         let at = if kit.is_some() { None } else { at };
         self.push(at, Action::Stretch { deck, method: method.in_engine(), kit });

@@ -310,7 +310,7 @@ pub static CONTROLS: &[Control] = &[
         row(
             "/groove/meter",
             &[Arg::int("beats_per_bar", 1, 64)],
-            "Sets the beats per bar, for display.",
+            "Sets the beats per bar: for what is shown, and for decks whose `sync` is `bar`.",
             Ack::Quiet,
             meter,
         ),

@@ -53,7 +53,7 @@ pub static CONTROLS: &[Control] = &[
             "/groove/deck/{deck}/stretch",
             &[Arg::of("method", Kind::Choice(Method::NAMES))],
             "Sets how a deck's tempo is changed: `playback_rate` (pitch goes with it), `wsola` or `hq` (pitch stays). \
-             What plays goes on from where it is. `audiotsm` is `wsola`, `rubberband` and `pyrubberband` are `hq`.",
+             What plays goes on from where it is. `audiotsm` is `wsola`; `rubberband` and `pyrubberband` are `hq`, unless the library is built in.",
             Ack::Quiet,
             stretch,
         ),
@@ -107,7 +107,7 @@ pub static CONTROLS: &[Control] = &[
         row(
             "/groove/deck/{deck}/formants",
             &[Arg::of("stay", Kind::Flag)],
-            "Whether a deck's formants (what makes a voice that voice) stay where they are when its key changes; with `hq`.",
+            "Whether a deck's formants (what makes a voice that voice) stay where they are when its key changes; with `hq`, at once.",
             Ack::Quiet,
             |c, call| {
                 c.set_formants(call.deck(0), call.int(1) != 0);

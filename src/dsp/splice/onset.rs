@@ -140,7 +140,7 @@ impl Onsets {
     /// Starts over at frame `at`.
     pub fn restart(&mut self, at: i64) {
         (self.at, self.collected, self.slices, self.count) = (at, 0, 0, 0);
-        self.sums = [0.0; 2];
+        (self.sums, self.loudest) = ([0.0; 2], [0.0; 2]);
         self.last = [[0.0; 2]; 2];
         (self.loudness, self.edge) = (Feature::NEW, Feature::NEW);
     }
@@ -240,6 +240,10 @@ impl Onsets {
             }
             self.marks.swap(a, b);
             k -= 1;
+        }
+        if k == self.count - 1 {
+            // How loud it is nobody knows: nothing right behind it is taken for louder.
+            self.loudest = [f32::INFINITY; 2];
         }
     }
 
