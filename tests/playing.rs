@@ -475,3 +475,23 @@ fn a_start_that_waits_for_its_beat_can_be_stopped() {
     let loudest = sound.left.iter().fold(0.0f32, |a, b| a.max(b.abs()));
     assert!(loudest < 1e-4, "{loudest} from frame {:?} on", sound.onset(0));
 }
+
+#[test]
+fn more_than_can_be_stretched_is_told_and_made_good() {
+    let scratch = Scratch::new("crowded");
+    let file = scratch.sine("tone.wav", 48_000, 4, 440, 0.1);
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--stretch-method", "wsola"]);
+    let client = daemon.client();
+    for id in 100..105 {
+        client.done("/load_buffer", vec![i(id), p(&file), s("tone")]);
+        client.done("/play_stem", vec![i(id), f(1.0 + 0.01 * (id - 100) as f64), f(0.8), i(1)]);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let log = daemon.log();
+    assert!(log.contains("deck a: 5 stems at 5 rates play; 24 at 4 can be stretched at once"), "{log}");
+    client.done("/stop_stem", vec![i(100)]);
+    std::thread::sleep(Duration::from_millis(200));
+    let log = daemon.log();
+    assert!(log.contains("deck a: all of it is stretched again"), "{log}");
+    daemon.stop();
+}

@@ -433,6 +433,7 @@ impl Conductor {
         self.watch_beats();
         self.watch_output();
         self.watch_speeds();
+        self.watch_crowding();
         self.watch_reserves();
         self.watch_movement();
         self.show_pace();

@@ -14,7 +14,7 @@ use crate::engine::DECKS;
 use crate::engine::command::Action;
 use crate::engine::cover::CoverCell;
 use crate::engine::method::Method;
-use crate::engine::plan::{Kit, Plan};
+use crate::engine::plan::{Kit, LANES, PLANS, Plan};
 use crate::media::grid::{Grid, Unit};
 use crate::stretch::worker::{Level, shown};
 use crate::system::realtime;
@@ -67,6 +67,8 @@ pub struct Pace {
     pub(super) covers: Vec<Watched>,
     /// The speed that was asked for last and could not be had.
     pub(super) clamped: Option<f64>,
+    /// Whether more plays on it than can be stretched at once.
+    pub(super) crowded: bool,
 }
 
 impl Pace {
@@ -476,6 +478,40 @@ impl Conductor {
                 self.bulletin.post("/event/clamped", values);
             }
             self.decks[deck].pace.clamped = wanted;
+        }
+    }
+
+    /// Tells when more plays on a deck than can be stretched at once, and lets all of it be when there is room again.
+    pub(super) fn watch_crowding(&mut self) {
+        for deck in 0..DECKS {
+            let (mut stems, mut rates) = (0, Vec::new());
+            for (id, buffer) in self.buffers.iter().filter(|(_, b)| b.playing) {
+                if let State::Ready { info, .. } = &buffer.state
+                    && deck_of(*id) == deck
+                {
+                    stems += 1;
+                    let rate = (info.sample_rate, buffer.start.rate);
+                    if !rates.contains(&rate) {
+                        rates.push(rate);
+                    }
+                }
+            }
+            let method = self.decks[deck].pace.method;
+            let crowded = method != Method::PlaybackRate && (stems > LANES || rates.len() > PLANS);
+            if crowded == std::mem::replace(&mut self.decks[deck].pace.crowded, crowded) {
+                continue;
+            }
+            let name = deck_name(deck);
+            if crowded {
+                tracing::warn!(
+                    "deck {name}: {stems} stems at {} rates play; {LANES} at {PLANS} can be stretched at once, the others \
+                     change their pitch with the tempo",
+                    rates.len()
+                );
+            } else if method != Method::PlaybackRate {
+                tracing::info!("deck {name}: all of it is stretched again");
+                self.push(None, Action::Stretch { deck, method: method.in_engine(), kit: None });
+            }
         }
     }
 }
