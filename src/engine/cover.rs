@@ -131,6 +131,8 @@ pub struct CoverCell {
     pub covering: AtomicBool,
     /// Whether it is asked to work.
     pub asked: AtomicBool,
+    /// Whether it will be asked as soon as nothing has changed for a moment.
+    pub resting: AtomicBool,
     /// Whether it is left alone after too many underruns.
     pub banned: AtomicBool,
     /// How often its reserve ran dry.
@@ -222,6 +224,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         input: AtomicU32::new(0),
         covering: AtomicBool::new(false),
         asked: AtomicBool::new(false),
+        resting: AtomicBool::new(false),
         banned: AtomicBool::new(false),
         underruns: AtomicU32::new(0),
         cost: AtomicU32::new(0),
@@ -264,6 +267,7 @@ impl Cover {
     pub fn close(&mut self) {
         self.leave_alone();
         self.gain.jump(0.0);
+        self.rest = 0.0;
         self.publish();
     }
 
@@ -460,6 +464,7 @@ impl Cover {
         cell.input.store((self.input.occupied_len() * INPUT) as u32, Relaxed);
         cell.covering.store(self.gain.target() > 0.0, Relaxed);
         cell.asked.store(self.asked, Relaxed);
+        cell.resting.store(!self.asked && self.rest > 0.0, Relaxed);
         cell.banned.store(self.now < self.banned_until, Relaxed);
     }
 }

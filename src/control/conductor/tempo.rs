@@ -398,7 +398,7 @@ impl Conductor {
         let cells = || pace.covers.iter().map(|w| &w.cell);
         let covering = cells().any(|c| c.covering.load(Relaxed));
         // A deck that is silent, or plays at its own speed, wants nothing of its worker.
-        let is_wanted = cells().any(|c| c.asked.load(Relaxed) || c.banned.load(Relaxed));
+        let is_wanted = cells().any(|c| [&c.asked, &c.resting, &c.banned].into_iter().any(|flag| flag.load(Relaxed)));
         let mut now = Stretched {
             heard: match pace.method {
                 method if method.in_engine() == Method::Hq && is_wanted && !covering => Method::Wsola,
