@@ -17,16 +17,10 @@ const RATE: u32 = 48_000;
 /// What a sensor says, and when.
 type Script = Vec<(f64, f64)>;
 
-/// Tempo ten times a second while a script is heard, with blocks of so many frames.
-fn play(script: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
-    play_with(script, &[], seconds, frames)
-}
-
-/// The same, with a hand on the tempo: when, and to what.
-fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
-    let config = EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() };
+/// An engine and its conductor, with nothing around them.
+fn rig(config: &Config) -> (Engine, Conductor) {
     let (inner, outer) = door(4, 2);
-    let mut engine = Engine::new(&config, inner);
+    let engine = Engine::new(&EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() }, inner);
     let hands = Hands {
         load: Box::new(|_| {}),
         feed: Box::new(|_| {}),
@@ -36,8 +30,19 @@ fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: u
         recorded: Box::new(|| (0, 0)),
         stall: Box::new(|_, _| {}),
     };
-    let settings = Settings { slots: 4, ..settings(&Config::default()) };
-    let mut conductor = Conductor::new(settings, outer, hands, &[PathBuf::from(".")], Arc::new(Report::default()));
+    let settings = Settings { slots: 4, ..settings(config) };
+    let conductor = Conductor::new(settings, outer, hands, &[PathBuf::from(".")], Arc::new(Report::default()));
+    (engine, conductor)
+}
+
+/// Tempo ten times a second while a script is heard, with blocks of so many frames.
+fn play(script: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
+    play_with(script, &[], seconds, frames)
+}
+
+/// The same, with a hand on the tempo: when, and to what.
+fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
+    let (mut engine, mut conductor) = rig(&Config::default());
     let mut block = Block::new(2, frames);
     let (mut next, mut tempo, mut by_hand) = (0, Vec::new(), 0);
     let total = (seconds * f64::from(RATE)) as usize;
@@ -154,19 +159,7 @@ fn a_measurement_steers_whatever_it_is_mapped_to() {
     std::fs::write(&file, text).unwrap();
     let config = Config::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    let (inner, outer) = door(4, 2);
-    let mut engine = Engine::new(&EngineConfig { slots: 4, ..EngineConfig::default() }, inner);
-    let hands = Hands {
-        load: Box::new(|_| {}),
-        feed: Box::new(|_| {}),
-        stretch: Box::new(|_| {}),
-        keep: Box::new(|_| {}),
-        record: Box::new(|_| false),
-        recorded: Box::new(|| (0, 0)),
-        stall: Box::new(|_, _| {}),
-    };
-    let settings = Settings { slots: 4, ..settings(&config) };
-    let mut conductor = Conductor::new(settings, outer, hands, &[], Arc::new(Report::default()));
+    let (mut engine, mut conductor) = rig(&config);
     engine.render(&mut Block::new(2, 4_800));
     conductor.own(vec![Message::new("/dance/arm_movement", vec![Value::Float(0.25)])]);
     let high = conductor.values_of("/groove/deck/a/eq/high").unwrap()[0].as_float().unwrap();

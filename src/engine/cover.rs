@@ -90,7 +90,7 @@ impl Course {
     /// Where the input is, and how fast it goes, at stretched frame `frame`, as things stand.
     pub fn at(&self, frame: i64) -> (f64, f64) {
         let gone = (frame - self.frame) as f64;
-        let gliding = gone.clamp(0.0, self.left);
+        let gliding = gone.min(self.left).max(0.0);
         let rise = self.slope * gliding;
         (self.ideal + self.speed * gone + rise * (gone - 0.5 * gliding), self.speed + rise)
     }

@@ -370,7 +370,7 @@ impl Engine {
         if news.starved {
             self.door.telemetry.starved.fetch_add(1, Relaxed);
         }
-        for event in tell(slot as Slot, news, now) {
+        for event in tell(slot as Slot, news.of(&self.stems, slot as Slot), now) {
             self.tell(event);
         }
     }

@@ -29,7 +29,7 @@ const SHRINK: f64 = 0.95;
 const ROOM: f64 = 0.5;
 
 /// How full a reserve is, by the names of the older server's modes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Less than a quarter of the target.
     Emergency,
@@ -37,7 +37,8 @@ pub enum Level {
     Urgent,
     /// Less than nine tenths.
     Normal,
-    /// Full, or nearly.
+    /// Full, or nearly; or with nothing to fill.
+    #[default]
     Relaxed,
 }
 

@@ -121,6 +121,7 @@ impl Watched {
 }
 
 /// How a deck is stretched at a moment; times in seconds.
+#[derive(Default)]
 struct Stretched {
     heard: Method,
     covering: bool,
@@ -129,21 +130,6 @@ struct Stretched {
     target: f64,
     cost: f64,
     underruns: u64,
-}
-
-impl Default for Stretched {
-    /// With nothing to fill, and that full.
-    fn default() -> Stretched {
-        Stretched {
-            heard: Method::default(),
-            covering: false,
-            level: Level::Relaxed,
-            ready: 0.0,
-            target: 0.0,
-            cost: 0.0,
-            underruns: 0,
-        }
-    }
 }
 
 /// Least time between two lines of the log about underruns.
@@ -484,8 +470,9 @@ impl Conductor {
     /// Tells when more plays on a deck than can be stretched at once, and lets all of it be when there is room again.
     pub(super) fn watch_crowding(&mut self) {
         for deck in 0..DECKS {
+            let method = self.decks[deck].pace.method;
             let (mut stems, mut rates) = (0, Vec::new());
-            for (id, buffer) in self.buffers.iter().filter(|(_, b)| b.playing) {
+            for (id, buffer) in self.buffers.iter().filter(|(_, b)| b.playing && method != Method::PlaybackRate) {
                 if let State::Ready { info, .. } = &buffer.state
                     && deck_of(*id) == deck
                 {
@@ -496,8 +483,7 @@ impl Conductor {
                     }
                 }
             }
-            let method = self.decks[deck].pace.method;
-            let crowded = method != Method::PlaybackRate && (stems > LANES || rates.len() > PLANS);
+            let crowded = stems > LANES || rates.len() > PLANS;
             if crowded == std::mem::replace(&mut self.decks[deck].pace.crowded, crowded) {
                 continue;
             }
