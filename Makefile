@@ -5,8 +5,9 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
+TRAINER := $(TARGET)/trainer-python
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -82,3 +83,27 @@ test-kill: tools
 test-page: build $(CLIENTS)
 	@sh scripts/need page
 	$(PYTHON) tests/clients/page.py $(TARGET)/release/grooved $(TARGET)/page
+
+## Trains an instrument: make model INSTRUMENT=flute RECORDINGS=folder. Minutes to hours; the same command goes on
+## where it stopped. models/README.md says what to record.
+model: $(TRAINER)/installed
+	@[ -n "$(INSTRUMENT)" ] || { echo "which one? make model INSTRUMENT=flute RECORDINGS=folder" >&2; exit 64; }
+	@PYTHONPATH=models $(TRAINER)/bin/python -m trainer $(INSTRUMENT) --work $(TARGET)/models $(if $(RECORDINGS),--recordings $(RECORDINGS)) $(ARGS)
+	@[ ! -x $(TARGET)/release/grooved ] || [ ! -e models/$(INSTRUMENT).onnx ] || $(TARGET)/release/grooved check-model models/$(INSTRUMENT).onnx
+
+$(TRAINER)/installed: models/requirements.txt
+	@sh scripts/need python
+	python3 -m venv $(TRAINER)
+	$(TRAINER)/bin/python -m pip install --quiet --disable-pip-version-check -r models/requirements.txt
+	@touch $@
+
+## Writes the tables of models/README.md, from the models and from trainings of other sizes (ARGS="--size-only --hidden 32").
+models-page: build $(TRAINER)/installed
+	PYTHONPATH=models $(TRAINER)/bin/python -m trainer.page $(TARGET)/models/clarinet $(TARGET)/release/grooved
+
+## The training pipeline and the converter: some gigabytes of PyTorch and TensorFlow, and a few minutes.
+test-models: $(TRAINER)/installed
+	cd models/tests && $(abspath $(TRAINER))/bin/python -m unittest test_trainer
+	[ -x $(TARGET)/converter-python/bin/python ] || python3 -m venv $(TARGET)/converter-python
+	$(TARGET)/converter-python/bin/python -m pip install --quiet --disable-pip-version-check -r models/tests/requirements.txt
+	cd models/tests && TF_CPP_MIN_LOG_LEVEL=3 $(abspath $(TARGET))/converter-python/bin/python -m unittest test_convert

@@ -7,7 +7,7 @@
 //!
 //! [`remote`] is the other end of the wire: what the client program is made of.
 //!
-//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `stretch` → `engine` → `dsp`. A test keeps them so.
+//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `stretch`, `ddsp` → `engine` → `dsp`. A test keeps them so.
 //!
 //! | thread | made in | runs |
 //! |---|---|---|
@@ -24,6 +24,8 @@
 pub mod config;
 pub mod control;
 pub mod daemon;
+#[cfg(feature = "ddsp")]
+pub mod ddsp;
 pub mod demo;
 pub mod dsp;
 pub mod engine;

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::conductor::tempo::Sync;
 use grooved::control::value::Value;
+#[cfg(feature = "ddsp")]
+use grooved::daemon::models;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, Options, OutputMode, live, render, stretch, tune};
 use grooved::engine::method::Method;
@@ -150,6 +152,13 @@ enum Command {
         #[arg(default_value = "config/grooved.toml")]
         file: PathBuf,
     },
+    /// Check instruments (.onnx) against the contract of models/README.md, and time a step of each
+    #[cfg(feature = "ddsp")]
+    CheckModel {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Print the reference of all controls, as in the README
     #[command(hide = true)]
     Reference,
@@ -238,6 +247,8 @@ fn go(cli: Cli) -> Result<(), Failure> {
             println!("{}", folder.display());
             return Ok(());
         }
+        #[cfg(feature = "ddsp")]
+        Some(Command::CheckModel { files }) => return check_models(files),
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
         Some(Command::StretchCheck) => {
             let output = configuration(&cli)?.output;
@@ -298,6 +309,25 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     stretch::stretch(&args.input, &args.output, &order, |share| bar.set_position((share * 1_000.0) as u64))?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// `grooved check-model`: every file is looked at, also after one that is wrong.
+#[cfg(feature = "ddsp")]
+fn check_models(files: &[PathBuf]) -> Result<(), Failure> {
+    let mut wrong = 0;
+    for file in files {
+        match models::check(file) {
+            Ok(report) => println!("{report}"),
+            Err(why) => {
+                eprintln!("grooved: {why}");
+                wrong += 1;
+            }
+        }
+    }
+    match wrong {
+        0 => Ok(()),
+        _ => Err(Failure::Data(format!("{wrong} of {} files can't be played", files.len()))),
+    }
 }
 
 /// `grooved tune`.

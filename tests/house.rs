@@ -39,6 +39,7 @@ fn imports_point_down() {
         ("system", &[]),
         // One of the ways to stretch is a library of the system's.
         ("stretch", &["engine", "dsp", "system"]),
+        ("ddsp", &["engine", "dsp"]),
         // Shapes of glides are the clock's.
         ("movement", &["engine"]),
         ("media", &["engine", "dsp", "system"]),
@@ -50,8 +51,8 @@ fn imports_point_down() {
         (
             "daemon",
             &[
-                "remote", "stretch", "movement", "config", "control", "output", "media", "system", "engine", "dsp",
-                "demo",
+                "remote", "stretch", "ddsp", "movement", "config", "control", "output", "media", "system", "engine",
+                "dsp", "demo",
             ],
         ),
     ];

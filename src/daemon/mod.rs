@@ -3,9 +3,12 @@
 //! - [`live`]: the daemon
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
 //! - [`tune`]: which period size this machine can keep up with
+//! - [`models`]: instruments looked over before they play
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
 pub mod live;
+#[cfg(feature = "ddsp")]
+pub mod models;
 pub mod plan;
 pub mod render;
 pub mod stretch;
@@ -58,6 +61,9 @@ pub enum Failure {
     /// Realtime was required and refused.
     #[error("realtime is required (system.realtime), but {0}")]
     Realtime(String),
+    /// A model file that is no instrument.
+    #[error("{0}")]
+    Data(String),
     /// Something else that the system would not do.
     #[error("{0}")]
     Io(String),
@@ -71,6 +77,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 64,
+            Failure::Data(_) => 65,
             Failure::Ports(_) => 69,
             Failure::Io(_) => 74,
             Failure::Realtime(_) => 77,
