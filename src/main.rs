@@ -7,10 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::conductor::tempo::Sync;
 use grooved::control::value::Value;
-#[cfg(feature = "ddsp")]
-use grooved::daemon::models;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, Options, OutputMode, live, render, stretch, tune};
+#[cfg(feature = "ddsp")]
+use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
 use grooved::output::devices;
 use grooved::stretch::curve::Curve;
@@ -159,6 +159,12 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Play a MIDI file with instruments, into a WAV file
+    #[cfg(feature = "ddsp")]
+    RenderMidi(RenderInstruments),
+    /// Play a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument, into a WAV file
+    #[cfg(feature = "ddsp")]
+    RenderControls(RenderInstruments),
     /// Print the reference of all controls, as in the README
     #[command(hide = true)]
     Reference,
@@ -194,6 +200,33 @@ struct Stretch {
     /// Leave formants where they are when the key changes (hq)
     #[arg(long)]
     formants: bool,
+    /// No progress bar
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[cfg(feature = "ddsp")]
+#[derive(Args)]
+struct RenderInstruments {
+    /// File to read: .mid, or .csv
+    input: PathBuf,
+    /// WAV file to write (32-bit float)
+    output: PathBuf,
+    /// Instrument for all tracks (flute), or for one, counted from 1 (2=cello) [default: by the file's programs]
+    #[arg(long, value_name = "NAME")]
+    instrument: Vec<String>,
+    /// Folder of instruments [default: models, /usr/share/grooved/models]
+    #[arg(long, value_name = "FOLDER")]
+    models: Option<PathBuf>,
+    /// Frames a second
+    #[arg(long = "rate", value_name = "HZ", default_value_t = 48_000)]
+    sample_rate: u32,
+    /// Voices of each track
+    #[arg(long, default_value_t = 8)]
+    voices: usize,
+    /// Gain in dB
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true, value_name = "DB")]
+    gain: f64,
     /// No progress bar
     #[arg(long)]
     quiet: bool,
@@ -249,6 +282,10 @@ fn go(cli: Cli) -> Result<(), Failure> {
         }
         #[cfg(feature = "ddsp")]
         Some(Command::CheckModel { files }) => return check_models(files),
+        #[cfg(feature = "ddsp")]
+        Some(Command::RenderMidi(args)) => return render_instruments(args, true),
+        #[cfg(feature = "ddsp")]
+        Some(Command::RenderControls(args)) => return render_instruments(args, false),
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
         Some(Command::StretchCheck) => {
             let output = configuration(&cli)?.output;
@@ -298,16 +335,57 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     }
     let order = Order { method: args.method, curve, pitch: args.pitch, formants: args.formants };
     order.check().map_err(Failure::Usage)?;
-    let bar = match args.quiet {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new(1_000),
-    };
+    let bar = progress_bar(args.quiet);
+    stretch::stretch(&args.input, &args.output, &order, |share| bar.set_position((share * 1_000.0) as u64))?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// A bar of a thousand steps.
+fn progress_bar(quiet: bool) -> ProgressBar {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(1_000) };
     bar.set_style(
         ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} to go")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    stretch::stretch(&args.input, &args.output, &order, |share| bar.set_position((share * 1_000.0) as u64))?;
+    bar
+}
+
+/// `grooved render-midi` and `grooved render-controls`.
+#[cfg(feature = "ddsp")]
+fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failure> {
+    let orders = perform::Orders {
+        instruments: args.instrument.clone(),
+        models: args.models.clone(),
+        sample_rate: args.sample_rate,
+        voices: args.voices,
+        gain_db: args.gain,
+    };
+    let bar = progress_bar(args.quiet);
+    let progress = |share| bar.set_position((share * 1_000.0) as u64);
+    let done = match midi {
+        true => perform::midi(&args.input, &args.output, &orders, progress)?,
+        false => perform::controls(&args.input, &args.output, &orders, progress)?,
+    };
     bar.finish_and_clear();
+    if !args.quiet {
+        done.players.iter().for_each(|line| println!("{line}"));
+        println!("{:.1} s, peak {:.1} dBFS", done.seconds, 20.0 * f64::from(done.peak.max(1e-10)).log10());
+    }
+    if done.stolen > 0 {
+        eprintln!(
+            "grooved: {} notes had to take a sounding voice: --voices {} or more keeps them all",
+            done.stolen,
+            args.voices + 4
+        );
+    }
+    if done.peak > 1.0 {
+        let over = 20.0 * f64::from(done.peak).log10();
+        eprintln!(
+            "grooved: it peaks {over:.1} dB over full scale, which a float file holds: --gain {:.0} makes room",
+            (args.gain - over).floor()
+        );
+    }
     Ok(())
 }
 

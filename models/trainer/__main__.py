@@ -88,11 +88,13 @@ def described(given, profile, ready, shape, figures):
     from . import contract
 
     quiet, loud = ready.loudness_range_db
+    # Recordings of a single dynamic shall not make an instrument of a single dynamic.
+    softest = min(quiet, loud - 30.0)
     lowest, highest = ready.pitch_range
     return contract.metadata(
         instrument=given.instrument, sample_rate=contract.SAMPLE_RATE, hop=contract.HOP, harmonics=shape.harmonics,
         noise_bands=shape.bands, state=shape.hidden, pitch_range=f"{lowest:.1f} {highest:.1f}", loudness_range=f"{quiet:.1f} {loud:.1f}",
-        loudness_map=f"0:0 0.05:{contract.scale_loudness(quiet):.4f} 1:{contract.scale_loudness(loud):.4f}",
+        loudness_map=f"0:0 0.05:{contract.scale_loudness(softest):.4f} 1:{contract.scale_loudness(loud):.4f}",
         licence=profile["licence"], provenance=" ".join(profile["provenance"].split()),
         date=datetime.date.today().isoformat(), figures=json.dumps(figures, separators=(",", ":")),
     )

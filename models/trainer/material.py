@@ -55,10 +55,15 @@ class Material:
 
     @property
     def loudness_range_db(self):
-        """From where notes fade away to the loudest there is, in dBFS."""
-        heard = np.concatenate([n.loudness[n.loudness > 0] for n in self.of("train")])
-        low, high = np.percentile(heard, [4.0, 99.5])
-        return (float(low) - 1.0) * 80.0, (float(high) - 1.0) * 80.0
+        """From 6 dB under the softest notes to the loudest there is, in dBFS.
+
+        What is softer still are ends of notes: an instrument held there would sound like one that is just ending.
+        """
+        train = self.of("train")
+        notes = [np.percentile(n.loudness, 67) for n in train]
+        high = np.percentile(np.concatenate([n.loudness[n.loudness > 0] for n in train]), 99.5)
+        span = contract.LOUDNESS_SPAN_DB
+        return (float(np.percentile(notes, 2)) - 1.0) * span - 6.0, (float(high) - 1.0) * span
 
     @property
     def seconds(self):

@@ -4,11 +4,14 @@
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
 //! - [`tune`]: which period size this machine can keep up with
 //! - [`models`]: instruments looked over before they play
+//! - [`perform`]: instruments into files
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
 pub mod live;
 #[cfg(feature = "ddsp")]
 pub mod models;
+#[cfg(feature = "ddsp")]
+pub mod perform;
 pub mod plan;
 pub mod render;
 pub mod stretch;

@@ -1,0 +1,69 @@
+//! Where instruments are found by their names.
+
+use std::path::{Path, PathBuf};
+
+use super::model::{Model, ModelError};
+
+/// Folders that are looked into, if none is named: beside the program's sources, and where a package puts them.
+const FOLDERS: [&str; 2] = ["models", "/usr/share/grooved/models"];
+
+/// Why there is no such instrument.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// Its file is no instrument, or not there.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No instrument has that name.
+    #[error("there is no instrument '{name}': {} would be right, or the path of an .onnx file", or_none(there))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        there: Vec<String>,
+    },
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none are installed, so 'make model'".into() } else { names.join(", ") }
+}
+
+/// A folder of instruments.
+#[derive(Clone, Debug)]
+pub struct Library {
+    folder: PathBuf,
+}
+
+impl Library {
+    /// The instruments of a folder; of the usual ones, if none is given.
+    pub fn new(folder: Option<&Path>) -> Library {
+        let usual = || FOLDERS.iter().map(PathBuf::from).find(|f| f.is_dir()).unwrap_or_else(|| FOLDERS[0].into());
+        Library { folder: folder.map_or_else(usual, Path::to_path_buf) }
+    }
+
+    /// Names of all instruments, in order. Reads a folder. Realtime: no.
+    pub fn names(&self) -> Vec<String> {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> = files
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_string()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Opens an instrument, by its name or by the path of a file. Realtime: no.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or which instruments there are.
+    pub fn open(&self, name: &str) -> Result<Model, LibraryError> {
+        if name.contains('/') || [".onnx", ".tflite"].iter().any(|end| name.ends_with(end)) {
+            return Ok(Model::open(Path::new(name))?);
+        }
+        let there = self.names();
+        if !there.iter().any(|n| n == name) {
+            return Err(LibraryError::Unknown { name: name.chars().take(60).collect(), there });
+        }
+        Ok(Model::open(&self.folder.join(format!("{name}.onnx")))?)
+    }
+}

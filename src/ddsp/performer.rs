@@ -1,0 +1,342 @@
+//! What a performer means, hop by hop: a pitch that glides and sways, a loudness under an envelope.
+
+/// What a voice is to do in the next hop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Intent {
+    /// MIDI number, with fractions.
+    pub midi: f64,
+    /// 0 to 1, over the instrument's trained range.
+    pub loudness: f64,
+    /// Linear level of the sound that comes out.
+    pub level: f64,
+}
+
+/// Attack, decay and release in seconds, sustain 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adsr {
+    /// From nothing to all, in seconds.
+    pub attack: f64,
+    /// From all to the sustained share, in seconds.
+    pub decay: f64,
+    /// The sustained share of the loudness.
+    pub sustain: f64,
+    /// From there to nothing, in seconds.
+    pub release: f64,
+}
+
+impl Default for Adsr {
+    /// A wind player's: the instrument's own attack does the rest.
+    fn default() -> Self {
+        Self { attack: 0.03, decay: 0.2, sustain: 0.9, release: 0.12 }
+    }
+}
+
+/// How a performer plays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Manner {
+    /// Envelope of notes; controls by [`Performer::hold`] have none.
+    pub adsr: Adsr,
+    /// Vibrato in swings a second.
+    pub vibrato_hz: f64,
+    /// Vibrato to each side, in semitones.
+    pub vibrato_semitones: f64,
+    /// Time of a glide from one pitch to the next, in seconds.
+    pub glide_s: f64,
+    /// Semitones of pitch bend.
+    pub bend: f64,
+    /// Factor of the loudness, as of an expression pedal, 0 to 1.
+    pub expression: f64,
+    /// Linear level.
+    pub level: f64,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            adsr: Adsr::default(),
+            vibrato_hz: 5.5,
+            vibrato_semitones: 0.0,
+            glide_s: 0.0,
+            bend: 0.0,
+            expression: 1.0,
+            level: 1.0,
+        }
+    }
+}
+
+/// Where an envelope is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    Silent,
+    Attack,
+    Decay,
+    Sustain,
+    Release,
+    /// Quickly to nothing, then the note that waits.
+    Stolen(f64, f64),
+    /// Loudness as it was told, without an envelope.
+    Held,
+}
+
+/// Plays one voice. Nothing of it allocates. Realtime: yes.
+#[derive(Clone, Debug)]
+pub struct Performer {
+    /// How it plays.
+    pub manner: Manner,
+    hop_s: f64,
+    stage: Stage,
+    envelope: f64,
+    /// Where the envelope's present leg began.
+    leg: f64,
+    midi: f64,
+    wanted: f64,
+    glide_left: f64,
+    loudness: f64,
+    vibrato: f64,
+}
+
+impl Performer {
+    /// At rest, with hops of so many seconds.
+    pub fn new(hop_s: f64) -> Performer {
+        Performer {
+            manner: Manner::default(),
+            hop_s,
+            stage: Stage::Silent,
+            envelope: 0.0,
+            leg: 0.0,
+            midi: 69.0,
+            wanted: 69.0,
+            glide_left: 0.0,
+            loudness: 0.0,
+            vibrato: 0.0,
+        }
+    }
+
+    /// At rest; the manner stays.
+    pub fn reset(&mut self) {
+        *self = Performer { manner: self.manner, ..Performer::new(self.hop_s) };
+    }
+
+    /// Whether nothing is meant to sound.
+    pub fn silent(&self) -> bool {
+        match self.stage {
+            Stage::Silent => true,
+            Stage::Held => self.loudness <= 0.0,
+            _ => false,
+        }
+    }
+
+    /// Whether a note is released, or none was ever played.
+    pub fn free(&self) -> bool {
+        matches!(self.stage, Stage::Silent | Stage::Release)
+    }
+
+    /// How loud it is meant to be at this moment, 0 to 1: the quietest voice is the one that is stolen.
+    pub fn present(&self) -> f64 {
+        if self.stage == Stage::Held { self.loudness } else { self.envelope * self.loudness }
+    }
+
+    /// A pitch in Hz and a loudness of 0 to 1 from now on, without an envelope.
+    pub fn hold(&mut self, hz: f64, loudness: f64) {
+        let silent = self.silent();
+        self.stage = Stage::Held;
+        self.loudness = loudness.clamp(0.0, 1.0);
+        self.go_to(midi_of(hz), silent);
+    }
+
+    /// Nothing from now on, without an envelope; the pitch stays.
+    pub fn hush(&mut self) {
+        self.stage = Stage::Held;
+        self.loudness = 0.0;
+    }
+
+    /// A note begins: MIDI number, loudness 0 to 1. A voice that still sounds another is hushed first, within a hop.
+    pub fn note_on(&mut self, midi: f64, loudness: f64) {
+        match self.stage {
+            Stage::Silent | Stage::Held => self.begin(midi, loudness),
+            _ => self.stage = Stage::Stolen(midi, loudness),
+        }
+    }
+
+    /// The same voice goes on with another note, bound to the one before.
+    pub fn legato(&mut self, midi: f64, loudness: f64) {
+        if self.silent() {
+            return self.begin(midi, loudness);
+        }
+        self.loudness = loudness.clamp(0.0, 1.0);
+        self.go_to(midi, false);
+        if self.stage == Stage::Release {
+            self.leg = self.envelope;
+            self.stage = Stage::Attack;
+        }
+    }
+
+    /// The note ends.
+    pub fn note_off(&mut self) {
+        self.stage = match self.stage {
+            Stage::Silent => Stage::Silent,
+            // What was stolen for a note that has ended already needs not be played.
+            Stage::Stolen(..) | Stage::Attack | Stage::Decay | Stage::Sustain | Stage::Held => {
+                if self.stage == Stage::Held {
+                    self.envelope = 1.0;
+                }
+                self.leg = self.envelope;
+                Stage::Release
+            }
+            Stage::Release => Stage::Release,
+        };
+    }
+
+    fn begin(&mut self, midi: f64, loudness: f64) {
+        self.loudness = loudness.clamp(0.0, 1.0);
+        self.envelope = 0.0;
+        self.leg = 0.0;
+        self.stage = Stage::Attack;
+        self.vibrato = 0.0;
+        let first = self.manner.glide_s <= 0.0;
+        self.go_to(midi, first);
+    }
+
+    fn go_to(&mut self, midi: f64, at_once: bool) {
+        self.wanted = if midi.is_finite() { midi.clamp(0.0, 140.0) } else { self.wanted };
+        if at_once || self.manner.glide_s <= 0.0 {
+            self.midi = self.wanted;
+            self.glide_left = 0.0;
+        } else {
+            self.glide_left = self.manner.glide_s;
+        }
+    }
+
+    /// Time goes by while the voice rests.
+    pub fn skip(&mut self, _samples: usize) {
+        self.midi = self.wanted;
+        self.glide_left = 0.0;
+    }
+
+    /// What the next hop is to be.
+    pub fn hop(&mut self) -> Intent {
+        self.follow_pitch();
+        self.follow_envelope();
+        let m = &self.manner;
+        self.vibrato = (self.vibrato + m.vibrato_hz * self.hop_s).fract();
+        let sway = m.vibrato_semitones * (std::f64::consts::TAU * self.vibrato).sin();
+        let envelope = if self.stage == Stage::Held { 1.0 } else { self.envelope };
+        Intent {
+            midi: self.midi + m.bend + sway,
+            loudness: self.loudness * envelope * m.expression.clamp(0.0, 1.0),
+            level: m.level,
+        }
+    }
+
+    fn follow_pitch(&mut self) {
+        if self.glide_left <= self.hop_s {
+            self.midi = self.wanted;
+            self.glide_left = 0.0;
+        } else {
+            self.midi += (self.wanted - self.midi) * self.hop_s / self.glide_left;
+            self.glide_left -= self.hop_s;
+        }
+    }
+
+    fn follow_envelope(&mut self) {
+        let adsr = self.manner.adsr;
+        let steps = |seconds: f64| self.hop_s / seconds.max(self.hop_s);
+        match self.stage {
+            Stage::Silent | Stage::Held => {}
+            Stage::Attack => {
+                self.envelope += (1.0 - self.leg) * steps(adsr.attack);
+                if self.envelope >= 1.0 - 1e-9 {
+                    self.envelope = 1.0;
+                    self.stage = Stage::Decay;
+                }
+            }
+            Stage::Decay => {
+                self.envelope -= (1.0 - adsr.sustain) * steps(adsr.decay);
+                if self.envelope <= adsr.sustain + 1e-9 {
+                    self.envelope = adsr.sustain;
+                    self.stage = Stage::Sustain;
+                }
+            }
+            Stage::Sustain => self.envelope = adsr.sustain,
+            Stage::Release => {
+                self.envelope -= self.leg * steps(adsr.release);
+                if self.envelope <= 1e-9 {
+                    self.envelope = 0.0;
+                    self.stage = Stage::Silent;
+                }
+            }
+            Stage::Stolen(midi, loudness) => {
+                // A hop of nothing; the next one begins the note.
+                self.envelope = 0.0;
+                self.begin(midi, loudness);
+            }
+        }
+    }
+}
+
+/// Hz as a MIDI number; what is no frequency is 440 Hz.
+pub fn midi_of(hz: f64) -> f64 {
+    if hz.is_finite() && hz > 0.0 { 69.0 + 12.0 * (hz / 440.0).log2() } else { 69.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn performer() -> Performer {
+        Performer::new(0.01)
+    }
+
+    #[test]
+    fn a_note_rises_falls_to_its_share_and_fades_when_it_is_let_go() {
+        let mut p = performer();
+        p.manner.adsr = Adsr { attack: 0.05, decay: 0.1, sustain: 0.5, release: 0.04 };
+        p.note_on(60.0, 0.8);
+        let rising: Vec<f64> = (0..5).map(|_| p.hop().loudness).collect();
+        assert!(rising.windows(2).all(|w| w[1] > w[0]) && (rising[4] - 0.8).abs() < 1e-9, "{rising:?}");
+        let held = (0..20).map(|_| p.hop().loudness).last().unwrap();
+        assert!((held - 0.4).abs() < 1e-9);
+        p.note_off();
+        let fading: Vec<f64> = (0..4).map(|_| p.hop().loudness).collect();
+        assert!(fading.windows(2).all(|w| w[1] < w[0]) && fading[3] == 0.0, "{fading:?}");
+        assert!(p.silent());
+    }
+
+    #[test]
+    fn a_stolen_voice_is_hushed_for_a_hop_and_then_begins_the_note() {
+        let mut p = performer();
+        p.note_on(60.0, 0.8);
+        (0..30).for_each(|_| {
+            p.hop();
+        });
+        p.note_on(72.0, 0.5);
+        assert_eq!(p.hop().loudness, 0.0);
+        let next = p.hop();
+        assert!(next.loudness > 0.0 && next.midi == 72.0);
+    }
+
+    #[test]
+    fn a_glide_takes_its_time_and_arrives() {
+        let mut p = performer();
+        p.manner.glide_s = 0.1;
+        p.hold(440.0, 0.5);
+        p.hop();
+        p.hold(880.0, 0.5);
+        let way: Vec<f64> = (0..12).map(|_| p.hop().midi).collect();
+        assert!((way[4] - 75.0).abs() < 0.01 && way[9] == 81.0 && way[11] == 81.0, "{way:?}");
+    }
+
+    #[test]
+    fn vibrato_bend_and_expression_change_what_they_are_named_for() {
+        let mut p = performer();
+        p.hold(440.0, 0.8);
+        p.manner.vibrato_semitones = 0.5;
+        p.manner.bend = 2.0;
+        p.manner.expression = 0.5;
+        let way: Vec<Intent> = (0..200).map(|_| p.hop()).collect();
+        let highest = way.iter().map(|i| i.midi).fold(0.0, f64::max);
+        let lowest = way.iter().map(|i| i.midi).fold(200.0, f64::min);
+        assert!((highest - 71.5).abs() < 0.02 && (lowest - 70.5).abs() < 0.02);
+        assert!(way.iter().all(|i| (i.loudness - 0.4).abs() < 1e-9));
+    }
+}

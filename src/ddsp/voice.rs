@@ -1,0 +1,183 @@
+//! A voice: one instrument's model and synthesiser, driven hop by hop, with what a performer may change about it.
+
+use super::contract::Contract;
+use super::model::{Model, Player};
+use super::performer::{Intent, Performer};
+use super::synth::{Frame, Synth, hop_of};
+
+/// A voice rests when it has been silent for so long (in seconds); its state is then as at first.
+const REST_S: f64 = 0.3;
+/// Gains of partials and noise go at most so far: +20 dB, as in the older server.
+pub const MOST_GAIN: f64 = 10.0;
+
+/// What a performer may change about the tone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tone {
+    /// Semitones that everything is shifted by, before the model.
+    pub pitch_shift: f64,
+    /// Linear gain of the partials, 0 to [`MOST_GAIN`].
+    pub harmonic_gain: f64,
+    /// Linear gain of the noise, 0 to [`MOST_GAIN`].
+    pub noise_gain: f64,
+    /// Semitones by which the model, and it alone, is told another pitch: another register's tone.
+    pub timbre_pitch: f64,
+    /// Decibels by which the model, and it alone, is told another loudness: brighter or duller at the same level.
+    pub timbre_loudness_db: f64,
+}
+
+impl Default for Tone {
+    fn default() -> Self {
+        Self { pitch_shift: 0.0, harmonic_gain: 1.0, noise_gain: 1.0, timbre_pitch: 0.0, timbre_loudness_db: 0.0 }
+    }
+}
+
+/// One voice of an instrument. A hop of it allocates within the model: it belongs on a worker. Realtime: no.
+pub struct Voice {
+    model: Model,
+    player: Player,
+    synth: Synth,
+    /// How the tone is changed.
+    pub tone: Tone,
+    /// Who plays it.
+    pub performer: Performer,
+    frame: Frame,
+    distribution: Vec<f32>,
+    hop: usize,
+    hop_s: f64,
+    silent_hops: usize,
+    /// A hop of sound, and how much of it has been taken.
+    block: Vec<f32>,
+    taken: usize,
+    failures: u64,
+}
+
+impl Voice {
+    /// A voice at rest. The same seed and controls give the same samples.
+    ///
+    /// # Errors
+    /// In words, if the model can't be set up again.
+    pub fn new(model: &Model, sample_rate: u32, seed: u64) -> Result<Voice, String> {
+        let contract = model.contract();
+        let hop = hop_of(contract, sample_rate);
+        Ok(Voice {
+            player: model.player().map_err(|e| format!("{e:#}"))?,
+            synth: Synth::new(contract, sample_rate, seed),
+            tone: Tone::default(),
+            performer: Performer::new(hop as f64 / f64::from(sample_rate)),
+            frame: Frame::silent(contract),
+            distribution: vec![0.0; contract.harmonics],
+            hop,
+            hop_s: hop as f64 / f64::from(sample_rate),
+            silent_hops: usize::MAX,
+            block: vec![0.0; hop],
+            taken: hop,
+            failures: 0,
+            model: model.clone(),
+        })
+    }
+
+    /// The instrument.
+    pub fn contract(&self) -> &Contract {
+        self.model.contract()
+    }
+
+    /// Samples of a hop.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Whether nothing sounds and nothing is about to.
+    pub fn resting(&self) -> bool {
+        self.silent_hops as f64 * self.hop_s >= REST_S && self.performer.silent()
+    }
+
+    /// Steps of the model that failed. There are none unless a model is broken in ways that opening it can't show.
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// At rest, as at first.
+    pub fn reset(&mut self) {
+        self.performer.reset();
+        self.synth.reset();
+        self.rest();
+        self.taken = self.hop;
+    }
+
+    fn rest(&mut self) {
+        if self.player.reset().is_err() {
+            self.failures += 1;
+        }
+        self.silent_hops = usize::MAX;
+    }
+
+    /// Adds the next samples to `out`, however many; controls are looked at every hop. A resting voice's first hop
+    /// begins with the first sample after it was told to sound.
+    pub fn add(&mut self, mut out: &mut [f32]) {
+        while !out.is_empty() {
+            if self.taken == self.hop {
+                if self.resting() {
+                    self.performer.skip(out.len());
+                    return;
+                }
+                self.next_hop();
+            }
+            let count = out.len().min(self.hop - self.taken);
+            let (now, later) = out.split_at_mut(count);
+            for (sample, value) in now.iter_mut().zip(&self.block[self.taken..]) {
+                *sample += value;
+            }
+            self.taken += count;
+            out = later;
+        }
+    }
+
+    fn next_hop(&mut self) {
+        let intent = self.performer.hop();
+        self.step(intent);
+        self.block.fill(0.0);
+        self.synth.add(&self.frame, &mut self.block);
+        self.taken = 0;
+        let silent = intent.loudness <= 0.0;
+        self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
+        if silent && self.silent_hops as f64 * self.hop_s >= REST_S {
+            self.rest();
+        }
+    }
+
+    /// What the model makes of an intent, into `frame`.
+    fn step(&mut self, intent: Intent) {
+        let midi = intent.midi + self.tone.pitch_shift;
+        self.frame.hz = 440.0 * ((midi - 69.0) / 12.0).exp2();
+        let loudness = self.model.contract().loudness(intent.loudness);
+        let told = if loudness > 0.0 { loudness + self.tone.timbre_loudness_db / 80.0 } else { 0.0 };
+        // What the model was told too much is taken back from what it made.
+        let back = if loudness > 0.0 { 10f64.powf(-self.tone.timbre_loudness_db / 20.0) } else { 1.0 };
+        let pitch = (midi + self.tone.timbre_pitch) / 127.0;
+        let made = self.player.step(pitch as f32, told as f32, &mut self.distribution, &mut self.frame.noise);
+        let level = intent.level;
+        match made {
+            Ok(amplitude) => {
+                let scale = amplitude * (self.tone.harmonic_gain * back * level) as f32;
+                for (partial, share) in self.frame.partials.iter_mut().zip(&self.distribution) {
+                    *partial = share * scale;
+                }
+                let scale = (self.tone.noise_gain * back * level) as f32;
+                for magnitude in &mut self.frame.noise {
+                    *magnitude *= scale;
+                }
+            }
+            Err(_) => {
+                self.failures += 1;
+                self.frame.partials.fill(0.0);
+                self.frame.noise.fill(0.0);
+            }
+        }
+        if !self.frame.partials.iter().chain(&self.frame.noise).all(|v| v.is_finite()) {
+            self.failures += 1;
+            self.frame.partials.fill(0.0);
+            self.frame.noise.fill(0.0);
+            self.rest();
+        }
+    }
+}
