@@ -20,6 +20,12 @@ fn main() {
             let mut pull = puller(method);
             (0..(seconds.parse::<f64>().expect("a number of seconds") * 44_100.0) as usize / PULL).for_each(|_| pull());
         }
+        #[cfg(feature = "ddsp")]
+        [what, count, seconds] if what == "voices" => {
+            voices(count.parse().expect("a number"), seconds.parse().expect("seconds"))
+        }
+        #[cfg(feature = "ddsp")]
+        [what, count] if what == "voices" => voices_now(count.parse().expect("a number")),
         [graph, seconds] => {
             let mut rig = Rig::new(graph);
             let start = Instant::now();
@@ -29,6 +35,36 @@ fn main() {
         // `cargo bench` runs every bench without arguments; benches/table is the one that asks.
         _ => println!("count: run by benches/table"),
     }
+}
+
+/// So many voices, by turns of four instruments, each held and bent a little.
+#[cfg(feature = "ddsp")]
+fn voices(count: usize, seconds: f64) {
+    use grooved::ddsp::processor::DdspProcessor;
+    let names = ["flute", "clarinet", "cello", "saxophone"];
+    let open = |n: usize| DdspProcessor::new(format!("models/{}.onnx", names[n % 4]), 48_000, 480).expect("a model");
+    let mut voices: Vec<_> = (0..count).map(open).collect();
+    let mut block = [0.0; 480];
+    for hop in 0..(seconds * 100.0) as usize {
+        for (n, voice) in voices.iter_mut().enumerate() {
+            voice.set_f0(220.0 * (1.0 + 0.2 * n as f64) * (1.0 + 0.01 * (hop as f64 * 0.3).sin()));
+            voice.set_loudness(0.8);
+            voice.next_block(&mut block);
+        }
+    }
+}
+
+/// Prints how many times as fast as it plays a number of voices is rendered: the best of five runs.
+#[cfg(feature = "ddsp")]
+fn voices_now(count: usize) {
+    let run = |seconds: f64| {
+        let begun = Instant::now();
+        voices(count, seconds);
+        begun.elapsed().as_secs_f64()
+    };
+    // What it takes to open the models is taken off.
+    let best = (0..5).map(|_| 4.0 / (run(5.0) - run(1.0))).fold(0.0, f64::max);
+    println!("{best:.1}");
 }
 
 /// Frames asked of a stretcher at a time.

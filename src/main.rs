@@ -33,6 +33,12 @@ struct Cli {
     /// TCP port for the page, /api/ws, /oscquery and /metrics; 0: none [default: 8080]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
+    /// Address or TCP port of the stream of instruments; off: none [default: 0.0.0.0:8765]
+    #[arg(long, value_name = "ADDRESS")]
+    ddsp_listen: Option<String>,
+    /// Milliseconds of that stream's frames [default: 20]
+    #[arg(long, value_name = "MS")]
+    frame_ms: Option<f64>,
     /// UDP port for OSC [default: 57120 and 57122]
     #[arg(long)]
     port: Option<u16>,
@@ -452,6 +458,8 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     if let Some(port) = cli.port {
         config.osc.ports = vec![port];
     }
+    set(&mut config.ddsp.listen, &cli.ddsp_listen);
+    set(&mut config.ddsp.frame_ms, &cli.frame_ms);
     set(&mut config.output.device, &cli.device);
     set(&mut config.output.buffer_size, &cli.buffer_size);
     set(&mut config.output.periods, &cli.periods);
@@ -477,7 +485,10 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     }
     config.check().map_err(|(key, what)| {
         // Keys and flags are called alike.
-        let flag = key.rsplit('.').next().unwrap_or(key).replace('_', "-");
+        let flag = match key {
+            "ddsp.listen" => "ddsp-listen".into(),
+            _ => key.rsplit('.').next().unwrap_or(key).replace('_', "-"),
+        };
         Failure::Usage(format!("--{flag}: {what}"))
     })?;
     Ok(config)

@@ -46,7 +46,7 @@ fn imports_point_down() {
         // The output can be a file, and media knows how files are written.
         ("output", &["engine", "dsp", "system", "media"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
-        ("control", &["engine", "dsp", "media", "movement", "stretch", "system", "output"]),
+        ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "system", "output"]),
         ("remote", &["control"]),
         (
             "daemon",

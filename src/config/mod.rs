@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+pub mod ddsp;
 pub mod movement;
 
+pub use ddsp::Ddsp;
 use ipnet::IpNet;
 pub use movement::{Map, Movement};
 use serde::Deserialize;
@@ -61,6 +63,8 @@ pub struct Config {
     pub stretch: Stretch,
     /// What a crowd does to the tempo.
     pub movement: Movement,
+    /// Instruments.
+    pub ddsp: Ddsp,
     /// What else movement steers.
     #[serde(rename = "map")]
     pub maps: Vec<Map>,
@@ -424,6 +428,7 @@ impl Config {
         range("stretch.min_reserve_ms", self.stretch.min_reserve_ms, 40.0, 2_000.0)?;
         range("stretch.max_reserve_s", self.stretch.max_reserve_s, 0.1, 2.0)?;
         self.movement.check()?;
+        self.ddsp.check()?;
         for map in &self.maps {
             map.check()?;
         }
@@ -573,6 +578,12 @@ mod tests {
             "token",
             "token_file",
             "origins",
+            "listen",
+            "instrument",
+            "models",
+            "voices",
+            "clients",
+            "frame_ms",
             "restore",
             "folder",
             "save_s",

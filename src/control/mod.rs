@@ -27,6 +27,8 @@ pub mod packet;
 pub mod request;
 pub mod sessions;
 pub mod show;
+#[cfg(feature = "ddsp")]
+pub mod stream;
 pub mod table;
 pub mod tally;
 pub mod value;

@@ -400,6 +400,8 @@ async fn serve(
         access: access(options)?,
     };
     open_http(config, links).await;
+    #[cfg(feature = "ddsp")]
+    super::instruments::open(config).await;
     face.listen(&requests_tx);
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());

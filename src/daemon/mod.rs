@@ -3,10 +3,13 @@
 //! - [`live`]: the daemon
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
 //! - [`tune`]: which period size this machine can keep up with
+//! - [`instruments`]: the stream of the older clients
 //! - [`models`]: instruments looked over before they play
 //! - [`perform`]: instruments into files
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
+#[cfg(feature = "ddsp")]
+pub mod instruments;
 pub mod live;
 #[cfg(feature = "ddsp")]
 pub mod models;

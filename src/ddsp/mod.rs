@@ -6,6 +6,7 @@
 //! - [`performer`]: envelope, glide, vibrato; [`voice`]: a model, a synthesiser and a performer
 //! - [`band`]: several voices of one instrument; [`library`]: where instruments are found
 //! - [`score`]: notes of a MIDI file, and of tables of controls
+//! - [`stream`]: the voices of one client
 //! - [`processor`]: a voice for programs that embed it
 //!
 //! A step of a model allocates, so nothing in here may be called on the audio thread.
@@ -19,5 +20,6 @@ pub mod noise;
 pub mod performer;
 pub mod processor;
 pub mod score;
+pub mod stream;
 pub mod synth;
 pub mod voice;

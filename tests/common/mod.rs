@@ -90,6 +90,9 @@ impl Daemon {
         let port = free_port();
         let mut command = grooved();
         command.current_dir(&scratch.0).env("GROOVED_CONFINE", "1").args(["--port", &port.to_string()]).args(args);
+        if !args.contains(&"--ddsp-listen") {
+            command.args(["--ddsp-listen", "off"]);
+        }
         if !args.contains(&"--http-port") {
             command.args(["--http-port", "0"]);
         }

@@ -1,0 +1,192 @@
+//! The DDSP stream: WebSocket on a port of its own, any path, as the clients of an older server expect it. Notes go in,
+//! audio comes out, and nothing else can be reached here.
+//!
+//! - [`protocol`]: what is said, in JSON
+//! - [`session`]: one client: a thread that renders on time, and the socket's two halves
+//!
+//! Every client has voices of its own and a thread of its own, so that one that stalls is felt by nobody else. Clients,
+//! messages and queues are bounded; a client that does not read loses whole frames and is told how many.
+
+pub mod protocol;
+pub mod session;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::ddsp::library::Library;
+use crate::ddsp::model::Model;
+
+/// Time a client has to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest life of a connection that is no WebSocket.
+const LONGEST: Duration = Duration::from_secs(20);
+/// The longest head of a request.
+const HEAD_BYTES: usize = 16 * 1024;
+/// What the system may keep of frames that a client does not read: a third of a second.
+const UNSENT_BYTES: usize = 32 * 1024;
+
+/// What is played, and to how many.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The instrument at first: a name, or the path of a file.
+    pub instrument: String,
+    /// Where instruments are.
+    pub library: Library,
+    /// Voices of each client, 1 to 32.
+    pub voices: usize,
+    /// Clients at a time.
+    pub clients: usize,
+    /// Milliseconds of a frame.
+    pub frame_ms: f64,
+    /// Who may connect.
+    pub allow: Vec<IpNet>,
+    /// What a rendering thread does first: priority and arithmetic.
+    pub enter: fn(),
+}
+
+/// What is counted over all clients.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Clients now.
+    pub clients: AtomicU64,
+    /// Frames made.
+    pub frames: AtomicU64,
+    /// Frames that clients did not read in time.
+    pub dropped: AtomicU64,
+    /// Frames made too late.
+    pub late: AtomicU64,
+    /// Connections that were refused.
+    pub refused: AtomicU64,
+}
+
+/// The stream's side of everything.
+pub struct Studio {
+    /// What was asked for at the start.
+    pub settings: Settings,
+    /// What is counted.
+    pub counts: Counts,
+    models: Mutex<HashMap<String, Model>>,
+    places: Arc<Semaphore>,
+}
+
+impl Studio {
+    /// A studio whose first instrument is opened now, so that what is wrong with it is said at once.
+    ///
+    /// # Errors
+    /// What is wrong with that instrument; the studio is there all the same, and tells its clients.
+    pub fn open(settings: Settings) -> (Arc<Studio>, Result<(), String>) {
+        let places = Arc::new(Semaphore::new(settings.clients));
+        let studio = Studio { settings, counts: Counts::default(), models: Mutex::default(), places };
+        let first = studio.model(&studio.settings.instrument).map(drop);
+        (Arc::new(studio), first)
+    }
+
+    /// An instrument by its name; opened once. Blocks for tens of milliseconds the first time.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn model(&self, name: &str) -> Result<Model, String> {
+        if let Some(model) = self.models.lock().ok().and_then(|models| models.get(name).cloned()) {
+            return Ok(model);
+        }
+        let model = self.settings.library.open(name).map_err(|e| e.to_string())?;
+        if let Ok(mut models) = self.models.lock() {
+            models.insert(name.into(), model.clone());
+        }
+        Ok(model)
+    }
+}
+
+/// A client's place among those allowed.
+pub struct Place {
+    studio: Arc<Studio>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.studio.counts.clients.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Serves until the runtime ends.
+pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
+    let router = Router::new().fallback(answer).with_state(studio.clone());
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("DDSP stream: no connection can be taken: {error}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        if !may(&studio.settings.allow, peer.ip()) {
+            if studio.counts.refused.fetch_add(1, Relaxed).is_power_of_two() {
+                tracing::warn!("DDSP stream: {} may not connect (ddsp.allow in the configuration)", peer.ip());
+            }
+            continue;
+        }
+        // Twenty milliseconds of sound must not wait for the next twenty.
+        let _ = stream.set_nodelay(true);
+        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(UNSENT_BYTES);
+        let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
+        tokio::spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .max_buf_size(HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            let _ = tokio::time::timeout(LONGEST, connection).await;
+        });
+    }
+}
+
+fn may(allow: &[IpNet], peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    allow.iter().any(|net| net.contains(&peer))
+}
+
+async fn answer(
+    State(studio): State<Arc<Studio>>,
+    Extension(peer): Extension<SocketAddr>,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(socket) = socket else {
+        let why = "this is a WebSocket: connect with ws://HOST:8765/ and send {\"f0s\":[440.0],\"loudness\":0.7}; \
+                   frames of 16-bit mono PCM at 48 kHz come back. {\"type\":\"hello\"} tells what else there is";
+        let mut response = problem(StatusCode::UPGRADE_REQUIRED, why);
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        return response;
+    };
+    let Ok(permit) = studio.places.clone().try_acquire_owned() else {
+        studio.counts.refused.fetch_add(1, Relaxed);
+        let why = format!("{} clients are here already (ddsp.clients in the configuration)", studio.settings.clients);
+        return problem(StatusCode::SERVICE_UNAVAILABLE, &why);
+    };
+    studio.counts.clients.fetch_add(1, Relaxed);
+    let place = Place { studio: studio.clone(), _permit: permit };
+    session::answer(socket, studio, place, peer)
+}
+
+fn problem(status: StatusCode, why: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], json!({ "error": why }).to_string()).into_response()
+}

@@ -1,0 +1,312 @@
+//! What clients of the stream say, as JSON, and what they are told.
+//!
+//! ```text
+//! {"f0s":[440.0,550.0],"loudness":0.7}             pitches in Hz; "loudness" may be a list, one each
+//! {"f0":440,"loudness":0.5}                        one voice
+//! {"type":"gain","value":0.5}                      gain of the stream, 0 to 2
+//! {"type":"note_on","note":60,"velocity":100}      and note_off; beside the list
+//! {"pitch_shift":-12,"harmonic_gain":1,"noise_gain":0.5,"instrument":"cello","reset":true}
+//! {"at":250,"f0s":[440]}                           in so many milliseconds
+//! [{"f0s":[440]},{"at":500,"f0s":[]}]              several in one message
+//! {"type":"hello"}                                 what there is: format, instruments, ranges
+//! {"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}
+//! ```
+//!
+//! Numbers out of range are held where the older server held them (loudness) and refused elsewhere, with the field's name.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::ddsp::stream::{FARTHEST_S, Update};
+
+/// Updates in one message.
+const MOST_UPDATES: usize = 1_024;
+
+/// How samples are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// 16-bit little-endian integers, as the older server sends them.
+    #[default]
+    S16,
+    /// 32-bit little-endian floats.
+    F32,
+}
+
+/// What the stream is to be like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shape {
+    /// How samples are sent.
+    pub format: Format,
+    /// Milliseconds of a frame.
+    pub frame_ms: f64,
+    /// Samples a second.
+    pub rate: u32,
+    /// Whether a frame is sent for each message only, as soon as it is made.
+    pub pull: bool,
+}
+
+impl Shape {
+    /// Samples of a frame.
+    pub fn samples(&self) -> usize {
+        ((self.frame_ms * 1e-3 * f64::from(self.rate)).round() as usize).max(1)
+    }
+}
+
+/// One thing that a message asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// A change, so many seconds from now.
+    Update(Update, f64),
+    /// Another instrument.
+    Instrument(String),
+    /// Another shape of the stream.
+    Reshape(Shape),
+    /// What there is.
+    Hello,
+}
+
+/// What a message asks for, and what is to be told about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// In order.
+    pub orders: Vec<Order>,
+    /// Notes that are no errors.
+    pub notes: Vec<String>,
+}
+
+/// A message that can't be obeyed: the field, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// Which field; empty, if the whole is no JSON.
+    pub field: String,
+    /// What would be right.
+    pub why: String,
+}
+
+impl Wrong {
+    fn new(field: &str, why: impl Into<String>) -> Wrong {
+        Wrong { field: field.into(), why: why.into() }
+    }
+
+    /// As the client is told.
+    pub fn to_json(&self) -> Json {
+        json!({ "error": format!("{}{}{}", self.field, if self.field.is_empty() { "" } else { ": " }, self.why), "field": self.field })
+    }
+}
+
+/// Reads a message. `voices` is how many can sound; `shape` is the stream's present one.
+///
+/// # Errors
+/// The first thing that is wrong; then nothing of the message is obeyed.
+pub fn read(text: &str, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
+    let json: Json = serde_json::from_str(text).map_err(|e| {
+        Wrong::new("", format!("this is no JSON ({e}); {{\"f0s\":[440.0],\"loudness\":0.7}} would be right"))
+    })?;
+    let mut heard = Heard::default();
+    let mut shape = *shape;
+    match &json {
+        Json::Array(list) if list.len() > MOST_UPDATES => {
+            return Err(Wrong::new(
+                "",
+                format!("{} updates in one message: {MOST_UPDATES} at most would be right", list.len()),
+            ));
+        }
+        Json::Array(list) => {
+            for item in list {
+                one(item, voices, &mut shape, &mut heard)?;
+            }
+        }
+        item => one(item, voices, &mut shape, &mut heard)?,
+    }
+    Ok(heard)
+}
+
+fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Result<(), Wrong> {
+    let Json::Object(fields) = item else {
+        return Err(Wrong::new("", "an object such as {\"f0s\":[440.0],\"loudness\":0.7} would be right"));
+    };
+    let at = number(fields, "at", 0.0, FARTHEST_S * 1e3)?.unwrap_or(0.0) * 1e-3;
+    let mut update = Update::default();
+    let mut greets = fields.get("hello").is_some_and(|h| h.as_bool() != Some(false));
+    match fields.get("type").map(|t| t.as_str().unwrap_or_default()) {
+        None => {}
+        Some("gain") => {
+            update.gain = Some(
+                number(fields, "value", 0.0, 2.0)?
+                    .ok_or_else(|| Wrong::new("value", "a number from 0 to 2 would be right"))?,
+            )
+        }
+        Some("note_on") => {
+            let velocity = number(fields, "velocity", 0.0, 127.0)?.unwrap_or(100.0);
+            let note = note(fields)?;
+            // As in MIDI.
+            if velocity > 0.0 { update.note_on = Some((note, velocity / 127.0)) } else { update.note_off = Some(note) }
+        }
+        Some("note_off") => update.note_off = Some(note(fields)?),
+        Some("hello") => greets = true,
+        Some("reset") => update.reset = true,
+        Some("control" | "update" | "f0s") => {}
+        Some(_) => return Err(Wrong::new("type", "gain, note_on, note_off, hello or reset would be right")),
+    }
+    pitches(fields, voices, &mut update, heard)?;
+    loudness(fields, &mut update)?;
+    update.pitch_shift = number(fields, "pitch_shift", -48.0, 48.0)?;
+    update.harmonic_gain = number(fields, "harmonic_gain", 0.0, 10.0)?;
+    update.noise_gain = number(fields, "noise_gain", 0.0, 10.0)?;
+    if let Some(gain) = number(fields, "gain", 0.0, 2.0)? {
+        update.gain = Some(gain);
+    }
+    update.reset |= fields.get("reset").is_some_and(|r| r.as_bool() == Some(true));
+    let reshaped = reshape(fields, shape)?;
+    if let Some(name) = fields.get("instrument") {
+        let name = name.as_str().filter(|n| !n.is_empty() && !n.contains(['/', '\\', '.']));
+        let name = name.ok_or_else(|| {
+            Wrong::new("instrument", "the name of an instrument, as {\"type\":\"hello\"} lists them, would be right")
+        })?;
+        heard.orders.push(Order::Instrument(name.into()));
+    }
+    if reshaped {
+        heard.orders.push(Order::Reshape(*shape));
+    }
+    if greets {
+        heard.orders.push(Order::Hello);
+    }
+    if update != Update::default() {
+        heard.orders.push(Order::Update(update, at));
+    }
+    Ok(())
+}
+
+/// Pitches; what is no number is passed over, as the older server did.
+fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Heard) -> Result<(), Wrong> {
+    if let Some(list) = fields.get("f0s") {
+        let list = list
+            .as_array()
+            .ok_or_else(|| Wrong::new("f0s", "a list of frequencies in Hz, as in [440.0, 550.0], would be right"))?;
+        let mut f0s: Vec<f64> =
+            list.iter().filter_map(Json::as_f64).filter(|hz| *hz > 0.0).map(|hz| hz.clamp(8.18, 12_544.0)).collect();
+        if f0s.len() > voices {
+            heard.notes.push(format!("f0s: {} pitches, and {voices} voices: the first {voices} are played", f0s.len()));
+            f0s.truncate(voices);
+        }
+        update.f0s = Some(f0s);
+    } else if let Some(hz) = fields.get("f0") {
+        let hz = hz.as_f64().ok_or_else(|| Wrong::new("f0", "a frequency in Hz would be right"))?;
+        update.f0s = Some(if hz > 0.0 { vec![hz.clamp(8.18, 12_544.0)] } else { Vec::new() });
+    }
+    Ok(())
+}
+
+fn loudness(fields: &Map<String, Json>, update: &mut Update) -> Result<(), Wrong> {
+    let wrong = || Wrong::new("loudness", "a number from 0 to 1, or a list of such, would be right");
+    let held = |value: &Json| value.as_f64().map(|l| l.clamp(0.0, 1.0)).ok_or_else(wrong);
+    update.loudness = match fields.get("loudness") {
+        None => None,
+        Some(Json::Array(list)) if list.is_empty() || list.len() > MOST_UPDATES => return Err(wrong()),
+        Some(Json::Array(list)) => Some(list.iter().map(held).collect::<Result<_, _>>()?),
+        Some(value) => Some(vec![held(value)?]),
+    };
+    Ok(())
+}
+
+fn reshape(fields: &Map<String, Json>, shape: &mut Shape) -> Result<bool, Wrong> {
+    let before = *shape;
+    match fields.get("format").map(|f| f.as_str().unwrap_or_default()) {
+        None => {}
+        Some("s16" | "int16" | "pcm16") => shape.format = Format::S16,
+        Some("f32" | "float32") => shape.format = Format::F32,
+        Some(_) => return Err(Wrong::new("format", "s16 or f32 would be right")),
+    }
+    match fields.get("mode").map(|m| m.as_str().unwrap_or_default()) {
+        None => {}
+        Some("push") => shape.pull = false,
+        Some("pull") => shape.pull = true,
+        Some(_) => return Err(Wrong::new("mode", "push or pull would be right")),
+    }
+    if let Some(ms) = number(fields, "frame_ms", 2.0, 500.0)? {
+        shape.frame_ms = ms;
+    }
+    if let Some(rate) = number(fields, "rate", 8_000.0, 96_000.0)? {
+        shape.rate = rate.round() as u32;
+    }
+    Ok(*shape != before)
+}
+
+fn note(fields: &Map<String, Json>) -> Result<f64, Wrong> {
+    number(fields, "note", 0.0, 127.0)?.ok_or_else(|| Wrong::new("note", "a MIDI number from 0 to 127 would be right"))
+}
+
+fn number(fields: &Map<String, Json>, name: &str, least: f64, most: f64) -> Result<Option<f64>, Wrong> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
+            _ => Err(Wrong::new(name, format!("a number from {least} to {most} would be right"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { format: Format::S16, frame_ms: 20.0, rate: 48_000, pull: false };
+
+    fn update(text: &str) -> (Update, f64) {
+        match read(text, 3, &SHAPE).unwrap().orders.pop() {
+            Some(Order::Update(update, at)) => (update, at),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_older_clients_are_understood() {
+        let (u, _) = update(r#"{"f0s":[440.0,550.0,660.0],"loudness":0.7}"#);
+        assert_eq!((u.f0s, u.loudness), (Some(vec![440.0, 550.0, 660.0]), Some(vec![0.7])));
+        assert_eq!(update(r#"{"f0":440,"loudness":7}"#).0.loudness, Some(vec![1.0]));
+        assert_eq!(update(r#"{"f0s":["x",440,null,-5,0]}"#).0.f0s, Some(vec![440.0]));
+        assert_eq!(update(r#"{"f0s":[]}"#).0.f0s, Some(vec![]));
+        assert_eq!(update(r#"{"type":"gain","value":0.5}"#).0.gain, Some(0.5));
+        assert_eq!(read(r#"{"something":"else"}"#, 3, &SHAPE), Ok(Heard::default()));
+    }
+
+    #[test]
+    fn more_can_be_said() {
+        assert_eq!(update(r#"{"f0s":[440,550],"loudness":[0.2,0.9]}"#).0.loudness, Some(vec![0.2, 0.9]));
+        let heard = read(r#"[{"f0s":[440]},{"at":500,"f0s":[]},{"instrument":"cello"}]"#, 3, &SHAPE).unwrap();
+        assert!(matches!(heard.orders[1], Order::Update(_, at) if at == 0.5));
+        assert_eq!(heard.orders[2], Order::Instrument("cello".into()));
+        assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":127}"#).0.note_on, Some((60.0, 1.0)));
+        assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":0}"#).0.note_off, Some(60.0));
+        let heard = read(r#"{"f0s":[1,2,3,4,5].concat}"#, 3, &SHAPE).unwrap_err();
+        assert!(heard.why.contains("no JSON"));
+        let heard = read(r#"{"f0s":[100,200,300,400]}"#, 3, &SHAPE).unwrap();
+        assert_eq!(heard.notes, ["f0s: 4 pitches, and 3 voices: the first 3 are played"]);
+        let Some(Order::Reshape(shape)) =
+            read(r#"{"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}"#, 3, &SHAPE).unwrap().orders.pop()
+        else {
+            panic!()
+        };
+        assert_eq!((shape.samples(), shape.pull, shape.format), (441, true, Format::F32));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, field) in [
+            (r#"{"f0s":440}"#, "f0s"),
+            (r#"{"f0s":[440],"loudness":"loud"}"#, "loudness"),
+            (r#"{"pitch_shift":99}"#, "pitch_shift"),
+            (r#"{"at":-1,"f0s":[440]}"#, "at"),
+            (r#"{"type":"dance"}"#, "type"),
+            (r#"{"type":"note_on"}"#, "note"),
+            (r#"{"format":"mp3"}"#, "format"),
+            (r#"{"instrument":"../../etc/passwd"}"#, "instrument"),
+            (r#"{"frame_ms":1e9}"#, "frame_ms"),
+            ("[440]", ""),
+            ("nonsense", ""),
+        ] {
+            let wrong = read(text, 3, &SHAPE).unwrap_err();
+            assert_eq!(wrong.field, field, "{text}: {wrong:?}");
+            assert!(wrong.why.contains("would be right"), "{wrong:?}");
+        }
+    }
+}

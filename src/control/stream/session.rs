@@ -1,0 +1,389 @@
+//! One client of the stream.
+//!
+//! Three parties: the socket's reading half (a task) understands messages and hands orders to the rendering thread; the
+//! rendering thread makes a frame whenever one is due and hands it on if there is room; the writing half (a task) sends.
+//! Nobody waits for a client but its own writing half.
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value as Json, json};
+use tokio::sync::mpsc;
+
+use super::protocol::{self, Format, Heard, Order, Shape};
+use super::{Place, Studio};
+use crate::ddsp::contract::Contract;
+use crate::ddsp::stream::{Stream, Update, voices};
+use crate::ddsp::voice::Voice;
+
+/// The longest message taken.
+const MOST_BYTES: usize = 256 * 1024;
+/// Orders that may wait for the rendering thread.
+const ORDERS: usize = 256;
+/// Frames that may wait to be sent.
+const FRAMES: usize = 8;
+/// A rendering thread that is later than this lets go of what it owes.
+const MOST_BEHIND: Duration = Duration::from_millis(100);
+/// Time a frame may take to be sent.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the rendering thread is told.
+enum Told {
+    Update(Update, f64),
+    Shape(Shape, Option<Box<Stream>>),
+    Voices(Vec<Voice>),
+    /// One message was read: in pull mode, a frame is due.
+    Pull,
+}
+
+/// What the writing half is given.
+enum Out {
+    Frame(Bytes),
+    Say(Json),
+}
+
+/// Upgrades a connection and serves it until it ends.
+pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer: SocketAddr) -> Response {
+    socket
+        .max_message_size(MOST_BYTES)
+        .max_frame_size(MOST_BYTES)
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1 << 20)
+        .on_upgrade(move |socket| async move {
+            tracing::info!("DDSP stream: {peer} is here");
+            let dropped = serve(socket, studio).await;
+            let lost = if dropped > 0 { format!(", {dropped} frames were not read in time") } else { String::new() };
+            tracing::info!("DDSP stream: {peer} is gone{lost}");
+            drop(place);
+        })
+}
+
+async fn serve(socket: WebSocket, studio: Arc<Studio>) -> u64 {
+    let (write, read) = socket.split();
+    let (out, outbox) = mpsc::channel(FRAMES);
+    let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
+    let dropped = Arc::new(AtomicU64::new(0));
+    let first = build(studio.clone(), studio.settings.instrument.clone(), shape.rate).await;
+    let (contract, stream) = match first {
+        Ok(made) => made,
+        Err(why) => {
+            // The old clients read no text, but whoever looks finds it.
+            drop(out.send(Out::Say(json!({ "error": why, "field": "instrument" }))).await);
+            drop(out);
+            send(write, outbox).await;
+            return 0;
+        }
+    };
+    let (tell, told) = sync_channel(ORDERS);
+    let renderer =
+        Renderer { stream, shape, told, out: out.clone(), dropped: dropped.clone(), studio: studio.clone(), owed: 0 };
+    let enter = studio.settings.enter;
+    let started = std::thread::Builder::new().name("stream".into()).spawn(move || {
+        enter();
+        renderer.run();
+    });
+    if let Err(error) = started {
+        tracing::error!("DDSP stream: no thread can be started: {error}");
+        return 0;
+    }
+    let sending = tokio::spawn(send(write, outbox));
+    let mut reader = Reader { studio, contract, shape, tell, out };
+    tokio::select! {
+        () = reader.run(read) => {}
+        _ = sending => {}
+    }
+    dropped.load(Relaxed)
+}
+
+/// An instrument made ready, where blocking is allowed.
+async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
+    let work = move || {
+        let model = studio.model(&name)?;
+        Ok((model.contract().clone(), Box::new(Stream::new(&model, studio.settings.voices, rate)?)))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
+}
+
+/// The writing half: ends when the client does not take what it is sent, or nothing more can come.
+async fn send(mut write: SplitSink<WebSocket, Message>, mut outbox: mpsc::Receiver<Out>) {
+    while let Some(out) = outbox.recv().await {
+        let message = match out {
+            Out::Frame(bytes) => Message::Binary(bytes),
+            Out::Say(json) => Message::Text(json.to_string().into()),
+        };
+        match tokio::time::timeout(SEND_WITHIN, write.send(message)).await {
+            Ok(Ok(())) => {}
+            _ => return,
+        }
+    }
+    let _ = tokio::time::timeout(SEND_WITHIN, write.close()).await;
+}
+
+/// The reading half.
+struct Reader {
+    studio: Arc<Studio>,
+    contract: Contract,
+    shape: Shape,
+    tell: SyncSender<Told>,
+    out: mpsc::Sender<Out>,
+}
+
+impl Reader {
+    async fn run(&mut self, mut read: SplitStream<WebSocket>) {
+        while let Some(Ok(message)) = read.next().await {
+            let flow = match message {
+                Message::Text(text) => self.hear(text.as_str()).await,
+                Message::Close(_) => ControlFlow::Break(()),
+                // Binary messages mean nothing here, as they never did; pings are answered below us.
+                _ => ControlFlow::Continue(()),
+            };
+            if flow.is_break() {
+                return;
+            }
+        }
+    }
+
+    async fn hear(&mut self, text: &str) -> ControlFlow<()> {
+        match protocol::read(text, self.studio.settings.voices, &self.shape) {
+            Ok(Heard { orders, notes }) => {
+                for note in notes {
+                    self.say(json!({ "note": note })).await?;
+                }
+                for order in orders {
+                    self.obey(order).await?;
+                }
+            }
+            Err(wrong) => self.say(wrong.to_json()).await?,
+        }
+        if self.shape.pull { self.pass(Told::Pull).await } else { ControlFlow::Continue(()) }
+    }
+
+    async fn obey(&mut self, order: Order) -> ControlFlow<()> {
+        match order {
+            Order::Update(update, after) => self.pass(Told::Update(update, after)).await,
+            Order::Hello => {
+                let hello = self.hello().await;
+                self.say(hello).await
+            }
+            Order::Reshape(shape) => {
+                let stream = if shape.rate == self.shape.rate {
+                    None
+                } else {
+                    match build(self.studio.clone(), self.contract.instrument.clone(), shape.rate).await {
+                        Ok((_, stream)) => Some(stream),
+                        Err(why) => return self.say(json!({ "error": why, "field": "rate" })).await,
+                    }
+                };
+                self.shape = shape;
+                self.pass(Told::Shape(shape, stream)).await
+            }
+            Order::Instrument(name) => {
+                let (studio, rate) = (self.studio.clone(), self.shape.rate);
+                let work = move || {
+                    let model = studio.model(&name)?;
+                    Ok::<_, String>((model.contract().clone(), voices(&model, studio.settings.voices, rate)?))
+                };
+                match tokio::task::spawn_blocking(work).await {
+                    Ok(Ok((contract, voices))) => {
+                        self.contract = contract;
+                        self.pass(Told::Voices(voices)).await
+                    }
+                    Ok(Err(why)) => {
+                        self.say(json!({ "error": format!("instrument: {why}"), "field": "instrument" })).await
+                    }
+                    Err(_) => ControlFlow::Break(()),
+                }
+            }
+        }
+    }
+
+    /// Hands something to the rendering thread. A client that says more than can be done waits for its own thread.
+    async fn pass(&mut self, told: Told) -> ControlFlow<()> {
+        let mut told = told;
+        loop {
+            match self.tell.try_send(told) {
+                Ok(()) => return ControlFlow::Continue(()),
+                Err(TrySendError::Disconnected(_)) => return ControlFlow::Break(()),
+                Err(TrySendError::Full(back)) => {
+                    told = back;
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self, json: Json) -> ControlFlow<()> {
+        match self.out.send(Out::Say(json)).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    async fn hello(&self) -> Json {
+        let library = self.studio.settings.library.clone();
+        let names = tokio::task::spawn_blocking(move || library.names()).await.unwrap_or_default();
+        let (c, s) = (&self.contract, &self.shape);
+        json!({
+            "hello": "grooved",
+            "version": env!("CARGO_PKG_VERSION"),
+            "format": if s.format == Format::S16 { "s16" } else { "f32" },
+            "rate": s.rate,
+            "frame": s.samples(),
+            "frame_ms": s.frame_ms,
+            "mode": if s.pull { "pull" } else { "push" },
+            "channels": 1,
+            "voices": self.studio.settings.voices,
+            "instrument": c.instrument,
+            "instruments": names,
+            "pitch_range_hz": [hz(c.pitch_range.0), hz(c.pitch_range.1)],
+            "loudness_range_dbfs": [c.loudness_range.0, c.loudness_range.1],
+            "licence": c.licence,
+        })
+    }
+}
+
+fn hz(midi: f64) -> f64 {
+    (44_000.0 * ((midi - 69.0) / 12.0).exp2()).round() / 100.0
+}
+
+/// The rendering thread.
+struct Renderer {
+    stream: Box<Stream>,
+    shape: Shape,
+    told: Receiver<Told>,
+    out: mpsc::Sender<Out>,
+    dropped: Arc<AtomicU64>,
+    studio: Arc<Studio>,
+    /// Frames that were lost and that the client has not been told of.
+    owed: u64,
+}
+
+impl Renderer {
+    fn run(mut self) {
+        let mut begun = Instant::now();
+        let mut made = 0u64;
+        // The first frame is sent at once.
+        loop {
+            let reshaped = if self.shape.pull { self.pulled() } else { self.pushed(begun, made) };
+            match reshaped {
+                ControlFlow::Break(()) => return,
+                ControlFlow::Continue(true) => (begun, made) = (Instant::now(), 0),
+                ControlFlow::Continue(false) => {
+                    made += 1;
+                    let due = begun + self.time(made);
+                    if !self.shape.pull && due.elapsed() > MOST_BEHIND {
+                        self.studio.counts.late.fetch_add(1, Relaxed);
+                        (begun, made) = (Instant::now(), 0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// When a frame is due, since the first.
+    fn time(&self, frames: u64) -> Duration {
+        Duration::from_secs_f64(frames as f64 * self.shape.samples() as f64 / f64::from(self.shape.rate))
+    }
+
+    /// Waits until a frame is due, obeying meanwhile, and makes it. Whether the shape has changed instead.
+    fn pushed(&mut self, begun: Instant, made: u64) -> ControlFlow<(), bool> {
+        let due = begun + self.time(made);
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            match self.told.recv_timeout(left) {
+                Ok(told) => {
+                    if self.obey(told)? {
+                        return ControlFlow::Continue(true);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
+            }
+        }
+        let frame = self.frame();
+        match self.out.try_send(Out::Frame(frame)) {
+            Ok(()) => self.confess(),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.owed += 1;
+                self.dropped.fetch_add(1, Relaxed);
+                self.studio.counts.dropped.fetch_add(1, Relaxed);
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(false)
+    }
+
+    /// Waits for a message, and makes its frame. Whether the shape has changed instead.
+    fn pulled(&mut self) -> ControlFlow<(), bool> {
+        loop {
+            let Ok(told) = self.told.recv() else { return ControlFlow::Break(()) };
+            if matches!(told, Told::Pull) {
+                let frame = self.frame();
+                // Here the client sets the pace.
+                return match self.out.blocking_send(Out::Frame(frame)) {
+                    Ok(()) => ControlFlow::Continue(false),
+                    Err(_) => ControlFlow::Break(()),
+                };
+            }
+            if self.obey(told)? && !self.shape.pull {
+                return ControlFlow::Continue(true);
+            }
+        }
+    }
+
+    /// Whether the shape of the stream has changed.
+    fn obey(&mut self, told: Told) -> ControlFlow<(), bool> {
+        match told {
+            Told::Update(update, after) => {
+                if let Err(why) = self.stream.update(update, after) {
+                    let _ = self.out.try_send(Out::Say(json!({ "error": format!("at: {why}"), "field": "at" })));
+                }
+            }
+            Told::Voices(voices) => self.stream.swap(voices),
+            Told::Shape(shape, stream) => {
+                self.shape = shape;
+                if let Some(stream) = stream {
+                    self.stream = stream;
+                }
+                return ControlFlow::Continue(true);
+            }
+            // A pull that was asked for before the mode was left.
+            Told::Pull => {}
+        }
+        ControlFlow::Continue(false)
+    }
+
+    fn frame(&mut self) -> Bytes {
+        let mut sound = vec![0.0; self.shape.samples()];
+        self.stream.fill(&mut sound);
+        self.studio.counts.frames.fetch_add(1, Relaxed);
+        let bytes: Vec<u8> = match self.shape.format {
+            Format::S16 => {
+                let sample = |s: &f32| (s.clamp(-1.0, 1.0) * 32_767.0).round() as i16;
+                sound.iter().flat_map(|s| sample(s).to_le_bytes()).collect()
+            }
+            Format::F32 => sound.iter().flat_map(|s| s.to_le_bytes()).collect(),
+        };
+        bytes.into()
+    }
+
+    /// Tells a client that reads again what it has lost.
+    fn confess(&mut self) {
+        if self.owed > 0 {
+            let say = json!({ "dropped": self.owed, "note": "these frames were not read in time" });
+            if self.out.try_send(Out::Say(say)).is_ok() {
+                self.owed = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The stream of instruments, started with the daemon.
+
+use crate::config::{Config, Realtime};
+use crate::control::stream::{self, Settings, Studio};
+use crate::ddsp::library::Library;
+use crate::system::realtime;
+
+/// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
+pub async fn open(config: &Config) {
+    let Ok(Some(address)) = config.ddsp.address() else { return };
+    let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
+    let settings = Settings {
+        instrument: config.ddsp.first(),
+        library: Library::new(folder),
+        voices: config.ddsp.voices,
+        clients: config.ddsp.clients,
+        frame_ms: config.ddsp.frame_ms,
+        allow: config.ddsp.allow.clone(),
+        enter: if config.system.realtime == Realtime::Off { enter_plainly } else { enter_in_time },
+    };
+    let listener = match tokio::net::TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(
+                "TCP port {} is not to be had ({error}); --ddsp-listen chooses another, or 'off' for none",
+                address.port()
+            );
+            return;
+        }
+    };
+    tracing::info!("DDSP stream on ws://{address}/");
+    tokio::spawn(async move {
+        let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings)).await else { return };
+        match first {
+            Ok(()) => tracing::info!("instrument: {}", studio.settings.instrument),
+            Err(why) => tracing::error!("{why}"),
+        }
+        stream::serve(listener, studio).await;
+    });
+}
+
+/// What a rendering thread does first. Whether it may have the priority was told of the audio thread.
+fn enter_in_time() {
+    let _ = realtime::schedule_fifo(realtime::VOICE_PRIORITY);
+    enter_plainly();
+}
+
+fn enter_plainly() {
+    realtime::flush_denormals();
+}

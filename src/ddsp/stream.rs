@@ -1,0 +1,424 @@
+//! The sound of one client's stream: which voice plays which pitch, when, and how loud.
+//!
+//! - **Identity.** A list of pitches names no voices. Each pitch goes to the sounding voice nearest to it, so that a chord
+//!   that moves, loses a note or changes its order keeps its voices; what is left over ends, what is new begins.
+//! - **Mix.** n sounding voices are mixed at 1/√n each, as loud together as strangers are; one voice has all of its
+//!   loudness. The gain moves within 30 ms and never steps.
+//! - **Time.** Updates may lie ahead; each is obeyed at its sample, and heard from the next hop on.
+
+use std::collections::VecDeque;
+
+use super::model::Model;
+use super::voice::{MOST_GAIN, Voice};
+
+/// Time constant of the mix, in seconds.
+const MIX_S: f64 = 0.01;
+/// Updates that may lie ahead.
+pub const MOST_AHEAD: usize = 4_096;
+/// How far they may, in seconds.
+pub const FARTHEST_S: f64 = 600.0;
+
+/// A change of what sounds; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    /// Pitches in Hz; those of 0 or less are silent.
+    pub f0s: Option<Vec<f64>>,
+    /// Loudness of all voices, or one each, 0 to 1; the last one holds for the rest.
+    pub loudness: Option<Vec<f64>>,
+    /// Linear gain of the stream, 0 to 2.
+    pub gain: Option<f64>,
+    /// Semitones.
+    pub pitch_shift: Option<f64>,
+    /// Linear.
+    pub harmonic_gain: Option<f64>,
+    /// Linear.
+    pub noise_gain: Option<f64>,
+    /// A note begins: MIDI number, loudness 0 to 1.
+    pub note_on: Option<(f64, f64)>,
+    /// A note ends.
+    pub note_off: Option<f64>,
+    /// Everything falls silent and forgets.
+    pub reset: bool,
+}
+
+/// What a voice is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Role {
+    Free,
+    /// A pitch of the list: MIDI number and loudness.
+    Listed(f64, f64),
+    /// A note that was begun by number.
+    Note(f64),
+}
+
+/// See the module's text. Realtime: no; one worker has it to itself.
+pub struct Stream {
+    voices: Vec<(Voice, Role)>,
+    /// Voices of the instrument before, fading.
+    leaving: Vec<Voice>,
+    rate: f64,
+    loudness: Vec<f64>,
+    /// Pitches of the list, as MIDI numbers.
+    listed: Vec<f64>,
+    gain: (f64, f64),
+    mix: f64,
+    now: u64,
+    ahead: VecDeque<(u64, Update)>,
+    block: Vec<f32>,
+}
+
+impl Stream {
+    /// A stream of at most `voices` voices at `sample_rate`.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn new(model: &Model, voices: usize, sample_rate: u32) -> Result<Stream, String> {
+        Ok(Stream {
+            voices: players(model, voices, sample_rate)?,
+            leaving: Vec::new(),
+            rate: f64::from(sample_rate),
+            loudness: vec![0.7],
+            listed: Vec::new(),
+            gain: (1.0, 1.0),
+            mix: 1.0,
+            now: 0,
+            ahead: VecDeque::new(),
+            block: Vec::new(),
+        })
+    }
+
+    /// Most voices at a time.
+    pub fn most(&self) -> usize {
+        self.voices.len()
+    }
+
+    /// Goes on with another instrument, at the same pitches. The one before ends within a hop.
+    pub fn swap(&mut self, fresh: Vec<Voice>) {
+        let listed = std::mem::take(&mut self.listed);
+        let tone = self.voices.first().map(|(voice, _)| voice.tone);
+        for ((voice, role), mut new) in self.voices.iter_mut().zip(fresh) {
+            new.tone = tone.unwrap_or_default();
+            let mut old = std::mem::replace(voice, new);
+            if !old.resting() {
+                old.performer.hush();
+                self.leaving.push(old);
+            }
+            *role = Role::Free;
+        }
+        self.list(&listed);
+    }
+
+    /// Obeys an update, `after` seconds from now.
+    ///
+    /// # Errors
+    /// If more lies ahead than can be kept.
+    pub fn update(&mut self, update: Update, after: f64) -> Result<(), String> {
+        if after <= 0.0 {
+            self.obey(&update);
+            return Ok(());
+        }
+        if self.ahead.len() >= MOST_AHEAD {
+            return Err(format!("{MOST_AHEAD} updates lie ahead already: fewer, or later, would be right"));
+        }
+        let at = self.now + (after.min(FARTHEST_S) * self.rate).round() as u64;
+        let place = self.ahead.partition_point(|(t, _)| *t <= at);
+        self.ahead.insert(place, (at, update));
+        Ok(())
+    }
+
+    /// Whether nothing sounds.
+    pub fn silent(&self) -> bool {
+        self.voices.iter().all(|(voice, _)| voice.resting())
+    }
+
+    /// The next samples.
+    pub fn fill(&mut self, out: &mut [f32]) {
+        let mut done = 0;
+        while done < out.len() {
+            while let Some((_, update)) = self.ahead.pop_front_if(|(at, _)| *at <= self.now) {
+                self.obey(&update);
+            }
+            let next = self.ahead.front().map_or(u64::MAX, |(at, _)| *at);
+            let count = (next - self.now).min((out.len() - done) as u64) as usize;
+            self.sound(&mut out[done..done + count]);
+            self.now += count as u64;
+            done += count;
+        }
+    }
+
+    fn sound(&mut self, out: &mut [f32]) {
+        self.block.clear();
+        self.block.resize(out.len(), 0.0);
+        for (voice, role) in &mut self.voices {
+            voice.add(&mut self.block);
+            if matches!(role, Role::Note(_)) && voice.performer.silent() {
+                *role = Role::Free;
+            }
+        }
+        self.leaving.retain_mut(|voice| {
+            voice.add(&mut self.block);
+            !voice.resting()
+        });
+        let sounding = self.voices.iter().filter(|(voice, _)| !voice.performer.silent()).count();
+        let law = 1.0 / (sounding.max(1) as f64).sqrt();
+        let step = 1.0 - (-1.0 / (MIX_S * self.rate)).exp();
+        for (sample, made) in out.iter_mut().zip(&self.block) {
+            self.mix += (law - self.mix) * step;
+            self.gain.0 += (self.gain.1 - self.gain.0) * step;
+            *sample = made * (self.mix * self.gain.0) as f32;
+        }
+    }
+
+    fn obey(&mut self, update: &Update) {
+        if update.reset {
+            self.listed.clear();
+            self.voices.iter_mut().for_each(|(voice, role)| {
+                voice.reset();
+                *role = Role::Free;
+            });
+        }
+        for (voice, _) in &mut self.voices {
+            let tone = &mut voice.tone;
+            tone.pitch_shift = update.pitch_shift.map_or(tone.pitch_shift, |v| v.clamp(-48.0, 48.0));
+            tone.harmonic_gain = update.harmonic_gain.map_or(tone.harmonic_gain, |v| v.clamp(0.0, MOST_GAIN));
+            tone.noise_gain = update.noise_gain.map_or(tone.noise_gain, |v| v.clamp(0.0, MOST_GAIN));
+        }
+        self.gain.1 = update.gain.map_or(self.gain.1, |g| g.clamp(0.0, 2.0));
+        if let Some(loudness) = &update.loudness {
+            self.loudness.clone_from(loudness);
+        }
+        if let Some(f0s) = &update.f0s {
+            self.listed = f0s
+                .iter()
+                .map(|hz| super::performer::midi_of(*hz))
+                .zip(f0s)
+                .filter(|(_, hz)| **hz > 0.0)
+                .map(|(m, _)| m)
+                .collect();
+        }
+        if update.f0s.is_some() || update.loudness.is_some() {
+            let listed = self.listed.clone();
+            self.list(&listed);
+        }
+        if let Some((midi, loudness)) = update.note_on {
+            self.note_on(midi, loudness);
+        }
+        if let Some(midi) = update.note_off {
+            for (voice, role) in &mut self.voices {
+                if *role == Role::Note(midi) {
+                    voice.performer.note_off();
+                }
+            }
+        }
+    }
+
+    fn loudness_of(&self, index: usize) -> f64 {
+        self.loudness.get(index).or(self.loudness.last()).copied().unwrap_or(0.7).clamp(0.0, 1.0)
+    }
+
+    /// Gives every pitch of a list a voice: nearest pairs first, then voices that rest.
+    fn list(&mut self, pitches: &[f64]) {
+        self.listed = pitches.to_vec();
+        let wanted: Vec<(f64, f64)> =
+            pitches.iter().enumerate().map(|(i, midi)| (*midi, self.loudness_of(i))).collect();
+        let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
+        for (v, (_, role)) in self.voices.iter().enumerate() {
+            if let Role::Listed(midi, _) = role {
+                pairs.extend(wanted.iter().enumerate().map(|(w, (pitch, _))| ((pitch - midi).abs(), v, w)));
+            }
+        }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (mut voice_of, mut taken) = (vec![None; wanted.len()], vec![false; self.voices.len()]);
+        for (_, v, w) in pairs {
+            if voice_of[w].is_none() && !taken[v] {
+                (voice_of[w], taken[v]) = (Some(v), true);
+            }
+        }
+        for (voice, (v, role)) in self.voices.iter_mut().enumerate() {
+            if matches!(role, Role::Listed(..)) && !taken[voice] {
+                v.performer.hush();
+                *role = Role::Free;
+            }
+        }
+        for (w, (midi, loudness)) in wanted.into_iter().enumerate() {
+            // A voice that has just been hushed comes last: its end would be cut.
+            let free = || {
+                let rank = |v: &usize| !self.voices[*v].0.resting();
+                (0..self.voices.len()).filter(|v| self.voices[*v].1 == Role::Free).min_by_key(rank)
+            };
+            let Some(v) = voice_of[w].or_else(free) else { continue };
+            let (voice, role) = &mut self.voices[v];
+            voice.performer.hold(440.0 * ((midi - 69.0) / 12.0).exp2(), loudness);
+            *role = Role::Listed(midi, loudness);
+        }
+    }
+
+    fn note_on(&mut self, midi: f64, loudness: f64) {
+        let again = self.voices.iter().position(|(_, role)| *role == Role::Note(midi));
+        let free = self.voices.iter().position(|(v, role)| *role == Role::Free && v.performer.silent());
+        let quietest = || {
+            let notes =
+                self.voices.iter().enumerate().filter(|(_, (_, role))| matches!(role, Role::Note(_) | Role::Free));
+            let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
+            notes.map(|(i, (v, _))| (i, v.performer.present())).min_by(order).map(|(i, _)| i)
+        };
+        if let Some(index) = again.or(free).or_else(quietest) {
+            let (voice, role) = &mut self.voices[index];
+            voice.performer.note_on(midi, loudness.clamp(0.0, 1.0));
+            *role = Role::Note(midi);
+        }
+    }
+}
+
+/// Voices of an instrument, each with noise of its own; built where time does not matter.
+///
+/// # Errors
+/// In words.
+pub fn voices(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<Voice>, String> {
+    (0..count).map(|n| Voice::new(model, sample_rate, 1 + n as u64)).collect()
+}
+
+fn players(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<(Voice, Role)>, String> {
+    Ok(voices(model, count, sample_rate)?.into_iter().map(|voice| (voice, Role::Free)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn stream() -> Stream {
+        let model = Model::open(Path::new("models/flute.onnx")).unwrap();
+        Stream::new(&model, 4, 48_000).unwrap()
+    }
+
+    fn chord(f0s: &[f64]) -> Update {
+        Update { f0s: Some(f0s.to_vec()), loudness: Some(vec![0.8]), ..Update::default() }
+    }
+
+    fn roles(stream: &Stream) -> Vec<Option<i64>> {
+        let midi = |role: &Role| if let Role::Listed(midi, _) = role { Some(midi.round() as i64) } else { None };
+        stream.voices.iter().map(|(_, role)| midi(role)).collect()
+    }
+
+    fn level_db(sound: &[f32]) -> f64 {
+        10.0 * (sound.iter().map(|s| f64::from(s * s)).sum::<f64>() / sound.len() as f64 + 1e-20).log10()
+    }
+
+    #[test]
+    fn voices_keep_their_identity_when_the_list_changes() {
+        let mut s = stream();
+        let mut out = [0.0; 960];
+        s.update(chord(&[523.25, 659.26, 783.99]), 0.0).unwrap();
+        s.fill(&mut out);
+        assert_eq!(roles(&s), [Some(72), Some(76), Some(79), None]);
+        // Another order, one a little higher, one gone.
+        s.update(chord(&[830.6, 523.25]), 0.0).unwrap();
+        assert_eq!(roles(&s), [Some(72), None, Some(80), None]);
+        s.update(chord(&[523.25, 622.25, 830.6, 1046.5]), 0.0).unwrap();
+        let mut all = roles(&s);
+        assert_eq!((all[0], all[2]), (Some(72), Some(80)));
+        all.sort();
+        assert_eq!(all, [Some(72), Some(75), Some(80), Some(84)]);
+    }
+
+    #[test]
+    fn one_voice_is_all_of_its_loudness_and_more_share_by_the_root() {
+        let mut alone = stream();
+        let mut out = vec![0.0; 48_000];
+        alone.update(chord(&[523.25]), 0.0).unwrap();
+        alone.fill(&mut out);
+        let single = level_db(&out[24_000..]);
+        let model = Model::open(Path::new("models/flute.onnx")).unwrap();
+        let mut voice = Voice::new(&model, 48_000, 1).unwrap();
+        voice.performer.hold(523.25, 0.8);
+        let mut bare = vec![0.0; 48_000];
+        voice.add(&mut bare);
+        assert!((single - level_db(&bare[24_000..])).abs() < 0.01);
+        let mut both = stream();
+        both.update(chord(&[523.25, 698.46]), 0.0).unwrap();
+        both.fill(&mut out);
+        assert!((level_db(&out[24_000..]) - single).abs() < 1.5);
+    }
+
+    #[test]
+    fn nothing_listed_is_exact_silence_soon() {
+        let mut s = stream();
+        let mut out = vec![0.0; 9_600];
+        s.update(chord(&[440.0, 0.0, -3.0]), 0.0).unwrap();
+        s.fill(&mut out);
+        assert!(level_db(&out) > -60.0);
+        s.update(chord(&[]), 0.0).unwrap();
+        s.fill(&mut out);
+        assert!(out[2 * 960..].iter().all(|s| *s == 0.0));
+        s.fill(&mut vec![0.0; 48_000]);
+        assert!(s.silent());
+    }
+
+    #[test]
+    fn chords_that_come_go_and_move_do_not_click() {
+        let mut s = stream();
+        let mut sound = Vec::new();
+        for list in [&[440.0][..], &[440.0, 554.4], &[554.4, 659.3, 440.0], &[], &[659.3], &[329.6, 659.3]] {
+            s.update(chord(list), 0.0).unwrap();
+            let mut out = vec![0.0; 12_000];
+            s.fill(&mut out);
+            sound.extend(out);
+        }
+        // A step in the gain shows in the third difference, which a flute's partials hardly reach.
+        let rough = |w: &[f32]| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs();
+        let steady = sound[6_000..12_000].windows(4).map(rough).fold(0.0, f32::max);
+        let worst = sound.windows(4).map(rough).fold(0.0, f32::max);
+        assert!(worst < 4.0 * steady, "{worst} beside {steady}");
+    }
+
+    #[test]
+    fn another_instrument_takes_over_without_a_gap_or_a_click() {
+        let mut s = stream();
+        let mut sound = vec![0.0; 24_000];
+        s.update(chord(&[440.0]), 0.0).unwrap();
+        s.fill(&mut sound);
+        let clarinet = Model::open(Path::new("models/clarinet.onnx")).unwrap();
+        s.swap(voices(&clarinet, 4, 48_000).unwrap());
+        let mut after = vec![0.0; 24_000];
+        s.fill(&mut after);
+        let seam: Vec<f32> = sound[23_000..].iter().chain(&after[..1_500]).copied().collect();
+        let step = |w: &[f32]| (w[1] - w[0]).abs();
+        let steady = sound[12_000..].windows(2).chain(after[12_000..].windows(2)).map(step).fold(0.0, f32::max);
+        assert!(seam.windows(2).map(step).fold(0.0, f32::max) < 1.6 * steady);
+        assert!(seam.chunks(480).all(|part| level_db(part) > level_db(&sound) - 15.0), "there is a gap");
+    }
+
+    #[test]
+    fn updates_ahead_are_obeyed_at_their_sample() {
+        let mut s = stream();
+        s.update(chord(&[440.0]), 0.5).unwrap();
+        s.update(chord(&[]), 0.75).unwrap();
+        let mut out = vec![0.0; 48_000];
+        s.fill(&mut out);
+        assert!(out[..24_000].iter().all(|s| *s == 0.0));
+        assert!(level_db(&out[24_500..36_000]) > -60.0);
+        assert!(out[36_000 + 1_500..].iter().all(|s| *s == 0.0));
+        for _ in 0..MOST_AHEAD {
+            s.update(Update::default(), 1.0).unwrap();
+        }
+        assert!(s.update(Update::default(), 1.0).unwrap_err().contains("lie ahead"));
+    }
+
+    #[test]
+    fn notes_by_number_begin_and_end() {
+        let mut s = stream();
+        let mut out = vec![0.0; 24_000];
+        for midi in [60.0, 64.0, 67.0, 72.0, 76.0] {
+            s.update(Update { note_on: Some((midi, 0.8)), ..Update::default() }, 0.0).unwrap();
+            s.fill(&mut out);
+        }
+        // Five notes, four voices: one gave way.
+        assert_eq!(s.voices.iter().filter(|(_, role)| matches!(role, Role::Note(_))).count(), 4);
+        for midi in [60.0, 64.0, 67.0, 72.0, 76.0] {
+            s.update(Update { note_off: Some(midi), ..Update::default() }, 0.0).unwrap();
+        }
+        s.fill(&mut vec![0.0; 48_000]);
+        assert!(s.silent());
+    }
+}
