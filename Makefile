@@ -7,7 +7,7 @@ PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 TRAINER := $(TARGET)/trainer-python
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -83,6 +83,16 @@ test-kill: tools
 test-page: build $(CLIENTS)
 	@sh scripts/need page
 	$(PYTHON) tests/clients/page.py $(TARGET)/release/grooved $(TARGET)/page
+
+## A scale, a chord and a phrase of every instrument, into target/demo-sounds.
+demo-sounds: build
+	python3 scripts/demo_sounds $(TARGET)/release/grooved $(TARGET)/demo-sounds
+
+## The DDSP stream for a whole minute, and the older JavaScript client in headless Chromium, playing.
+test-stream: build $(CLIENTS)
+	@sh scripts/need page
+	GROOVED_STREAM_SECONDS=60 GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release --test stream older -- --nocapture
+	$(PYTHON) tests/clients/ddsp_page.py $(TARGET)/release/grooved $(TARGET)/page
 
 ## Trains an instrument: make model INSTRUMENT=flute RECORDINGS=folder. Minutes to hours; the same command goes on
 ## where it stopped. models/README.md says what to record.

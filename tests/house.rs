@@ -47,7 +47,7 @@ fn imports_point_down() {
         ("output", &["engine", "dsp", "system", "media"]),
         // The report is what the output shows of itself; control never touches the output otherwise.
         ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "system", "output"]),
-        ("remote", &["control"]),
+        ("remote", &["control", "media"]),
         (
             "daemon",
             &[

@@ -1,14 +1,16 @@
 //! The client's command line, nothing else.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use grooved::control::json;
 use grooved::control::request::Message;
 use grooved::control::table;
 use grooved::control::value::Value;
+use grooved::remote::ddsp::{self, Player};
 use grooved::remote::live::{Heard, Live};
 use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
@@ -91,6 +93,20 @@ enum Command {
         #[arg(long, default_value_t = 6.0)]
         hours: f64,
     },
+    /// Play an instrument over the DDSP stream
+    Ddsp {
+        #[command(subcommand)]
+        what: Ddsp,
+    },
+    /// Measure the DDSP stream: from a control to the first frame that is changed by it
+    Latency {
+        /// How often
+        #[arg(long, default_value_t = 100)]
+        tries: usize,
+        /// The stream's port
+        #[arg(long, default_value_t = 8765)]
+        ddsp_port: u16,
+    },
     /// Print a script for shell completion: bash, zsh or fish
     Completion {
         /// The shell
@@ -100,6 +116,49 @@ enum Command {
     Complete { word: Option<String> },
     #[command(external_subcommand)]
     Control(Vec<String>),
+}
+
+#[derive(Subcommand)]
+enum Ddsp {
+    /// Play one note: a name (A4, C#5, Bb3) or a frequency in Hz
+    Play {
+        /// The note
+        note: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Play several notes together
+    Chord {
+        /// The notes
+        #[arg(required = true)]
+        notes: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Listen to what a new client hears, which is silence, and show that it comes on time
+    Listen {
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Args)]
+struct How {
+    /// Loudness, 0 to 1
+    #[arg(long, default_value_t = 0.7)]
+    loudness: f64,
+    /// How long, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Which instrument [default: the daemon's first]
+    #[arg(long)]
+    instrument: Option<String>,
+    /// WAV file to write what is heard into
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// The stream's port
+    #[arg(long, default_value_t = 8765)]
+    ddsp_port: u16,
 }
 
 fn main() -> ExitCode {
@@ -134,6 +193,27 @@ fn go(cli: &Cli) -> Result<bool, String> {
                 true => say(&serde_json::to_string(&status).map_err(|e| e.to_string())?),
                 false => say(&status),
             }
+            Ok(true)
+        }
+        Command::Ddsp { what } => {
+            let (notes, how) = match what {
+                Ddsp::Play { note, how } => (std::slice::from_ref(note), how),
+                Ddsp::Chord { notes, how } => (notes.as_slice(), how),
+                Ddsp::Listen { how } => (&[][..], how),
+            };
+            let pitches = notes.iter().map(|n| ddsp::pitch(n)).collect::<Result<Vec<_>, _>>()?;
+            let mut player = Player::connect(&cli.host, how.ddsp_port)?;
+            let order = ddsp::Order {
+                pitches,
+                loudness: how.loudness,
+                seconds: how.seconds,
+                instrument: how.instrument.clone(),
+                save: how.save.clone(),
+            };
+            player.play(&order, &mut |line| say(&line)).map(|()| true)
+        }
+        Command::Latency { tries, ddsp_port } => {
+            say(&Player::connect(&cli.host, *ddsp_port)?.latency(*tries)?);
             Ok(true)
         }
         Command::Watch => watch::run(live).map(|()| true),

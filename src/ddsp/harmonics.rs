@@ -154,8 +154,11 @@ mod tests {
     use super::*;
     use std::f64::consts::TAU;
 
+    /// Frequencies at both ends, amplitudes at both ends.
+    type Hop = ((f64, f64), Vec<f32>, Vec<f32>);
+
     /// The equations of the module's text, in double precision, partial by partial.
-    fn by_the_book(hops: &[((f64, f64), Vec<f32>, Vec<f32>)], rate: f64, samples: usize) -> Vec<f64> {
+    fn by_the_book(hops: &[Hop], rate: f64, samples: usize) -> Vec<f64> {
         let mut out = Vec::new();
         let mut phase = 0.0f64;
         for ((from, to), a, b) in hops {

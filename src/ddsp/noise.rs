@@ -121,8 +121,10 @@ impl NoiseBank {
             *sample += value * scale + self.tail.get(n).copied().unwrap_or(0.0);
         }
         let rest = self.tail.len();
-        for n in 0..rest {
-            self.tail[n] = later[n] * scale + if n + self.hop < rest { self.tail[n + self.hop] } else { 0.0 };
+        self.tail.copy_within(self.hop.min(rest).., 0);
+        self.tail[rest.saturating_sub(self.hop)..].fill(0.0);
+        for (tail, value) in self.tail.iter_mut().zip(later) {
+            *tail += value * scale;
         }
     }
 

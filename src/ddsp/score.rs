@@ -178,7 +178,7 @@ pub fn instrument_for(program: u8, there: &[String]) -> Option<&str> {
     let wanted: &[&str] = match program {
         40 => &["violin", "cello"],
         41..=55 | 110 => &["cello", "violin"],
-        57..=63 | 56 => &["trombone"],
+        56..=63 => &["trombone"],
         64..=67 => &["saxophone"],
         68..=70 => &["oboe", "clarinet"],
         71 => &["clarinet"],

@@ -135,7 +135,8 @@ impl Stream {
     pub fn fill(&mut self, out: &mut [f32]) {
         let mut done = 0;
         while done < out.len() {
-            while let Some((_, update)) = self.ahead.pop_front_if(|(at, _)| *at <= self.now) {
+            while self.ahead.front().is_some_and(|(at, _)| *at <= self.now) {
+                let Some((_, update)) = self.ahead.pop_front() else { break };
                 self.obey(&update);
             }
             let next = self.ahead.front().map_or(u64::MAX, |(at, _)| *at);

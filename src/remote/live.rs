@@ -25,40 +25,8 @@ pub enum Heard {
 impl Live {
     /// Connects; `token` is needed from other machines.
     pub fn connect(host: &str, port: u16, token: Option<&str>, timeout: Duration) -> Result<Live, String> {
-        let peer = (host, port)
-            .to_socket_addrs()
-            .map_err(|e| format!("--host {host}: {e}"))?
-            .next()
-            .ok_or_else(|| format!("--host {host}: no such host"))?;
-        let stream = TcpStream::connect_timeout(&peer, timeout).map_err(|e| match e.kind() {
-            std::io::ErrorKind::ConnectionRefused => {
-                format!(
-                    "nobody listens on {peer}; is grooved running, with http.port {port}? --http-port chooses another"
-                )
-            }
-            _ => format!("{peer}: {e}"),
-        })?;
-        let _ = stream.set_nodelay(true);
-        stream.set_read_timeout(Some(timeout)).map_err(|e| e.to_string())?;
-        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
-        let mut request = format!("ws://{shown}:{port}/api/ws").into_client_request().map_err(|e| e.to_string())?;
-        if let Some(token) = token {
-            let value =
-                format!("Bearer {token}").parse().map_err(|_| "--token: it holds characters no header may hold")?;
-            request.headers_mut().insert("authorization", value);
-        }
-        let (socket, _) = tungstenite::client(request, stream).map_err(|e| match e {
-            tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer)) => {
-                let why = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-                let why = serde_json::from_str::<Json>(&why)
-                    .ok()
-                    .and_then(|j| Some(j["error"].as_str()?.to_string()))
-                    .unwrap_or(why);
-                format!("{peer} refused ({}): {why}", answer.status().as_u16())
-            }
-            other => format!("{peer}: {other}"),
-        })?;
-        Ok(Live { socket, next: 1 })
+        let hint = format!("is grooved running, with http.port {port}? --http-port chooses another");
+        Ok(Live { socket: connect(host, port, "/api/ws", token, timeout, &hint)?, next: 1 })
     }
 
     /// Sends a request without waiting for its answer.
@@ -97,4 +65,46 @@ impl Live {
         }
         self.say(request).map(drop)
     }
+}
+
+/// Opens a WebSocket; `hint` is said when nobody listens.
+pub fn connect(
+    host: &str,
+    port: u16,
+    path: &str,
+    token: Option<&str>,
+    timeout: Duration,
+    hint: &str,
+) -> Result<WebSocket<TcpStream>, String> {
+    let peer = (host, port)
+        .to_socket_addrs()
+        .map_err(|e| format!("--host {host}: {e}"))?
+        .next()
+        .ok_or_else(|| format!("--host {host}: no such host"))?;
+    let stream = TcpStream::connect_timeout(&peer, timeout).map_err(|e| match e.kind() {
+        std::io::ErrorKind::ConnectionRefused => {
+            format!("nobody listens on {peer}; {hint}")
+        }
+        _ => format!("{peer}: {e}"),
+    })?;
+    let _ = stream.set_nodelay(true);
+    stream.set_read_timeout(Some(timeout)).map_err(|e| e.to_string())?;
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+    let mut request = format!("ws://{shown}:{port}{path}").into_client_request().map_err(|e| e.to_string())?;
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().map_err(|_| "--token: it holds characters no header may hold")?;
+        request.headers_mut().insert("authorization", value);
+    }
+    let (socket, _) = tungstenite::client(request, stream).map_err(|e| match e {
+        tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer)) => {
+            let why = answer.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+            let why = serde_json::from_str::<Json>(&why)
+                .ok()
+                .and_then(|j| Some(j["error"].as_str()?.to_string()))
+                .unwrap_or(why);
+            format!("{peer} refused ({}): {why}", answer.status().as_u16())
+        }
+        other => format!("{peer}: {other}"),
+    })?;
+    Ok(socket)
 }
