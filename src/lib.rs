@@ -16,7 +16,7 @@
 //! | `loader` × 2 | [`media::loader`] | opens files, decodes heads |
 //! | `device` | [`output::supervisor`] | opens, closes, looks for cards |
 //! | `control` × 2 | [`daemon::live`] | the conductor, sockets, signals, the watchdog; frees what the engine retired |
-//! | `stream`, one per client, SCHED_FIFO 45 | [`control::stream`] | renders what a client of the DDSP stream hears |
+//! | `stream`, one per client | [`control::stream`] | renders what a client of the DDSP stream hears |
 //! | `wav` | [`output::tap`] | writes what is tapped |
 //!
 //! Functions of the realtime world say `Realtime: yes` in their documentation: they may be called on the audio

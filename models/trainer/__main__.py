@@ -49,8 +49,11 @@ def prepared(given, profile, harmonics, work):
 
     path = work / "notes.npz"
     ready = material.kept(path, harmonics)
+    source = given.recordings or os.environ.get("RECORDINGS")
+    if ready is not None and source and Path(source).expanduser().exists() and material.fingerprint(source) != ready.fingerprint:
+        say("the recordings have changed: they are read again")
+        ready = None
     if ready is None:
-        source = given.recordings or os.environ.get("RECORDINGS")
         if not source:
             from .errors import Unusable
 
@@ -66,7 +69,7 @@ def prepared(given, profile, harmonics, work):
         ready.remarks = remarks
         material.keep(ready, path)
     counts = [len(ready.of(part)) for part in ("train", "valid", "test")]
-    say(f"{ready.seconds / 60:.1f} minutes in {len(ready.notes)} recordings: {counts[0]} to learn from, "
+    say(f"{ready.recorded[1] / 60:.1f} minutes in {ready.recorded[0]} recordings: {counts[0]} notes to learn from, "
         f"{counts[1]} to stop by, {counts[2]} for the figures")
     return ready
 
@@ -116,6 +119,7 @@ def make(given):
     import torch
 
     from . import card, graph, measure, net, running, sanity, train, vectors
+    from .errors import Unusable
 
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -150,6 +154,10 @@ def make(given):
     checks = sanity.checks(at_work, ready.pitch_range, ready.loudness_range_db)
     for promise, found, good in checks:
         say(f"{'holds' if good else 'FAILS'}: {promise}: {found}")
+    failed = [promise for promise, _, good in checks if not good]
+    if failed:
+        raise Unusable(f"it does not keep its promise ({failed[0]}); it is left in {checkpoints / 'model.onnx'}: more and "
+                       "more even recordings, or another --hidden, may help")
     out.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes_)
     vectors.write(out / "vectors" / f"{given.instrument}.f32", at_work, ready.pitch_range, ready.loudness_range_db)
@@ -159,13 +167,11 @@ def make(given):
         ("sound", f"48 kHz, a step every 10 ms, {harmonics} partials, {shape.bands} noise bands"),
         ("pitches", f"MIDI {low:.0f} to {high:.0f}"),
         ("loudness", "{:.0f} to {:.0f} dBFS".format(*ready.loudness_range_db)),
-        ("recordings", f"{ready.seconds / 60:.1f} minutes, {len(ready.notes)} files"),
+        ("recordings", f"{ready.recorded[1] / 60:.1f} minutes, {ready.recorded[0]} files"),
         ("licence", profile["licence"]), ("made", datetime.date.today().isoformat()),
     ]
     card.write(out / f"{given.instrument}.md", profile, facts, figures, checks, ready.remarks)
     say(f"made {path}")
-    if not all(good for _, _, good in checks):
-        raise SystemExit(f"{given.instrument}: a promise fails, see {path.with_suffix('.md')}")
 
 
 main()

@@ -58,8 +58,8 @@ def write(path, profile, facts, figures, checks, remarks):
         "| | |", "|---|---|",
         *[f"| {key} | {value} |" for key, value in facts], "",
         "## Figures", "",
-        f"On {figures['held_out_notes']} held-out recordings ({figures['held_out_seconds']:.0f} s): every recording of a pitch at a "
-        "dynamic is held out together. Multi-scale log-spectral distance in dB, less is better:", "",
+        f"On {figures['held_out_notes']} held-out recordings ({figures['held_out_seconds']:.0f} s): all recordings of a pitch at a "
+        "dynamic are held out together. Multi-scale log-spectral distance in dB, less is better:", "",
         "| | whole notes | first 80 ms |", "|---|---|---|",
         *[f"| {label} | {whole[key]:.2f} | {attack[key]:.2f} |" for label, key in (
             ("ceiling: the recording's own partials and noise", "ceiling"), ("**the instrument**", "instrument"),

@@ -13,7 +13,7 @@ from .errors import Unusable
 LEAST_SECONDS = 60.0
 LEAST_PITCHES = 5
 # Bump when what is kept on disk would come out differently.
-EDITION = 7
+EDITION = 8
 
 
 @dataclass
@@ -43,6 +43,10 @@ class Material:
     notes: list
     harmonics: int
     remarks: list = field(default_factory=list)
+    # What was recorded, without what was made of it: files and seconds.
+    recorded: tuple = (0, 0.0)
+    # Tells these notes from those of other recordings.
+    fingerprint: str = ""
 
     def of(self, part):
         return [n for n in self.notes if n.part == part]
@@ -93,6 +97,9 @@ def prepare(source, harmonics, say, progress=lambda share: None):
             notes.append(note)
     material = Material(notes, harmonics)
     judge(material, len(found), unclear, source, say)
+    hold_out(material)
+    material.recorded = (len(material.notes), material.seconds)
+    material.fingerprint = fingerprint(source)
     material.notes += neighbours(material, say)
     return material
 
@@ -178,12 +185,34 @@ def judge(material, found, unclear, source, say):
         )
     if material.seconds < 240.0:
         say(f"{material.seconds:.0f} s of notes is little: expect a plain tone; ten minutes over the whole range is good")
-    # A small folder may leave a part empty by chance.
-    for part in ("valid", "test"):
-        if len(material.of(part)) < 2:
-            spare = [n for n in material.notes if n.part == "train"]
-            for note in spare[:: max(2, len(spare) // 4)][:3]:
-                note.part = part
+
+
+def hold_out(material):
+    """Sees to it that a small folder has both held-out parts, and keeps its highest and lowest notes to learn from.
+
+    Where pairs of pitch and dynamic are few, chance would take away too much: then every fifth pair, in order of pitch,
+    is for the figures, and every seventh to stop by. Pairs are moved as a whole, always.
+    """
+    pairs = {}
+    for note in material.notes:
+        key = (round(note.midi_named), note.dynamic) if note.steady else (999, note.name)
+        pairs.setdefault(key, []).append(note)
+    if len(pairs) >= 40 and len(material.of("valid")) >= 2 and len(material.of("test")) >= 2:
+        return
+    ordered = sorted(pairs)
+    for index, key in enumerate(ordered):
+        inside = 0 < index < len(ordered) - 1
+        part = "test" if inside and index % 5 == 2 else "valid" if inside and index % 7 == 4 else "train"
+        for note in pairs[key]:
+            note.part = part
+
+
+def fingerprint(source):
+    """A short word that changes when the recordings do."""
+    source = Path(source).expanduser()
+    files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+    listed = "\n".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in files if p.exists())
+    return f"{zlib.crc32(listed.encode()):08x}-{len(files)}"
 
 
 def keep(material, path):
@@ -199,7 +228,7 @@ def keep(material, path):
         scratch, edition=EDITION, harmonics=material.harmonics, frames=[n.frames for n in material.notes],
         lengths=[len(n.sound) for n in material.notes], names=[n.name for n in material.notes],
         dynamics=[n.dynamic for n in material.notes], parts=[n.part for n in material.notes],
-        named=[n.midi_named for n in material.notes], remarks=np.array(material.remarks, dtype=str), **arrays,
+        named=[n.midi_named for n in material.notes], recorded=material.recorded, fingerprint=material.fingerprint, remarks=np.array(material.remarks, dtype=str), **arrays,
     )
     scratch.replace(path)
 
@@ -222,4 +251,5 @@ def kept(path, harmonics):
             whole["sound"][s], whole["midi"][f], whole["clarity"][f], whole["loudness"][f],
             whole["amplitudes"][f], whole["noise"][f],
         ))
-    return Material(notes, harmonics, [str(r) for r in whole["remarks"]])
+    count, seconds = whole["recorded"]
+    return Material(notes, harmonics, [str(r) for r in whole["remarks"]], (int(count), float(seconds)), str(whole["fingerprint"]))

@@ -53,7 +53,7 @@ def dynamic_named(stem):
 
 def files_in(source):
     """(name, opened file) of everything that may be a recording, in a folder or a .tar, in order of names."""
-    source = Path(source)
+    source = Path(source).expanduser()
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.suffix.lower() in KINDS and path.is_file():

@@ -45,12 +45,12 @@ class Composer:
         noise = np.zeros((frames, first.noise.shape[1]), np.float32)
         sound = np.zeros(frames * HOP, np.float32) if with_sound else None
         # Half of the phrases begin with a note's own beginning, as a voice does that was silent.
-        at, begin = (0, 0) if self.random.random() < 0.5 else (int(self.random.integers(0, 25)), 0)
+        at = 0 if self.random.random() < 0.5 else int(self.random.integers(0, 25))
         bound = False
         while at < frames:
             note = self.notes[self.random.integers(len(self.notes))]
-            if bound:
-                begin = min(int(self.random.integers(6, 16)), note.frames // 3)
+            # Bound to the one before it, a note has no attack of its own.
+            begin = min(int(self.random.integers(6, 16)), note.frames // 3) if bound else 0
             end = note.frames
             leave_early = self.random.random() < 0.5 and note.frames - begin > 30
             if leave_early:
@@ -80,7 +80,8 @@ class Composer:
             at += length
             bound = leave_early and self.random.random() < 0.75
             if bound:
-                at -= CROSS
+                # A very short note is joined to the next one without an overlap.
+                at -= min(CROSS, length // 2)
             else:
                 at += int(self.random.integers(0, 40))
         known = np.flatnonzero(np.isfinite(pitch))

@@ -84,7 +84,7 @@ class Trainer:
     def save(self):
         scratch = self.path.with_suffix(".part")
         torch.save({
-            "shape": self.shape.to_json(), "net": self.net.state_dict(), "average": self.average.state_dict(),
+            "shape": self.shape.to_json(), "material": self.material.fingerprint, "net": self.net.state_dict(), "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(), "stage": self.stage, "step": self.step, "done": self.done,
             "best": self.best, "best_step": self.best_step, "best_weights": self.best_weights, "history": self.history,
         }, scratch)
@@ -92,8 +92,8 @@ class Trainer:
 
     def load(self):
         kept = torch.load(self.path, weights_only=True, map_location=self.device)
-        if kept["shape"] != self.shape.to_json():
-            self.say("the checkpoint is of another shape: beginning anew")
+        if kept["shape"] != self.shape.to_json() or kept.get("material") != self.material.fingerprint:
+            self.say("the checkpoint is of another shape, or of other recordings: beginning anew")
             return
         self.stage, self.step, self.done = kept["stage"], kept["step"], kept["done"]
         self.begin_stage()

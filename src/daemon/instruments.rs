@@ -1,6 +1,6 @@
 //! The stream of instruments, started with the daemon.
 
-use crate::config::{Config, Realtime};
+use crate::config::Config;
 use crate::control::stream::{self, Settings, Studio};
 use crate::ddsp::library::Library;
 use crate::system::realtime;
@@ -16,7 +16,7 @@ pub async fn open(config: &Config) {
         clients: config.ddsp.clients,
         frame_ms: config.ddsp.frame_ms,
         allow: config.ddsp.allow.clone(),
-        enter: if config.system.realtime == Realtime::Off { enter_plainly } else { enter_in_time },
+        enter,
     };
     let listener = match tokio::net::TcpListener::bind(address).await {
         Ok(listener) => listener,
@@ -39,12 +39,8 @@ pub async fn open(config: &Config) {
     });
 }
 
-/// What a rendering thread does first. Whether it may have the priority was told of the audio thread.
-fn enter_in_time() {
-    let _ = realtime::schedule_fifo(realtime::VOICE_PRIORITY);
-    enter_plainly();
-}
-
-fn enter_plainly() {
+/// What a rendering thread does first. Clients from the network set its load, so it has no realtime priority: a stage
+/// must not fall silent because somebody asks for a thousand frames at once.
+fn enter() {
     realtime::flush_denormals();
 }

@@ -1,5 +1,6 @@
 //! Instruments into files: `grooved render-midi` and `grooved render-controls`. The same input gives the same bytes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -14,6 +15,8 @@ use crate::media::wav::{Depth, WavWriter};
 const MOST_TAIL_S: f64 = 10.0;
 /// Vibrato of a modulation wheel that is pushed all the way, in semitones.
 const WHEEL_SEMITONES: f64 = 0.5;
+/// Time constant of a change of pan, in seconds.
+const PAN_S: f64 = 0.01;
 /// The softest note, as a share of the loudest.
 const SOFTEST: f64 = 0.25;
 
@@ -82,7 +85,8 @@ pub struct Rendered {
 /// A part of the score at work.
 struct Seat {
     band: Band,
-    pan: f64,
+    /// Where it is and where it goes, 0 (left) to 1.
+    pan: (f64, f64),
     sound: Vec<f32>,
 }
 
@@ -106,14 +110,18 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
         )));
     }
     let mut players = Vec::new();
+    let mut models: HashMap<String, Model> = HashMap::new();
     let mut seats = Vec::new();
     for (index, part) in score.parts.iter().enumerate() {
         let none = || Failure::Usage("--instrument: none are installed; --models FOLDER says where they are".into());
         let name = orders.named(part.track).or(instrument_for(part.program, &there)).ok_or_else(none)?;
-        let model = library.open(name)?;
+        let model = match models.get(name) {
+            Some(model) => model.clone(),
+            None => models.entry(name.into()).or_insert(library.open(name)?).clone(),
+        };
         let band = Band::new(&model, orders.voices, orders.sample_rate, 1 + 100 * index as u64);
         players.push(format!("track {} {}: {}", part.track, part.name, model.contract().instrument).replace(" :", ":"));
-        seats.push(Seat { band: band.map_err(Failure::Io)?, pan: 0.5, sound: Vec::new() });
+        seats.push(Seat { band: band.map_err(Failure::Io)?, pan: (0.5, 0.5), sound: Vec::new() });
     }
     let mut events = score.events.iter().peekable();
     let rate = f64::from(orders.sample_rate);
@@ -152,7 +160,7 @@ fn obey(seat: &mut Seat, event: &Event) {
                 1 => band.manner(|m| m.vibrato_semitones = WHEEL_SEMITONES * share),
                 // By the square, as General MIDI recommends.
                 7 => band.manner(|m| m.level = share * share / (100.0f64 / 127.0).powi(2)),
-                10 => seat.pan = share,
+                10 => seat.pan.1 = share,
                 11 => band.manner(|m| m.expression = share),
                 64 => band.sustain(value >= 64),
                 120 | 123 => band.all_off(),
@@ -226,13 +234,14 @@ impl Sink {
             seat.sound.clear();
             seat.sound.resize(count, 0.0);
             seat.band.add(&mut seat.sound);
-            // Constant power, and as loud as it is in the middle.
-            let angle = seat.pan * std::f64::consts::FRAC_PI_2;
-            let root = std::f64::consts::SQRT_2 as f32;
-            let (left, right) = (angle.cos() as f32 * root, angle.sin() as f32 * root);
+            let step = 1.0 - (-1.0 / (PAN_S * f64::from(self.rate))).exp();
             for (frame, sample) in self.stereo.chunks_exact_mut(2).zip(&seat.sound) {
-                frame[0] += sample * left;
-                frame[1] += sample * right;
+                seat.pan.0 += (seat.pan.1 - seat.pan.0) * step;
+                // Constant power, and as loud as it is in the middle.
+                let (right, left) = (seat.pan.0 * std::f64::consts::FRAC_PI_2).sin_cos();
+                let root = std::f64::consts::SQRT_2;
+                frame[0] += sample * (left * root) as f32;
+                frame[1] += sample * (right * root) as f32;
             }
         }
         self.write()

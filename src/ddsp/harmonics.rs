@@ -6,8 +6,9 @@
 //! f(t) = f_a (f_b / f_a)^t,   φ(t) = φ_a + ∫ f,   y(t) = Σ_k ((1 − t) A_k + t B_k) sin(2π k φ(t)),   0 ≤ t < 1
 //! ```
 //!
-//! Nothing sounds at or above half the sample rate. A partial that would get there within the hop fades out until it
-//! does, and one that comes from there fades in from then on; so a bend over the limit is no click and no alias.
+//! Nothing sounds at or above half the sample rate. At each frame a partial within the last 2 % under it is turned down,
+//! to nothing at the limit; one that would get there within the hop fades out until it does, and one that comes from
+//! there fades in from then on. So a bend over the limit is no click and no alias.
 //!
 //! All partials of a sample come from one sine and cosine: sin kφ and cos kφ by turning k times. In single precision the
 //! error of a turn grows with k only, to −110 dB at the hundredth partial.
@@ -16,6 +17,8 @@ use wide::f32x4;
 
 /// Amplitudes under this (−130 dBFS) are not worth a sine.
 const INAUDIBLE: f32 = 3e-7;
+/// The share of the limit below it over which partials are turned down.
+const TAPER: f64 = 0.02;
 /// Samples that are worked on together.
 const LANES: usize = 8;
 
@@ -60,6 +63,12 @@ impl HarmonicBank {
         let count = self.ends.len().min(from.len()).min(to.len());
         for (end, (a, b)) in self.ends.iter_mut().zip(from.iter().zip(to)) {
             *end = [*a, *b];
+        }
+        let near = (limit * (1.0 - TAPER) / hz.0.max(hz.1)) as usize;
+        for (index, end) in self.ends.iter_mut().enumerate().take(count).skip(near) {
+            let k = (index + 1) as f64;
+            let left = [hz.0, hz.1].map(|hz| ((1.0 - k * hz / limit) / TAPER).clamp(0.0, 1.0) as f32);
+            *end = [end[0] * left[0], end[1] * left[1]];
         }
         let whole = whole.min(count);
         let audible = self.ends[..whole].iter().rposition(|e| e[0].max(e[1]) > INAUDIBLE).map_or(0, |k| k + 1);
@@ -169,7 +178,9 @@ mod tests {
                 for k in 0..a.len() {
                     let at = (k + 1) as f64;
                     if at * from.max(*to) < rate / 2.0 {
-                        sum += ((1.0 - t) * f64::from(a[k]) + t * f64::from(b[k])) * (TAU * at * phase).sin();
+                        let under = |hz: f64| ((1.0 - at * hz / (rate / 2.0)) / 0.02).clamp(0.0, 1.0);
+                        let (a, b) = (f64::from(a[k]) * under(*from), f64::from(b[k]) * under(*to));
+                        sum += ((1.0 - t) * a + t * b) * (TAU * at * phase).sin();
                     }
                 }
                 out.push(sum);

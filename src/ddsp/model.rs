@@ -11,6 +11,9 @@ use tract_onnx::prelude::*;
 
 use super::contract::{Contract, ContractError, INPUTS, MOST_BYTES, OUTPUTS};
 
+/// The largest tensor that a step may make: the recurrent weights of a GRU of 2048.
+const MOST_ELEMENTS: usize = 3 * 2_048 * 2_048;
+
 /// Why a file is no instrument.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -141,7 +144,17 @@ fn prepare(onnx: &tract_onnx::Onnx, proto: &ModelProto, contract: &Contract) -> 
     let mut inference = onnx.model_for_proto_model(proto)?;
     inference.set_input_names(INPUTS)?;
     inference.select_outputs_by_name(OUTPUTS)?;
-    let plan = inference.into_optimized()?.into_runnable()?;
+    let typed = inference.into_typed()?;
+    // Products of what is in the file can be far larger than the file.
+    let elements =
+        |shape: Option<&[usize]>| shape.map_or(usize::MAX, |s| s.iter().fold(1, |n: usize, d| n.saturating_mul(*d)));
+    let sizes = typed.nodes().iter().flat_map(|n| &n.outputs).map(|o| elements(o.fact.shape.as_concrete()));
+    if let Some(size) = sizes.max().filter(|size| *size > MOST_ELEMENTS) {
+        return Err(TractError::msg(format!(
+            "it makes a tensor of {size} elements, and {MOST_ELEMENTS} at most would be right"
+        )));
+    }
+    let plan = typed.into_optimized()?.into_runnable()?;
     let model = Model { contract: Arc::new(contract.clone()), plan };
     let mut player = model.player()?;
     let (mut partials, mut noise) = (vec![0.0; contract.harmonics], vec![0.0; contract.noise_bands]);

@@ -152,22 +152,10 @@ impl Performer {
 
     /// A note begins: MIDI number, loudness 0 to 1. A voice that still sounds another is hushed first, within a hop.
     pub fn note_on(&mut self, midi: f64, loudness: f64) {
-        match self.stage {
-            Stage::Silent | Stage::Held => self.begin(midi, loudness),
-            _ => self.stage = Stage::Stolen(midi, loudness),
-        }
-    }
-
-    /// The same voice goes on with another note, bound to the one before.
-    pub fn legato(&mut self, midi: f64, loudness: f64) {
         if self.silent() {
-            return self.begin(midi, loudness);
-        }
-        self.loudness = loudness.clamp(0.0, 1.0);
-        self.go_to(midi, false);
-        if self.stage == Stage::Release {
-            self.leg = self.envelope;
-            self.stage = Stage::Attack;
+            self.begin(midi, loudness);
+        } else {
+            self.stage = Stage::Stolen(midi, loudness);
         }
     }
 
@@ -175,8 +163,12 @@ impl Performer {
     pub fn note_off(&mut self) {
         self.stage = match self.stage {
             Stage::Silent => Stage::Silent,
-            // What was stolen for a note that has ended already needs not be played.
-            Stage::Stolen(..) | Stage::Attack | Stage::Decay | Stage::Sustain | Stage::Held => {
+            // The old note is not wanted any more, and the new one has ended already.
+            Stage::Stolen(..) => {
+                self.envelope = 0.0;
+                Stage::Silent
+            }
+            Stage::Attack | Stage::Decay | Stage::Sustain | Stage::Held => {
                 if self.stage == Stage::Held {
                     self.envelope = 1.0;
                 }
@@ -215,6 +207,12 @@ impl Performer {
 
     /// What the next hop is to be.
     pub fn hop(&mut self) -> Intent {
+        if let Stage::Stolen(midi, loudness) = self.stage {
+            // A hop of nothing, at the old pitch; the next one begins the note.
+            let hush = Intent { midi: self.midi + self.manner.bend, loudness: 0.0, level: self.manner.level };
+            self.begin(midi, loudness);
+            return hush;
+        }
         self.follow_pitch();
         self.follow_envelope();
         let m = &self.manner;
@@ -242,7 +240,7 @@ impl Performer {
         let adsr = self.manner.adsr;
         let steps = |seconds: f64| self.hop_s / seconds.max(self.hop_s);
         match self.stage {
-            Stage::Silent | Stage::Held => {}
+            Stage::Silent | Stage::Held | Stage::Stolen(..) => {}
             Stage::Attack => {
                 self.envelope += (1.0 - self.leg) * steps(adsr.attack);
                 if self.envelope >= 1.0 - 1e-9 {
@@ -264,11 +262,6 @@ impl Performer {
                     self.envelope = 0.0;
                     self.stage = Stage::Silent;
                 }
-            }
-            Stage::Stolen(midi, loudness) => {
-                // A hop of nothing; the next one begins the note.
-                self.envelope = 0.0;
-                self.begin(midi, loudness);
             }
         }
     }
@@ -310,9 +303,24 @@ mod tests {
             p.hop();
         });
         p.note_on(72.0, 0.5);
-        assert_eq!(p.hop().loudness, 0.0);
+        let hush = p.hop();
+        assert_eq!((hush.loudness, hush.midi), (0.0, 60.0));
         let next = p.hop();
         assert!(next.loudness > 0.0 && next.midi == 72.0);
+    }
+
+    #[test]
+    fn a_stolen_voice_whose_new_note_ends_at_once_is_silent() {
+        let mut p = performer();
+        p.note_on(60.0, 0.8);
+        p.hop();
+        p.note_on(72.0, 0.5);
+        p.note_off();
+        assert!(p.silent() && p.hop().loudness == 0.0);
+        p.hold(440.0, 0.8);
+        p.note_on(72.0, 0.5);
+        let hush = p.hop();
+        assert_eq!((hush.loudness, hush.midi), (0.0, 69.0), "a held pitch is hushed as a note is");
     }
 
     #[test]

@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
 
-/// Semitones that a full pitch bend is worth, unless a file says otherwise (it is General MIDI's default).
+/// Semitones that a full pitch bend is worth: General MIDI's default, whatever a file asks for.
 const BEND_SEMITONES: f64 = 2.0;
+/// The channel that General MIDI keeps for drums, which none of the instruments is.
+const DRUMS: u8 = 9;
+/// Most parts, and the longest score in seconds.
+const MOST_PARTS: usize = 64;
+const LONGEST_S: f64 = 86_400.0;
 
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +43,7 @@ pub struct Part {
     pub track: usize,
     /// Its name, if it has one.
     pub name: String,
-    /// The first program (0 to 127) that its channel is set to.
+    /// The first program (0 to 127) that its channel is set to in its track.
     pub program: u8,
 }
 
@@ -76,18 +81,24 @@ impl Score {
             }
         }
         if score.parts.is_empty() {
-            return Err("holds no notes".into());
+            return Err("holds no notes (drums, on channel 10, are not played)".into());
         }
-        // Stable: what stands first in the file happens first; but keys go up before others go down.
-        score.events.sort_by(|a, b| a.at.total_cmp(&b.at).then(rank(&a.action).cmp(&rank(&b.action))));
+        if score.parts.len() > MOST_PARTS {
+            return Err(format!("has {} parts: {MOST_PARTS} at most would be right", score.parts.len()));
+        }
+        // Stable: what stands first in the file happens first.
+        score.events.sort_by(|a, b| a.at.total_cmp(&b.at));
         score.seconds = score.events.last().map_or(0.0, |e| e.at);
+        if score.seconds > LONGEST_S {
+            return Err(format!("lasts {:.0} hours: a day at most would be right", score.seconds / 3_600.0));
+        }
         Ok(score)
     }
 
     fn read_track(&mut self, track: &[midly::TrackEvent], number: usize, clock: &Clock) {
         let mut parts: BTreeMap<u8, usize> = BTreeMap::new();
         let (mut ticks, mut name) = (0u64, String::new());
-        let mut programs = [0u8; 16];
+        let mut programs = [None; 16];
         for event in track {
             ticks += u64::from(event.delta.as_int());
             let at = clock.seconds(ticks);
@@ -96,12 +107,13 @@ impl Score {
                     name = String::from_utf8_lossy(text).trim().to_string();
                     continue;
                 }
+                TrackEventKind::Midi { channel, .. } if channel.as_int() == DRUMS => continue,
                 TrackEventKind::Midi { channel, message } => (channel.as_int(), message),
                 _ => continue,
             };
             let action = match message {
                 MidiMessage::ProgramChange { program } => {
-                    programs[usize::from(channel)] = program.as_int();
+                    programs[usize::from(channel)].get_or_insert(program.as_int());
                     continue;
                 }
                 MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => Action::On(key.as_int(), vel.as_int()),
@@ -115,19 +127,11 @@ impl Score {
             if part == next {
                 self.parts.push(Part { track: number, name: name.clone(), program: 0 });
             }
-            if matches!(action, Action::On(..)) && self.parts[part].program == 0 {
-                self.parts[part].program = programs[usize::from(channel)];
+            if matches!(action, Action::On(..)) {
+                self.parts[part].program = programs[usize::from(channel)].unwrap_or(0);
             }
             self.events.push(Event { at, part, action });
         }
-    }
-}
-
-fn rank(action: &Action) -> u8 {
-    match action {
-        Action::Off(_) => 0,
-        Action::Bend(_) | Action::Control(..) => 1,
-        Action::On(..) => 2,
     }
 }
 
@@ -238,8 +242,11 @@ impl Table {
     /// Hz and loudness at a time. Pitches go straight in semitones; from and to silence they stay.
     pub fn at(&self, seconds: f64) -> (f64, f64) {
         let above = self.rows.partition_point(|r| r.0 <= seconds);
-        let before = self.rows[above.saturating_sub(1)];
-        let Some(after) = self.rows.get(above).filter(|_| above > 0) else { return (before.1.max(0.0), before.2) };
+        if above == 0 {
+            return (0.0, 0.0);
+        }
+        let before = self.rows[above - 1];
+        let Some(after) = self.rows.get(above) else { return (before.1.max(0.0), before.2) };
         let share = (seconds - before.0) / (after.0 - before.0);
         let hz = match (before.1 > 0.0, after.1 > 0.0) {
             (true, true) => before.1 * (after.1 / before.1).powf(share),
@@ -285,7 +292,19 @@ mod tests {
     fn what_can_not_be_played_says_why() {
         assert!(Score::parse(b"RIFF").unwrap_err().starts_with("is no MIDI file"));
         assert!(Score::parse(&file(2, &[&[]])).unwrap_err().contains("format 0 or 1"));
-        assert_eq!(Score::parse(&file(0, &[&[]])).unwrap_err(), "holds no notes");
+        assert!(Score::parse(&file(0, &[&[]])).unwrap_err().starts_with("holds no notes"));
+        assert!(Score::parse(&file(0, &[&[0, 0x99, 60, 100]])).unwrap_err().contains("channel 10"));
+        // One tick in a beat would do; here it is many long deltas at the slowest tempo.
+        let mut long: Vec<u8> = vec![0, 0xff, 0x51, 3, 0xff, 0xff, 0xff];
+        long.extend([0xff, 0xff, 0xff, 0x7f, 0x90, 60, 100]);
+        assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("a day at most"));
+    }
+
+    #[test]
+    fn a_note_that_ends_where_it_begins_ends() {
+        let notes: &[u8] = &[0, 0x90, 60, 100, 0, 0x80, 60, 0, 10, 0x90, 62, 100, 10, 0x80, 62, 0];
+        let actions: Vec<Action> = Score::parse(&file(0, &[notes])).unwrap().events.iter().map(|e| e.action).collect();
+        assert_eq!(actions[..2], [Action::On(60, 100), Action::Off(60)]);
     }
 
     #[test]

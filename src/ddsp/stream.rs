@@ -4,12 +4,14 @@
 //!   that moves, loses a note or changes its order keeps its voices; what is left over ends, what is new begins.
 //! - **Mix.** n sounding voices are mixed at 1/√n each, as loud together as strangers are; one voice has all of its
 //!   loudness. The gain moves within 30 ms and never steps.
+//! - **Room.** Pitches and notes that find no voice are counted and told; pitches get one as soon as it is free.
 //! - **Time.** Updates may lie ahead; each is obeyed at its sample, and heard from the next hop on.
 
 use std::collections::VecDeque;
 
 use super::model::Model;
-use super::voice::{MOST_GAIN, Voice};
+use super::performer::midi_of;
+use super::voice::{MOST_GAIN, Tone, Voice};
 
 /// Time constant of the mix, in seconds.
 const MIX_S: f64 = 0.01;
@@ -17,13 +19,15 @@ const MIX_S: f64 = 0.01;
 pub const MOST_AHEAD: usize = 4_096;
 /// How far they may, in seconds.
 pub const FARTHEST_S: f64 = 600.0;
+/// Fading voices of instruments before; more are cut off, the oldest first.
+const MOST_LEAVING: usize = 64;
 
 /// A change of what sounds; what is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
-    /// Pitches in Hz; those of 0 or less are silent.
+    /// Pitches in Hz; those of 0 or less are silent, and keep their place.
     pub f0s: Option<Vec<f64>>,
-    /// Loudness of all voices, or one each, 0 to 1; the last one holds for the rest.
+    /// Loudness of all pitches, or one each, 0 to 1; the last one holds for the rest.
     pub loudness: Option<Vec<f64>>,
     /// Linear gain of the stream, 0 to 2.
     pub gain: Option<f64>,
@@ -45,10 +49,10 @@ pub struct Update {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Role {
     Free,
-    /// A pitch of the list: MIDI number and loudness.
-    Listed(f64, f64),
-    /// A note that was begun by number.
-    Note(f64),
+    /// A pitch of the list, as a MIDI number.
+    Listed(f64),
+    /// A note that was begun by number, and its loudness.
+    Note(f64, f64),
 }
 
 /// See the module's text. Realtime: no; one worker has it to itself.
@@ -58,8 +62,12 @@ pub struct Stream {
     leaving: Vec<Voice>,
     rate: f64,
     loudness: Vec<f64>,
-    /// Pitches of the list, as MIDI numbers.
+    /// Pitches of the list, in Hz, as they were sent.
     listed: Vec<f64>,
+    /// What found no voice, since it was last asked.
+    unplayed: u64,
+    /// A pitch of the list waits for a voice.
+    waiting: bool,
     gain: (f64, f64),
     mix: f64,
     now: u64,
@@ -79,6 +87,8 @@ impl Stream {
             rate: f64::from(sample_rate),
             loudness: vec![0.7],
             listed: Vec::new(),
+            unplayed: 0,
+            waiting: false,
             gain: (1.0, 1.0),
             mix: 1.0,
             now: 0,
@@ -87,25 +97,53 @@ impl Stream {
         })
     }
 
-    /// Most voices at a time.
-    pub fn most(&self) -> usize {
-        self.voices.len()
-    }
-
-    /// Goes on with another instrument, at the same pitches. The one before ends within a hop.
+    /// Goes on with another instrument, at the same pitches and notes. The one before ends within a hop.
     pub fn swap(&mut self, fresh: Vec<Voice>) {
-        let listed = std::mem::take(&mut self.listed);
-        let tone = self.voices.first().map(|(voice, _)| voice.tone);
         for ((voice, role), mut new) in self.voices.iter_mut().zip(fresh) {
-            new.tone = tone.unwrap_or_default();
+            new.tone = voice.tone;
+            if let Role::Note(midi, loudness) = *role {
+                new.performer.note_on(midi, loudness);
+            }
             let mut old = std::mem::replace(voice, new);
-            if !old.resting() {
+            if !old.unheard() {
                 old.performer.hush();
                 self.leaving.push(old);
             }
-            *role = Role::Free;
+            if matches!(role, Role::Listed(_)) {
+                *role = Role::Free;
+            }
         }
-        self.list(&listed);
+        let over = self.leaving.len().saturating_sub(MOST_LEAVING);
+        self.leaving.drain(..over);
+        self.list();
+    }
+
+    /// Goes on at another sample rate: everything stays as it is, and begins anew.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn resample(&self, model: &Model, sample_rate: u32) -> Result<Stream, String> {
+        let mut other = Stream::new(model, self.voices.len(), sample_rate)?;
+        let wider = f64::from(sample_rate) / self.rate;
+        other.loudness.clone_from(&self.loudness);
+        (other.gain, other.mix) = (self.gain, self.mix);
+        let later = |(at, update): &(u64, Update)| ((((at - self.now) as f64) * wider) as u64, update.clone());
+        other.ahead = self.ahead.iter().map(later).collect();
+        for ((voice, role), (old, was)) in other.voices.iter_mut().zip(&self.voices) {
+            voice.tone = old.tone;
+            if let Role::Note(midi, loudness) = *was {
+                voice.performer.note_on(midi, loudness);
+                *role = *was;
+            }
+        }
+        other.listed.clone_from(&self.listed);
+        other.list();
+        Ok(other)
+    }
+
+    /// How many pitches and notes found no voice since this was last asked.
+    pub fn unplayed(&mut self) -> u64 {
+        std::mem::take(&mut self.unplayed)
     }
 
     /// Obeys an update, `after` seconds from now.
@@ -152,9 +190,12 @@ impl Stream {
         self.block.resize(out.len(), 0.0);
         for (voice, role) in &mut self.voices {
             voice.add(&mut self.block);
-            if matches!(role, Role::Note(_)) && voice.performer.silent() {
+            if matches!(role, Role::Note(..)) && voice.performer.silent() {
                 *role = Role::Free;
             }
+        }
+        if self.waiting && self.voices.iter().any(|(_, role)| *role == Role::Free) {
+            self.list();
         }
         self.leaving.retain_mut(|voice| {
             voice.add(&mut self.block);
@@ -172,11 +213,7 @@ impl Stream {
 
     fn obey(&mut self, update: &Update) {
         if update.reset {
-            self.listed.clear();
-            self.voices.iter_mut().for_each(|(voice, role)| {
-                voice.reset();
-                *role = Role::Free;
-            });
+            self.forget();
         }
         for (voice, _) in &mut self.voices {
             let tone = &mut voice.tone;
@@ -189,24 +226,21 @@ impl Stream {
             self.loudness.clone_from(loudness);
         }
         if let Some(f0s) = &update.f0s {
-            self.listed = f0s
-                .iter()
-                .map(|hz| super::performer::midi_of(*hz))
-                .zip(f0s)
-                .filter(|(_, hz)| **hz > 0.0)
-                .map(|(m, _)| m)
-                .collect();
+            self.listed.clone_from(f0s);
         }
         if update.f0s.is_some() || update.loudness.is_some() {
-            let listed = self.listed.clone();
-            self.list(&listed);
+            let before = self.waiting;
+            self.list();
+            if self.waiting && (!before || update.f0s.is_some()) {
+                self.unplayed += 1;
+            }
         }
         if let Some((midi, loudness)) = update.note_on {
             self.note_on(midi, loudness);
         }
         if let Some(midi) = update.note_off {
             for (voice, role) in &mut self.voices {
-                if *role == Role::Note(midi) {
+                if matches!(role, Role::Note(key, _) if *key == midi) {
                     voice.performer.note_off();
                 }
             }
@@ -217,14 +251,27 @@ impl Stream {
         self.loudness.get(index).or(self.loudness.last()).copied().unwrap_or(0.7).clamp(0.0, 1.0)
     }
 
-    /// Gives every pitch of a list a voice: nearest pairs first, then voices that rest.
-    fn list(&mut self, pitches: &[f64]) {
-        self.listed = pitches.to_vec();
-        let wanted: Vec<(f64, f64)> =
-            pitches.iter().enumerate().map(|(i, midi)| (*midi, self.loudness_of(i))).collect();
+    /// Everything as it was at first; what sounds fades within a hop.
+    fn forget(&mut self) {
+        self.listed.clear();
+        self.ahead.clear();
+        self.loudness = vec![0.7];
+        self.gain.1 = 1.0;
+        self.waiting = false;
+        for (voice, role) in &mut self.voices {
+            voice.performer.hush();
+            voice.tone = Tone::default();
+            *role = Role::Free;
+        }
+    }
+
+    /// Gives every pitch of the list a voice: nearest pairs first, then voices that rest.
+    fn list(&mut self) {
+        let pitched = self.listed.iter().enumerate().filter(|(_, hz)| **hz > 0.0);
+        let wanted: Vec<(f64, f64)> = pitched.map(|(i, hz)| (midi_of(*hz), self.loudness_of(i))).collect();
         let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
         for (v, (_, role)) in self.voices.iter().enumerate() {
-            if let Role::Listed(midi, _) = role {
+            if let Role::Listed(midi) = role {
                 pairs.extend(wanted.iter().enumerate().map(|(w, (pitch, _))| ((pitch - midi).abs(), v, w)));
             }
         }
@@ -235,39 +282,42 @@ impl Stream {
                 (voice_of[w], taken[v]) = (Some(v), true);
             }
         }
-        for (voice, (v, role)) in self.voices.iter_mut().enumerate() {
-            if matches!(role, Role::Listed(..)) && !taken[voice] {
-                v.performer.hush();
+        for ((voice, role), taken) in self.voices.iter_mut().zip(&taken) {
+            if matches!(role, Role::Listed(_)) && !taken {
+                voice.performer.hush();
                 *role = Role::Free;
             }
         }
-        for (w, (midi, loudness)) in wanted.into_iter().enumerate() {
+        self.waiting = false;
+        for ((midi, loudness), own) in wanted.into_iter().zip(voice_of) {
             // A voice that has just been hushed comes last: its end would be cut.
-            let free = || {
-                let rank = |v: &usize| !self.voices[*v].0.resting();
-                (0..self.voices.len()).filter(|v| self.voices[*v].1 == Role::Free).min_by_key(rank)
+            let rank = |v: &usize| !self.voices[*v].0.resting();
+            let free = || (0..self.voices.len()).filter(|v| self.voices[*v].1 == Role::Free).min_by_key(rank);
+            let Some(v) = own.or_else(free) else {
+                self.waiting = true;
+                continue;
             };
-            let Some(v) = voice_of[w].or_else(free) else { continue };
             let (voice, role) = &mut self.voices[v];
             voice.performer.hold(440.0 * ((midi - 69.0) / 12.0).exp2(), loudness);
-            *role = Role::Listed(midi, loudness);
+            *role = Role::Listed(midi);
         }
     }
 
     fn note_on(&mut self, midi: f64, loudness: f64) {
-        let again = self.voices.iter().position(|(_, role)| *role == Role::Note(midi));
+        let again = self.voices.iter().position(|(_, role)| matches!(role, Role::Note(key, _) if *key == midi));
         let free = self.voices.iter().position(|(v, role)| *role == Role::Free && v.performer.silent());
         let quietest = || {
-            let notes =
-                self.voices.iter().enumerate().filter(|(_, (_, role))| matches!(role, Role::Note(_) | Role::Free));
+            let notes = self.voices.iter().enumerate().filter(|(_, (_, role))| !matches!(role, Role::Listed(_)));
             let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
             notes.map(|(i, (v, _))| (i, v.performer.present())).min_by(order).map(|(i, _)| i)
         };
-        if let Some(index) = again.or(free).or_else(quietest) {
-            let (voice, role) = &mut self.voices[index];
-            voice.performer.note_on(midi, loudness.clamp(0.0, 1.0));
-            *role = Role::Note(midi);
-        }
+        let Some(index) = again.or(free).or_else(quietest) else {
+            self.unplayed += 1;
+            return;
+        };
+        let (voice, role) = &mut self.voices[index];
+        voice.performer.note_on(midi, loudness.clamp(0.0, 1.0));
+        *role = Role::Note(midi, loudness);
     }
 }
 
@@ -298,7 +348,7 @@ mod tests {
     }
 
     fn roles(stream: &Stream) -> Vec<Option<i64>> {
-        let midi = |role: &Role| if let Role::Listed(midi, _) = role { Some(midi.round() as i64) } else { None };
+        let midi = |role: &Role| if let Role::Listed(midi) = role { Some(midi.round() as i64) } else { None };
         stream.voices.iter().map(|(_, role)| midi(role)).collect()
     }
 
@@ -407,6 +457,74 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_place_in_the_list_keeps_the_others_loudness() {
+        let mut s = stream();
+        s.update(Update { f0s: Some(vec![0.0, 440.0]), loudness: Some(vec![0.1, 0.9]), ..Update::default() }, 0.0)
+            .unwrap();
+        s.fill(&mut [0.0; 960]);
+        assert!((s.voices[0].0.performer.present() - 0.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_finds_no_voice_is_told_and_pitches_wait_for_one() {
+        let mut s = stream();
+        for midi in [60.0, 64.0, 67.0] {
+            s.update(Update { note_on: Some((midi, 0.8)), ..Update::default() }, 0.0).unwrap();
+        }
+        s.update(chord(&[440.0, 550.0]), 0.0).unwrap();
+        s.fill(&mut [0.0; 960]);
+        assert_eq!((s.unplayed(), s.unplayed()), (1, 0));
+        assert_eq!(roles(&s).iter().flatten().count(), 1);
+        s.update(Update { note_off: Some(64.0), ..Update::default() }, 0.0).unwrap();
+        s.fill(&mut [0.0; 48_000]);
+        assert_eq!(roles(&s).iter().flatten().count(), 2);
+        let mut full = stream();
+        full.update(chord(&[220.0, 330.0, 440.0, 550.0]), 0.0).unwrap();
+        full.update(Update { note_on: Some((60.0, 0.8)), ..Update::default() }, 0.0).unwrap();
+        assert_eq!(full.unplayed(), 1);
+    }
+
+    #[test]
+    fn a_reset_fades_and_forgets() {
+        let mut s = stream();
+        let mut sound = vec![0.0; 24_000];
+        s.update(Update { gain: Some(0.5), pitch_shift: Some(12.0), ..chord(&[440.0]) }, 0.0).unwrap();
+        s.update(chord(&[660.0]), 1.0).unwrap();
+        s.fill(&mut sound);
+        s.update(Update { reset: true, ..Update::default() }, 0.0).unwrap();
+        let mut after = vec![0.0; 96_000];
+        s.fill(&mut after);
+        let step = |w: &[f32]| (w[1] - w[0]).abs();
+        let steady = sound[12_000..].windows(2).map(step).fold(0.0, f32::max);
+        let seam = [sound[23_990], *sound.last().unwrap()];
+        assert!((after[0] - seam[1]).abs() <= steady);
+        assert!(after[..2_000].windows(2).map(step).fold(0.0, f32::max) <= steady);
+        assert!(after[2_000..].iter().all(|s| *s == 0.0), "what lay ahead is forgotten");
+        assert_eq!(s.voices[0].0.tone, Tone::default());
+    }
+
+    #[test]
+    fn another_rate_and_another_instrument_keep_what_is_played() {
+        let mut s = stream();
+        s.update(chord(&[440.0]), 0.0).unwrap();
+        s.update(Update { note_on: Some((72.0, 0.8)), ..Update::default() }, 0.0).unwrap();
+        s.update(chord(&[]), 0.5).unwrap();
+        s.fill(&mut [0.0; 4_800]);
+        let model = Model::open(Path::new("models/cello.onnx")).unwrap();
+        for _ in 0..40 {
+            s.swap(voices(&model, 4, 48_000).unwrap());
+        }
+        assert!(s.leaving.len() <= 4, "voices that never sounded are not kept");
+        let mut other = s.resample(&model, 44_100).unwrap();
+        assert_eq!(roles(&other).iter().flatten().collect::<Vec<_>>(), [&69]);
+        let mut out = vec![0.0; 44_100];
+        other.fill(&mut out);
+        assert!(level_db(&out[4_410..15_000]) > -50.0);
+        assert_eq!(roles(&other).iter().flatten().count(), 0, "what lay ahead is obeyed in time");
+        assert!(other.voices.iter().any(|(_, role)| matches!(role, Role::Note(..))));
+    }
+
+    #[test]
     fn notes_by_number_begin_and_end() {
         let mut s = stream();
         let mut out = vec![0.0; 24_000];
@@ -415,7 +533,7 @@ mod tests {
             s.fill(&mut out);
         }
         // Five notes, four voices: one gave way.
-        assert_eq!(s.voices.iter().filter(|(_, role)| matches!(role, Role::Note(_))).count(), 4);
+        assert_eq!(s.voices.iter().filter(|(_, role)| matches!(role, Role::Note(..))).count(), 4);
         for midi in [60.0, 64.0, 67.0, 72.0, 76.0] {
             s.update(Update { note_off: Some(midi), ..Update::default() }, 0.0).unwrap();
         }

@@ -96,7 +96,12 @@ impl Voice {
         self.failures
     }
 
-    /// At rest, as at first.
+    /// Whether it has made no sound since it was made or reset.
+    pub fn unheard(&self) -> bool {
+        self.silent_hops == usize::MAX
+    }
+
+    /// At rest, as at first. What sounds is cut off.
     pub fn reset(&mut self) {
         self.performer.reset();
         self.synth.reset();
@@ -155,7 +160,8 @@ impl Voice {
         let back = if loudness > 0.0 { 10f64.powf(-self.tone.timbre_loudness_db / 20.0) } else { 1.0 };
         let pitch = (midi + self.tone.timbre_pitch) / 127.0;
         let made = self.player.step(pitch as f32, told as f32, &mut self.distribution, &mut self.frame.noise);
-        let level = intent.level;
+        // Silence is silence, whatever a model makes of it.
+        let level = if intent.loudness > 0.0 { intent.level } else { 0.0 };
         match made {
             Ok(amplitude) => {
                 let scale = amplitude * (self.tone.harmonic_gain * back * level) as f32;

@@ -7,10 +7,7 @@ use thread_priority::{
 
 /// Priority of the audio thread: above the kernel's threaded interrupts (50), below the sound card's own (80).
 pub const AUDIO_PRIORITY: u8 = 70;
-/// Priority of the threads that play instruments: below all interrupts, so that they never keep the card's from being
-/// served.
-pub const VOICE_PRIORITY: u8 = 45;
-/// Priority of the threads that stretch: they work ahead, so voices go first.
+/// Priority of the threads that stretch: below all interrupts, so that they never keep the card's from being served.
 pub const STRETCH_PRIORITY: u8 = 40;
 
 /// Something the system did not allow, and what would allow it.

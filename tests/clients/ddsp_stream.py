@@ -66,7 +66,7 @@ async def said(socket, message):
 
 
 async def frames_come_on_time_beside_a_stalled_client():
-    stalled = await websockets.connect(URI, max_queue=1)
+    stalled = await websockets.connect(URI, max_queue=1, ping_interval=None)
     await stalled.send(json.dumps({"f0s": [330.0]}))
     async with websockets.connect(URI) as socket:
         await socket.send(json.dumps({"f0s": [440.0], "loudness": 0.7}))
@@ -120,6 +120,8 @@ async def more_is_there_for_who_asks():
         ):
             answer = await said(socket, message)
             assert answer["field"] == field and "would be right" in answer["error"], answer
+        answer = await said(socket, {"at": 100, "format": "f32"})
+        assert answer["field"] == "at", answer
         note = await said(socket, {"f0s": [100.0 * k for k in range(1, 20)]})
         assert "8 voices" in note["note"], note
         await socket.send(json.dumps([{"instrument": "flute"}, {"f0s": [523.25], "loudness": 0.7}, {"at": 300, "f0s": []}]))
@@ -137,8 +139,19 @@ async def more_is_there_for_who_asks():
             frame = await asyncio.wait_for(socket.recv(), 5)
             assert len(frame) == 441 * 4
         floats = array.array("f", frame)
+        pulled = count / 100 / (time.monotonic() - begun)
         assert 0.001 < max(map(abs, floats)) < 1.0
-        print(f"pulled: {count / 100 / (time.monotonic() - begun):.1f} times as fast as it plays")
+        print(f"pulled: {pulled:.1f} times as fast as it plays")
+        assert pulled > 2
+        # A note goes on at another rate, and a reset is the end of it.
+        await socket.send(json.dumps({"rate": 32_000, "mode": "push"}))
+        while len(await asyncio.wait_for(socket.recv(), 5)) != 320 * 4:
+            pass
+        frames, _ = await collect(socket, 40)
+        assert max(map(abs, array.array("f", frames[-1]))) > 0.001
+        await socket.send(json.dumps({"type": "reset"}))
+        frames, _ = await collect(socket, 40)
+        assert not any(array.array("f", frames[-1]))
 
 
 async def main():

@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(20);
 /// The longest head of a request.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Connections that are not streams (yet).
+const KNOCKING: usize = 32;
 /// What the system may keep of frames that a client does not read: a third of a second.
 const UNSENT_BYTES: usize = 32 * 1024;
 
@@ -57,7 +59,7 @@ pub struct Settings {
     pub frame_ms: f64,
     /// Who may connect.
     pub allow: Vec<IpNet>,
-    /// What a rendering thread does first: priority and arithmetic.
+    /// What a rendering thread does first.
     pub enter: fn(),
 }
 
@@ -129,6 +131,8 @@ impl Drop for Place {
 /// Serves until the runtime ends.
 pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
     let router = Router::new().fallback(answer).with_state(studio.clone());
+    // Whoever only knocks has a place as well, for as long as it takes to answer.
+    let door = Arc::new(Semaphore::new(studio.settings.clients + KNOCKING));
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -144,6 +148,10 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
             }
             continue;
         }
+        let Ok(knocking) = door.clone().try_acquire_owned() else {
+            studio.counts.refused.fetch_add(1, Relaxed);
+            continue;
+        };
         // Twenty milliseconds of sound must not wait for the next twenty.
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(UNSENT_BYTES);
@@ -156,6 +164,7 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let _ = tokio::time::timeout(LONGEST, connection).await;
+            drop(knocking);
         });
     }
 }

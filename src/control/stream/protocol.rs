@@ -12,12 +12,15 @@
 //! {"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}
 //! ```
 //!
-//! Numbers out of range are held where the older server held them (loudness) and refused elsewhere, with the field's name.
+//! Pitches and loudness out of range are held, as the older server held them; other numbers out of range are refused, with
+//! the field's name.
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::ddsp::stream::{FARTHEST_S, Update};
 
+/// The most that one list of pitches or loudnesses may hold.
+const MOST_LISTED: usize = 64;
 /// Updates in one message.
 const MOST_UPDATES: usize = 1_024;
 
@@ -164,6 +167,12 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         })?;
         heard.orders.push(Order::Instrument(name.into()));
     }
+    if at > 0.0 && (reshaped || greets || fields.contains_key("instrument")) {
+        return Err(Wrong::new(
+            "at",
+            "only what is played can lie ahead: instrument, format, frame_ms, rate and mode at once would be right",
+        ));
+    }
     if reshaped {
         heard.orders.push(Order::Reshape(*shape));
     }
@@ -176,22 +185,29 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     Ok(())
 }
 
-/// Pitches; what is no number is passed over, as the older server did.
+/// Pitches; what is no number is passed over, as the older server did. One of 0 or less is silent and keeps its place,
+/// for the loudness that goes with it.
 fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Heard) -> Result<(), Wrong> {
+    let held = |hz: f64| if hz > 0.0 { hz.clamp(8.18, 12_544.0) } else { 0.0 };
     if let Some(list) = fields.get("f0s") {
         let list = list
             .as_array()
             .ok_or_else(|| Wrong::new("f0s", "a list of frequencies in Hz, as in [440.0, 550.0], would be right"))?;
-        let mut f0s: Vec<f64> =
-            list.iter().filter_map(Json::as_f64).filter(|hz| *hz > 0.0).map(|hz| hz.clamp(8.18, 12_544.0)).collect();
-        if f0s.len() > voices {
-            heard.notes.push(format!("f0s: {} pitches, and {voices} voices: the first {voices} are played", f0s.len()));
-            f0s.truncate(voices);
+        let mut f0s: Vec<f64> = list.iter().filter_map(Json::as_f64).map(held).take(MOST_LISTED).collect();
+        let sounding = f0s.iter().filter(|hz| **hz > 0.0).count();
+        if sounding > voices {
+            heard.notes.push(format!("f0s: {sounding} pitches, and {voices} voices: the first {voices} are played"));
+            let mut left = voices;
+            f0s.retain(|hz| {
+                let keep = *hz <= 0.0 || left > 0;
+                left -= usize::from(*hz > 0.0 && left > 0);
+                keep
+            });
         }
         update.f0s = Some(f0s);
     } else if let Some(hz) = fields.get("f0") {
         let hz = hz.as_f64().ok_or_else(|| Wrong::new("f0", "a frequency in Hz would be right"))?;
-        update.f0s = Some(if hz > 0.0 { vec![hz.clamp(8.18, 12_544.0)] } else { Vec::new() });
+        update.f0s = Some(vec![held(hz)]);
     }
     Ok(())
 }
@@ -201,7 +217,7 @@ fn loudness(fields: &Map<String, Json>, update: &mut Update) -> Result<(), Wrong
     let held = |value: &Json| value.as_f64().map(|l| l.clamp(0.0, 1.0)).ok_or_else(wrong);
     update.loudness = match fields.get("loudness") {
         None => None,
-        Some(Json::Array(list)) if list.is_empty() || list.len() > MOST_UPDATES => return Err(wrong()),
+        Some(Json::Array(list)) if list.is_empty() || list.len() > MOST_LISTED => return Err(wrong()),
         Some(Json::Array(list)) => Some(list.iter().map(held).collect::<Result<_, _>>()?),
         Some(value) => Some(vec![held(value)?]),
     };
@@ -263,7 +279,7 @@ mod tests {
         let (u, _) = update(r#"{"f0s":[440.0,550.0,660.0],"loudness":0.7}"#);
         assert_eq!((u.f0s, u.loudness), (Some(vec![440.0, 550.0, 660.0]), Some(vec![0.7])));
         assert_eq!(update(r#"{"f0":440,"loudness":7}"#).0.loudness, Some(vec![1.0]));
-        assert_eq!(update(r#"{"f0s":["x",440,null,-5,0]}"#).0.f0s, Some(vec![440.0]));
+        assert_eq!(update(r#"{"f0s":["x",440,null,-5,0]}"#).0.f0s, Some(vec![440.0, 0.0, 0.0]));
         assert_eq!(update(r#"{"f0s":[]}"#).0.f0s, Some(vec![]));
         assert_eq!(update(r#"{"type":"gain","value":0.5}"#).0.gain, Some(0.5));
         assert_eq!(read(r#"{"something":"else"}"#, 3, &SHAPE), Ok(Heard::default()));
@@ -301,6 +317,7 @@ mod tests {
             (r#"{"format":"mp3"}"#, "format"),
             (r#"{"instrument":"../../etc/passwd"}"#, "instrument"),
             (r#"{"frame_ms":1e9}"#, "frame_ms"),
+            (r#"{"at":500,"instrument":"cello"}"#, "at"),
             ("[440]", ""),
             ("nonsense", ""),
         ] {

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::protocol::{self, Format, Heard, Order, Shape};
 use super::{Place, Studio};
 use crate::ddsp::contract::Contract;
+use crate::ddsp::model::Model;
 use crate::ddsp::stream::{Stream, Update, voices};
 use crate::ddsp::voice::Voice;
 
@@ -33,13 +34,15 @@ const ORDERS: usize = 256;
 const FRAMES: usize = 8;
 /// A rendering thread that is later than this lets go of what it owes.
 const MOST_BEHIND: Duration = Duration::from_millis(100);
-/// Time a frame may take to be sent.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
+/// Orders that are obeyed between two frames; the rest wait.
+const ORDERS_A_FRAME: usize = 64;
+/// Time a frame may take to be sent: a client that stalls loses frames, one that is gone loses its place.
+const SEND_WITHIN: Duration = Duration::from_secs(120);
 
 /// What the rendering thread is told.
 enum Told {
     Update(Update, f64),
-    Shape(Shape, Option<Box<Stream>>),
+    Shape(Shape, Option<Model>),
     Voices(Vec<Voice>),
     /// One message was read: in pull mode, a frame is due.
     Pull,
@@ -61,14 +64,14 @@ pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer:
         .max_write_buffer_size(1 << 20)
         .on_upgrade(move |socket| async move {
             tracing::info!("DDSP stream: {peer} is here");
-            let dropped = serve(socket, studio).await;
+            let dropped = serve(socket, studio, Arc::new(place)).await;
             let lost = if dropped > 0 { format!(", {dropped} frames were not read in time") } else { String::new() };
             tracing::info!("DDSP stream: {peer} is gone{lost}");
-            drop(place);
         })
 }
 
-async fn serve(socket: WebSocket, studio: Arc<Studio>) -> u64 {
+/// Serves a client; its place is given back when the last of the three parties is gone.
+async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64 {
     let (write, read) = socket.split();
     let (out, outbox) = mpsc::channel(FRAMES);
     let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
@@ -88,20 +91,26 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>) -> u64 {
     let renderer =
         Renderer { stream, shape, told, out: out.clone(), dropped: dropped.clone(), studio: studio.clone(), owed: 0 };
     let enter = studio.settings.enter;
+    let held = place.clone();
     let started = std::thread::Builder::new().name("stream".into()).spawn(move || {
         enter();
         renderer.run();
+        drop(held);
     });
     if let Err(error) = started {
         tracing::error!("DDSP stream: no thread can be started: {error}");
         return 0;
     }
-    let sending = tokio::spawn(send(write, outbox));
-    let mut reader = Reader { studio, contract, shape, tell, out };
+    let mut sending = tokio::spawn(send(write, outbox));
+    let name = studio.settings.instrument.clone();
+    let mut reader = Reader { studio, name, contract, shape, tell, out };
     tokio::select! {
         () = reader.run(read) => {}
-        _ = sending => {}
+        _ = &mut sending => {}
     }
+    // Whoever has gone takes no more frames.
+    sending.abort();
+    drop(place);
     dropped.load(Relaxed)
 }
 
@@ -132,6 +141,8 @@ async fn send(mut write: SplitSink<WebSocket, Message>, mut outbox: mpsc::Receiv
 /// The reading half.
 struct Reader {
     studio: Arc<Studio>,
+    /// What the instrument was asked for by.
+    name: String,
     contract: Contract,
     shape: Shape,
     tell: SyncSender<Told>,
@@ -176,26 +187,32 @@ impl Reader {
                 self.say(hello).await
             }
             Order::Reshape(shape) => {
-                let stream = if shape.rate == self.shape.rate {
+                let model = if shape.rate == self.shape.rate {
                     None
                 } else {
-                    match build(self.studio.clone(), self.contract.instrument.clone(), shape.rate).await {
-                        Ok((_, stream)) => Some(stream),
-                        Err(why) => return self.say(json!({ "error": why, "field": "rate" })).await,
+                    let (studio, name) = (self.studio.clone(), self.name.clone());
+                    match tokio::task::spawn_blocking(move || studio.model(&name)).await {
+                        Ok(Ok(model)) => Some(model),
+                        Ok(Err(why)) => return self.say(json!({ "error": why, "field": "rate" })).await,
+                        Err(_) => return ControlFlow::Break(()),
                     }
                 };
                 self.shape = shape;
-                self.pass(Told::Shape(shape, stream)).await
+                self.pass(Told::Shape(shape, model)).await
             }
             Order::Instrument(name) => {
+                if name == self.name {
+                    return ControlFlow::Continue(());
+                }
                 let (studio, rate) = (self.studio.clone(), self.shape.rate);
+                let asked = name.clone();
                 let work = move || {
                     let model = studio.model(&name)?;
                     Ok::<_, String>((model.contract().clone(), voices(&model, studio.settings.voices, rate)?))
                 };
                 match tokio::task::spawn_blocking(work).await {
                     Ok(Ok((contract, voices))) => {
-                        self.contract = contract;
+                        (self.contract, self.name) = (contract, asked);
                         self.pass(Told::Voices(voices)).await
                     }
                     Ok(Err(why)) => {
@@ -243,7 +260,8 @@ impl Reader {
             "mode": if s.pull { "pull" } else { "push" },
             "channels": 1,
             "voices": self.studio.settings.voices,
-            "instrument": c.instrument,
+            // Where files lie is nobody's business.
+            "instrument": if self.name.contains('/') { &c.instrument } else { &self.name },
             "instruments": names,
             "pitch_range_hz": [hz(c.pitch_range.0), hz(c.pitch_range.1)],
             "loudness_range_dbfs": [c.loudness_range.0, c.loudness_range.1],
@@ -298,10 +316,17 @@ impl Renderer {
     /// Waits until a frame is due, obeying meanwhile, and makes it. Whether the shape has changed instead.
     fn pushed(&mut self, begun: Instant, made: u64) -> ControlFlow<(), bool> {
         let due = begun + self.time(made);
+        let mut obeyed = 0;
         loop {
             let left = due.saturating_duration_since(Instant::now());
+            // A client that never stops talking still gets its frames.
+            if obeyed >= ORDERS_A_FRAME {
+                std::thread::sleep(left);
+                break;
+            }
             match self.told.recv_timeout(left) {
                 Ok(told) => {
+                    obeyed += 1;
                     if self.obey(told)? {
                         return ControlFlow::Continue(true);
                     }
@@ -348,13 +373,21 @@ impl Renderer {
                 if let Err(why) = self.stream.update(update, after) {
                     let _ = self.out.try_send(Out::Say(json!({ "error": format!("at: {why}"), "field": "at" })));
                 }
+                if self.stream.unplayed() > 0 {
+                    let most = self.studio.settings.voices;
+                    let say = json!({ "note": format!("there are {most} voices, and all are taken: pitches wait, notes are dropped") });
+                    let _ = self.out.try_send(Out::Say(say));
+                }
             }
             Told::Voices(voices) => self.stream.swap(voices),
-            Told::Shape(shape, stream) => {
-                self.shape = shape;
-                if let Some(stream) = stream {
-                    self.stream = stream;
+            Told::Shape(shape, model) => {
+                if let Some(model) = model {
+                    match self.stream.resample(&model, shape.rate) {
+                        Ok(stream) => *self.stream = stream,
+                        Err(_) => return ControlFlow::Break(()),
+                    }
                 }
+                self.shape = shape;
                 return ControlFlow::Continue(true);
             }
             // A pull that was asked for before the mode was left.
