@@ -1,12 +1,15 @@
 //! The stream of instruments, started with the daemon.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::control::stream::{self, Settings, Studio};
+use crate::control::tally::StreamTally;
 use crate::ddsp::library::Library;
 use crate::system::realtime;
 
 /// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
-pub async fn open(config: &Config) {
+pub async fn open(config: &Config, counts: Arc<StreamTally>) {
     let Ok(Some(address)) = config.ddsp.address() else { return };
     let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
     let settings = Settings {
@@ -30,7 +33,9 @@ pub async fn open(config: &Config) {
     };
     tracing::info!("DDSP stream on ws://{address}/");
     tokio::spawn(async move {
-        let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings)).await else { return };
+        let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings, counts)).await else {
+            return;
+        };
         match first {
             Ok(()) => tracing::info!("instrument: {}", studio.settings.instrument),
             Err(why) => tracing::error!("{why}"),

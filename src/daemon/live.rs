@@ -24,6 +24,7 @@ use crate::control::osc::OscFace;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
 use crate::control::show::Show;
+use crate::control::tally::StreamTally;
 use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::DiskThread;
@@ -384,6 +385,7 @@ async fn serve(
         let short: String = text.chars().take(LOG_TEXT).collect();
         bulletin.post(format!("/log/{level}"), vec![short.into()]);
     }));
+    let stream = Arc::new(StreamTally::default());
     let links = Links {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
@@ -394,6 +396,7 @@ async fn serve(
         telemetry: conductor.telemetry(),
         pace: conductor.pace(),
         osc: face.tally(),
+        stream: stream.clone(),
         osc_ports: face.ports(),
         answered_at: conductor.answered_at(),
         late: conductor.late(),
@@ -401,7 +404,7 @@ async fn serve(
     };
     open_http(config, links).await;
     #[cfg(feature = "ddsp")]
-    super::instruments::open(config).await;
+    super::instruments::open(config, stream).await;
     face.listen(&requests_tx);
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());

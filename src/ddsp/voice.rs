@@ -187,3 +187,88 @@ impl Voice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn voice(name: &str) -> Voice {
+        let model = Model::open(Path::new(&format!("models/{name}.onnx"))).unwrap();
+        Voice::new(&model, 48_000, 3).unwrap()
+    }
+
+    fn next(voice: &mut Voice, samples: usize) -> Vec<f32> {
+        let mut out = vec![0.0; samples];
+        voice.add(&mut out);
+        out
+    }
+
+    /// How far the sound is from going on as it did: the largest third difference.
+    fn roughness(sound: &[f32]) -> f32 {
+        sound.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn steps_of_loudness_and_pitch_make_no_click() {
+        for name in ["flute", "clarinet"] {
+            let mut v = voice(name);
+            v.performer.hold(523.25, 1.0);
+            let steady = roughness(&next(&mut v, 48_000)[24_000..]);
+            for (hz, loudness) in
+                [(523.25, 0.0), (523.25, 1.0), (784.0, 1.0), (784.0, 0.3), (523.25, 1.0), (523.25, 0.0)]
+            {
+                v.performer.hold(hz, loudness);
+                let found = roughness(&next(&mut v, 9_600));
+                assert!(found < 3.0 * steady, "{name} to {hz} Hz, {loudness}: {found} beside {steady}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_voice_rests_after_silence_and_begins_anew_as_at_first() {
+        let mut v = voice("clarinet");
+        assert!(v.resting() && v.unheard());
+        v.performer.hold(220.0, 0.8);
+        let first = next(&mut v, 20_000);
+        assert!(!v.resting());
+        v.performer.hush();
+        let ending = next(&mut v, 40_000);
+        assert!(v.resting() && ending[30_000..].iter().all(|s| *s == 0.0));
+        v.reset();
+        v.performer.hold(220.0, 0.8);
+        assert_eq!(next(&mut v, 20_000), first, "the same controls give the same samples");
+    }
+
+    #[test]
+    fn controls_are_heard_within_two_hops() {
+        let mut v = voice("flute");
+        v.performer.hold(440.0, 0.8);
+        next(&mut v, 48_000);
+        let mut w = voice("flute");
+        w.performer.hold(440.0, 0.8);
+        next(&mut w, 48_000);
+        w.performer.hold(880.0, 0.8);
+        let (a, b) = (next(&mut v, 4_800), next(&mut w, 4_800));
+        let changed = a.iter().zip(&b).position(|(a, b)| a != b).unwrap();
+        assert!(changed < 2 * v.hop(), "{changed} samples");
+    }
+
+    #[test]
+    fn tone_does_what_it_is_named_for() {
+        let level = |change: fn(&mut Tone)| {
+            let mut v = voice("flute");
+            change(&mut v.tone);
+            v.performer.hold(440.0, 0.8);
+            let sound = next(&mut v, 48_000);
+            10.0 * (sound[24_000..].iter().map(|s| f64::from(s * s)).sum::<f64>() / 24_000.0 + 1e-20).log10()
+        };
+        let plain = level(|_| {});
+        assert!((level(|t| t.harmonic_gain = 0.5) - plain + 6.0).abs() < 0.5);
+        assert!(level(|t| t.harmonic_gain = 0.0) < plain - 10.0, "breath alone is soft");
+        assert!((level(|t| t.noise_gain = 0.0) - plain).abs() < 1.0);
+        // Another timbre at nearly the same level.
+        assert!((level(|t| t.timbre_loudness_db = -12.0) - plain).abs() < 4.0);
+        assert_eq!(level(|t| (t.harmonic_gain, t.noise_gain) = (0.0, 0.0)), -200.0);
+    }
+}

@@ -207,7 +207,13 @@ fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
         "Done later than they were asked for",
         ["osc", "http", "own"].iter().zip(links.late.iter()).map(|(face, n)| (label("face", *face), n.load(Relaxed))),
     )?;
-    w.gauge("sessions", "Open WebSocket sessions", links.sessions.count() as f64)
+    w.gauge("sessions", "Open WebSocket sessions", links.sessions.count() as f64)?;
+    let stream = &links.stream;
+    w.gauge("stream_clients", "Clients of the DDSP stream", stream.clients.load(Relaxed) as f64)?;
+    w.counter("stream_frames", "Frames made for clients of the DDSP stream", stream.frames.load(Relaxed))?;
+    w.counter("stream_dropped_frames", "Frames that clients did not read in time", stream.dropped.load(Relaxed))?;
+    w.counter("stream_late", "Times that frames were so late that the time was let go", stream.late.load(Relaxed))?;
+    w.counter("stream_refused", "Connections to the DDSP stream that were refused", stream.refused.load(Relaxed))
 }
 
 fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {

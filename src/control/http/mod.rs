@@ -41,7 +41,7 @@ use super::bulletin::Bulletin;
 use super::pace::PaceBoard;
 use super::request::Request;
 use super::sessions::Sessions;
-use super::tally::Tally;
+use super::tally::{StreamTally, Tally};
 use super::vocabulary::Vocabulary;
 use crate::engine::door::Telemetry;
 use crate::output::report::{Report, State as OutputState};
@@ -82,6 +82,8 @@ pub struct Links {
     pub pace: Arc<PaceBoard>,
     /// What OSC counted.
     pub osc: Arc<Tally>,
+    /// What the stream of instruments counted.
+    pub stream: Arc<StreamTally>,
     /// The OSC ports.
     pub osc_ports: Vec<u16>,
     /// When the engine last answered (monotonic, in nanoseconds).

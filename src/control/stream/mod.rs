@@ -12,7 +12,7 @@ pub mod session;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::tally::StreamTally;
 use crate::ddsp::library::Library;
 use crate::ddsp::model::Model;
 
@@ -63,27 +64,12 @@ pub struct Settings {
     pub enter: fn(),
 }
 
-/// What is counted over all clients.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Clients now.
-    pub clients: AtomicU64,
-    /// Frames made.
-    pub frames: AtomicU64,
-    /// Frames that clients did not read in time.
-    pub dropped: AtomicU64,
-    /// Frames made too late.
-    pub late: AtomicU64,
-    /// Connections that were refused.
-    pub refused: AtomicU64,
-}
-
 /// The stream's side of everything.
 pub struct Studio {
     /// What was asked for at the start.
     pub settings: Settings,
     /// What is counted.
-    pub counts: Counts,
+    pub counts: Arc<StreamTally>,
     models: Mutex<HashMap<String, Model>>,
     places: Arc<Semaphore>,
 }
@@ -93,9 +79,9 @@ impl Studio {
     ///
     /// # Errors
     /// What is wrong with that instrument; the studio is there all the same, and tells its clients.
-    pub fn open(settings: Settings) -> (Arc<Studio>, Result<(), String>) {
+    pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
-        let studio = Studio { settings, counts: Counts::default(), models: Mutex::default(), places };
+        let studio = Studio { settings, counts, models: Mutex::default(), places };
         let first = studio.model(&studio.settings.instrument).map(drop);
         (Arc::new(studio), first)
     }
