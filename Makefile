@@ -98,7 +98,7 @@ test-stream: build $(CLIENTS)
 ## where it stopped. models/README.md says what to record.
 model: $(TRAINER)/installed
 	@[ -n "$(INSTRUMENT)" ] || { echo "which one? make model INSTRUMENT=flute RECORDINGS=folder" >&2; exit 64; }
-	@PYTHONPATH=models $(TRAINER)/bin/python -m trainer $(INSTRUMENT) --work $(TARGET)/models $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(ARGS)
+	@PYTHONPATH=models $(TRAINER)/bin/python -m trainer "$(INSTRUMENT)" --work $(TARGET)/models $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(ARGS)
 	@[ ! -x $(TARGET)/release/grooved ] || [ ! -e models/$(INSTRUMENT).onnx ] || $(TARGET)/release/grooved check-model models/$(INSTRUMENT).onnx
 
 $(TRAINER)/installed: models/requirements.txt

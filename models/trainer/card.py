@@ -26,6 +26,7 @@ def pictured(notes):
     return chosen
 
 
+@np.errstate(divide="ignore")
 def picture(notes, running, path):
     """Held-out recordings above, the instrument's rendering of the same pitch and loudness below."""
     chosen = pictured(notes)

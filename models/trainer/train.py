@@ -119,7 +119,7 @@ class Trainer:
             with torch.no_grad():
                 for slow, fast in zip(self.average.parameters(), self.net.parameters()):
                     slow.lerp_(fast, 1.0 - min(AVERAGE, self.step / (self.step + 10)))
-            if self.step % stage.look_every == 0:
+            if self.step % stage.look_every == 0 or self.step >= stage.steps:
                 self.look(stage, float(made.detach()))
                 self.save()
         out = Decoder(self.shape, SEED)
