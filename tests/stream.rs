@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Daemon, Scratch, free_tcp_port, grooved, python};
-use grooved::control::value::Value;
 
 /// A daemon whose stream is on a port of its own, with the instruments of this repository.
 fn daemon(scratch: &Scratch, more: &str) -> (Daemon, u16) {
@@ -27,6 +26,18 @@ fn get(port: u16) -> String {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     answer
+}
+
+/// Asks for a WebSocket, and reads what comes first.
+fn knock(port: u16) -> (TcpStream, String) {
+    let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(upgrade.as_bytes()).unwrap();
+    let mut answer = [0; 400];
+    let length = stream.read(&mut answer).unwrap();
+    (stream, String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
 #[test]
@@ -50,25 +61,15 @@ fn older_clients_play_on_and_new_ones_ask_for_more() {
 fn no_more_clients_than_are_allowed() {
     let scratch = Scratch::new("stream-few");
     let (daemon, port) = daemon(&scratch, "clients = 1\n");
-    let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    let knock = || {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        stream.write_all(upgrade.as_bytes()).unwrap();
-        let mut answer = [0; 400];
-        let length = stream.read(&mut answer).unwrap();
-        (stream, String::from_utf8_lossy(&answer[..length]).into_owned())
-    };
-    let (first, answer) = knock();
+    let (first, answer) = knock(port);
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
-    let (_, answer) = knock();
+    let (_, answer) = knock(port);
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("ddsp.clients"), "{answer}");
     drop(first);
     // The place is given back.
     let back = (0..50).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
-        knock().1.starts_with("HTTP/1.1 101")
+        knock(port).1.starts_with("HTTP/1.1 101")
     });
     assert!(back);
     assert_eq!(daemon.stop(), 0);
@@ -93,19 +94,28 @@ fn a_model_that_is_not_there_is_said_and_the_decks_play_on() {
             "--http-port",
             "0",
         ]);
-        command.args(["--output", "null", "--a", "tone.wav", "--ddsp-listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--output", "wav:out.wav", "--a", "tone.wav", "--ddsp-listen", &format!("127.0.0.1:{port}")]);
         let daemon = Daemon::spawn(&scratch, command, osc);
-        let client = daemon.client();
-        client.send("/get_status", vec![]);
-        assert!(client.next(Duration::from_secs(5)).is_some());
-        client.send("/groove/deck/a/level", vec![Value::Float(0.5)]);
-        let mut seen = false;
-        for _ in 0..50 {
-            seen |= daemon.log().contains(wanted);
+        let told = (0..100).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
+            daemon.log().contains(wanted)
+        });
+        assert!(told, "{}", daemon.log());
+        // Whoever connects is told as well, in a frame of text.
+        let (mut stream, mut answer) = knock(port);
+        while !answer.contains('}') {
+            let mut more = [0; 1_000];
+            let length = stream.read(&mut more).unwrap();
+            assert!(length > 0, "{answer}");
+            answer += &String::from_utf8_lossy(&more[..length]);
         }
-        assert!(seen, "{}", daemon.log());
+        assert!(answer.contains(wanted), "{answer}");
+        std::thread::sleep(Duration::from_millis(500));
         assert_eq!(daemon.stop(), 0);
+        let sound = std::fs::read(scratch.path("out.wav")).unwrap();
+        let peak =
+            sound[94..].chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).abs()).fold(0.0, f32::max);
+        assert!(peak > 0.05, "the deck is silent: {peak}");
     }
 }
 
