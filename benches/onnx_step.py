@@ -1,4 +1,4 @@
-"""Times a step of a model under ONNX Runtime, one thread: onnxruntime.py MODEL. Prints the median in microseconds."""
+"""Times a step of a model under ONNX Runtime, one thread: onnx_step.py MODEL. Prints the median in microseconds."""
 
 import statistics
 import sys
