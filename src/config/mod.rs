@@ -232,7 +232,7 @@ impl Default for Osc {
         Osc {
             ports: vec![57_120, 57_122],
             bind: String::new(),
-            allow: crate::control::osc::private_ranges(),
+            allow: crate::control::connection::private_ranges(),
             horizon_s: 3_600.0,
         }
     }

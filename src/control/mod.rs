@@ -17,6 +17,7 @@
 pub mod board;
 pub mod bulletin;
 pub mod conductor;
+pub mod connection;
 pub mod glob;
 pub mod http;
 pub mod json;

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use super::connection::is_allowed;
 use super::packet;
 use super::request::{Answer, Line, Message, Origin, Request};
 use super::tally::Tally;
@@ -24,23 +25,6 @@ const FAILS_PER_SECOND: f64 = 10.0;
 const FAIL_BURST: f64 = 40.0;
 /// Senders remembered for that; the longest silent is forgotten first.
 const SENDERS: usize = 256;
-
-/// Who may knock by default: this machine and private networks.
-pub fn private_ranges() -> Vec<IpNet> {
-    [
-        "127.0.0.0/8",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "::1/128",
-        "fc00::/7",
-        "fe80::/10",
-    ]
-    .iter()
-    .filter_map(|r| r.parse().ok())
-    .collect()
-}
 
 /// Open sockets.
 pub struct OscFace {
@@ -185,31 +169,9 @@ impl OscFace {
     }
 }
 
-/// Whether an address is within one of the ranges; IPv4 that came in through IPv6 counts as IPv4.
-pub fn is_allowed(allow: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    allow.iter().any(|net| net.contains(&address))
-}
-
 /// Addresses of answers: never answered themselves, or two servers could talk for ever.
 fn is_answer(address: &str) -> bool {
     matches!(address, "/done" | "/fail" | "/late" | "/synced" | "/beat" | "/groove/control")
         || address.starts_with("/status/")
         || address.starts_with("/meter/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn private_ranges_let_neighbours_in_and_strangers_not() {
-        let allow = private_ranges();
-        for address in ["127.0.0.1", "192.168.1.7", "10.1.2.3", "::1", "::ffff:192.168.1.7", "fe80::1"] {
-            assert!(is_allowed(&allow, address.parse().unwrap()), "{address}");
-        }
-        for address in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
-            assert!(!is_allowed(&allow, address.parse().unwrap()), "{address}");
-        }
-    }
 }

@@ -200,7 +200,7 @@ impl Performer {
     }
 
     /// Time goes by while the voice rests.
-    pub fn skip(&mut self, _samples: usize) {
+    pub fn skip(&mut self) {
         self.midi = self.wanted;
         self.glide_left = 0.0;
     }

@@ -82,7 +82,7 @@ impl Stream {
     /// In words.
     pub fn new(model: &Model, voices: usize, sample_rate: u32) -> Result<Stream, String> {
         Ok(Stream {
-            voices: players(model, voices, sample_rate)?,
+            voices: self::voices(model, voices, sample_rate)?.into_iter().map(|voice| (voice, Role::Free)).collect(),
             leaving: Vec::new(),
             rate: f64::from(sample_rate),
             loudness: vec![0.7],
@@ -327,10 +327,6 @@ impl Stream {
 /// In words.
 pub fn voices(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<Voice>, String> {
     (0..count).map(|n| Voice::new(model, sample_rate, 1 + n as u64)).collect()
-}
-
-fn players(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<(Voice, Role)>, String> {
-    Ok(voices(model, count, sample_rate)?.into_iter().map(|voice| (voice, Role::Free)).collect())
 }
 
 #[cfg(test)]

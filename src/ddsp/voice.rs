@@ -48,7 +48,6 @@ pub struct Voice {
     /// A hop of sound, and how much of it has been taken.
     block: Vec<f32>,
     taken: usize,
-    failures: u64,
 }
 
 impl Voice {
@@ -71,7 +70,6 @@ impl Voice {
             silent_hops: usize::MAX,
             block: vec![0.0; hop],
             taken: hop,
-            failures: 0,
             model: model.clone(),
         })
     }
@@ -91,11 +89,6 @@ impl Voice {
         self.silent_hops as f64 * self.hop_s >= REST_S && self.performer.silent()
     }
 
-    /// Steps of the model that failed. There are none unless a model is broken in ways that opening it can't show.
-    pub fn failures(&self) -> u64 {
-        self.failures
-    }
-
     /// Whether it has made no sound since it was made or reset.
     pub fn unheard(&self) -> bool {
         self.silent_hops == usize::MAX
@@ -110,9 +103,8 @@ impl Voice {
     }
 
     fn rest(&mut self) {
-        if self.player.reset().is_err() {
-            self.failures += 1;
-        }
+        // A model that can't be put to rest any more will fail in its next step, and be silent.
+        let _ = self.player.reset();
         self.silent_hops = usize::MAX;
     }
 
@@ -122,7 +114,7 @@ impl Voice {
         while !out.is_empty() {
             if self.taken == self.hop {
                 if self.resting() {
-                    self.performer.skip(out.len());
+                    self.performer.skip();
                     return;
                 }
                 self.next_hop();
@@ -174,13 +166,11 @@ impl Voice {
                 }
             }
             Err(_) => {
-                self.failures += 1;
                 self.frame.partials.fill(0.0);
                 self.frame.noise.fill(0.0);
             }
         }
         if !self.frame.partials.iter().chain(&self.frame.noise).all(|v| v.is_finite()) {
-            self.failures += 1;
             self.frame.partials.fill(0.0);
             self.frame.noise.fill(0.0);
             self.rest();

@@ -29,15 +29,13 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::board::Board;
 use super::bulletin::Bulletin;
+use super::connection::{self, problem};
 use super::pace::PaceBoard;
 use super::request::Request;
 use super::sessions::Sessions;
@@ -51,14 +49,10 @@ use access::Access;
 /// Most connections at a time, and from one address.
 const MOST_CONNECTIONS: usize = 192;
 const MOST_FROM_ONE: usize = 96;
-/// Time a client has to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest life of a connection that is no WebSocket.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Places that are kept for this machine's own.
 const KEPT_FOR_US: usize = 32;
-/// The longest head of a request.
-const HEAD_BYTES: usize = 16 * 1024;
 /// An engine that has not answered for so long is not well.
 const ILL_AFTER: Duration = Duration::from_secs(3);
 
@@ -128,34 +122,13 @@ pub async fn serve(listener: TcpListener, links: Arc<Links>) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let crowd: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: those who are here will go.
-                tracing::warn!("HTTP: no connection can be taken: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
+        let (stream, peer) = connection::next(&listener, "HTTP").await;
         let Some(caller) = admit(&places, &crowd, peer) else {
             links.sessions.tally.dropped.fetch_add(1, Relaxed);
             tracing::warn!("HTTP from {} is refused: too many connections", peer.ip());
             continue;
         };
-        // A level is a handful of bytes; waiting for more to send with it would be felt.
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(caller)));
-        tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .max_buf_size(HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
-            // How a connection ends is its client's affair; when it ends at last, ours: one that takes nothing would keep
-            // its place for ever. (What was upgraded is not held up by this.)
-            let _ = tokio::time::timeout(LONGEST, connection).await;
-        });
+        connection::answer(stream, router.clone().layer(Extension(caller)), LONGEST, ());
     }
 }
 
@@ -234,11 +207,6 @@ async fn knock(
     response
 }
 
-/// An error, as JSON.
-fn problem(status: StatusCode, why: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], json!({ "error": why }).to_string()).into_response()
-}
-
 fn as_json(value: &serde_json::Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
@@ -274,12 +242,9 @@ async fn api_socket(
 }
 
 fn upgrade_required() -> Response {
-    let mut response = problem(
-        StatusCode::UPGRADE_REQUIRED,
+    connection::upgrade_required(
         "this is a WebSocket: connect with ws://HOST:PORT/api/ws and send {\"id\":1,\"op\":\"list\"}; /api/schema has all of it",
-    );
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    response
+    )
 }
 
 async fn schema(State(links): State<Arc<Links>>) -> Response {

@@ -11,7 +11,7 @@ pub mod protocol;
 pub mod session;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,27 +19,20 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::connection::{self, is_allowed, problem};
 use super::tally::StreamTally;
 use crate::ddsp::library::Library;
 use crate::ddsp::model::Model;
 
-/// Time a client has to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest life of a connection that is no WebSocket.
 const LONGEST: Duration = Duration::from_secs(20);
-/// The longest head of a request.
-const HEAD_BYTES: usize = 16 * 1024;
 /// Connections that are not streams (yet).
 const KNOCKING: usize = 32;
 /// What the system may keep of frames that a client does not read: a third of a second.
@@ -120,15 +113,8 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
     // Whoever only knocks has a place as well, for as long as it takes to answer.
     let door = Arc::new(Semaphore::new(studio.settings.clients + KNOCKING));
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("DDSP stream: no connection can be taken: {error}");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        if !may(&studio.settings.allow, peer.ip()) {
+        let (stream, peer) = connection::next(&listener, "DDSP stream").await;
+        if !is_allowed(&studio.settings.allow, peer.ip()) {
             if studio.counts.refused.fetch_add(1, Relaxed).is_power_of_two() {
                 tracing::warn!("DDSP stream: {} may not connect (ddsp.allow in the configuration)", peer.ip());
             }
@@ -138,26 +124,9 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
             studio.counts.refused.fetch_add(1, Relaxed);
             continue;
         };
-        // Twenty milliseconds of sound must not wait for the next twenty.
-        let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(UNSENT_BYTES);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
-        tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .max_buf_size(HEAD_BYTES)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
-            let _ = tokio::time::timeout(LONGEST, connection).await;
-            drop(knocking);
-        });
+        connection::answer(stream, router.clone().layer(Extension(peer)), LONGEST, knocking);
     }
-}
-
-fn may(allow: &[IpNet], peer: IpAddr) -> bool {
-    let peer = peer.to_canonical();
-    allow.iter().any(|net| net.contains(&peer))
 }
 
 async fn answer(
@@ -168,9 +137,7 @@ async fn answer(
     let Ok(socket) = socket else {
         let why = "this is a WebSocket: connect with ws://HOST:8765/ and send {\"f0s\":[440.0],\"loudness\":0.7}; \
                    frames of 16-bit mono PCM at 48 kHz come back. {\"type\":\"hello\"} tells what else there is";
-        let mut response = problem(StatusCode::UPGRADE_REQUIRED, why);
-        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        return response;
+        return connection::upgrade_required(why);
     };
     let Ok(permit) = studio.places.clone().try_acquire_owned() else {
         studio.counts.refused.fetch_add(1, Relaxed);
@@ -180,8 +147,4 @@ async fn answer(
     studio.counts.clients.fetch_add(1, Relaxed);
     let place = Place { studio: studio.clone(), _permit: permit };
     session::answer(socket, studio, place, peer)
-}
-
-fn problem(status: StatusCode, why: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], json!({ "error": why }).to_string()).into_response()
 }
