@@ -16,6 +16,9 @@
 //! | `loader` × 2 | [`media::loader`] | opens files, decodes heads |
 //! | `device` | [`output::supervisor`] | opens, closes, looks for cards |
 //! | `control` × 2 | [`daemon::live`] | the conductor, sockets, signals, the watchdog; frees what the engine retired |
+//! | `voices`, SCHED_FIFO 45 | [`ddsp::worker`] | renders the instruments of the speakers |
+//! | `luthier` | [`daemon::instruments`] | opens instruments |
+//! | `midi` | [`control::midi`] | reads the ALSA sequencer |
 //! | `stream`, one per client | [`control::stream`] | renders what a client of the DDSP stream hears |
 //! | `wav` | [`output::tap`] | writes what is tapped |
 //!
@@ -25,7 +28,6 @@
 pub mod config;
 pub mod control;
 pub mod daemon;
-#[cfg(feature = "ddsp")]
 pub mod ddsp;
 pub mod demo;
 pub mod dsp;

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::control::stream::{self, Settings, Studio};
 use crate::control::tally::StreamTally;
-use crate::ddsp::library::Library;
+use crate::ddsp::library::{Library, Shelf};
 use crate::system::realtime;
 
-/// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
-pub async fn open(config: &Config, counts: Arc<StreamTally>) {
-    let Ok(Some(address)) = config.ddsp.address() else { return };
+/// Where the configuration's instruments are.
+pub fn shelf(config: &Config) -> Arc<Shelf> {
     let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
+    Arc::new(Shelf::new(Library::new(folder)))
+}
+
+/// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
+pub async fn open(config: &Config, shelf: Arc<Shelf>, counts: Arc<StreamTally>) {
+    let Ok(Some(address)) = config.ddsp.address() else { return };
     let settings = Settings {
         instrument: config.ddsp.first(),
-        library: Library::new(folder),
+        shelf,
         voices: config.ddsp.voices,
         clients: config.ddsp.clients,
         frame_ms: config.ddsp.frame_ms,

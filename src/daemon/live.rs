@@ -404,7 +404,7 @@ async fn serve(
     };
     open_http(config, links).await;
     #[cfg(feature = "ddsp")]
-    super::instruments::open(config, stream).await;
+    super::instruments::open(config, super::instruments::shelf(config), stream).await;
     face.listen(&requests_tx);
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());

@@ -1,6 +1,8 @@
 //! Where instruments are found by their names.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::model::{Model, ModelError};
 
@@ -65,5 +67,35 @@ impl Library {
             return Err(LibraryError::Unknown { name: name.chars().take(60).collect(), there });
         }
         Ok(Model::open(&self.folder.join(format!("{name}.onnx")))?)
+    }
+}
+
+/// A library, and what has been taken out of it: each instrument is read once, whoever plays it.
+#[derive(Debug)]
+pub struct Shelf {
+    /// Where instruments are.
+    pub library: Library,
+    models: Mutex<HashMap<String, Model>>,
+}
+
+impl Shelf {
+    /// With nothing taken out yet.
+    pub fn new(library: Library) -> Shelf {
+        Shelf { library, models: Mutex::default() }
+    }
+
+    /// An instrument by its name. Blocks for tens of milliseconds the first time. Realtime: no.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn model(&self, name: &str) -> Result<Model, String> {
+        if let Some(model) = self.models.lock().ok().and_then(|models| models.get(name).cloned()) {
+            return Ok(model);
+        }
+        let model = self.library.open(name).map_err(|e| e.to_string())?;
+        if let Ok(mut models) = self.models.lock() {
+            models.insert(name.into(), model.clone());
+        }
+        Ok(model)
     }
 }

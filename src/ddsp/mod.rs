@@ -7,19 +7,41 @@
 //! - [`band`]: several voices of one instrument; [`library`]: where instruments are found
 //! - [`score`]: notes of a MIDI file, and of tables of controls
 //! - [`stream`]: the voices of one client
+//! - [`ensemble`]: the voices of the speakers; [`order`]: what they are told; [`room`]: their reverb
+//! - [`worker`]: makes their sound ahead of the engine
 //! - [`processor`]: a voice for programs that embed it
 //!
-//! A step of a model allocates, so nothing in here may be called on the audio thread.
+//! A step of a model allocates, so nothing in here may be called on the audio thread. Without
+//! the feature `ddsp` only [`order`] is there.
 
+#[cfg(feature = "ddsp")]
 pub mod band;
+#[cfg(feature = "ddsp")]
 pub mod contract;
+#[cfg(feature = "ddsp")]
+pub mod ensemble;
+#[cfg(feature = "ddsp")]
 pub mod harmonics;
+#[cfg(feature = "ddsp")]
 pub mod library;
+#[cfg(feature = "ddsp")]
 pub mod model;
+#[cfg(feature = "ddsp")]
 pub mod noise;
+pub mod order;
+#[cfg(feature = "ddsp")]
 pub mod performer;
+#[cfg(feature = "ddsp")]
 pub mod processor;
+#[cfg(feature = "ddsp")]
+pub mod room;
+#[cfg(feature = "ddsp")]
 pub mod score;
+#[cfg(feature = "ddsp")]
 pub mod stream;
+#[cfg(feature = "ddsp")]
 pub mod synth;
+#[cfg(feature = "ddsp")]
 pub mod voice;
+#[cfg(feature = "ddsp")]
+pub mod worker;

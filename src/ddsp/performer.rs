@@ -117,6 +117,11 @@ impl Performer {
         *self = Performer { manner: self.manner, ..Performer::new(self.hop_s) };
     }
 
+    /// The same with hops of another length.
+    pub fn at_hops_of(self, hop_s: f64) -> Performer {
+        Performer { hop_s, ..self }
+    }
+
     /// Whether nothing is meant to sound.
     pub fn silent(&self) -> bool {
         match self.stage {

@@ -94,6 +94,16 @@ impl Voice {
         self.silent_hops == usize::MAX
     }
 
+    /// Whether it was hushed and has faded: nothing of it is heard any more.
+    pub fn faded(&self) -> bool {
+        self.performer.silent() && self.silent_hops >= 3
+    }
+
+    /// Goes on with what another voice was playing, from its next hop on.
+    pub fn take_over(&mut self, performer: Performer) {
+        self.performer = performer.at_hops_of(self.hop_s);
+    }
+
     /// At rest, as at first. What sounds is cut off.
     pub fn reset(&mut self) {
         self.performer.reset();

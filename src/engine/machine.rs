@@ -18,6 +18,7 @@ use super::source::CHUNK;
 use super::stem::{News, Phase, Stem};
 use super::tape::Tape;
 use super::tone::Tone;
+use super::voices::VoiceReader;
 use super::{Block, DECKS, GRID, RAMP_MS, limiter};
 use crate::dsp::sinc::SincBank;
 
@@ -55,6 +56,7 @@ pub struct Engine {
     master: Ramp,
     tone: Tone,
     tape: Option<Box<Tape>>,
+    voices: Option<VoiceReader>,
     bank: SincBank,
     /// Frames of the present quantum that were handed out already.
     used: usize,
@@ -89,11 +91,17 @@ impl Engine {
             master: Ramp::new(config.master),
             tone: Tone::new(ramp_frames),
             tape: None,
+            voices: None,
             bank: SincBank::new(),
             used: GRID,
             waiting: None,
             door,
         }
+    }
+
+    /// Takes instruments into the mix. Realtime: no.
+    pub fn hear(&mut self, voices: VoiceReader) {
+        self.voices = Some(voices);
     }
 
     /// Output frames per second.
@@ -252,6 +260,11 @@ impl Engine {
                 ramp::mix(&mut pair.left[from..to], &deck.left[from..to], 1.0, 1.0);
                 ramp::mix(&mut pair.right[from..to], &deck.right[from..to], 1.0, 1.0);
             }
+        }
+        if let Some(voices) = &mut self.voices
+            && let Some(pair) = self.pairs.get_mut(voices.pair)
+        {
+            voices.add(now, &mut pair.left[from..to], &mut pair.right[from..to]);
         }
         let (g0, g1) = self.master.advance(n);
         for (k, pair) in self.pairs.iter_mut().enumerate() {

@@ -18,6 +18,7 @@
 //! - [`plan`]: the same for stems that keep their pitch at any tempo; [`method`]: which ways there are
 //! - [`cover`]: better sound from a worker, laid over it
 //! - [`deck`]: groups, equaliser, level
+//! - [`voices`]: the instruments' sound, made by a worker
 //! - [`tape`]: what is rendered, on its way to a recording
 //! - [`eq`], [`limiter`], [`meter`], [`ramp`], [`tone`]: the small parts
 
@@ -43,6 +44,7 @@ pub mod tape;
 mod tests;
 pub mod timebase;
 pub mod tone;
+pub mod voices;
 
 pub use config::EngineConfig;
 pub use machine::Engine;

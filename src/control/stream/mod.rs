@@ -10,10 +10,9 @@
 pub mod protocol;
 pub mod session;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -28,8 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{self, is_allowed, problem};
 use super::tally::StreamTally;
-use crate::ddsp::library::Library;
-use crate::ddsp::model::Model;
+use crate::ddsp::library::Shelf;
 
 /// The longest life of a connection that is no WebSocket.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -44,7 +42,7 @@ pub struct Settings {
     /// The instrument at first: a name, or the path of a file.
     pub instrument: String,
     /// Where instruments are.
-    pub library: Library,
+    pub shelf: Arc<Shelf>,
     /// Voices of each client, 1 to 32.
     pub voices: usize,
     /// Clients at a time.
@@ -63,7 +61,6 @@ pub struct Studio {
     pub settings: Settings,
     /// What is counted.
     pub counts: Arc<StreamTally>,
-    models: Mutex<HashMap<String, Model>>,
     places: Arc<Semaphore>,
 }
 
@@ -74,24 +71,9 @@ impl Studio {
     /// What is wrong with that instrument; the studio is there all the same, and tells its clients.
     pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
-        let studio = Studio { settings, counts, models: Mutex::default(), places };
-        let first = studio.model(&studio.settings.instrument).map(drop);
+        let studio = Studio { settings, counts, places };
+        let first = studio.settings.shelf.model(&studio.settings.instrument).map(drop);
         (Arc::new(studio), first)
-    }
-
-    /// An instrument by its name; opened once. Blocks for tens of milliseconds the first time.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words.
-    pub fn model(&self, name: &str) -> Result<Model, String> {
-        if let Some(model) = self.models.lock().ok().and_then(|models| models.get(name).cloned()) {
-            return Ok(model);
-        }
-        let model = self.settings.library.open(name).map_err(|e| e.to_string())?;
-        if let Ok(mut models) = self.models.lock() {
-            models.insert(name.into(), model.clone());
-        }
-        Ok(model)
     }
 }
 

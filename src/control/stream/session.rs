@@ -117,7 +117,7 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64
 /// An instrument made ready, where blocking is allowed.
 async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
     let work = move || {
-        let model = studio.model(&name)?;
+        let model = studio.settings.shelf.model(&name)?;
         Ok((model.contract().clone(), Box::new(Stream::new(&model, studio.settings.voices, rate)?)))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
@@ -191,7 +191,7 @@ impl Reader {
                     None
                 } else {
                     let (studio, name) = (self.studio.clone(), self.name.clone());
-                    match tokio::task::spawn_blocking(move || studio.model(&name)).await {
+                    match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
                         Ok(Ok(model)) => Some(model),
                         Ok(Err(why)) => return self.say(json!({ "error": why, "field": "rate" })).await,
                         Err(_) => return ControlFlow::Break(()),
@@ -207,7 +207,7 @@ impl Reader {
                 let (studio, rate) = (self.studio.clone(), self.shape.rate);
                 let asked = name.clone();
                 let work = move || {
-                    let model = studio.model(&name)?;
+                    let model = studio.settings.shelf.model(&name)?;
                     Ok::<_, String>((model.contract().clone(), voices(&model, studio.settings.voices, rate)?))
                 };
                 match tokio::task::spawn_blocking(work).await {
@@ -247,8 +247,8 @@ impl Reader {
     }
 
     async fn hello(&self) -> Json {
-        let library = self.studio.settings.library.clone();
-        let names = tokio::task::spawn_blocking(move || library.names()).await.unwrap_or_default();
+        let shelf = self.studio.settings.shelf.clone();
+        let names = tokio::task::spawn_blocking(move || shelf.library.names()).await.unwrap_or_default();
         let (c, s) = (&self.contract, &self.shape);
         json!({
             "hello": "grooved",

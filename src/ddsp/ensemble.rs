@@ -1,0 +1,673 @@
+//! The voices of the speakers: who plays which note on which instrument, where, and in what room.
+//!
+//! - **Voices and parts.** A voice has a place (pan, level), a tone and a manner of its own, and can be played directly, by
+//!   pitch and loudness. Notes belong to one of 16 parts, as MIDI has channels; each part has its instrument and pedals,
+//!   and any voice that is free takes a note, with its part's instrument.
+//! - **Stealing.** Without a free voice a released note gives way first, then the quietest, then the oldest; it fades within
+//!   a hop. A voice that is played directly gives way to nobody.
+//! - **Swapping.** Another instrument takes over at the same pitch, loudness and envelope while the one before fades over a
+//!   hop: no gap.
+//!
+//! Voices are made when an instrument is loaded, so that nothing has to be made when a note begins.
+
+use super::library::Shelf;
+use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
+use super::performer::{Adsr, Manner};
+use super::room::Room;
+use super::voice::{MOST_GAIN, Tone, Voice};
+use crate::engine::ramp::{self, Ramp};
+
+/// Voices of an instrument beyond one for each place: for those that still fade.
+const SPARE: usize = 2;
+/// Semitones of vibrato by a modulation wheel that is all the way up.
+const MODULATION_SEMITONES: f64 = 0.5;
+/// Frames a change of pan or of the level of all takes.
+const RAMP_FRAMES: u32 = 480;
+
+/// An instrument with all the voices it can have. Built where time does not matter, used by the ensemble.
+pub struct Section {
+    name: String,
+    idle: Vec<Voice>,
+}
+
+impl Section {
+    /// An instrument's voices for an ensemble of `voices`, and what is to be told of it.
+    ///
+    /// # Errors
+    /// What is wrong with the instrument, in words.
+    pub fn open(shelf: &Shelf, name: &str, voices: usize, sample_rate: u32) -> Result<(Section, Card), String> {
+        let model = shelf.model(name)?;
+        let voice = |n: usize| Voice::new(&model, sample_rate, 1 + n as u64);
+        let idle = (0..voices.clamp(1, MOST_VOICES) + SPARE).map(voice).collect::<Result<_, _>>()?;
+        let c = model.contract();
+        let card = Card {
+            name: name.into(),
+            pitch_range: c.pitch_range,
+            loudness_range: c.loudness_range,
+            decibels: c.loudness_map.iter().map(|(played, told)| (*played, (told - 1.0) * 80.0)).collect(),
+            licence: c.licence.clone(),
+        };
+        Ok((Section { name: name.into(), idle }, card))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Part {
+    instrument: String,
+    pedals: [f64; Pedal::ALL.len()],
+}
+
+impl Part {
+    fn get(&self, pedal: Pedal) -> f64 {
+        self.pedals[pedal as usize]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Note {
+    part: usize,
+    key: f64,
+    /// Notes are numbered in the order they begin.
+    since: u64,
+    /// Whether its key is down.
+    held: bool,
+}
+
+/// A place among the voices.
+struct Chair {
+    settings: [f64; Setting::ALL.len()],
+    /// The instrument it has of its own; empty: that of the first part.
+    instrument: String,
+    voice: Option<(Voice, String)>,
+    note: Option<Note>,
+    left: Ramp,
+    right: Ramp,
+}
+
+impl Chair {
+    fn get(&self, setting: Setting) -> f64 {
+        self.settings[setting as usize]
+    }
+
+    /// Whether it is played directly.
+    fn is_held(&self) -> bool {
+        self.get(Setting::Loudness) > 0.0
+    }
+
+    fn is_silent(&self) -> bool {
+        self.voice.as_ref().is_none_or(|(voice, _)| voice.performer.silent())
+    }
+
+    /// Lets the voice know what has been set.
+    fn apply(&mut self, part: Option<&Part>) {
+        let pedal = |pedal| part.map_or(Pedal::ALL[pedal as usize].2, |p| p.get(pedal));
+        let get = |setting: Setting| self.settings[setting as usize];
+        let manner = Manner {
+            adsr: Adsr {
+                attack: get(Setting::Attack),
+                decay: get(Setting::Decay),
+                sustain: get(Setting::Sustain),
+                release: get(Setting::Release),
+            },
+            vibrato_hz: get(Setting::VibratoRate),
+            vibrato_semitones: get(Setting::VibratoDepth) + MODULATION_SEMITONES * pedal(Pedal::Modulation),
+            glide_s: get(Setting::Glide),
+            bend: pedal(Pedal::Bend),
+            expression: pedal(Pedal::Expression),
+            level: get(Setting::Level) * pedal(Pedal::Volume),
+        };
+        let tone = Tone {
+            pitch_shift: get(Setting::PitchShift),
+            harmonic_gain: get(Setting::HarmonicGain).clamp(0.0, MOST_GAIN),
+            noise_gain: get(Setting::NoiseGain).clamp(0.0, MOST_GAIN),
+            timbre_pitch: get(Setting::TimbrePitch),
+            timbre_loudness_db: get(Setting::TimbreLoudness),
+        };
+        if let Some((voice, _)) = &mut self.voice {
+            voice.performer.manner = manner;
+            voice.tone = tone;
+        }
+    }
+
+    /// Equal power: in the middle each side has 0.71 of it.
+    fn aim(&mut self, frames: u32) {
+        let angle = (self.get(Setting::Pan).clamp(-1.0, 1.0) + 1.0) * std::f64::consts::FRAC_PI_4;
+        self.left.to(angle.cos() as f32, frames);
+        self.right.to(angle.sin() as f32, frames);
+    }
+}
+
+/// A voice that fades, where it sat, and what it is.
+struct Leaving {
+    voice: Voice,
+    chair: usize,
+    instrument: String,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Voices that sound.
+    pub sounding: usize,
+    /// Notes that a sounding one had to give way to.
+    pub stolen: u64,
+    /// Notes that found no voice.
+    pub unplayed: u64,
+}
+
+/// See the module's text. A hop of a voice allocates within its model: it belongs on a worker. Realtime: no.
+pub struct Ensemble {
+    chairs: Vec<Chair>,
+    parts: Vec<Part>,
+    sections: Vec<Section>,
+    leaving: Vec<Leaving>,
+    room: Room,
+    level: Ramp,
+    notes: u64,
+    stolen: u64,
+    unplayed: u64,
+    block: Vec<f32>,
+}
+
+impl Ensemble {
+    /// An ensemble of 1 to [`MOST_VOICES`] voices, without an instrument yet.
+    pub fn new(voices: usize, sample_rate: u32) -> Ensemble {
+        let chair = |_| {
+            let mut chair = Chair {
+                settings: Setting::ALL.map(|(_, _, value)| value),
+                instrument: String::new(),
+                voice: None,
+                note: None,
+                left: Ramp::new(0.0),
+                right: Ramp::new(0.0),
+            };
+            chair.aim(0);
+            chair
+        };
+        let part = Part { instrument: String::new(), pedals: Pedal::ALL.map(|(_, _, value)| value) };
+        Ensemble {
+            chairs: (0..voices.clamp(1, MOST_VOICES)).map(chair).collect(),
+            parts: vec![part; PARTS],
+            sections: Vec::new(),
+            leaving: Vec::new(),
+            room: Room::new(sample_rate),
+            level: Ramp::new(1.0),
+            notes: 0,
+            stolen: 0,
+            unplayed: 0,
+            block: Vec::new(),
+        }
+    }
+
+    /// Takes on an instrument, or takes it on anew.
+    pub fn seat(&mut self, section: Section) {
+        self.sections.retain(|s| s.name != section.name);
+        self.sections.push(section);
+        // Whoever was told to sound waits for its instrument.
+        (0..self.chairs.len()).for_each(|k| self.play_directly(k));
+    }
+
+    /// What is counted.
+    pub fn counts(&self) -> Counts {
+        let sounding = self.chairs.iter().filter(|c| !c.is_silent()).count();
+        Counts { sounding, stolen: self.stolen, unplayed: self.unplayed }
+    }
+
+    /// Whether nothing sounds and nothing is about to.
+    pub fn is_resting(&self) -> bool {
+        let rests = |chair: &Chair| chair.voice.as_ref().is_none_or(|(voice, _)| voice.resting());
+        self.leaving.is_empty() && self.chairs.iter().all(rests) && self.room.is_quiet()
+    }
+
+    /// Does what it is told, from the next frame on.
+    pub fn obey(&mut self, order: Order) {
+        match order {
+            Order::Set(which, setting, value) => self.each(which, |e, k| e.set(k, setting, value)),
+            Order::Reset(which) => self.each(which, Ensemble::reset),
+            Order::Voice(which, name) => self.each(which, |e, k| {
+                e.chairs[k].instrument.clone_from(&name);
+                if e.chairs[k].is_held() {
+                    e.exchange(k);
+                }
+            }),
+            Order::NoteOn(part, key, loudness) if loudness > 0.0 => self.note_on(part, key, loudness),
+            Order::NoteOn(part, key, _) | Order::NoteOff(part, key) => self.note_off(part, key),
+            Order::AllOff(which) => self.end_notes(|note| which.is_none_or(|part| note.part == part)),
+            Order::Part(which, pedal, value) => self.set_pedal(which, pedal, value),
+            Order::Swap(which, name) => {
+                for (k, part) in self.parts.iter_mut().enumerate() {
+                    if which.is_none_or(|w| w == k) {
+                        part.instrument.clone_from(&name);
+                    }
+                }
+                (0..self.chairs.len()).for_each(|k| self.exchange(k));
+            }
+            Order::Unload(name) => self.unload(&name),
+            Order::Hall(hall, value) => match hall {
+                Hall::Level => self.level.to(value as f32, RAMP_FRAMES),
+                Hall::Wet => self.room.set_wet(value),
+                Hall::Size => self.room.set_size(value),
+                Hall::Damping => self.room.set_damping(value),
+            },
+        }
+    }
+
+    fn each(&mut self, which: Option<usize>, act: impl Fn(&mut Ensemble, usize)) {
+        for k in 0..self.chairs.len() {
+            if which.is_none_or(|w| w == k) {
+                act(self, k);
+            }
+        }
+    }
+
+    fn set(&mut self, k: usize, setting: Setting, value: f64) {
+        self.chairs[k].settings[setting as usize] = value;
+        match setting {
+            Setting::F0 | Setting::Loudness => self.play_directly(k),
+            Setting::Pan => self.chairs[k].aim(RAMP_FRAMES),
+            _ => self.apply(k),
+        }
+    }
+
+    fn apply(&mut self, k: usize) {
+        let part = self.chairs[k].note.map(|note| &self.parts[note.part]);
+        self.chairs[k].apply(part);
+    }
+
+    /// The instrument a chair should play.
+    fn instrument_of(&self, k: usize) -> &str {
+        let chair = &self.chairs[k];
+        match chair.note {
+            Some(note) => &self.parts[note.part].instrument,
+            None if chair.instrument.is_empty() => &self.parts[0].instrument,
+            None => &chair.instrument,
+        }
+    }
+
+    /// Lets a chair sound at its own pitch and loudness, or be silent.
+    fn play_directly(&mut self, k: usize) {
+        let (hz, loudness) = (self.chairs[k].get(Setting::F0), self.chairs[k].get(Setting::Loudness));
+        if loudness <= 0.0 {
+            if self.chairs[k].note.is_none()
+                && let Some((voice, _)) = &mut self.chairs[k].voice
+                && !voice.performer.silent()
+            {
+                voice.performer.hush();
+            }
+            return;
+        }
+        self.chairs[k].note = None;
+        let name = self.instrument_of(k).to_string();
+        if self.take_up(k, &name) {
+            self.apply(k);
+            if let Some((voice, _)) = &mut self.chairs[k].voice {
+                voice.performer.hold(hz, loudness);
+            }
+        }
+    }
+
+    fn reset(&mut self, k: usize) {
+        self.chairs[k].note = None;
+        self.chairs[k].settings[Setting::Loudness as usize] = 0.0;
+        self.stand_up(k);
+    }
+
+    /// Lets the voice of a chair go, after it has faded.
+    fn stand_up(&mut self, k: usize) {
+        if let Some((mut voice, instrument)) = self.chairs[k].voice.take() {
+            if voice.resting() {
+                self.give_back(voice, &instrument);
+            } else {
+                voice.performer.hush();
+                self.leaving.push(Leaving { voice, chair: k, instrument });
+            }
+        }
+    }
+
+    fn give_back(&mut self, mut voice: Voice, instrument: &str) {
+        // One whose instrument was unloaded is dropped here.
+        if let Some(section) = self.sections.iter_mut().find(|s| s.name == instrument) {
+            voice.reset();
+            section.idle.push(voice);
+        }
+    }
+
+    /// A voice of an instrument that nobody plays.
+    fn idle(&mut self, name: &str) -> Option<Voice> {
+        let section = self.sections.iter_mut().find(|s| s.name == name)?;
+        if let Some(voice) = section.idle.pop() {
+            return Some(voice);
+        }
+        // The oldest of those that fade must be cut.
+        let k = self.leaving.iter().position(|l| l.instrument == name)?;
+        let mut voice = self.leaving.remove(k).voice;
+        voice.reset();
+        Some(voice)
+    }
+
+    /// Gives a chair a voice of an instrument, unless it has one; `false`: there is none.
+    fn take_up(&mut self, k: usize, name: &str) -> bool {
+        if self.chairs[k].voice.as_ref().is_some_and(|(_, has)| has == name) {
+            return true;
+        }
+        let Some(voice) = self.idle(name) else { return false };
+        self.stand_up(k);
+        self.chairs[k].voice = Some((voice, name.into()));
+        true
+    }
+
+    /// Lets what sounds on a chair go on with the instrument it should have now.
+    fn exchange(&mut self, k: usize) {
+        let name = self.instrument_of(k).to_string();
+        let Some((old, has)) = &self.chairs[k].voice else {
+            return self.play_directly(k);
+        };
+        if *has == name {
+            return;
+        }
+        let performer = (!old.performer.silent()).then(|| old.performer.clone());
+        if self.take_up(k, &name)
+            && let Some((voice, _)) = &mut self.chairs[k].voice
+            && let Some(performer) = performer
+        {
+            voice.take_over(performer);
+            self.apply(k);
+        }
+    }
+
+    fn note_on(&mut self, part: usize, key: f64, loudness: f64) {
+        let Some(name) = self.parts.get(part).map(|p| p.instrument.clone()) else { return };
+        let again = self.chairs.iter().position(|c| c.note.is_some_and(|n| n.part == part && n.key == key));
+        let Some(k) = again.or_else(|| self.free_chair(&name)).or_else(|| self.weakest()) else {
+            self.unplayed += 1;
+            return;
+        };
+        let stolen = again.is_none() && !self.chairs[k].is_silent();
+        if !self.take_up(k, &name) {
+            self.unplayed += 1;
+            return;
+        }
+        self.stolen += u64::from(stolen);
+        self.notes += 1;
+        self.chairs[k].note = Some(Note { part, key, since: self.notes, held: true });
+        self.apply(k);
+        if let Some((voice, _)) = &mut self.chairs[k].voice {
+            voice.performer.note_on(key, loudness);
+        }
+    }
+
+    /// A chair that is silent: best one that has rested and holds the instrument already.
+    fn free_chair(&self, name: &str) -> Option<usize> {
+        let rank = |k: &usize| {
+            let voice = self.chairs[*k].voice.as_ref();
+            (voice.is_some_and(|(v, _)| !v.resting()), voice.is_some_and(|(_, has)| has != name))
+        };
+        let free = |k: &usize| self.chairs[*k].is_silent() && !self.chairs[*k].is_held();
+        (0..self.chairs.len()).filter(free).min_by_key(rank)
+    }
+
+    /// The note that gives way: a released one, then the quietest, then the oldest.
+    fn weakest(&self) -> Option<usize> {
+        let rank = |k: usize| {
+            let performer = self.chairs[k].voice.as_ref().map(|(voice, _)| &voice.performer);
+            let present = performer.map_or(0.0, |p| p.present());
+            (performer.is_some_and(|p| !p.free()), present, self.chairs[k].note.map_or(0, |n| n.since))
+        };
+        let order = |a: &usize, b: &usize| {
+            let ((free_a, loud_a, old_a), (free_b, loud_b, old_b)) = (rank(*a), rank(*b));
+            free_a.cmp(&free_b).then(loud_a.total_cmp(&loud_b)).then(old_a.cmp(&old_b))
+        };
+        (0..self.chairs.len()).filter(|k| !self.chairs[*k].is_held()).min_by(order)
+    }
+
+    fn note_off(&mut self, part: usize, key: f64) {
+        let sustained = self.parts.get(part).is_some_and(|p| p.get(Pedal::Sustain) > 0.0);
+        for chair in &mut self.chairs {
+            if let Some(note) = chair.note.as_mut().filter(|n| n.part == part && n.key == key) {
+                note.held = false;
+                if !sustained && let Some((voice, _)) = &mut chair.voice {
+                    voice.performer.note_off();
+                }
+            }
+        }
+    }
+
+    fn end_notes(&mut self, which: impl Fn(&Note) -> bool) {
+        for chair in &mut self.chairs {
+            if let Some(note) = chair.note.as_mut().filter(|n| which(n)) {
+                note.held = false;
+                if let Some((voice, _)) = &mut chair.voice {
+                    voice.performer.note_off();
+                }
+            }
+        }
+    }
+
+    fn set_pedal(&mut self, which: Option<usize>, pedal: Pedal, value: f64) {
+        for (k, part) in self.parts.iter_mut().enumerate() {
+            if which.is_none_or(|w| w == k) {
+                part.pedals[pedal as usize] = value;
+            }
+        }
+        let concerns = |note: &Note| which.is_none_or(|w| w == note.part);
+        if pedal == Pedal::Sustain && value <= 0.0 {
+            self.end_notes(|note| concerns(note) && !note.held);
+        }
+        for k in 0..self.chairs.len() {
+            if self.chairs[k].note.as_ref().is_some_and(concerns) {
+                self.apply(k);
+            }
+        }
+    }
+
+    fn unload(&mut self, name: &str) {
+        self.sections.retain(|s| s.name != name);
+        for k in 0..self.chairs.len() {
+            if self.chairs[k].voice.as_ref().is_some_and(|(_, has)| has == name) {
+                self.chairs[k].note = None;
+                self.stand_up(k);
+            }
+        }
+    }
+
+    /// Lets go of the voice that is missed least, because there is no time for all; `false`: there is none.
+    pub fn shed(&mut self) -> bool {
+        let quietest = || (0..self.chairs.len()).find(|k| !self.chairs[*k].is_silent());
+        let sounding = |k: &usize| !self.chairs[*k].is_silent();
+        let Some(k) = self.weakest().filter(sounding).or_else(quietest) else { return false };
+        self.chairs[k].note = None;
+        if let Some((voice, _)) = &mut self.chairs[k].voice {
+            voice.performer.hush();
+        }
+        true
+    }
+
+    /// Adds the next frames to both channels.
+    pub fn add(&mut self, left: &mut [f32], right: &mut [f32]) {
+        let frames = left.len() as u32;
+        for (k, chair) in self.chairs.iter_mut().enumerate() {
+            let (l, r) = (chair.left.advance(frames), chair.right.advance(frames));
+            let fading = self.leaving.iter_mut().filter(|l| l.chair == k).map(|l| &mut l.voice);
+            for voice in chair.voice.iter_mut().map(|(voice, _)| voice).filter(|v| !v.resting()).chain(fading) {
+                self.block.clear();
+                self.block.resize(left.len(), 0.0);
+                voice.add(&mut self.block);
+                ramp::mix(left, &self.block, l.0, l.1);
+                ramp::mix(right, &self.block, r.0, r.1);
+            }
+            if chair.note.is_some() && chair.is_silent() {
+                chair.note = None;
+            }
+        }
+        let mut k = 0;
+        while k < self.leaving.len() {
+            if self.leaving[k].voice.faded() {
+                let gone = self.leaving.remove(k);
+                self.give_back(gone.voice, &gone.instrument);
+            } else {
+                k += 1;
+            }
+        }
+        self.room.add(left, right);
+        let (from, to) = self.level.advance(frames);
+        ramp::scale(left, from, to);
+        ramp::scale(right, from, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::library::Library;
+    use super::*;
+
+    const RATE: usize = 48_000;
+
+    fn ensemble(voices: usize, instruments: &[&str]) -> Ensemble {
+        let shelf = Shelf::new(Library::new(Some("models".as_ref())));
+        let mut ensemble = Ensemble::new(voices, RATE as u32);
+        for name in instruments {
+            ensemble.seat(Section::open(&shelf, name, voices, RATE as u32).unwrap().0);
+        }
+        ensemble.obey(Order::Swap(None, instruments[0].into()));
+        ensemble
+    }
+
+    fn play(ensemble: &mut Ensemble, seconds: f64) -> [Vec<f32>; 2] {
+        let frames = (seconds * RATE as f64) as usize;
+        let (mut left, mut right) = (vec![0.0; frames], vec![0.0; frames]);
+        for (l, r) in left.chunks_mut(32).zip(right.chunks_mut(32)) {
+            ensemble.add(l, r);
+        }
+        [left, right]
+    }
+
+    /// How far the sound is from going on as it did: the largest third difference.
+    fn roughness(sound: &[f32]) -> f32 {
+        sound.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
+    }
+
+    fn power(sound: &[f32]) -> f64 {
+        sound.iter().map(|s| f64::from(s * s)).sum::<f64>() / sound.len() as f64
+    }
+
+    fn decibels(of: f64, beside: f64) -> f64 {
+        10.0 * (of / beside).log10()
+    }
+
+    #[test]
+    fn settings_stand_where_their_numbers_say() {
+        assert!(Setting::ALL.iter().enumerate().all(|(k, (setting, ..))| *setting as usize == k));
+        assert!(Pedal::ALL.iter().enumerate().all(|(k, (pedal, ..))| *pedal as usize == k));
+        assert!(Hall::ALL.iter().enumerate().all(|(k, (hall, ..))| *hall as usize == k));
+    }
+
+    #[test]
+    fn more_notes_than_voices_steal_without_a_click() {
+        let mut e = ensemble(4, &["flute"]);
+        for k in 0..4 {
+            e.obey(Order::NoteOn(0, 72.0 + 4.0 * f64::from(k), 0.7));
+        }
+        play(&mut e, 1.0);
+        let steady = roughness(&play(&mut e, 1.0)[0]);
+        let mut found = 0f32;
+        for k in 0..12 {
+            e.obey(Order::NoteOn(0, 66.0 + f64::from(k), 0.7));
+            found = found.max(roughness(&play(&mut e, 0.13)[0]));
+        }
+        assert!(found < 2.0 * steady, "{found} beside {steady}");
+        let counts = e.counts();
+        // Two of the twelve were sounding already, and began anew on their own voices.
+        assert!(counts.sounding == 4 && counts.unplayed == 0 && counts.stolen >= 8, "{counts:?}");
+        e.obey(Order::AllOff(None));
+        play(&mut e, 1.0);
+        assert!(e.is_resting() && e.counts().sounding == 0);
+    }
+
+    #[test]
+    fn another_instrument_takes_over_without_a_gap() {
+        let mut e = ensemble(2, &["cello", "clarinet", "flute"]);
+        e.obey(Order::NoteOn(0, 67.0, 0.8));
+        play(&mut e, 1.0);
+        for name in ["clarinet", "flute", "cello"] {
+            let before = play(&mut e, 0.2)[0].clone();
+            e.obey(Order::Swap(Some(0), name.into()));
+            let [after, _] = play(&mut e, 0.5);
+            let (old, new) = (power(&before), power(&after[12_000..]));
+            let least = after[..9_600].chunks(720).map(power).fold(f64::MAX, f64::min);
+            assert!(decibels(least, old.min(new)) > -9.0, "{name}: {:.1} dB", decibels(least, old.min(new)));
+            let steady = roughness(&before).max(roughness(&after[12_000..]));
+            assert!(roughness(&after[..12_000]) < 3.0 * steady, "{name}");
+        }
+        assert_eq!(e.counts().sounding, 1);
+        assert!(e.leaving.is_empty(), "what has faded is given back");
+        assert!(e.sections.iter().all(|s| s.idle.len() + usize::from(s.name == "cello") == 4));
+    }
+
+    #[test]
+    fn a_voice_is_played_directly_and_notes_leave_it_alone() {
+        let mut e = ensemble(2, &["clarinet"]);
+        e.obey(Order::Set(Some(1), Setting::F0, 220.0));
+        e.obey(Order::Set(Some(1), Setting::Loudness, 0.8));
+        e.obey(Order::Set(Some(1), Setting::Pan, -1.0));
+        play(&mut e, 0.5);
+        let [left, right] = play(&mut e, 0.5);
+        assert!(power(&left) > 1e-5 && power(&right) < 1e-9 * power(&left), "all on the left");
+        for k in 0..6 {
+            e.obey(Order::NoteOn(0, 60.0 + f64::from(k), 0.5));
+            play(&mut e, 0.1);
+        }
+        assert_eq!(e.counts().sounding, 2);
+        assert!(e.chairs[1].note.is_none() && e.chairs[1].is_held());
+        e.obey(Order::Reset(Some(1)));
+        e.obey(Order::AllOff(None));
+        play(&mut e, 1.0);
+        assert!(e.is_resting());
+    }
+
+    #[test]
+    fn pedals_concern_their_part_alone() {
+        let mut e = ensemble(4, &["clarinet", "flute"]);
+        e.obey(Order::Swap(Some(1), "flute".into()));
+        e.obey(Order::Part(Some(0), Pedal::Sustain, 1.0));
+        e.obey(Order::NoteOn(0, 60.0, 0.8));
+        e.obey(Order::NoteOn(1, 72.0, 0.8));
+        play(&mut e, 0.2);
+        e.obey(Order::NoteOff(0, 60.0));
+        e.obey(Order::NoteOff(1, 72.0));
+        play(&mut e, 0.5);
+        assert_eq!(e.counts().sounding, 1, "the sustained one");
+        e.obey(Order::Part(Some(0), Pedal::Bend, 2.0));
+        e.obey(Order::Part(Some(0), Pedal::Modulation, 1.0));
+        e.obey(Order::Part(Some(0), Pedal::Expression, 0.5));
+        let manner = e.chairs.iter().find(|c| c.note.is_some()).unwrap().voice.as_ref().unwrap().0.performer.manner;
+        assert_eq!((manner.bend, manner.vibrato_semitones, manner.expression), (2.0, 0.5, 0.5));
+        e.obey(Order::Part(Some(0), Pedal::Sustain, 0.0));
+        play(&mut e, 0.5);
+        assert_eq!(e.counts().sounding, 0);
+    }
+
+    #[test]
+    fn an_instrument_that_is_forgotten_fades_and_its_notes_are_counted_then() {
+        let mut e = ensemble(2, &["clarinet"]);
+        e.obey(Order::NoteOn(0, 60.0, 0.8));
+        let steady = roughness(&play(&mut e, 0.5)[0][12_000..]);
+        e.obey(Order::Unload("clarinet".into()));
+        let [sound, _] = play(&mut e, 0.5);
+        assert!(roughness(&sound) < 2.0 * steady && sound[6_000..].iter().all(|s| *s == 0.0));
+        e.obey(Order::NoteOn(0, 60.0, 0.8));
+        assert_eq!((e.counts().unplayed, e.is_resting()), (1, true));
+    }
+
+    #[test]
+    fn what_is_shed_is_the_quietest_note() {
+        let mut e = ensemble(3, &["clarinet"]);
+        e.obey(Order::Set(Some(0), Setting::Loudness, 0.2));
+        e.obey(Order::NoteOn(0, 60.0, 0.9));
+        e.obey(Order::NoteOn(0, 64.0, 0.4));
+        play(&mut e, 0.5);
+        assert!(e.shed());
+        let left: Vec<f64> = e.chairs.iter().filter_map(|c| c.note.map(|n| n.key)).collect();
+        assert_eq!(left, [60.0]);
+        assert!(e.shed() && e.shed() && !e.shed());
+    }
+}

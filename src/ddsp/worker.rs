@@ -1,0 +1,403 @@
+//! The voices' worker: makes the ensemble's sound ahead of the engine, and no further than it must.
+//!
+//! How far ahead decides how late a control is heard. The engine renders a period at once, whenever the card wants one;
+//! a frame must therefore be there a period before its time, and some milliseconds more for the worker to wake and
+//! work in. [`Clock`] tells where in the period the present moment lies, so that the worker goes on evenly instead of
+//! filling up after every period: a control is in the rendered stream after a period, [`AHEAD_S`], and the rest of the
+//! hop that sounds.
+//!
+//! Live, a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before every quantum, so
+//! a render is the same every time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::ensemble::{Ensemble, Section};
+use super::order::Order;
+use crate::engine::GRID;
+use crate::engine::door::Telemetry;
+use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
+
+/// What is made beyond the period, in seconds: time to wake, to work, and the frames that are held back for a fade.
+pub const AHEAD_S: f64 = 0.008;
+/// What begins out of silence may be a little later than that: the period that is just being rendered must not miss it.
+const SLACK_S: f64 = 0.002;
+/// How often the thread looks while something sounds.
+const LOOK: Duration = Duration::from_millis(2);
+/// How often it looks otherwise; whatever it is told wakes it.
+const DOZE: Duration = Duration::from_millis(250);
+/// Orders that may wait for their time.
+const MOST_QUEUED: usize = 4_096;
+/// Share of real time above which voices are let go of when the sound was late.
+const TOO_MUCH: f64 = 0.7;
+/// Share by which the measured cost follows the latest one.
+const COST_STEP: f64 = 0.1;
+
+/// See the module's text. Realtime: no; it belongs to one thread.
+pub struct Worker {
+    ensemble: Ensemble,
+    writer: VoiceWriter,
+    sample_rate: u32,
+    /// Orders with a time, by it.
+    queue: VecDeque<(u64, Order)>,
+    /// The frame that is made next, while something sounds.
+    next: u64,
+    flowing: bool,
+    underruns: u64,
+    shed: u64,
+    lost_orders: u64,
+    cost: f64,
+    /// Debugging: slept for each piece.
+    nap: Duration,
+}
+
+impl Worker {
+    /// A worker at rest.
+    pub fn new(ensemble: Ensemble, writer: VoiceWriter, sample_rate: u32) -> Worker {
+        Worker {
+            ensemble,
+            writer,
+            sample_rate,
+            queue: VecDeque::new(),
+            next: 0,
+            flowing: false,
+            underruns: 0,
+            shed: 0,
+            lost_orders: 0,
+            cost: 0.0,
+            nap: Duration::ZERO,
+        }
+    }
+
+    /// Takes an order, for a sample time or for as soon as possible.
+    pub fn tell(&mut self, at: Option<u64>, order: Order) {
+        match at {
+            Some(at) if self.queue.len() < MOST_QUEUED => {
+                let place = self.queue.partition_point(|(t, _)| *t <= at);
+                self.queue.insert(place, (at, order));
+            }
+            Some(_) => self.lost_orders += 1,
+            None => self.ensemble.obey(order),
+        }
+    }
+
+    /// Takes on an instrument.
+    pub fn seat(&mut self, section: Section) {
+        self.ensemble.seat(section);
+    }
+
+    /// Whether something sounds, or waits for its time.
+    pub fn is_busy(&self) -> bool {
+        self.flowing || !self.queue.is_empty() || !self.ensemble.is_resting()
+    }
+
+    /// Makes everything up to frame `goal`. The engine is at frame `now`; what begins out of silence begins at `entry`,
+    /// or at its time, if that is later.
+    pub fn advance(&mut self, now: u64, entry: u64, goal: u64) {
+        if self.flowing && self.next < now {
+            // Too late: what should have been is not caught up with.
+            self.next = entry;
+        }
+        let began = Instant::now();
+        let mut made = 0;
+        loop {
+            if !self.flowing && !self.begin(entry, goal) {
+                break;
+            }
+            if self.next >= goal || self.writer.room() == 0 {
+                break;
+            }
+            let piece = self.piece();
+            self.writer.write(piece);
+            self.next += GRID as u64;
+            made += GRID;
+            if self.ensemble.is_resting() {
+                self.writer.rest();
+                self.flowing = false;
+            }
+            if !self.nap.is_zero() {
+                std::thread::sleep(self.nap);
+            }
+        }
+        if made > 0 {
+            let share = began.elapsed().as_secs_f64() * f64::from(self.sample_rate) / made as f64;
+            self.cost += COST_STEP * (share - self.cost);
+        } else if !self.flowing {
+            self.cost = 0.0;
+        }
+        self.show();
+    }
+
+    /// Begins to flow, if there is a reason to; `false`: there is none before `goal`.
+    fn begin(&mut self, entry: u64, goal: u64) -> bool {
+        self.next = entry;
+        self.obey_until(entry);
+        while self.ensemble.is_resting() {
+            let Some((at, _)) = self.queue.front().filter(|(at, _)| *at < goal) else { return false };
+            self.next = *at;
+            self.obey_until(self.next);
+        }
+        self.flowing = true;
+        true
+    }
+
+    /// Does what is due at frame `t`; tells when the next thing is.
+    fn obey_until(&mut self, t: u64) -> u64 {
+        loop {
+            match self.queue.front() {
+                Some((at, _)) if *at > t => return *at,
+                None => return u64::MAX,
+                Some(_) => {}
+            }
+            if let Some((_, order)) = self.queue.pop_front() {
+                self.ensemble.obey(order);
+            }
+        }
+    }
+
+    fn piece(&mut self) -> Piece {
+        let mut piece = Piece { at: self.next, left: [0.0; GRID], right: [0.0; GRID] };
+        let mut done = 0;
+        while done < GRID {
+            let now = self.next + done as u64;
+            let due = self.obey_until(now);
+            let until = (done as u64 + (due - now)).min(GRID as u64) as usize;
+            self.ensemble.add(&mut piece.left[done..until], &mut piece.right[done..until]);
+            done = until;
+        }
+        piece
+    }
+
+    /// Lets go of a voice when the sound came too late and the work is too much.
+    fn relieve(&mut self) {
+        let underruns = self.writer.cell.underruns.load(Relaxed);
+        if underruns != self.underruns {
+            self.underruns = underruns;
+            if self.cost > TOO_MUCH && self.ensemble.shed() {
+                self.shed += 1;
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        let counts = self.ensemble.counts();
+        let cell = &self.writer.cell;
+        cell.sounding.store(counts.sounding as u32, Relaxed);
+        cell.stolen.store(counts.stolen, Relaxed);
+        cell.unplayed.store(counts.unplayed + self.lost_orders, Relaxed);
+        cell.shed.store(self.shed, Relaxed);
+        cell.cost.store((self.cost * 1e6) as u32, Relaxed);
+    }
+}
+
+/// Where in its period the engine is: from the sample times it shows, and when they were seen to change.
+#[derive(Debug)]
+pub struct Clock {
+    sample_rate: f64,
+    /// The engine's time as it was seen last, when that was new, and the time before it.
+    seen: u64,
+    since: Instant,
+    before: u64,
+    /// Frames that are rendered at once: the most of late.
+    period: f64,
+    least: f64,
+}
+
+impl Clock {
+    /// For periods of so many frames.
+    pub fn new(sample_rate: u32, period: usize) -> Clock {
+        let period = period as f64;
+        Clock { sample_rate: f64::from(sample_rate), seen: 0, since: Instant::now(), before: 0, period, least: period }
+    }
+
+    /// The engine shows `time` at `now`.
+    pub fn look(&mut self, time: u64, now: Instant) {
+        if time == self.seen {
+            return;
+        }
+        let burst = time.saturating_sub(self.seen) as f64;
+        // More than that is no period, but time that was lost.
+        if burst < 0.25 * self.sample_rate {
+            self.period = burst.max(self.least).max(self.period * 0.98);
+        }
+        (self.before, self.seen, self.since) = (self.seen.max(time.saturating_sub(self.period as u64)), time, now);
+    }
+
+    /// The frame that is being heard, were there no buffer behind the engine: between the last period and the next one.
+    fn present(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.since).as_secs_f64() * self.sample_rate;
+        (self.before as f64 + passed).min(self.seen as f64)
+    }
+
+    /// Where something that begins out of silence can begin.
+    pub fn entry(&self, now: Instant) -> u64 {
+        ((self.present(now) + self.period + SLACK_S * self.sample_rate) as u64).max(self.seen)
+    }
+
+    /// Up to where sound must have been made.
+    pub fn goal(&self, now: Instant) -> u64 {
+        (self.present(now) + self.period + AHEAD_S * self.sample_rate) as u64
+    }
+}
+
+/// What the thread is told.
+pub enum Told {
+    /// An order, with its sample time if it has one.
+    Order(Option<u64>, Order),
+    /// An instrument.
+    Section(Section),
+}
+
+/// The thread.
+pub struct VoiceThread {
+    mail: Sender<Told>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// What is shown.
+    pub cell: Arc<VoiceCell>,
+    /// Debugging: microseconds to sleep for each piece of 32 frames.
+    pub slow_us: Arc<AtomicU64>,
+}
+
+impl VoiceThread {
+    /// Starts the thread; `enter` is called on it first, to give it its priority.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn start(
+        mut worker: Worker,
+        mut clock: Clock,
+        telemetry: Arc<Telemetry>,
+        enter: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<VoiceThread> {
+        let (mail, inbox): (Sender<Told>, Receiver<Told>) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let slow_us = Arc::new(AtomicU64::new(0));
+        let cell = worker.writer.cell.clone();
+        let (told, slow) = (stop.clone(), slow_us.clone());
+        let thread = std::thread::Builder::new().name("voices".into()).spawn(move || {
+            enter();
+            while !told.load(Relaxed) {
+                let wait = if worker.is_busy() { LOOK } else { DOZE };
+                match inbox.recv_timeout(wait) {
+                    Ok(first) => std::iter::once(first).chain(inbox.try_iter()).for_each(|told| match told {
+                        Told::Order(at, order) => worker.tell(at, order),
+                        Told::Section(section) => worker.seat(section),
+                    }),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                worker.nap = Duration::from_micros(slow.load(Relaxed));
+                let (time, now) = (telemetry.time(), Instant::now());
+                clock.look(time, now);
+                worker.advance(time, clock.entry(now), clock.goal(now));
+                worker.relieve();
+            }
+        })?;
+        Ok(VoiceThread { mail, stop, thread: Some(thread), cell, slow_us })
+    }
+
+    /// A sender of orders and instruments.
+    pub fn mail(&self) -> Sender<Told> {
+        self.mail.clone()
+    }
+
+    /// Ends the thread.
+    pub fn finish(mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ddsp::library::{Library, Shelf};
+    use crate::engine::door::door;
+    use crate::engine::voices::line;
+    use crate::engine::{Block, Engine, EngineConfig};
+
+    fn rig() -> (Engine, Worker) {
+        let config = EngineConfig::default();
+        let (inner, _outer) = door(config.slots, 2);
+        let mut engine = Engine::new(&config, inner);
+        let (writer, reader) = line(0);
+        engine.hear(reader);
+        let mut ensemble = Ensemble::new(8, 48_000);
+        let shelf = Shelf::new(Library::new(Some("models".as_ref())));
+        ensemble.seat(Section::open(&shelf, "flute", 8, 48_000).unwrap().0);
+        ensemble.obey(Order::Swap(None, "flute".into()));
+        (engine, Worker::new(ensemble, writer, 48_000))
+    }
+
+    fn render(engine: &mut Engine, frames: usize) -> Vec<f32> {
+        let mut block = Block::new(2, frames);
+        engine.render(&mut block);
+        block.channel(0).to_vec()
+    }
+
+    /// What is heard with the worker pumped before every period.
+    fn play(engine: &mut Engine, worker: &mut Worker, period: usize, frames: usize) -> Vec<f32> {
+        let mut out = Vec::new();
+        while out.len() < frames {
+            let now = engine.time();
+            worker.advance(now, now, now + period as u64 + 200);
+            out.extend(render(engine, period));
+        }
+        out
+    }
+
+    #[test]
+    fn a_note_with_a_time_begins_on_its_sample_whatever_the_period() {
+        for period in [32, 441, 1_023] {
+            let (mut engine, mut worker) = rig();
+            worker.tell(Some(12_345), Order::NoteOn(0, 72.0, 0.8));
+            worker.tell(Some(30_000), Order::NoteOff(0, 72.0));
+            let sound = play(&mut engine, &mut worker, period, 96_000);
+            let first = sound.iter().position(|s| *s != 0.0).unwrap();
+            assert!((12_345..12_348).contains(&first), "{first} at {period}");
+            assert!(sound[90_000..].iter().all(|s| *s == 0.0) && !worker.is_busy());
+            assert_eq!(worker.writer.cell.underruns.load(Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_comes_late_fades_and_goes_on_at_the_right_time() {
+        let (mut engine, mut worker) = rig();
+        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        play(&mut engine, &mut worker, 480, 24_000);
+        let gap = render(&mut engine, 4_800);
+        assert!(gap[1_000..].iter().all(|s| *s == 0.0), "nothing came");
+        let after = play(&mut engine, &mut worker, 480, 24_000);
+        let jump = |s: &[f32]| s.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+        let steady = jump(&after[12_000..]);
+        let seam = [gap.as_slice(), &after[..4_800]].concat();
+        assert!(jump(&seam) < 1.5 * steady && after[0].abs() < 0.01, "{} beside {steady}", jump(&seam));
+        assert_eq!(worker.writer.cell.underruns.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn the_clock_goes_on_evenly_between_periods() {
+        let mut clock = Clock::new(48_000, 480);
+        let start = Instant::now();
+        let at = |ms: f64| start + Duration::from_secs_f64(ms * 1e-3);
+        clock.look(480, at(0.0));
+        clock.look(960, at(10.0));
+        // The engine has rendered up to 960; half of that period's time has passed.
+        clock.look(960, at(15.0));
+        assert_eq!(clock.goal(at(15.0)), 720 + 480 + 384);
+        assert_eq!(clock.entry(at(15.0)), 720 + 480 + 96);
+        assert_eq!(clock.entry(at(10.0)), 480 + 480 + 96);
+        // The next period is late: time stands still.
+        assert_eq!(clock.goal(at(40.0)), 960 + 480 + 384);
+        // Lost time is no long period.
+        clock.look(960 + 30_000, at(50.0));
+        assert_eq!(clock.goal(at(50.0)), 960 + 30_000 + 384);
+    }
+}
