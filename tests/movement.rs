@@ -28,6 +28,9 @@ fn rig(config: &Config) -> (Engine, Conductor) {
         keep: Box::new(|_| {}),
         record: Box::new(|_| false),
         recorded: Box::new(|| (0, 0)),
+        voice: Box::new(|_, _| {}),
+        instrument: Box::new(|_| {}),
+        voices: None,
         stall: Box::new(|_, _| {}),
     };
     let settings = Settings { slots: 4, ..settings(config) };

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 pub mod ddsp;
 pub mod movement;
+pub mod voices;
 
 pub use ddsp::Ddsp;
 use ipnet::IpNet;
 pub use movement::{Map, Movement};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
+pub use voices::{Midi, Voices};
 
 use crate::control::conductor::tempo::Sync;
 use crate::engine::DECKS;
@@ -65,6 +67,10 @@ pub struct Config {
     pub movement: Movement,
     /// Instruments.
     pub ddsp: Ddsp,
+    /// Instruments on the speakers.
+    pub voices: Voices,
+    /// What plays them.
+    pub midi: Midi,
     /// What else movement steers.
     #[serde(rename = "map")]
     pub maps: Vec<Map>,
@@ -429,6 +435,7 @@ impl Config {
         range("stretch.max_reserve_s", self.stretch.max_reserve_s, 0.1, 2.0)?;
         self.movement.check()?;
         self.ddsp.check()?;
+        self.voices.check()?;
         for map in &self.maps {
             map.check()?;
         }
@@ -487,7 +494,7 @@ impl Config {
 
     /// Pairs of output channels the engine needs.
     pub fn pairs(&self) -> usize {
-        self.output.deck_pairs.iter().max().map_or(1, |p| p + 1)
+        self.output.deck_pairs.iter().chain([&self.voices.pair]).max().map_or(1, |p| p + 1)
     }
 }
 
@@ -584,6 +591,11 @@ mod tests {
             "voices",
             "clients",
             "frame_ms",
+            "polyphony",
+            "pair",
+            "ahead_ms",
+            "enabled",
+            "devices",
             "restore",
             "folder",
             "save_s",

@@ -51,6 +51,7 @@ fn argument(arg: &Arg) -> Json {
         Kind::Flag => ("flag", None),
         Kind::Deck => ("choice", Some(json!(["a", "b", "c", "d"]))),
         Kind::Band => ("choice", Some(json!(["low", "mid", "high"]))),
+        Kind::Each(max) => ("integer", Some(json!([1, max]))),
         Kind::Choice(words) => ("choice", Some(json!(words))),
         Kind::Rest => ("rest", None),
     };

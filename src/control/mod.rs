@@ -2,7 +2,7 @@
 //!
 //! Every controllable thing is declared once, as a row of [`table`]: address, arguments with type, unit, range and
 //! default, a line of documentation, and what it does. The [`conductor`] is the one task that does it: it owns the
-//! way into the engine and the model of what is loaded. Faces ([`osc`]; others will follow) translate between their
+//! way into the engine and the model of what is loaded. Faces ([`osc`], [`http`], [`midi`]) translate between their
 //! wire and [`request`]s, and know nothing of each other.
 //!
 //! - [`value`]: what an argument can be, and how it is coerced
@@ -22,6 +22,7 @@ pub mod glob;
 pub mod http;
 pub mod json;
 pub mod meters;
+pub mod midi;
 pub mod osc;
 pub mod pace;
 pub mod packet;

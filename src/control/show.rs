@@ -1,5 +1,7 @@
 //! A show as it is kept: what is loaded and playing, and how everything is set. Presets and the state are shows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::vocabulary::deck_name;
@@ -30,6 +32,12 @@ pub struct Show {
     pub decks: Vec<Deck>,
     /// What is loaded.
     pub stems: Vec<Stem>,
+    /// How the voices are set, where that is told: addresses with values; all else of them is as at first.
+    #[serde(default)]
+    pub controls: Option<BTreeMap<String, Vec<serde_json::Value>>>,
+    /// What MIDI controllers are mapped to, where that is told.
+    #[serde(default)]
+    pub learned: Option<Vec<Learned>>,
 }
 
 /// A deck's settings.
@@ -55,6 +63,20 @@ pub struct Deck {
     /// Whether formants stay where they are then.
     #[serde(default)]
     pub formants: bool,
+}
+
+/// A MIDI controller that moves a control.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// `midi/CHANNEL/CONTROLLER`.
+    pub source: String,
+    /// The control.
+    pub target: String,
+    /// Where the controller is at 0.
+    pub low: f64,
+    /// Where it is at 127.
+    pub high: f64,
 }
 
 /// A loaded stem.

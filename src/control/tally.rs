@@ -1,5 +1,7 @@
 //! What a face counts.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 /// Counters of one face. They only ever grow.
@@ -30,4 +32,41 @@ pub struct StreamTally {
     pub late: AtomicU64,
     /// Connections that were refused.
     pub refused: AtomicU64,
+}
+
+/// What MIDI has brought.
+#[derive(Debug, Default)]
+pub struct MidiTally {
+    /// Events that meant something.
+    pub events: AtomicU64,
+    /// Times that events were lost because there were too many.
+    pub lost: AtomicU64,
+    /// Names of devices by client and port.
+    devices: Mutex<BTreeMap<(i32, i32), String>>,
+}
+
+impl MidiTally {
+    /// Names of the devices that are connected.
+    pub fn devices(&self) -> Vec<String> {
+        self.devices.lock().map(|d| d.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A device has come.
+    pub fn came(&self, place: (i32, i32), name: String) {
+        if let Ok(mut devices) = self.devices.lock() {
+            devices.insert(place, name);
+        }
+    }
+
+    /// A device has gone; tells its name, if it was there.
+    pub fn went(&self, place: (i32, i32)) -> Option<String> {
+        self.devices.lock().ok()?.remove(&place)
+    }
+
+    /// No device is there any more.
+    pub fn none_left(&self) {
+        if let Ok(mut devices) = self.devices.lock() {
+            devices.clear();
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub enum Kind {
     Deck,
     /// A band: low, mid, high (their first two letters do).
     Band,
+    /// A number from 1, or `all`.
+    Each(i64),
     /// One of several words.
     Choice(&'static [&'static str]),
     /// Any number of any values, at the end.
@@ -87,6 +89,7 @@ impl Arg {
             Kind::Flag => "i 0/1".into(),
             Kind::Deck => "s a/b/c/d".into(),
             Kind::Band => "s low/mid/high".into(),
+            Kind::Each(max) => format!("i 1…{max}, or s all"),
             Kind::Choice(words) => format!("s {}", words.join("/")),
             Kind::Rest => "any".into(),
         };
@@ -202,6 +205,10 @@ impl Call {
     pub fn deck(&self, k: usize) -> usize {
         self.int(k).clamp(0, DECKS as i64 - 1) as usize
     }
+    /// One of several, counted from 0; `None` is all of them.
+    pub fn which(&self, k: usize) -> Option<usize> {
+        usize::try_from(self.int(k)).ok()?.checked_sub(1)
+    }
     /// A band.
     pub fn band(&self, k: usize) -> Band {
         [Band::Low, Band::Mid, Band::High][self.int(k).clamp(0, 2) as usize]
@@ -263,6 +270,11 @@ fn check(arg: &Arg, value: &Value) -> Result<Value, Fault> {
             let band = ["lo", "mi", "hi"].iter().position(|prefix| text.starts_with(prefix));
             band.map(|b| Value::Int(b as i64)).ok_or_else(|| wrong("low, mid or high would be right".into()))
         }
+        Kind::Each(max) => match value.as_int() {
+            Some(i) if (1..=max).contains(&i) => Ok(Value::Int(i)),
+            None if value.as_text().trim().eq_ignore_ascii_case("all") => Ok(Value::Int(0)),
+            _ => Err(wrong(format!("a number from 1 to {max}, or all, would be right"))),
+        },
         Kind::Choice(words) => {
             let text = value.as_text().trim().to_ascii_lowercase();
             words
@@ -286,6 +298,8 @@ impl Control {
             .map(|name| match name {
                 "deck" => Arg::of("deck", Kind::Deck),
                 "band" => Arg::of("band", Kind::Band),
+                "voice" => super::table::voices::VOICE,
+                "channel" => super::table::voices::PART,
                 other => Arg::of(other, Kind::Text),
             })
             .chain(self.args.iter().copied())
@@ -306,7 +320,7 @@ impl Control {
                 (Some(value), _) => Some(check(arg, value)?),
                 (None, Default::Int(i)) => Some(Value::Int(i)),
                 (None, Default::Float(f)) => Some(Value::Float(f)),
-                (None, Default::Text(text)) => Some(Value::from(text)),
+                (None, Default::Text(text)) => Some(check(arg, &Value::from(text))?),
                 (None, Default::Keep) => None,
                 (None, Default::None) => {
                     return Err(Fault(format!("argument '{}' is missing; {}", arg.name, self.usage())));
@@ -342,7 +356,7 @@ impl Control {
         self.args
             .iter()
             .map(|a| match a.kind {
-                Kind::Int(..) | Kind::Flag => "i",
+                Kind::Int(..) | Kind::Flag | Kind::Each(_) => "i",
                 Kind::Float(..) | Kind::Clamped(..) => "f",
                 Kind::Rest => "…",
                 _ => "s",
@@ -361,8 +375,8 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Of the given controls.
-    pub fn new(controls: impl IntoIterator<Item = &'static Control>) -> Vocabulary {
+    /// Of the given controls, with so many voices spelled out.
+    pub fn new(controls: impl IntoIterator<Item = &'static Control>, voices: usize) -> Vocabulary {
         let all: Vec<&'static Control> = controls.into_iter().collect();
         let mut exact = HashMap::new();
         let mut patterns = Vec::new();
@@ -373,7 +387,7 @@ impl Vocabulary {
                 exact.insert(control.address, *control);
             }
         }
-        let concrete = spell_out(&all);
+        let concrete = spell_out(&all, voices);
         let mut vocabulary = Vocabulary { exact, patterns, all, concrete, with_values: Vec::new() };
         let has_value = |address: &&String| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some());
         vocabulary.with_values = vocabulary.concrete.iter().filter(has_value).cloned().collect();
@@ -407,7 +421,7 @@ impl Vocabulary {
         })
     }
 
-    /// Every address there is, with decks and bands spelled out; for OSC patterns with wildcards.
+    /// Every address there is, with decks, bands and voices spelled out; for OSC patterns with wildcards.
     pub fn concrete(&self) -> &[String] {
         &self.concrete
     }
@@ -447,12 +461,16 @@ impl Vocabulary {
     }
 }
 
-/// Every address with decks and bands spelled out; those with other holes are left out.
-fn spell_out(all: &[&'static Control]) -> Vec<String> {
+/// Every address with decks, bands and voices spelled out; those with other holes are left out.
+fn spell_out(all: &[&'static Control], voices: usize) -> Vec<String> {
+    let numbers: Vec<String> = (1..=voices).map(|n| n.to_string()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
     let mut out = Vec::new();
     for control in all {
         let mut forms = vec![control.address.to_string()];
-        for (hole, words) in [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"][..])] {
+        for (hole, words) in
+            [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"]), ("{voice}", &numbers)]
+        {
             forms = forms
                 .into_iter()
                 .flat_map(|form| match form.contains(hole) {

@@ -1,56 +1,220 @@
-//! The stream of instruments, started with the daemon.
+//! Instruments, started with the daemon: the voices of the speakers, and the stream.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 
-use crate::config::Config;
+use crate::config::{Config, Realtime};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::voices::{Job, Made};
 use crate::control::stream::{self, Settings, Studio};
 use crate::control::tally::StreamTally;
+use crate::ddsp::ensemble::{Ensemble, Section};
 use crate::ddsp::library::{Library, Shelf};
+use crate::ddsp::order::Order;
+use crate::ddsp::worker::{Clock, Told, VoiceThread, Worker};
+use crate::engine::door::Telemetry;
+use crate::engine::voices::{VoiceCell, VoiceWriter, line};
+use crate::engine::{Engine, GRID};
 use crate::system::realtime;
 
-/// Where the configuration's instruments are.
-pub fn shelf(config: &Config) -> Arc<Shelf> {
-    let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
-    Arc::new(Shelf::new(Library::new(folder)))
+/// Does a job of the conductor's: opens an instrument, or looks which there are. Blocks. Realtime: no.
+fn make(job: Job, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> Made {
+    match job {
+        Job::List => Made::Names(shelf.library.names()),
+        Job::Open(name) => {
+            let made = Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
+            Made::Instrument(
+                name,
+                made.map(|(section, card)| {
+                    seat(section);
+                    card
+                }),
+            )
+        }
+    }
 }
 
-/// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
-pub async fn open(config: &Config, shelf: Arc<Shelf>, counts: Arc<StreamTally>) {
-    let Ok(Some(address)) = config.ddsp.address() else { return };
-    let settings = Settings {
-        instrument: config.ddsp.first(),
-        shelf,
-        voices: config.ddsp.voices,
-        clients: config.ddsp.clients,
-        frame_ms: config.ddsp.frame_ms,
-        allow: config.ddsp.allow.clone(),
-        enter,
-    };
-    let listener = match tokio::net::TcpListener::bind(address).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::warn!(
-                "TCP port {} is not to be had ({error}); --ddsp-listen chooses another, or 'off' for none",
-                address.port()
-            );
-            return;
-        }
-    };
-    tracing::info!("DDSP stream on ws://{address}/");
-    tokio::spawn(async move {
-        let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings, counts)).await else {
-            return;
+/// Instruments before anything plays them.
+pub struct Workshop {
+    shelf: Arc<Shelf>,
+    writer: Option<VoiceWriter>,
+}
+
+impl Workshop {
+    /// Where the configuration's instruments are, and a way for their sound into the engine.
+    pub fn new(config: &Config, engine: &mut Engine) -> Workshop {
+        let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
+        let writer = (config.voices.polyphony > 0).then(|| {
+            let (writer, reader) = line(config.voices.pair);
+            engine.hear(reader);
+            writer
+        });
+        Workshop { shelf: Arc::new(Shelf::new(Library::new(folder))), writer }
+    }
+
+    /// A worker with an ensemble of the configuration's size, if there is to be one.
+    fn worker(&mut self, config: &Config) -> Option<Worker> {
+        let rate = config.output.sample_rate;
+        let writer = self.writer.take()?;
+        Some(Worker::new(Ensemble::new(config.voices.polyphony, rate), writer, rate))
+    }
+
+    /// Starts the voices; what comes of the conductor's jobs goes to `told`.
+    ///
+    /// # Errors
+    /// If the system has no thread for them.
+    pub fn start(
+        &mut self,
+        config: &Config,
+        telemetry: Arc<Telemetry>,
+        told: impl Fn(Made) + Send + 'static,
+    ) -> std::io::Result<Voices> {
+        let Some(worker) = self.worker(config) else { return Ok(Voices { thread: None, jobs: channel().0 }) };
+        let wanted = config.system.realtime;
+        let output = &config.output;
+        let clock = Clock::new(output.sample_rate, output.buffer_size, config.voices.ahead_ms / 1_000.0);
+        let thread = VoiceThread::start(worker, clock, telemetry, move || {
+            if wanted != Realtime::Off {
+                let _ = realtime::schedule_fifo(realtime::VOICE_PRIORITY);
+            }
+            realtime::prefault_stack();
+            realtime::flush_denormals();
+        })?;
+        let (jobs, inbox) = channel();
+        let (mail, config, shelf) = (thread.mail(), config.clone(), self.shelf.clone());
+        std::thread::Builder::new().name("luthier".into()).spawn(move || {
+            for job in inbox {
+                told(make(job, &shelf, &config, |section| drop(mail.send(Told::Section(section)))));
+            }
+        })?;
+        Ok(Voices { thread: Some(thread), jobs })
+    }
+
+    /// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
+    pub async fn open_stream(&self, config: &Config, counts: Arc<StreamTally>) {
+        let Ok(Some(address)) = config.ddsp.address() else { return };
+        let settings = Settings {
+            instrument: config.ddsp.first(),
+            shelf: self.shelf.clone(),
+            voices: config.ddsp.voices,
+            clients: config.ddsp.clients,
+            frame_ms: config.ddsp.frame_ms,
+            allow: config.ddsp.allow.clone(),
+            enter: realtime::flush_denormals,
         };
-        match first {
-            Ok(()) => tracing::info!("instrument: {}", studio.settings.instrument),
-            Err(why) => tracing::error!("{why}"),
-        }
-        stream::serve(listener, studio).await;
-    });
+        let listener = match tokio::net::TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(
+                    "TCP port {} is not to be had ({error}); --ddsp-listen chooses another, or 'off' for none",
+                    address.port()
+                );
+                return;
+            }
+        };
+        tracing::info!("DDSP stream on ws://{address}/");
+        tokio::spawn(async move {
+            let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings, counts)).await else {
+                return;
+            };
+            if let Err(why) = first {
+                tracing::error!("{why}");
+            }
+            stream::serve(listener, studio).await;
+        });
+    }
 }
 
-/// What a rendering thread does first. Clients from the network set its load, so it has no realtime priority: a stage
-/// must not fall silent because somebody asks for a thousand frames at once.
-fn enter() {
-    realtime::flush_denormals();
+/// The voices at work: their worker's thread, and the one that opens instruments for it.
+pub struct Voices {
+    thread: Option<VoiceThread>,
+    jobs: Sender<Job>,
+}
+
+impl Voices {
+    /// What the worker shows.
+    pub fn cell(&self) -> Option<Arc<VoiceCell>> {
+        self.thread.as_ref().map(|t| t.cell.clone())
+    }
+
+    /// Debugging: makes the worker sleep for so many microseconds for each piece.
+    pub fn slow(&self) -> impl Fn(u64) + Send + 'static {
+        let slow = self.thread.as_ref().map(|t| t.slow_us.clone());
+        move |us| {
+            if let Some(slow) = &slow {
+                slow.store(us, Relaxed);
+            }
+        }
+    }
+
+    /// The conductor's hand for orders.
+    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
+        let mail = self.thread.as_ref().map(VoiceThread::mail);
+        Box::new(move |at, order| drop(mail.as_ref().map(|m| m.send(Told::Order(at, order)))))
+    }
+
+    /// Its hand for instruments.
+    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
+        let jobs = self.jobs.clone();
+        Box::new(move |job| drop(jobs.send(job)))
+    }
+
+    /// Ends the worker's thread.
+    pub fn finish(self) {
+        if let Some(thread) = self.thread {
+            thread.finish();
+        }
+    }
+}
+
+/// What is asked of voices without threads of their own.
+#[derive(Default)]
+struct Asked {
+    orders: Vec<(Option<u64>, Order)>,
+    jobs: Vec<Job>,
+}
+
+/// The voices of an offline render: everything is done by hand, before each quantum.
+pub struct Pumped {
+    worker: Option<Worker>,
+    shelf: Arc<Shelf>,
+    config: Config,
+    asked: Arc<Mutex<Asked>>,
+}
+
+impl Pumped {
+    /// At rest.
+    pub fn new(mut workshop: Workshop, config: &Config) -> Pumped {
+        Pumped { worker: workshop.worker(config), shelf: workshop.shelf, config: config.clone(), asked: Arc::default() }
+    }
+
+    /// The conductor's hand for orders.
+    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
+        let asked = self.asked.clone();
+        Box::new(move |at, order| drop(asked.lock().map(|mut a| a.orders.push((at, order)))))
+    }
+
+    /// Its hand for instruments.
+    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
+        let asked = self.asked.clone();
+        Box::new(move |job| drop(asked.lock().map(|mut a| a.jobs.push(job))))
+    }
+
+    /// Does what was asked, and makes what is heard in the quantum from `now` on.
+    pub fn pump(&mut self, now: u64, conductor: &mut Conductor) {
+        let Some(worker) = &mut self.worker else { return };
+        let asked = || self.asked.lock().map(|mut a| std::mem::take(&mut *a)).unwrap_or_default();
+        loop {
+            let Asked { orders, jobs } = asked();
+            orders.into_iter().for_each(|(at, order)| worker.tell(at, order));
+            if jobs.is_empty() {
+                break;
+            }
+            for job in jobs {
+                conductor.made(make(job, &self.shelf, &self.config, |section| worker.seat(section)));
+            }
+        }
+        worker.advance(now, now, now + GRID as u64);
+    }
 }

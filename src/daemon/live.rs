@@ -14,12 +14,15 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::instruments::Workshop;
 use super::{Failure, Options, OutputMode, engine_config, roots, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::conductor::shows::STATE_FILE;
+use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
 use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
+use crate::control::midi;
 use crate::control::osc::OscFace;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
@@ -72,7 +75,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
     // The engine, and the thread that turns it.
     let engine_config = engine_config(config);
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
-    let engine = Engine::new(&engine_config, inner);
+    let mut engine = Engine::new(&engine_config, inner);
+    let mut workshop = Workshop::new(config, &mut engine);
     let report = Arc::new(Report::default());
     report.cardless.store(options.output != OutputMode::Card, Relaxed);
     let orders = Arc::new(Orders::default());
@@ -100,6 +104,10 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let disk = DiskThread::start().map_err(io("the disk thread"))?;
     let wanted = config.system.realtime;
     let stretch = StretchThread::start(move || enter_worker(wanted)).map_err(io("the stretch thread"))?;
+    let (made_tx, made) = mpsc::unbounded_channel();
+    let voices = workshop
+        .start(config, outer.telemetry.clone(), move |m| drop(made_tx.send(m)))
+        .map_err(io("the voices' threads"))?;
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
     let pool = Pool::start(2, move |done| drop(loaded_tx.send(done))).map_err(io("the loaders"))?;
 
@@ -162,6 +170,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     let files = keeper.as_ref().and_then(Keeper::mail);
     let tapes = recorder.as_ref().and_then(Recorder::mail);
     let progress = recorder.as_ref().map(|r| r.progress.clone());
+    let slow_voices = voices.slow();
     let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
         load: Box::new(move |job| pool.submit(job)),
@@ -172,8 +181,12 @@ pub fn run(options: Options) -> Result<(), Failure> {
             progress.as_ref().map_or((0, 0), |p| (p.frames.load(Relaxed), p.missing.load(Relaxed)))
         }),
         stretch: Box::new(move |ends| drop(reserves.send(ends))),
+        voice: voices.orders(),
+        instrument: voices.jobs(),
+        voices: voices.cell(),
         stall: Box::new(move |what, ms| match what {
             "stretch" => slow_stretch.store(ms, Relaxed),
+            "voices" => slow_voices(ms),
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
             "loader" => stall_loader.store(ms, Relaxed),
@@ -197,7 +210,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result = runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept, told }, report.clone()));
+    let result =
+        runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept, told, made }, &workshop, report.clone()));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -213,6 +227,7 @@ pub fn run(options: Options) -> Result<(), Failure> {
     }
     disk.finish();
     stretch.finish();
+    voices.finish();
     if let Some(recorder) = recorder {
         recorder.finish();
     }
@@ -342,6 +357,7 @@ struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
     kept: mpsc::UnboundedReceiver<Kept>,
     told: mpsc::UnboundedReceiver<Told>,
+    made: mpsc::UnboundedReceiver<Made>,
 }
 
 /// Brings the last state back, unless the command line says what is to be played.
@@ -366,6 +382,7 @@ async fn serve(
     options: &Options,
     mut conductor: Conductor,
     mut inboxes: Inboxes,
+    workshop: &Workshop,
     report: Arc<Report>,
 ) -> Result<(), Failure> {
     let config = &options.config;
@@ -400,12 +417,18 @@ async fn serve(
         osc_ports: face.ports(),
         answered_at: conductor.answered_at(),
         late: conductor.late(),
+        voices: conductor.voices(),
+        midi: conductor.midi(),
         access: access(options)?,
     };
     open_http(config, links).await;
-    #[cfg(feature = "ddsp")]
-    super::instruments::open(config, super::instruments::shelf(config), stream).await;
+    workshop.open_stream(config, stream).await;
     face.listen(&requests_tx);
+    if config.midi.enabled
+        && let Err(error) = midi::listen(config.midi.devices.clone(), requests_tx.clone(), conductor.midi())
+    {
+        tracing::warn!("MIDI: no thread can be started: {error}");
+    }
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());
 
@@ -422,6 +445,7 @@ async fn serve(
             Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
+            Some(made) = inboxes.made.recv() => conductor.made(made),
             _ = tick.tick() => {
                 conductor.tick();
                 ticks = ticks.wrapping_add(1);

@@ -3,12 +3,12 @@
 //! - [`live`]: the daemon
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
 //! - [`tune`]: which period size this machine can keep up with
-//! - [`instruments`]: the stream of the older clients
+//! - [`instruments`]: the voices of the speakers, and the stream of the older clients
 //! - [`models`]: instruments looked over before they play
 //! - [`perform`]: instruments into files
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
-#[cfg(feature = "ddsp")]
+#[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
 pub mod live;
 #[cfg(feature = "ddsp")]
@@ -133,6 +133,10 @@ pub fn settings(config: &Config) -> Settings {
         reserve: reserve(config),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         version: env!("CARGO_PKG_VERSION").into(),
+        voices: if cfg!(feature = "ddsp") { config.voices.polyphony } else { 0 },
+        instrument: Some(config.voices.instrument.clone())
+            .filter(|i| !i.is_empty())
+            .unwrap_or_else(|| config.ddsp.first()),
         keeps: config.state.folder().is_some(),
         save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
     }

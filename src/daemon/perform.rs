@@ -7,7 +7,8 @@ use super::Failure;
 use crate::ddsp::band::{Band, MOST_VOICES};
 use crate::ddsp::library::{Library, LibraryError};
 use crate::ddsp::model::Model;
-use crate::ddsp::score::{Action, Event, Score, Table, instrument_for};
+use crate::ddsp::order::instrument_for;
+use crate::ddsp::score::{Action, Event, Score, Table};
 use crate::ddsp::voice::Voice;
 use crate::media::wav::{Depth, WavWriter};
 

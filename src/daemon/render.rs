@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use super::instruments::{Pumped, Workshop};
 use super::{Failure, Options, engine_config, roots, settings};
 use crate::control::conductor::{Conductor, Hands, Settings};
 use crate::engine::Engine;
@@ -23,6 +24,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let config = engine_config(&options.config);
     let (inner, outer) = door(config.slots, 2 * config.pairs);
     let mut engine = Engine::new(&config, inner);
+    let mut voices = Pumped::new(Workshop::new(&options.config, &mut engine), &options.config);
     let jobs: Arc<Mutex<VecDeque<Job>>> = Arc::default();
     let feeders: Arc<Mutex<Vec<Feeder>>> = Arc::default();
     let reserves: Arc<Mutex<Vec<WorkerEnd>>> = Arc::default();
@@ -46,6 +48,9 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         keep: Box::new(|_| {}),
         record: Box::new(|_| false),
         recorded: Box::new(|| (0, 0)),
+        voice: voices.orders(),
+        instrument: voices.jobs(),
+        voices: None,
         stall: Box::new(|_, _| {}),
     };
     let report = Arc::new(Report::default());
@@ -55,7 +60,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     conductor.own(options.plan.calls());
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
-    let mut pump = |_: u64| {
+    let mut pump = |now: u64| {
         while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
             conductor.loaded(Done { tag: job.tag, result: loader::load(&job.path) });
         }
@@ -70,6 +75,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             fresh.drain(..).for_each(|r| stretcher.add(r));
         }
         stretcher.pump();
+        voices.pump(now, &mut conductor);
     };
     // Everything the plan loads is there before the first frame.
     pump(0);

@@ -177,20 +177,6 @@ impl Clock {
     }
 }
 
-/// An instrument that answers to a program of General MIDI (0 to 127), of those that are there.
-pub fn instrument_for(program: u8, there: &[String]) -> Option<&str> {
-    let wanted: &[&str] = match program {
-        40 => &["violin", "cello"],
-        41..=55 | 110 => &["cello", "violin"],
-        56..=63 => &["trombone"],
-        64..=67 => &["saxophone"],
-        68..=70 => &["oboe", "clarinet"],
-        71 => &["clarinet"],
-        _ => &["flute"],
-    };
-    wanted.iter().find_map(|name| there.iter().find(|t| t == name)).or(there.first()).map(String::as_str)
-}
-
 /// Pitch and loudness over time, straight between rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
@@ -305,18 +291,6 @@ mod tests {
         let notes: &[u8] = &[0, 0x90, 60, 100, 0, 0x80, 60, 0, 10, 0x90, 62, 100, 10, 0x80, 62, 0];
         let actions: Vec<Action> = Score::parse(&file(0, &[notes])).unwrap().events.iter().map(|e| e.action).collect();
         assert_eq!(actions[..2], [Action::On(60, 100), Action::Off(60)]);
-    }
-
-    #[test]
-    fn programs_find_an_instrument_that_is_there() {
-        let there: Vec<String> = ["cello", "clarinet", "flute", "saxophone"].map(String::from).into();
-        for (program, name) in
-            [(73, "flute"), (42, "cello"), (40, "cello"), (65, "saxophone"), (68, "clarinet"), (0, "flute")]
-        {
-            assert_eq!(instrument_for(program, &there), Some(name));
-        }
-        assert_eq!(instrument_for(57, &there), Some("cello"));
-        assert_eq!(instrument_for(0, &[]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! How far ahead decides how late a control is heard. The engine renders a period at once, whenever the card wants one;
 //! a frame must therefore be there a period before its time, and some milliseconds more for the worker to wake and
 //! work in. [`Clock`] tells where in the period the present moment lies, so that the worker goes on evenly instead of
-//! filling up after every period: a control is in the rendered stream after a period, [`AHEAD_S`], and the rest of the
+//! filling up after every period: a control is in the rendered stream after a period, those milliseconds, and the rest of the
 //! hop that sounds.
 //!
 //! Live, a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before every quantum, so
@@ -22,8 +22,6 @@ use crate::engine::GRID;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
 
-/// What is made beyond the period, in seconds: time to wake, to work, and the frames that are held back for a fade.
-pub const AHEAD_S: f64 = 0.008;
 /// What begins out of silence may be a little later than that: the period that is just being rendered must not miss it.
 const SLACK_S: f64 = 0.002;
 /// How often the thread looks while something sounds.
@@ -205,13 +203,16 @@ pub struct Clock {
     /// Frames that are rendered at once: the most of late.
     period: f64,
     least: f64,
+    /// Frames that are made beyond it: time to wake, to work, and what is held back for a fade.
+    ahead: f64,
 }
 
 impl Clock {
-    /// For periods of so many frames.
-    pub fn new(sample_rate: u32, period: usize) -> Clock {
-        let period = period as f64;
-        Clock { sample_rate: f64::from(sample_rate), seen: 0, since: Instant::now(), before: 0, period, least: period }
+    /// For periods of so many frames, with so many seconds made beyond them.
+    pub fn new(sample_rate: u32, period: usize, ahead_s: f64) -> Clock {
+        let (sample_rate, period) = (f64::from(sample_rate), period as f64);
+        let ahead = ahead_s * sample_rate;
+        Clock { sample_rate, seen: 0, since: Instant::now(), before: 0, period, least: period, ahead }
     }
 
     /// The engine shows `time` at `now`.
@@ -240,7 +241,7 @@ impl Clock {
 
     /// Up to where sound must have been made.
     pub fn goal(&self, now: Instant) -> u64 {
-        (self.present(now) + self.period + AHEAD_S * self.sample_rate) as u64
+        (self.present(now) + self.period + self.ahead) as u64
     }
 }
 
@@ -384,7 +385,7 @@ mod tests {
 
     #[test]
     fn the_clock_goes_on_evenly_between_periods() {
-        let mut clock = Clock::new(48_000, 480);
+        let mut clock = Clock::new(48_000, 480, 0.008);
         let start = Instant::now();
         let at = |ms: f64| start + Duration::from_secs_f64(ms * 1e-3);
         clock.look(480, at(0.0));

@@ -7,6 +7,8 @@ use thread_priority::{
 
 /// Priority of the audio thread: above the kernel's threaded interrupts (50), below the sound card's own (80).
 pub const AUDIO_PRIORITY: u8 = 70;
+/// Priority of the voices' worker: a note is waited for more impatiently than a reserve.
+pub const VOICE_PRIORITY: u8 = 45;
 /// Priority of the threads that stretch: below all interrupts, so that they never keep the card's from being served.
 pub const STRETCH_PRIORITY: u8 = 40;
 

@@ -9,17 +9,20 @@
 //! - [`decks`]: levels, equalisers, cues, groups, fades
 //! - [`recording`]: recording what is heard
 //! - [`shows`]: the state file and presets
+//! - [`voices`]: instruments on the speakers; [`midi`]: controllers
 //! - [`clock`]: tempo, and when things are due
 //! - [`status`]: what is told about all that
 
 pub mod clock;
 pub mod decks;
+pub mod midi;
 pub mod movement;
 pub mod recording;
 pub mod shows;
 pub mod status;
 pub mod stems;
 pub mod tempo;
+pub mod voices;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -33,13 +36,16 @@ use super::meters::Needle;
 use super::pace::PaceBoard;
 use super::request::{Answer, Line, Message, Origin, Request, When};
 use super::table;
+use super::tally::MidiTally;
 use super::value::Value;
 use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Vocabulary};
+use crate::ddsp::order::Order as VoiceOrder;
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Command, Event, Refusal, Retired, Slot};
 use crate::engine::cover::{Bounds, WorkerEnd};
 use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::method::Method;
+use crate::engine::voices::VoiceCell;
 use crate::media::disk::Feeder;
 use crate::media::library::Library;
 use crate::media::loader::{Done, Job};
@@ -106,6 +112,10 @@ pub struct Settings {
     pub keeps: bool,
     /// How often the state is kept, if at all.
     pub save_every: Option<Duration>,
+    /// Voices on the speakers.
+    pub voices: usize,
+    /// Their instrument at first.
+    pub instrument: String,
 }
 
 /// Stalls a thread by name for some milliseconds.
@@ -125,6 +135,12 @@ pub struct Hands {
     pub record: Box<dyn FnMut(Order) -> bool + Send>,
     /// Frames of the recording so far, and how many of them are missing.
     pub recorded: Box<dyn Fn() -> (u64, u64) + Send>,
+    /// Tells the voices what to do, at a sample time if there is one.
+    pub voice: Box<dyn FnMut(Option<u64>, VoiceOrder) + Send>,
+    /// Opens instruments; what comes of it comes to [`Conductor::made`].
+    pub instrument: Box<dyn FnMut(voices::Job) + Send>,
+    /// What the voices' worker shows, if there is one.
+    pub voices: Option<Arc<VoiceCell>>,
     /// Stalls something, for debugging: (what, milliseconds).
     pub stall: Stall,
 }
@@ -217,6 +233,11 @@ pub struct Conductor {
     /// When the log last told of the crowd's target, and which one.
     crowd_told: (f64, f64),
     maps: Vec<movement::Mapped>,
+    /// What was learned of MIDI controllers, and what is being learned.
+    learned: Vec<movement::Mapped>,
+    lesson: Option<midi::Lesson>,
+    voices: voices::Voices,
+    midi: Arc<MidiTally>,
     /// Things done too late: asked for over OSC, in sessions, by ourselves.
     late: Arc<[AtomicU64; 3]>,
     /// Reserves and the crowd, for others to see.
@@ -249,8 +270,9 @@ impl Conductor {
         let output_needles = vec![Needle::new(now); door.telemetry.outputs.len()];
         let crowd = Conductor::crowd_of(&settings);
         let maps = settings.maps.iter().cloned().map(movement::Mapped::new).collect();
+        let voices = voices::Voices::new(settings.voices, hands.voices.clone());
         let mut conductor = Conductor {
-            vocabulary: Arc::new(table::vocabulary(settings.debug)),
+            vocabulary: Arc::new(table::vocabulary_of(settings.debug, settings.voices)),
             library: Library::new(roots),
             decks: std::array::from_fn(|d| Deck {
                 level: settings.levels[d],
@@ -298,6 +320,10 @@ impl Conductor {
             dry_told: None,
             crowd_told: (f64::NEG_INFINITY, 0.0),
             maps,
+            learned: Vec::new(),
+            lesson: None,
+            voices,
+            midi: Arc::default(),
             late: Arc::default(),
             pace: Arc::default(),
             refused: 0,
@@ -311,6 +337,7 @@ impl Conductor {
             recording: None,
         };
         conductor.set_paces();
+        conductor.open_first_instrument();
         conductor
     }
 
@@ -374,6 +401,7 @@ impl Conductor {
             bpm: self.settings.bpm,
             keeps: self.settings.keeps,
             save_every: self.settings.save_every,
+            voices: self.settings.voices,
             ..settings
         };
         self.set_movement();
@@ -462,6 +490,7 @@ impl Conductor {
             if self.syncs[k].ticket.is_none()
                 && !self.buffers.values().any(|b| b.loads_before(serial))
                 && !self.is_keeping_before(serial)
+                && !self.is_fetching_instruments()
             {
                 let ticket = self.ticket(None, String::new());
                 self.syncs[k].ticket = Some(ticket);

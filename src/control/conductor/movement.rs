@@ -60,6 +60,10 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
+    pub(super) fn map(&self) -> &Map {
+        &self.map
+    }
+
     pub(super) fn new(map: Map) -> Mapped {
         Mapped {
             window: Window::new(map.window_s, Kind::Mean),
@@ -91,18 +95,28 @@ impl Conductor {
         if let Some(order) = self.crowd.hear(now, part, number) {
             self.follow_crowd(order);
         }
-        let mut calls = Vec::new();
-        for mapped in self.maps.iter_mut().filter(|m| m.map.source == part) {
+        self.steer(part, movement);
+    }
+
+    /// Moves whatever is mapped to a source; tells whether anything is.
+    pub(super) fn steer(&mut self, source: &str, movement: f64) -> bool {
+        let now = self.seconds();
+        let (mut calls, mut found) = (Vec::new(), false);
+        for mapped in self.maps.iter_mut().chain(&mut self.learned).filter(|m| m.map.source == source) {
+            found = true;
             let value = mapped.window.push(now, movement);
             let place = mapped.map.curve.place(value, mapped.place, 0.0);
             mapped.place = Some(place);
             let result = mapped.map.curve.result(value, place);
-            if now - mapped.called >= PAUSE_S && mapped.last != Some(result) {
+            // Whoever moves a controller by hand leaves it where the last message says.
+            let pause = if mapped.map.window_s > 0.0 { PAUSE_S } else { 0.0 };
+            if now - mapped.called >= pause && mapped.last != Some(result) {
                 (mapped.called, mapped.last) = (now, Some(result));
                 calls.push(Message::new(mapped.map.target.as_str(), vec![result.into()]));
             }
         }
         self.call_all(None, calls, None);
+        found
     }
 
     /// The sensor may have fallen silent.

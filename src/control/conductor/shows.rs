@@ -89,6 +89,8 @@ impl Conductor {
             curve: self.crossfade.1.clone(),
             decks: self.decks.iter().map(super::Deck::shown).collect(),
             stems: stems.collect(),
+            controls: (self.settings.voices > 0).then(|| self.shown_voices()),
+            learned: Some(self.shown_learned()),
         }
     }
 
@@ -215,6 +217,12 @@ impl Conductor {
         self.give_up_recall("another preset was asked for before this one was there");
         for (address, values) in show.settings() {
             self.call(None, Message::new(address, values), None);
+        }
+        if let Some(learned) = &show.learned {
+            self.recall_learned(learned);
+        }
+        if let Some(controls) = &show.controls {
+            self.recall_voices(controls);
         }
         for id in self.buffers.keys().copied().collect::<Vec<_>>() {
             let stays = show.stems.iter().find(|s| s.id == id && self.holds(id, &s.path));

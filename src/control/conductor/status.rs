@@ -207,6 +207,8 @@ impl Conductor {
         out.push(self.recording_status());
         out.push(self.movement_status());
         out.extend(self.stretch_status());
+        out.push(self.voices_status());
+        out.push(self.midi_status());
         out
     }
 
@@ -291,6 +293,7 @@ impl Conductor {
                 self.bulletin.post("/event/device", vec![what.into()]);
             }
         }
+        self.watch_voices();
         if self.board.is_due(self.board_written, now) {
             self.board_written = now;
             self.board.write(self.state());

@@ -259,6 +259,7 @@ impl Conductor {
 
     /// Stops and forgets everything; levels, equalisers and tempo stay.
     pub fn cleanup(&mut self, at: Option<u64>) {
+        self.silence_voices(at);
         for id in self.buffers.keys().copied().collect::<Vec<_>>() {
             self.unload(id, at);
         }

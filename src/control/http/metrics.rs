@@ -213,7 +213,15 @@ fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     w.counter("stream_frames", "Frames made for clients of the DDSP stream", stream.frames.load(Relaxed))?;
     w.counter("stream_dropped_frames", "Frames that clients did not read in time", stream.dropped.load(Relaxed))?;
     w.counter("stream_late", "Times that frames were so late that the time was let go", stream.late.load(Relaxed))?;
-    w.counter("stream_refused", "Connections to the DDSP stream that were refused", stream.refused.load(Relaxed))
+    w.counter("stream_refused", "Connections to the DDSP stream that were refused", stream.refused.load(Relaxed))?;
+    w.counter("midi_events", "MIDI events that meant something", links.midi.events.load(Relaxed))?;
+    let Some(voices) = &links.voices else { return Ok(()) };
+    w.gauge("voices_sounding", "Voices that sound", f64::from(voices.sounding.load(Relaxed)))?;
+    w.gauge("voices_cost", "Share of real time the voices take", f64::from(voices.cost.load(Relaxed)) * 1e-6)?;
+    w.counter("voices_underruns", "Times the voices' sound was late", voices.underruns.load(Relaxed))?;
+    w.counter("voices_shed", "Voices let go of for lack of time", voices.shed.load(Relaxed))?;
+    w.counter("voices_stolen", "Notes that gave way to others", voices.stolen.load(Relaxed))?;
+    w.counter("voices_unplayed", "Notes that found no voice", voices.unplayed.load(Relaxed))
 }
 
 fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {

@@ -39,9 +39,10 @@ use super::connection::{self, problem};
 use super::pace::PaceBoard;
 use super::request::Request;
 use super::sessions::Sessions;
-use super::tally::{StreamTally, Tally};
+use super::tally::{MidiTally, StreamTally, Tally};
 use super::vocabulary::Vocabulary;
 use crate::engine::door::Telemetry;
+use crate::engine::voices::VoiceCell;
 use crate::output::report::{Report, State as OutputState};
 use crate::system::time::monotonic_ns;
 use access::Access;
@@ -78,6 +79,10 @@ pub struct Links {
     pub osc: Arc<Tally>,
     /// What the stream of instruments counted.
     pub stream: Arc<StreamTally>,
+    /// What the voices' worker shows, if there is one.
+    pub voices: Option<Arc<VoiceCell>>,
+    /// What MIDI has brought.
+    pub midi: Arc<MidiTally>,
     /// The OSC ports.
     pub osc_ports: Vec<u16>,
     /// When the engine last answered (monotonic, in nanoseconds).

@@ -163,6 +163,7 @@ fn type_tag(kind: Kind) -> char {
         Kind::Int(..) => 'i',
         Kind::Flag => 'i',
         Kind::Float(..) | Kind::Clamped(..) => 'f',
+        Kind::Each(_) => 'i',
         Kind::Text | Kind::Deck | Kind::Band | Kind::Choice(_) | Kind::Rest => 's',
     }
 }
@@ -173,6 +174,7 @@ fn range(kind: Kind) -> Json {
         Kind::Float(min, max) | Kind::Clamped(min, max) => json!({ "MIN": min, "MAX": max }),
         Kind::Flag => json!({ "MIN": 0, "MAX": 1 }),
         Kind::Deck => json!({ "VALS": (0..crate::engine::DECKS).map(deck_name).collect::<Vec<_>>() }),
+        Kind::Each(max) => json!({ "MIN": 1, "MAX": max }),
         Kind::Band => json!({ "VALS": ["low", "mid", "high"] }),
         Kind::Choice(words) => json!({ "VALS": words }),
         Kind::Text | Kind::Rest => Json::Null,

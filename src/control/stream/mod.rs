@@ -11,8 +11,8 @@ pub mod protocol;
 pub mod session;
 
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -51,7 +51,8 @@ pub struct Settings {
     pub frame_ms: f64,
     /// Who may connect.
     pub allow: Vec<IpNet>,
-    /// What a rendering thread does first.
+    /// What a rendering thread does first. Clients from the network set its load, so it gets no realtime priority: a stage
+    /// must not fall silent because somebody asks for a thousand frames at once.
     pub enter: fn(),
 }
 

@@ -347,7 +347,7 @@ pub static CONTROLS: &[Control] = &[
     row(
         "/groove/cleanup",
         &[],
-        "Stops and forgets all stems, cues and schedules; levels, equalisers and tempo stay.",
+        "Stops and forgets all stems, cues and schedules, and ends all notes; levels, equalisers, tempo and instruments stay.",
         Ack::Done,
         cleanup,
     ),
@@ -468,6 +468,16 @@ pub static DEBUG: &[Control] = &[
         Ack::Done,
         |c, call| {
             c.stall("stretch", call.int(0).unsigned_abs());
+            Ok(Outcome::Done)
+        },
+    ),
+    row(
+        "/groove/debug/slow_voices",
+        &[Arg::int("us", 0, 1_000_000)],
+        "Makes the voices' worker sleep for each 32 frames; 0 lets it work.",
+        Ack::Done,
+        |c, call| {
+            c.stall("voices", call.int(0).unsigned_abs());
             Ok(Outcome::Done)
         },
     ),

@@ -2,6 +2,7 @@
 //!
 //! - [`groove`]: the product's own tree
 //! - [`tempo`]: tempo and what moves it
+//! - [`voices`]: instruments on the speakers, MIDI
 //! - [`streams`]: what can be subscribed to besides
 //! - [`older`]: the addresses of the servers it takes the place of; each does what a row of the tree does
 
@@ -9,6 +10,7 @@ pub mod groove;
 pub mod older;
 pub mod streams;
 pub mod tempo;
+pub mod voices;
 
 use std::fmt::Write;
 
@@ -18,8 +20,14 @@ use super::vocabulary::Vocabulary;
 
 /// All controls; those for debugging only when asked for.
 pub fn vocabulary(debug: bool) -> Vocabulary {
+    vocabulary_of(debug, 0)
+}
+
+/// All controls, with so many voices spelled out.
+pub fn vocabulary_of(debug: bool, voices: usize) -> Vocabulary {
     let debugging = if debug { groove::DEBUG } else { &[] };
-    Vocabulary::new(groove::CONTROLS.iter().chain(tempo::CONTROLS).chain(debugging).chain(older::CONTROLS))
+    let ours = groove::CONTROLS.iter().chain(tempo::CONTROLS).chain(voices::CONTROLS);
+    Vocabulary::new(ours.chain(debugging).chain(older::CONTROLS), voices)
 }
 
 /// The reference for the README: all controls, and what can be subscribed to besides.

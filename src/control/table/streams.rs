@@ -57,6 +57,17 @@ pub static STREAMS: &[Stream] = &[
         doc: "How a deck's tempo is changed, what of it is heard at the moment, and the reserve of `hq`.",
     },
     Stream {
+        path: "/status/voices",
+        fields: &["voices", "sounding", "stolen", "unplayed", "underruns", "shed", "cost (of real time)"],
+        doc: "Instruments on the speakers: how many sound, notes that gave way or found no voice, times the sound was \
+              late, voices that were let go for that, and the worker's share of real time.",
+    },
+    Stream {
+        path: "/status/midi",
+        fields: &["events", "lost", "devices", "names"],
+        doc: "What MIDI has brought, and the devices that are connected.",
+    },
+    Stream {
         path: "/status/beat",
         fields: &["beat", "bar (from 1)", "in_bar (from 1)"],
         doc: "Where the beat clock is.",

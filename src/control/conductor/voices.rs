@@ -1,0 +1,578 @@
+//! Instruments on the speakers, as the conductor knows them: what was set, what is loaded, what is on its way.
+
+use std::collections::BTreeMap;
+
+use super::super::json;
+use super::super::request::{Message, Origin};
+use super::super::value::Value;
+use super::super::vocabulary::{Call, Fault, Outcome};
+use super::Conductor;
+use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for};
+use crate::engine::voices::VoiceCell;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Most instruments that are loaded at a time: each has all of its voices.
+const MOST_LOADED: usize = 16;
+/// Instruments that may be on their way at a time.
+const MOST_COMING: usize = 32;
+
+/// What is asked of whoever opens instruments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// To make one ready and give it to the voices.
+    Open(String),
+    /// To tell which there are.
+    List,
+}
+
+/// What has come of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Made {
+    /// It is with the voices, or can't be opened.
+    Instrument(String, Result<Card, String>),
+    /// Names, in order.
+    Names(Vec<String>),
+}
+
+/// What is to be done when an instrument is ready.
+#[derive(Clone, Debug, PartialEq)]
+enum Then {
+    Nothing,
+    Swap(Option<usize>),
+    Voice(Option<usize>),
+}
+
+/// An instrument on its way.
+#[derive(Clone, Debug)]
+struct Coming {
+    name: String,
+    then: Then,
+    origin: Option<Origin>,
+    address: String,
+}
+
+#[derive(Clone, Debug)]
+struct Part {
+    instrument: String,
+    pedals: [f64; Pedal::ALL.len()],
+}
+
+/// The conductor's picture of the voices.
+#[derive(Debug)]
+pub(super) struct Voices {
+    voices: Vec<[f64; Setting::ALL.len()]>,
+    own: Vec<String>,
+    parts: Vec<Part>,
+    hall: [f64; Hall::ALL.len()],
+    loaded: BTreeMap<String, Card>,
+    coming: Vec<Coming>,
+    /// What there is, as far as that is known.
+    names: Vec<String>,
+    /// Who waits for the names.
+    asking: Vec<(Option<Origin>, String)>,
+    /// Why the first instrument is not there.
+    trouble: String,
+    shown: Option<Arc<VoiceCell>>,
+    /// Counters as they were last told.
+    underruns: u64,
+    shed: u64,
+}
+
+impl Voices {
+    pub(super) fn new(count: usize, shown: Option<Arc<VoiceCell>>) -> Voices {
+        Voices {
+            voices: vec![Setting::ALL.map(|(_, _, v)| v); count],
+            own: vec![String::new(); count],
+            parts: vec![Part { instrument: String::new(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
+            hall: Hall::ALL.map(|(_, _, v)| v),
+            loaded: BTreeMap::new(),
+            coming: Vec::new(),
+            names: Vec::new(),
+            asking: Vec::new(),
+            trouble: String::new(),
+            shown,
+            underruns: 0,
+            shed: 0,
+        }
+    }
+}
+
+/// Whether a name leads to an instrument of the library and nowhere else.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 60 && !name.contains(['/', '\\', '.'])
+}
+
+impl Conductor {
+    /// What the voices' worker shows, if there is one.
+    pub fn voices(&self) -> Option<Arc<VoiceCell>> {
+        self.voices.shown.clone()
+    }
+
+    /// Asks for the instrument at the start.
+    pub(super) fn open_first_instrument(&mut self) {
+        if self.voices.voices.is_empty() {
+            return;
+        }
+        (self.hands.instrument)(Job::List);
+        let name = self.settings.instrument.clone();
+        if !name.is_empty() {
+            self.fetch(&name, Then::Swap(None), None, "instrument");
+        }
+    }
+
+    /// Sends the voices an order.
+    fn order(&mut self, at: Option<u64>, order: Order) {
+        (self.hands.voice)(at, order);
+    }
+
+    /// Makes sure that there is such a voice.
+    fn check_voice(&self, which: Option<usize>) -> Result<(), Fault> {
+        match (self.voices.voices.len(), which) {
+            (0, _) => Err(Fault(
+                "there are no voices here: voices.polyphony in the configuration tells how many (and a build without \
+                 'ddsp' has none)"
+                    .into(),
+            )),
+            (count, Some(k)) if k >= count => Err(Fault(format!(
+                "argument 'voice' is {}: 1 to {count}, or all, would be right (voices.polyphony in the configuration)",
+                k + 1
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn each_voice(&self, which: Option<usize>) -> std::ops::Range<usize> {
+        which.map_or(0..self.voices.voices.len(), |k| k..k + 1)
+    }
+
+    fn each_part(which: Option<usize>) -> std::ops::Range<usize> {
+        which.map_or(0..PARTS, |k| k..k + 1)
+    }
+
+    /// Sets something of a voice.
+    pub fn set_voice(
+        &mut self,
+        which: Option<usize>,
+        setting: Setting,
+        value: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
+        self.check_voice(which)?;
+        for k in self.each_voice(which) {
+            self.voices.voices[k][setting as usize] = value;
+        }
+        self.order(at, Order::Set(which, setting, value));
+        Ok(Outcome::Done)
+    }
+
+    /// Sets a voice's loudness in decibels.
+    pub fn set_voice_db(&mut self, which: Option<usize>, db: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(which)?;
+        for k in self.each_voice(which) {
+            let own = &self.voices.own[k];
+            let name = if own.is_empty() { &self.voices.parts[0].instrument } else { own };
+            let loudness = match self.voices.loaded.get(name) {
+                Some(card) => card.loudness(db),
+                None => return Err(self.no_instrument()),
+            };
+            self.set_voice(Some(k), Setting::Loudness, loudness, at)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// What was set of a voice; of the first one, if all are meant.
+    pub fn voice_setting(&self, which: Option<usize>, setting: Setting) -> f64 {
+        let voice = self.voices.voices.get(which.unwrap_or(0));
+        voice.map_or(Setting::ALL[setting as usize].2, |v| v[setting as usize])
+    }
+
+    /// Lets a voice fall silent.
+    pub fn reset_voice(&mut self, which: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(which)?;
+        for k in self.each_voice(which) {
+            self.voices.voices[k][Setting::Loudness as usize] = 0.0;
+        }
+        self.order(at, Order::Reset(which));
+        Ok(Outcome::Done)
+    }
+
+    /// Sets something of a part.
+    pub fn set_pedal(
+        &mut self,
+        which: Option<usize>,
+        pedal: Pedal,
+        value: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        for k in Self::each_part(which) {
+            self.voices.parts[k].pedals[pedal as usize] = value;
+        }
+        self.order(at, Order::Part(which, pedal, value));
+        Ok(Outcome::Done)
+    }
+
+    /// What was set of a part.
+    pub fn pedal(&self, which: Option<usize>, pedal: Pedal) -> f64 {
+        self.voices.parts[which.unwrap_or(0).min(PARTS - 1)].pedals[pedal as usize]
+    }
+
+    /// Sets something of all voices.
+    pub fn set_hall(&mut self, hall: Hall, value: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        self.voices.hall[hall as usize] = value;
+        self.order(at, Order::Hall(hall, value));
+        Ok(Outcome::Done)
+    }
+
+    /// What was set of all voices.
+    pub fn hall(&self, hall: Hall) -> f64 {
+        self.voices.hall[hall as usize]
+    }
+
+    fn no_instrument(&self) -> Fault {
+        let why = if self.voices.trouble.is_empty() { "it is being loaded" } else { &self.voices.trouble };
+        Fault(format!("no instrument is ready: {why}"))
+    }
+
+    /// Begins a note.
+    pub fn note_on(&mut self, part: Option<usize>, key: f64, loudness: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        for k in Self::each_part(part) {
+            if self.voices.parts[k].instrument.is_empty() {
+                return Err(self.no_instrument());
+            }
+            self.order(at, Order::NoteOn(k, key, loudness));
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Ends a note.
+    pub fn note_off(&mut self, part: Option<usize>, key: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        Self::each_part(part).for_each(|k| self.order(at, Order::NoteOff(k, key)));
+        Ok(Outcome::Done)
+    }
+
+    /// Ends all notes.
+    pub fn all_off(&mut self, part: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        self.order(at, Order::AllOff(part));
+        Ok(Outcome::Done)
+    }
+
+    /// Ends all notes, and what is played directly.
+    pub(super) fn silence_voices(&mut self, at: Option<u64>) {
+        if !self.voices.voices.is_empty() {
+            let _ = self.all_off(None, at);
+            let _ = self.set_voice(None, Setting::Loudness, 0.0, at);
+        }
+    }
+
+    /// Answers with the instruments there are.
+    pub fn list_instruments(&mut self, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        if self.voices.asking.len() >= MOST_COMING {
+            return Err(Fault("too many ask for this at the same time".into()));
+        }
+        self.voices.asking.push((origin, address.into()));
+        (self.hands.instrument)(Job::List);
+        Ok(Outcome::Later)
+    }
+
+    /// Makes an instrument ready.
+    pub fn load_instrument(&mut self, name: &str, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        self.check_name(name)?;
+        if self.voices.loaded.contains_key(name) {
+            return Ok(Outcome::Done);
+        }
+        self.bounded()?;
+        self.fetch(name, Then::Nothing, origin, address);
+        Ok(Outcome::Later)
+    }
+
+    /// Lets through what may be the name of an instrument.
+    fn check_name(&self, name: &str) -> Result<(), Fault> {
+        if is_plain(name) || self.voices.loaded.contains_key(name) {
+            return Ok(());
+        }
+        Err(Fault(format!(
+            "argument 'name' is {name:?}: the name of an instrument, as /groove/instrument/list tells them, would be right"
+        )))
+    }
+
+    fn bounded(&self) -> Result<(), Fault> {
+        if self.voices.coming.len() >= MOST_COMING {
+            return Err(Fault(format!("{MOST_COMING} instruments are on their way; wait for them")));
+        }
+        if self.voices.loaded.len() >= MOST_LOADED {
+            return Err(Fault(format!(
+                "{MOST_LOADED} instruments are loaded, which is the limit; /groove/instrument/unload forgets one"
+            )));
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self, name: &str, then: Then, origin: Option<Origin>, address: &str) {
+        let asked = self.voices.coming.iter().any(|c| c.name == name);
+        self.voices.coming.push(Coming { name: name.into(), then, origin, address: address.into() });
+        if !asked {
+            (self.hands.instrument)(Job::Open(name.into()));
+        }
+    }
+
+    /// Forgets an instrument.
+    pub fn unload_instrument(&mut self, name: &str, at: Option<u64>) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        if self.voices.loaded.remove(name).is_none() {
+            let loaded: Vec<&str> = self.voices.loaded.keys().map(String::as_str).collect();
+            return Err(Fault(format!(
+                "argument 'name' is {name:?}, which is not loaded: one of {} would be right",
+                loaded.join(", ")
+            )));
+        }
+        self.voices.parts.iter_mut().filter(|p| p.instrument == name).for_each(|p| p.instrument.clear());
+        self.voices.own.iter_mut().filter(|o| *o == name).for_each(String::clear);
+        self.voices.trouble = format!("{name} was unloaded; /groove/instrument/swap gives another");
+        self.order(at, Order::Unload(name.into()));
+        Ok(Outcome::Done)
+    }
+
+    /// Gives a part another instrument.
+    pub fn swap_instrument(&mut self, part: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        self.give(name, Then::Swap(part), call)
+    }
+
+    /// Gives a part an instrument by its number in General MIDI.
+    pub fn change_program(&mut self, part: Option<usize>, program: i64, call: &Call) -> Result<Outcome, Fault> {
+        self.check_voice(None)?;
+        let program = u8::try_from(program).unwrap_or(0);
+        let name = instrument_for(program, &self.voices.names).map(str::to_string);
+        let name = name.ok_or_else(|| Fault("no instruments are installed".into()))?;
+        self.give(&name, Then::Swap(part), call)
+    }
+
+    /// Gives a voice an instrument of its own; without a name that of the first part.
+    pub fn set_voice_instrument(&mut self, which: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
+        self.check_voice(which)?;
+        if name.is_empty() {
+            self.arrive(Then::Voice(which), "", call.at);
+            return Ok(Outcome::Done);
+        }
+        self.give(name, Then::Voice(which), call)
+    }
+
+    fn give(&mut self, name: &str, then: Then, call: &Call) -> Result<Outcome, Fault> {
+        self.check_name(name)?;
+        // Whoever asks later is right.
+        for coming in &mut self.voices.coming {
+            let superseded = match (&then, &coming.then) {
+                (Then::Swap(None), Then::Swap(_)) => true,
+                (new, old) => new == old,
+            };
+            if superseded {
+                coming.then = Then::Nothing;
+            }
+        }
+        if self.voices.loaded.contains_key(name) {
+            self.arrive(then, name, call.at);
+            return Ok(Outcome::Done);
+        }
+        self.bounded()?;
+        self.fetch(name, then, call.origin, &call.address);
+        Ok(Outcome::Later)
+    }
+
+    /// An instrument takes its place.
+    fn arrive(&mut self, then: Then, name: &str, at: Option<u64>) {
+        match then {
+            Then::Nothing => {}
+            Then::Swap(part) => {
+                for k in Self::each_part(part) {
+                    self.voices.parts[k].instrument = name.into();
+                }
+                self.order(at, Order::Swap(part, name.into()));
+            }
+            Then::Voice(which) => {
+                for k in self.each_voice(which) {
+                    self.voices.own[k] = name.into();
+                }
+                self.order(at, Order::Voice(which, name.into()));
+            }
+        }
+    }
+
+    /// The instrument of a part.
+    pub fn part_instrument(&self, part: Option<usize>) -> String {
+        self.voices.parts[part.unwrap_or(0).min(PARTS - 1)].instrument.clone()
+    }
+
+    /// The instrument a voice has of its own.
+    pub fn voice_instrument(&self, which: Option<usize>) -> String {
+        self.voices.own.get(which.unwrap_or(0)).cloned().unwrap_or_default()
+    }
+
+    /// What came of a job.
+    pub fn made(&mut self, made: Made) {
+        match made {
+            Made::Names(names) => {
+                self.voices.names = names;
+                for (origin, address) in std::mem::take(&mut self.voices.asking) {
+                    let messages = self.instruments();
+                    self.answer(origin, messages);
+                    self.done(origin, &address, vec![]);
+                }
+            }
+            Made::Instrument(name, result) => {
+                let (here, still): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.voices.coming).into_iter().partition(|c| c.name == name);
+                self.voices.coming = still;
+                match result {
+                    Ok(card) => {
+                        self.voices.loaded.insert(name.clone(), card);
+                        tracing::info!("instrument: {name}");
+                        for coming in here {
+                            self.arrive(coming.then, &name, None);
+                            self.done(coming.origin, &coming.address, vec![name.as_str().into()]);
+                        }
+                    }
+                    Err(why) => {
+                        if self.voices.loaded.is_empty() {
+                            self.voices.trouble.clone_from(&why);
+                        }
+                        for coming in here {
+                            self.fail(coming.origin, &coming.address, &Fault(why.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        self.flush();
+    }
+
+    fn instruments(&self) -> Vec<Message> {
+        // One that was named by the configuration may lie elsewhere.
+        let elsewhere = self.voices.loaded.keys().filter(|name| !self.voices.names.contains(name));
+        let tell = |name: &String| {
+            let mut args = vec![Value::from(name.as_str())];
+            match self.voices.loaded.get(name) {
+                None => args.push(Value::Int(0)),
+                Some(card) => {
+                    let ((low, high), (soft, loud)) = (card.pitch_range, card.loudness_range);
+                    args.push(Value::Int(1));
+                    args.extend([low, high, soft, loud].map(Value::from));
+                    args.push(card.licence.as_str().into());
+                }
+            }
+            Message::new("/groove/instrument", args)
+        };
+        self.voices.names.iter().chain(elsewhere).map(tell).collect()
+    }
+
+    /// Whether instruments that were asked for are still on their way.
+    pub(super) fn is_fetching_instruments(&self) -> bool {
+        !self.voices.coming.is_empty() || !self.voices.asking.is_empty()
+    }
+
+    /// Voices there are and that sound, notes that gave way, that found none, times the sound was late, voices let go,
+    /// the worker's share of real time.
+    pub(super) fn voices_status(&self) -> Message {
+        let count = Value::Int(self.voices.voices.len() as i64);
+        let rest = match &self.voices.shown {
+            None => vec![Value::Int(0); 5].into_iter().chain([Value::Float(0.0)]).collect(),
+            Some(cell) => vec![
+                Value::Int(i64::from(cell.sounding.load(Relaxed))),
+                cell.stolen.load(Relaxed).into(),
+                cell.unplayed.load(Relaxed).into(),
+                cell.underruns.load(Relaxed).into(),
+                cell.shed.load(Relaxed).into(),
+                (f64::from(cell.cost.load(Relaxed)) * 1e-6).into(),
+            ],
+        };
+        Message::new("/status/voices", std::iter::once(count).chain(rest).collect())
+    }
+
+    /// Tells of voices that came too late or were let go.
+    pub(super) fn watch_voices(&mut self) {
+        let Some(cell) = &self.voices.shown else { return };
+        let (underruns, shed) = (cell.underruns.load(Relaxed), cell.shed.load(Relaxed));
+        let (late, gone) = (underruns - self.voices.underruns, shed - self.voices.shed);
+        if late > 0 || gone > 0 {
+            (self.voices.underruns, self.voices.shed) = (underruns, shed);
+            if late > 0 && underruns.is_power_of_two() || gone > 0 {
+                tracing::warn!(
+                    "voices: their sound was late {underruns} times so far, and {shed} were let go; fewer voices \
+                     (voices.polyphony) or a longer reserve (voices.ahead_ms) would be right"
+                );
+            }
+            self.bulletin.post("/event/voices", vec![late.into(), gone.into()]);
+        }
+    }
+
+    /// All that was set of voices and is not as at first: what brings it back.
+    pub(super) fn shown_voices(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
+        let mut calls: Vec<(String, Value)> = Vec::new();
+        let v = &self.voices;
+        let first = &v.parts[0].instrument;
+        if is_plain(first) {
+            calls.push(("/groove/instrument/swap".into(), first.as_str().into()));
+        }
+        for (k, part) in v.parts.iter().enumerate() {
+            let address = |name: &str| format!("/groove/part/{}/{name}", k + 1);
+            if part.instrument != *first && is_plain(&part.instrument) {
+                calls.push((address("instrument"), part.instrument.as_str().into()));
+            }
+            // Pedals and wheels are where hands and feet hold them; volume is a setting.
+            let (_, name, usual) = Pedal::ALL[Pedal::Volume as usize];
+            if part.pedals[Pedal::Volume as usize] != usual {
+                calls.push((address(name), part.pedals[Pedal::Volume as usize].into()));
+            }
+        }
+        for (k, voice) in v.voices.iter().enumerate() {
+            let address = |name: &str| format!("/groove/voice/{}/{name}", k + 1);
+            for (value, (_, name, usual)) in voice.iter().zip(Setting::ALL) {
+                if *value != usual {
+                    calls.push((address(name), (*value).into()));
+                }
+            }
+            if is_plain(&v.own[k]) {
+                calls.push((address("instrument"), v.own[k].as_str().into()));
+            }
+        }
+        for (value, (_, address, usual)) in v.hall.iter().zip(Hall::ALL) {
+            if *value != usual {
+                calls.push((address.into(), (*value).into()));
+            }
+        }
+        calls.into_iter().map(|(address, value)| (address, vec![json::of(&value)])).collect()
+    }
+
+    /// Brings back what [`Conductor::shown_voices`] told; what it does not name is as at first.
+    pub(super) fn recall_voices(&mut self, calls: &BTreeMap<String, Vec<serde_json::Value>>) {
+        if self.voices.voices.is_empty() {
+            return;
+        }
+        let is_there = |address: &str| calls.contains_key(address);
+        for k in 0..self.voices.voices.len() {
+            for (setting, name, usual) in Setting::ALL {
+                let changed = self.voices.voices[k][setting as usize] != usual;
+                if changed && !is_there(&format!("/groove/voice/{}/{name}", k + 1)) {
+                    let _ = self.set_voice(Some(k), setting, usual, None);
+                }
+            }
+        }
+        for (hall, address, usual) in Hall::ALL {
+            if !is_there(address) {
+                let _ = self.set_hall(hall, usual, None);
+            }
+        }
+        for (address, values) in calls {
+            let values = values.iter().filter_map(json::to_value).collect();
+            self.call(None, Message::new(address.as_str(), values), None);
+        }
+    }
+}

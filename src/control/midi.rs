@@ -1,0 +1,329 @@
+//! MIDI: what ALSA's sequencer brings, as calls of the vocabulary.
+//!
+//! A thread of its own listens at the port `grooved:notes`. Devices that are there, and those that come, are connected to
+//! it; so may others be by hand (`aconnect`). What a device held when it went is let go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use alsa::Direction;
+use alsa::poll;
+use alsa::seq::{
+    Addr, ClientIter, Connect, EvCtrl, EvNote, Event, EventType, PortCap, PortInfo, PortIter, PortSubscribe, PortType,
+    Seq,
+};
+use tokio::sync::mpsc::Sender;
+
+use super::request::{Message, Request, When};
+use super::tally::MidiTally;
+use super::value::Value;
+
+/// The sequencer's device.
+const DEVICE: &str = "/dev/snd/seq";
+/// How often a sequencer that is not there is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Semitones that a bend wheel goes to either side.
+const BEND_SEMITONES: f64 = 2.0;
+/// The events that the kernel may keep for us.
+const POOL: u32 = 2_000;
+
+/// Starts to listen; lasts as long as the process. Devices are connected whose names hold one of `wanted`; all, if that
+/// is empty.
+///
+/// # Errors
+/// If the system has no thread for it.
+pub fn listen(wanted: Vec<String>, requests: Sender<Request>, tally: Arc<MidiTally>) -> std::io::Result<()> {
+    let work = move || {
+        let mut told = String::new();
+        while !requests.is_closed() {
+            let why = match Port::open(&wanted, &tally) {
+                Ok(mut port) => {
+                    told.clear();
+                    tracing::info!("MIDI: listening at the sequencer's port grooved:notes");
+                    let error = port.serve(&requests);
+                    port.leave(&requests);
+                    error
+                }
+                Err(why) => why,
+            };
+            if why != told {
+                tracing::info!("MIDI: {why}; it is looked for now and then");
+                told = why;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    };
+    std::thread::Builder::new().name("midi".into()).spawn(work).map(drop)
+}
+
+/// Our port of the sequencer.
+struct Port<'t> {
+    seq: Seq,
+    own: Addr,
+    wanted: &'t [String],
+    tally: &'t MidiTally,
+    /// Keys that are down: channel and note, by the device that holds them.
+    held: BTreeMap<(i32, i32), BTreeSet<(u8, u8)>>,
+}
+
+fn key(addr: Addr) -> (i32, i32) {
+    (addr.client, addr.port)
+}
+
+impl<'t> Port<'t> {
+    fn open(wanted: &'t [String], tally: &'t MidiTally) -> Result<Port<'t>, String> {
+        if !Path::new(DEVICE).exists() {
+            return Err(format!("there is no {DEVICE} (the kernel module snd-seq)"));
+        }
+        let open = || -> alsa::Result<Port<'t>> {
+            let seq = Seq::open(None, Some(Direction::Capture), true)?;
+            seq.set_client_name(c"grooved")?;
+            seq.set_client_pool_input(POOL)?;
+            let mut info = PortInfo::empty()?;
+            info.set_name(c"notes");
+            info.set_capability(PortCap::WRITE | PortCap::SUBS_WRITE);
+            info.set_type(PortType::MIDI_GENERIC | PortType::SYNTHESIZER | PortType::APPLICATION);
+            seq.create_port(&info)?;
+            let own = Addr { client: seq.client_id()?, port: info.get_port() };
+            let port = Port { seq, own, wanted, tally, held: BTreeMap::new() };
+            port.connect(Addr::system_announce())?;
+            Ok(port)
+        };
+        let port = open().map_err(|e| format!("the sequencer can't be used: {e}"))?;
+        let there: Vec<PortInfo> =
+            ClientIter::new(&port.seq).flat_map(|c| PortIter::new(&port.seq, c.get_client())).collect();
+        there.iter().for_each(|info| port.welcome(info));
+        Ok(port)
+    }
+
+    fn connect(&self, from: Addr) -> alsa::Result<()> {
+        let subscription = PortSubscribe::empty()?;
+        subscription.set_sender(from);
+        subscription.set_dest(self.own);
+        self.seq.subscribe_port(&subscription)
+    }
+
+    fn name_of(&self, addr: Addr) -> String {
+        let client = self.seq.get_any_client_info(addr.client);
+        let client = client.ok().and_then(|c| c.get_name().map(str::to_string).ok()).unwrap_or_default();
+        let port = self.seq.get_any_port_info(addr);
+        let port = port.ok().and_then(|p| p.get_name().map(str::to_string).ok()).unwrap_or_default();
+        match port.starts_with(&client) {
+            true => port,
+            false => format!("{client} {port}"),
+        }
+    }
+
+    /// Connects a port that plays, if it is one that is wanted.
+    fn welcome(&self, info: &PortInfo) {
+        let addr = info.addr();
+        let (can, kind) = (info.get_capability(), info.get_type());
+        let plays = can.contains(PortCap::READ | PortCap::SUBS_READ) && !can.contains(PortCap::NO_EXPORT);
+        let ours = addr.client == self.own.client || addr.client == Addr::system_announce().client;
+        if ours || !plays || !kind.contains(PortType::MIDI_GENERIC) {
+            return;
+        }
+        let name = self.name_of(addr);
+        let lower = name.to_lowercase();
+        if !self.wanted.is_empty() && !self.wanted.iter().any(|w| lower.contains(&w.to_lowercase())) {
+            tracing::info!("MIDI: {name} is there, and not listened to (midi.devices in the configuration)");
+            return;
+        }
+        if let Err(error) = self.connect(addr) {
+            tracing::warn!("MIDI: {name} can't be connected: {error}");
+        }
+    }
+
+    /// Passes on what comes, until that fails; tells why it did.
+    fn serve(&mut self, requests: &Sender<Request>) -> String {
+        loop {
+            let waiting: &[&dyn poll::Descriptors] = &[&(&self.seq, Some(Direction::Capture))];
+            if let Err(error) = poll::poll_all(waiting, 1_000)
+                && error.errno() != libc::EINTR
+            {
+                return format!("the sequencer is gone: {error}");
+            }
+            if requests.is_closed() {
+                return "there is nobody to tell".into();
+            }
+            loop {
+                let event = match self.seq.input().event_input() {
+                    Ok(event) => event.into_owned(),
+                    Err(error) if error.errno() == libc::EAGAIN => break,
+                    Err(error) if error.errno() == libc::ENOSPC => {
+                        // A key that was let go may be among what is lost.
+                        self.tally.lost.fetch_add(1, Relaxed);
+                        tracing::warn!("MIDI: too much at once; some of it is lost, and all notes end");
+                        self.held.clear();
+                        send(requests, Message::new("/groove/note/all_off", vec!["all".into()]));
+                        continue;
+                    }
+                    Err(error) if error.errno() == libc::EINVAL => continue,
+                    Err(error) => return format!("the sequencer is gone: {error}"),
+                };
+                self.hear(&event, requests);
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &Event, requests: &Sender<Request>) {
+        match event.get_type() {
+            EventType::PortStart => {
+                if let Some(info) = event.get_data::<Addr>().and_then(|a| self.seq.get_any_port_info(a).ok()) {
+                    self.welcome(&info);
+                }
+            }
+            EventType::PortSubscribed => {
+                if let Some(Connect { sender, dest }) = event.get_data()
+                    && dest == self.own
+                    && sender != Addr::system_announce()
+                {
+                    let name = self.name_of(sender);
+                    tracing::info!("MIDI: {name} is here");
+                    self.tally.came(key(sender), name);
+                }
+            }
+            EventType::PortUnsubscribed => {
+                if let Some(Connect { sender, dest }) = event.get_data()
+                    && dest == self.own
+                {
+                    self.part_from(sender, requests);
+                }
+            }
+            EventType::PortExit => {
+                if let Some(addr) = event.get_data() {
+                    self.part_from(addr, requests);
+                }
+            }
+            _ => {
+                if let Some(call) = call_of(event) {
+                    self.tally.events.fetch_add(1, Relaxed);
+                    self.remember(event);
+                    send(requests, call);
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, event: &Event) {
+        let Some(note) = event.get_data::<EvNote>() else { return };
+        let held = self.held.entry(key(event.get_source())).or_default();
+        match event.get_type() {
+            EventType::Noteon if note.velocity > 0 => held.insert((note.channel, note.note)),
+            _ => held.remove(&(note.channel, note.note)),
+        };
+    }
+
+    /// A device has gone: its keys are up.
+    fn part_from(&mut self, addr: Addr, requests: &Sender<Request>) {
+        if let Some(name) = self.tally.went(key(addr)) {
+            tracing::info!("MIDI: {name} is gone");
+        }
+        for (channel, note) in self.held.remove(&key(addr)).unwrap_or_default() {
+            send(requests, note_off(channel, note));
+        }
+    }
+
+    /// The sequencer has gone: all keys are up.
+    fn leave(&mut self, requests: &Sender<Request>) {
+        let gone: Vec<(i32, i32)> = self.held.keys().copied().collect();
+        gone.into_iter().for_each(|(client, port)| self.part_from(Addr { client, port }, requests));
+        self.tally.none_left();
+    }
+}
+
+/// The conductor may be busy for a moment; the kernel keeps what comes meanwhile.
+fn send(requests: &Sender<Request>, call: Message) {
+    let _ = requests.blocking_send(Request { origin: None, when: When::Now, calls: vec![call] });
+}
+
+fn note_off(channel: u8, note: u8) -> Message {
+    Message::new("/groove/note/off", vec![Value::Int(note.into()), Value::Int(i64::from(channel) + 1)])
+}
+
+/// What an event asks for; nothing, if it is not for us.
+pub fn call_of(event: &Event) -> Option<Message> {
+    let int = |n: i64| Value::Int(n);
+    match event.get_type() {
+        EventType::Noteon | EventType::Noteoff => {
+            let EvNote { channel, note, velocity, .. } = event.get_data()?;
+            if event.get_type() == EventType::Noteoff || velocity == 0 {
+                return Some(note_off(channel, note));
+            }
+            let values = vec![int(note.into()), int(velocity.into()), int(i64::from(channel) + 1)];
+            Some(Message::new("/groove/note/on", values))
+        }
+        kind => {
+            let EvCtrl { channel, param, value } = event.get_data()?;
+            let part = |what: &str| format!("/groove/part/{}/{what}", u32::from(channel) + 1);
+            match kind {
+                EventType::Controller => Some(Message::new(
+                    "/groove/midi/controller",
+                    vec![int(i64::from(channel) + 1), int(param.into()), int(value.into())],
+                )),
+                EventType::Pitchbend => {
+                    let bend = f64::from(value) / 8_192.0 * BEND_SEMITONES;
+                    Some(Message::new(part("bend"), vec![bend.into()]))
+                }
+                EventType::Pgmchange => Some(Message::new(part("program"), vec![int(value.into())])),
+                _ => None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ctrl(kind: EventType, channel: u8, param: u32, value: i32) -> Event<'static> {
+        Event::new(kind, &EvCtrl { channel, param, value })
+    }
+
+    #[test]
+    fn events_become_calls() {
+        let note = |kind, velocity| {
+            call_of(&Event::new(kind, &EvNote { channel: 2, note: 60, velocity, ..EvNote::default() })).unwrap()
+        };
+        let (on, off) = ("/groove/note/on", "/groove/note/off");
+        assert_eq!(note(EventType::Noteon, 90), Message::new(on, vec![Value::Int(60), Value::Int(90), Value::Int(3)]));
+        for event in [note(EventType::Noteon, 0), note(EventType::Noteoff, 64)] {
+            assert_eq!(event, Message::new(off, vec![Value::Int(60), Value::Int(3)]));
+        }
+        let call = |event: Event| call_of(&event).unwrap();
+        assert_eq!(
+            call(ctrl(EventType::Pitchbend, 0, 0, -8_192)),
+            Message::new("/groove/part/1/bend", vec![Value::Float(-2.0)])
+        );
+        assert_eq!(
+            call(ctrl(EventType::Controller, 0, 74, 127)),
+            Message::new("/groove/midi/controller", vec![Value::Int(1), Value::Int(74), Value::Int(127)])
+        );
+        assert_eq!(
+            call(ctrl(EventType::Pgmchange, 15, 0, 71)),
+            Message::new("/groove/part/16/program", vec![Value::Int(71)])
+        );
+        assert_eq!(call_of(&ctrl(EventType::Chanpress, 0, 0, 3)), None);
+        assert_eq!(call_of(&Event::new(EventType::Clock, &())), None);
+    }
+
+    #[test]
+    fn every_call_is_one_of_the_vocabulary() {
+        let vocabulary = super::super::table::vocabulary(false);
+        let note = EvNote { channel: 15, note: 127, velocity: 127, ..EvNote::default() };
+        for event in [
+            Event::new(EventType::Noteon, &note),
+            Event::new(EventType::Noteoff, &note),
+            ctrl(EventType::Pitchbend, 15, 0, 8_191),
+            ctrl(EventType::Controller, 15, 127, 127),
+            ctrl(EventType::Pgmchange, 15, 0, 127),
+        ] {
+            let call = call_of(&event).unwrap();
+            let (control, in_address) = vocabulary.find(&call.address).unwrap();
+            control.check(&in_address, &call.args).unwrap();
+        }
+    }
+}
