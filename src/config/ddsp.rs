@@ -27,6 +27,8 @@ pub struct Ddsp {
     pub clients: usize,
     /// Milliseconds of a frame.
     pub frame_ms: f64,
+    /// Clients that may be heard on the speakers as well, at a time.
+    pub monitors: usize,
 }
 
 impl Default for Ddsp {
@@ -39,6 +41,7 @@ impl Default for Ddsp {
             voices: 8,
             clients: 16,
             frame_ms: 20.0,
+            monitors: 0,
         }
     }
 }
@@ -79,6 +82,7 @@ impl Ddsp {
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         super::range("ddsp.voices", self.voices, 1, 32)?;
         super::range("ddsp.clients", self.clients, 1, 64)?;
+        super::range("ddsp.monitors", self.monitors, 0, 8)?;
         super::range("ddsp.frame_ms", self.frame_ms, 2.0, 500.0)?;
         self.address().map(drop)
     }

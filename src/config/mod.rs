@@ -591,6 +591,7 @@ mod tests {
             "voices",
             "clients",
             "frame_ms",
+            "monitors",
             "polyphony",
             "pair",
             "ahead_ms",

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::config::{Config, Realtime};
 use crate::control::conductor::Conductor;
 use crate::control::conductor::voices::{Job, Made};
+use crate::control::stream::monitor::Monitor;
 use crate::control::stream::{self, Settings, Studio};
 use crate::control::tally::StreamTally;
 use crate::ddsp::ensemble::{Ensemble, Section};
@@ -14,6 +15,7 @@ use crate::ddsp::library::{Library, Shelf};
 use crate::ddsp::order::Order;
 use crate::ddsp::worker::{Clock, Told, VoiceThread, Worker};
 use crate::engine::door::Telemetry;
+use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
 use crate::engine::{Engine, GRID};
 use crate::system::realtime;
@@ -39,6 +41,8 @@ fn make(job: Job, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) ->
 pub struct Workshop {
     shelf: Arc<Shelf>,
     writer: Option<VoiceWriter>,
+    /// The way to the voices' worker, once it works.
+    mail: Option<Sender<Told>>,
 }
 
 impl Workshop {
@@ -50,7 +54,7 @@ impl Workshop {
             engine.hear(reader);
             writer
         });
-        Workshop { shelf: Arc::new(Shelf::new(Library::new(folder))), writer }
+        Workshop { shelf: Arc::new(Shelf::new(Library::new(folder))), writer, mail: None }
     }
 
     /// A worker with an ensemble of the configuration's size, if there is to be one.
@@ -81,6 +85,7 @@ impl Workshop {
             realtime::prefault_stack();
             realtime::flush_denormals();
         })?;
+        self.mail = Some(thread.mail());
         let (jobs, inbox) = channel();
         let (mail, config, shelf) = (thread.mail(), config.clone(), self.shelf.clone());
         std::thread::Builder::new().name("luthier".into()).spawn(move || {
@@ -102,6 +107,10 @@ impl Workshop {
             frame_ms: config.ddsp.frame_ms,
             allow: config.ddsp.allow.clone(),
             enter: realtime::flush_denormals,
+            monitor: self.mail.clone().filter(|_| config.ddsp.monitors > 0).map(|mail| {
+                let tell = move |number, guest| drop(mail.send(Told::Guest(number, guest)));
+                Arc::new(Monitor::new(config.output.sample_rate, config.ddsp.monitors, tell))
+            }),
         };
         let listener = match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => listener,
@@ -151,7 +160,11 @@ impl Voices {
     /// The conductor's hand for orders.
     pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
         let mail = self.thread.as_ref().map(VoiceThread::mail);
-        Box::new(move |at, order| drop(mail.as_ref().map(|m| m.send(Told::Order(at, order)))))
+        Box::new(move |at, order| {
+            if let Some(mail) = &mail {
+                drop(mail.send(Told::Order(at, order)));
+            }
+        })
     }
 
     /// Its hand for instruments.
@@ -215,6 +228,7 @@ impl Pumped {
                 conductor.made(make(job, &self.shelf, &self.config, |section| worker.seat(section)));
             }
         }
-        worker.advance(now, now, now + GRID as u64);
+        // What is held back for a fade must have come as well.
+        worker.advance(now, now, now + (2 * GRID + HOLD_BACK) as u64);
     }
 }

@@ -431,6 +431,7 @@ async fn serve(
     }
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
     conductor.own(options.plan.calls());
+    let mut solo = options.plan.solo(&mut conductor);
 
     let mut signals = Signals::new().map_err(|e| Failure::Io(format!("signals: {e}")))?;
     let mut tick = tokio::time::interval(TICK);
@@ -448,6 +449,9 @@ async fn serve(
             Some(made) = inboxes.made.recv() => conductor.made(made),
             _ = tick.tick() => {
                 conductor.tick();
+                if let Some(solo) = &mut solo {
+                    solo.play(&mut conductor);
+                }
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(PING_TICKS) {
                     conductor.ping();

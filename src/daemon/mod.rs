@@ -6,6 +6,7 @@
 //! - [`instruments`]: the voices of the speakers, and the stream of the older clients
 //! - [`models`]: instruments looked over before they play
 //! - [`perform`]: instruments into files
+//! - [`solo`]: the demonstration's instrument
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
@@ -17,6 +18,7 @@ pub mod models;
 pub mod perform;
 pub mod plan;
 pub mod render;
+pub mod solo;
 pub mod stretch;
 pub mod tune;
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::solo::Solo;
+use crate::control::conductor::Conductor;
 use crate::control::request::Message;
 use crate::control::value::Value;
 use crate::demo;
@@ -16,6 +18,8 @@ const DEMO_VERSION: u32 = 1;
 pub struct Plan {
     calls: Vec<Message>,
     files: Vec<PathBuf>,
+    /// The stem an instrument plays over, and its tempo.
+    solo: Option<(i64, f64)>,
 }
 
 impl Plan {
@@ -29,6 +33,12 @@ impl Plan {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         self.call("/groove/stem/load", vec![Value::Int(id), file.display().to_string().into(), name.into()]);
         self.files.push(file);
+    }
+
+    /// The solo over one of its stems, if there are voices to play it.
+    pub fn solo(&self, conductor: &mut Conductor) -> Option<Solo> {
+        let (stem, bpm) = self.solo.filter(|_| conductor.voice_count() > 0)?;
+        Some(Solo::begin(stem, bpm, conductor))
     }
 
     /// Whether it loads nothing.
@@ -104,6 +114,7 @@ pub fn demo_plan(folder: &Path) -> Plan {
     for (stem, id) in demo::STEMS.iter().zip(&ids) {
         plan.load(*id, &demo_file(folder, stem), stem.name);
     }
+    plan.solo = demo::STEMS.iter().zip(&ids).find(|(s, _)| s.deck == 'a').map(|(s, id)| (*id, f64::from(s.bpm)));
     plan.call("/groove/crossfade", vec![Value::Float(0.0), "power".into(), Value::Float(0.0)]);
     for id in ids {
         plan.call("/groove/stem/play", vec![Value::Int(id), Value::Float(1.0), Value::Float(0.8)]);

@@ -58,6 +58,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let settings = Settings { keeps: false, save_every: None, ..settings(&options.config) };
     let mut conductor = Conductor::new(settings, outer, hands, &roots(&options.config, &options.plan), report);
     conductor.own(options.plan.calls());
+    let mut solo = options.plan.solo(&mut conductor);
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |now: u64| {
@@ -65,6 +66,9 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             conductor.loaded(Done { tag: job.tag, result: loader::load(&job.path) });
         }
         conductor.tick();
+        if let Some(solo) = &mut solo {
+            solo.play(&mut conductor);
+        }
         let mut worker = worker.borrow_mut();
         if let Ok(mut fresh) = feeders.lock() {
             fresh.drain(..).for_each(|f| worker.add(f));

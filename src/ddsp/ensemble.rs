@@ -14,7 +14,9 @@ use super::library::Shelf;
 use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
 use super::performer::{Adsr, Manner};
 use super::room::Room;
+use super::stream::Stream;
 use super::voice::{MOST_GAIN, Tone, Voice};
+use super::worker::Guest;
 use crate::engine::ramp::{self, Ramp};
 
 /// Voices of an instrument beyond one for each place: for those that still fade.
@@ -144,6 +146,13 @@ struct Leaving {
     instrument: String,
 }
 
+/// A client of the stream that is heard here as well.
+struct Visitor {
+    number: u64,
+    stream: Box<Stream>,
+    gain: Ramp,
+}
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -161,6 +170,7 @@ pub struct Ensemble {
     parts: Vec<Part>,
     sections: Vec<Section>,
     leaving: Vec<Leaving>,
+    visitors: Vec<Visitor>,
     room: Room,
     level: Ramp,
     notes: u64,
@@ -190,6 +200,7 @@ impl Ensemble {
             parts: vec![part; PARTS],
             sections: Vec::new(),
             leaving: Vec::new(),
+            visitors: Vec::new(),
             room: Room::new(sample_rate),
             level: Ramp::new(1.0),
             notes: 0,
@@ -216,7 +227,11 @@ impl Ensemble {
     /// Whether nothing sounds and nothing is about to.
     pub fn is_resting(&self) -> bool {
         let rests = |chair: &Chair| chair.voice.as_ref().is_none_or(|(voice, _)| voice.resting());
-        self.leaving.is_empty() && self.chairs.iter().all(rests) && self.room.is_quiet()
+        let heard = |v: &Visitor| !v.stream.silent() || v.stream.awaits();
+        self.leaving.is_empty()
+            && self.chairs.iter().all(rests)
+            && !self.visitors.iter().any(heard)
+            && self.room.is_quiet()
     }
 
     /// Does what it is told, from the next frame on.
@@ -470,6 +485,21 @@ impl Ensemble {
         }
     }
 
+    /// Does what a client of the stream asks for.
+    pub fn entertain(&mut self, number: u64, guest: Guest) {
+        let visitor = self.visitors.iter_mut().find(|v| v.number == number);
+        match (guest, visitor) {
+            (Guest::Comes(stream), _) => {
+                self.visitors.push(Visitor { number, stream, gain: Ramp::new(std::f32::consts::FRAC_1_SQRT_2) });
+            }
+            (Guest::Says(update, after), Some(visitor)) => drop(visitor.stream.update(update, after)),
+            (Guest::Swaps(voices), Some(visitor)) => visitor.stream.swap(voices),
+            (Guest::Goes, Some(visitor)) if visitor.stream.silent() => self.visitors.retain(|v| v.number != number),
+            (Guest::Goes, Some(visitor)) => visitor.gain.to(0.0, RAMP_FRAMES),
+            _ => {}
+        }
+    }
+
     /// Lets go of the voice that is missed least, because there is no time for all; `false`: there is none.
     pub fn shed(&mut self) -> bool {
         let quietest = || (0..self.chairs.len()).find(|k| !self.chairs[*k].is_silent());
@@ -508,6 +538,15 @@ impl Ensemble {
                 k += 1;
             }
         }
+        for visitor in &mut self.visitors {
+            self.block.clear();
+            self.block.resize(left.len(), 0.0);
+            visitor.stream.fill(&mut self.block);
+            let (from, to) = visitor.gain.advance(frames);
+            ramp::mix(left, &self.block, from, to);
+            ramp::mix(right, &self.block, from, to);
+        }
+        self.visitors.retain(|v| !v.gain.is_silent());
         self.room.add(left, right);
         let (from, to) = self.level.advance(frames);
         ramp::scale(left, from, to);

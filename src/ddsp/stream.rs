@@ -164,6 +164,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Whether something is to happen later.
+    pub fn awaits(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
     /// Whether nothing sounds.
     pub fn silent(&self) -> bool {
         self.voices.iter().all(|(voice, _)| voice.resting())

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use super::ensemble::{Ensemble, Section};
 use super::order::Order;
+use super::stream::{Stream, Update};
+use super::voice::Voice;
 use crate::engine::GRID;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
@@ -32,8 +34,8 @@ const DOZE: Duration = Duration::from_millis(250);
 const MOST_QUEUED: usize = 4_096;
 /// Share of real time above which voices are let go of when the sound was late.
 const TOO_MUCH: f64 = 0.7;
-/// Share by which the measured cost follows the latest one.
-const COST_STEP: f64 = 0.1;
+/// Seconds of sound over which the measured cost is smoothed.
+const COST_S: f64 = 0.3;
 
 /// See the module's text. Realtime: no; it belongs to one thread.
 pub struct Worker {
@@ -122,8 +124,9 @@ impl Worker {
             }
         }
         if made > 0 {
-            let share = began.elapsed().as_secs_f64() * f64::from(self.sample_rate) / made as f64;
-            self.cost += COST_STEP * (share - self.cost);
+            let seconds = made as f64 / f64::from(self.sample_rate);
+            let share = began.elapsed().as_secs_f64() / seconds;
+            self.cost += (seconds / COST_S).min(1.0) * (share - self.cost);
         } else if !self.flowing {
             self.cost = 0.0;
         }
@@ -251,6 +254,20 @@ pub enum Told {
     Order(Option<u64>, Order),
     /// An instrument.
     Section(Section),
+    /// A client of the stream that is heard here as well, by its number.
+    Guest(u64, Guest),
+}
+
+/// What a client of the stream does on the speakers.
+pub enum Guest {
+    /// This sounds from now on.
+    Comes(Box<Stream>),
+    /// A change of it, so many seconds from now.
+    Says(Update, f64),
+    /// Another instrument.
+    Swaps(Vec<Voice>),
+    /// It falls silent.
+    Goes,
 }
 
 /// The thread.
@@ -288,6 +305,7 @@ impl VoiceThread {
                     Ok(first) => std::iter::once(first).chain(inbox.try_iter()).for_each(|told| match told {
                         Told::Order(at, order) => worker.tell(at, order),
                         Told::Section(section) => worker.seat(section),
+                        Told::Guest(number, guest) => worker.ensemble.entertain(number, guest),
                     }),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,

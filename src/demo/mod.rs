@@ -3,7 +3,8 @@
 //!
 //! Each piece is sixteen bars in four stems that loop without a seam. Deck A
 //! is in D minor, deck B in F major: one scale, so the two may sound together.
-//! Every number comes from here, so the stems are the same on every run.
+//! Every number comes from here, so the stems are the same on every run. Over
+//! deck A an instrument can play [`solo`].
 
 mod drum;
 mod envelope;
@@ -20,6 +21,7 @@ mod pluck;
 mod rng;
 mod score_a;
 mod score_b;
+pub mod solo;
 mod synth;
 mod tape;
 mod voice;

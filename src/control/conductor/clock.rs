@@ -204,6 +204,12 @@ impl Conductor {
     pub fn own(&mut self, calls: Vec<Message>) {
         self.handle(Request { origin: None, when: When::Now, calls });
     }
+
+    /// Our own call, at a sample time that is not far ahead.
+    pub fn own_at(&mut self, at: u64, call: Message) {
+        self.call(None, call, Some(at));
+        self.flush();
+    }
 }
 
 /// Addresses and values of calls.

@@ -150,6 +150,17 @@ impl Deck {
     }
 }
 
+/// Where a stem is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Sample time.
+    pub time: u64,
+    /// Seconds into its file that sound then.
+    pub seconds: f64,
+    /// Seconds of the file that go by in a second.
+    pub speed: f64,
+}
+
 impl Conductor {
     /// Chooses how a deck's tempo is changed. What plays goes on from where it is.
     pub fn set_method(&mut self, deck: usize, method: Method, at: Option<u64>) {
@@ -219,6 +230,25 @@ impl Conductor {
     /// The tempo at which a deck's stems play at their own speed.
     pub fn deck_bpm(&self, deck: usize) -> f64 {
         self.decks[deck].pace.bpm().unwrap_or(self.settings.bpm)
+    }
+
+    /// Where a stem is that plays, and how fast it goes; nothing, if it does not.
+    pub fn place_of(&self, id: i64) -> Option<Place> {
+        let buffer = self.buffers.get(&id)?;
+        let State::Ready { slot, info, .. } = &buffer.state else { return None };
+        let cell = self.door.telemetry.stems.get(usize::from(*slot)).filter(|c| c.is_playing())?;
+        let (mut time, mut frames) = (self.now(), cell.position_frames());
+        // Both from one block.
+        for _ in 0..4 {
+            (time, frames) = (self.now(), cell.position_frames());
+            if self.now() == time {
+                break;
+            }
+        }
+        let deck = deck_of(id);
+        let follows = self.decks[deck].pace.sync != Sync::Off;
+        let ratio = if follows { self.door.telemetry.bpm() / self.deck_bpm(deck) } else { 1.0 };
+        Some(Place { time, seconds: frames / f64::from(info.sample_rate), speed: ratio * buffer.start.rate })
     }
 
     /// A track with, or without, a grid of its own has come to a deck.

@@ -110,6 +110,11 @@ impl Conductor {
         self.voices.shown.clone()
     }
 
+    /// Voices there are.
+    pub fn voice_count(&self) -> usize {
+        self.voices.voices.len()
+    }
+
     /// Asks for the instrument at the start.
     pub(super) fn open_first_instrument(&mut self) {
         if self.voices.voices.is_empty() {

@@ -2,11 +2,13 @@
 //! audio comes out, and nothing else can be reached here.
 //!
 //! - [`protocol`]: what is said, in JSON
+//! - [`monitor`]: a client's sound on the speakers as well
 //! - [`session`]: one client: a thread that renders on time, and the socket's two halves
 //!
 //! Every client has voices of its own and a thread of its own, so that one that stalls is felt by nobody else. Clients,
 //! messages and queues are bounded; a client that does not read loses whole frames and is told how many.
 
+pub mod monitor;
 pub mod protocol;
 pub mod session;
 
@@ -49,6 +51,8 @@ pub struct Settings {
     pub clients: usize,
     /// Milliseconds of a frame.
     pub frame_ms: f64,
+    /// The way to the speakers, if it is open to clients.
+    pub monitor: Option<Arc<monitor::Monitor>>,
     /// Who may connect.
     pub allow: Vec<IpNet>,
     /// What a rendering thread does first. Clients from the network set its load, so it gets no realtime priority: a stage

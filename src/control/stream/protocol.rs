@@ -9,6 +9,7 @@
 //! {"at":250,"f0s":[440]}                           in so many milliseconds
 //! [{"f0s":[440]},{"at":500,"f0s":[]}]              several in one message
 //! {"type":"hello"}                                 what there is: format, instruments, ranges
+//! {"monitor":true}                                on the appliance's speakers as well, if it allows that
 //! {"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}
 //! ```
 //!
@@ -63,6 +64,8 @@ pub enum Order {
     Instrument(String),
     /// Another shape of the stream.
     Reshape(Shape),
+    /// To be heard on the speakers as well, or no more.
+    Monitor(bool),
     /// What there is.
     Hello,
 }
@@ -167,10 +170,15 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         })?;
         heard.orders.push(Order::Instrument(name.into()));
     }
-    if at > 0.0 && (reshaped || greets || fields.contains_key("instrument")) {
+    if let Some(heard_there) = fields.get("monitor") {
+        let heard_there = heard_there.as_bool().ok_or_else(|| Wrong::new("monitor", "true or false would be right"))?;
+        heard.orders.push(Order::Monitor(heard_there));
+    }
+    let at_once = ["instrument", "monitor"].iter().any(|f| fields.contains_key(*f));
+    if at > 0.0 && (reshaped || greets || at_once) {
         return Err(Wrong::new(
             "at",
-            "only what is played can lie ahead: instrument, format, frame_ms, rate and mode at once would be right",
+            "only what is played can lie ahead: instrument, monitor, format, frame_ms, rate and mode at once would be right",
         ));
     }
     if reshaped {
@@ -315,6 +323,7 @@ mod tests {
             (r#"{"type":"dance"}"#, "type"),
             (r#"{"type":"note_on"}"#, "note"),
             (r#"{"format":"mp3"}"#, "format"),
+            (r#"{"monitor":"loud"}"#, "monitor"),
             (r#"{"instrument":"../../etc/passwd"}"#, "instrument"),
             (r#"{"frame_ms":1e9}"#, "frame_ms"),
             (r#"{"at":500,"instrument":"cello"}"#, "at"),

@@ -19,6 +19,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 
+use super::monitor;
 use super::protocol::{self, Format, Heard, Order, Shape};
 use super::{Place, Studio};
 use crate::ddsp::contract::Contract;
@@ -43,7 +44,10 @@ const SEND_WITHIN: Duration = Duration::from_secs(120);
 enum Told {
     Update(Update, f64),
     Shape(Shape, Option<Model>),
-    Voices(Vec<Voice>),
+    /// Another instrument, for the client and, if it is heard there, for the speakers.
+    Voices(Vec<Voice>, Option<Vec<Voice>>),
+    /// A place on the speakers, and the instrument that is played; or none any more.
+    Monitor(Option<(monitor::Place, Model)>),
     /// One message was read: in pull mode, a frame is due.
     Pull,
 }
@@ -88,8 +92,16 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64
         }
     };
     let (tell, told) = sync_channel(ORDERS);
-    let renderer =
-        Renderer { stream, shape, told, out: out.clone(), dropped: dropped.clone(), studio: studio.clone(), owed: 0 };
+    let renderer = Renderer {
+        stream,
+        shape,
+        told,
+        out: out.clone(),
+        dropped: dropped.clone(),
+        studio: studio.clone(),
+        owed: 0,
+        place: None,
+    };
     let enter = studio.settings.enter;
     let held = place.clone();
     let started = std::thread::Builder::new().name("stream".into()).spawn(move || {
@@ -103,7 +115,7 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64
     }
     let mut sending = tokio::spawn(send(write, outbox));
     let name = studio.settings.instrument.clone();
-    let mut reader = Reader { studio, name, contract, shape, tell, out };
+    let mut reader = Reader { studio, name, contract, shape, tell, out, monitored: None };
     tokio::select! {
         () = reader.run(read) => {}
         _ = &mut sending => {}
@@ -147,6 +159,8 @@ struct Reader {
     shape: Shape,
     tell: SyncSender<Told>,
     out: mpsc::Sender<Out>,
+    /// Sample rate of the speakers, while it is heard there.
+    monitored: Option<u32>,
 }
 
 impl Reader {
@@ -182,6 +196,7 @@ impl Reader {
     async fn obey(&mut self, order: Order) -> ControlFlow<()> {
         match order {
             Order::Update(update, after) => self.pass(Told::Update(update, after)).await,
+            Order::Monitor(wanted) => self.monitor(wanted).await,
             Order::Hello => {
                 let hello = self.hello().await;
                 self.say(hello).await
@@ -205,15 +220,16 @@ impl Reader {
                     return ControlFlow::Continue(());
                 }
                 let (studio, rate) = (self.studio.clone(), self.shape.rate);
-                let asked = name.clone();
+                let (asked, monitored) = (name.clone(), self.monitored);
                 let work = move || {
                     let model = studio.settings.shelf.model(&name)?;
-                    Ok::<_, String>((model.contract().clone(), voices(&model, studio.settings.voices, rate)?))
+                    let make = |rate| voices(&model, studio.settings.voices, rate);
+                    Ok::<_, String>((model.contract().clone(), make(rate)?, monitored.map(make).transpose()?))
                 };
                 match tokio::task::spawn_blocking(work).await {
-                    Ok(Ok((contract, voices))) => {
+                    Ok(Ok((contract, voices, there))) => {
                         (self.contract, self.name) = (contract, asked);
-                        self.pass(Told::Voices(voices)).await
+                        self.pass(Told::Voices(voices, there)).await
                     }
                     Ok(Err(why)) => {
                         self.say(json!({ "error": format!("instrument: {why}"), "field": "instrument" })).await
@@ -221,6 +237,34 @@ impl Reader {
                     Err(_) => ControlFlow::Break(()),
                 }
             }
+        }
+    }
+
+    /// Lets the client be heard on the speakers as well, or no more.
+    async fn monitor(&mut self, wanted: bool) -> ControlFlow<()> {
+        if !wanted || self.monitored.is_some() {
+            if !wanted {
+                self.monitored = None;
+                self.pass(Told::Monitor(None)).await?;
+            }
+            return ControlFlow::Continue(());
+        }
+        let refuse = |why: &str| json!({ "error": format!("monitor: {why}"), "field": "monitor" });
+        let Some(monitor) = &self.studio.settings.monitor else {
+            let why = "this appliance keeps its speakers to itself (ddsp.monitors in the configuration)";
+            return self.say(refuse(why)).await;
+        };
+        let Some(place) = monitor.place() else {
+            return self.say(refuse("as many clients as may are heard already")).await;
+        };
+        let (studio, name) = (self.studio.clone(), self.name.clone());
+        match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
+            Ok(Ok(model)) => {
+                self.monitored = Some(place.rate());
+                self.pass(Told::Monitor(Some((place, model)))).await
+            }
+            Ok(Err(why)) => self.say(refuse(&why)).await,
+            Err(_) => ControlFlow::Break(()),
         }
     }
 
@@ -260,6 +304,7 @@ impl Reader {
             "mode": if s.pull { "pull" } else { "push" },
             "channels": 1,
             "voices": self.studio.settings.voices,
+            "monitor": self.studio.settings.monitor.is_some(),
             // Where files lie is nobody's business.
             "instrument": if self.name.contains('/') { &c.instrument } else { &self.name },
             "instruments": names,
@@ -284,6 +329,8 @@ struct Renderer {
     studio: Arc<Studio>,
     /// Frames that were lost and that the client has not been told of.
     owed: u64,
+    /// Its place on the speakers.
+    place: Option<monitor::Place>,
 }
 
 impl Renderer {
@@ -370,6 +417,9 @@ impl Renderer {
     fn obey(&mut self, told: Told) -> ControlFlow<(), bool> {
         match told {
             Told::Update(update, after) => {
+                if let Some(place) = &self.place {
+                    place.update(update.clone(), after);
+                }
                 if let Err(why) = self.stream.update(update, after) {
                     let _ = self.out.try_send(Out::Say(json!({ "error": format!("at: {why}"), "field": "at" })));
                 }
@@ -379,7 +429,21 @@ impl Renderer {
                     let _ = self.out.try_send(Out::Say(say));
                 }
             }
-            Told::Voices(voices) => self.stream.swap(voices),
+            Told::Voices(voices, there) => {
+                self.stream.swap(voices);
+                if let (Some(place), Some(there)) = (&self.place, there) {
+                    place.swap(there);
+                }
+            }
+            Told::Monitor(wanted) => {
+                self.place = None;
+                if let Some((place, model)) = wanted
+                    && let Ok(stream) = self.stream.resample(&model, place.rate())
+                {
+                    place.begin(stream);
+                    self.place = Some(place);
+                }
+            }
             Told::Shape(shape, model) => {
                 if let Some(model) = model {
                     match self.stream.resample(&model, shape.rate) {
