@@ -13,30 +13,56 @@ use grooved::system::time::{monotonic_ns, sleep_until};
 
 const RATE: f64 = 48_000.0;
 
+/// A hop of the instruments, in milliseconds.
+#[cfg(feature = "ddsp")]
+const HOP_MS: f64 = 10.0;
+
+/// What is changed.
+#[derive(Clone, Copy)]
+enum What {
+    /// The master's gain.
+    Master,
+    /// The loudness of a voice that was silent for so many milliseconds before.
+    #[cfg(feature = "ddsp")]
+    Voice(u64),
+}
+
 fn main() {
     if std::env::args().any(|a| a == "--list") {
         return;
     }
     for period in [64, 256, 1024] {
-        let mut late = measure(period);
-        late.sort_by(f64::total_cmp);
-        let at = |q: f64| late[((late.len() - 1) as f64 * q) as usize];
-        println!(
-            "period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, max {:5.2}; \
-             later than one period: {}",
-            period as f64 / RATE * 1e3,
-            late.len(),
-            at(0.0),
-            at(0.5),
-            at(0.99),
-            at(1.0),
-            late.iter().filter(|ms| **ms > period as f64 / RATE * 1e3).count()
-        );
+        tell("the master's gain", What::Master, period, 0.0);
+    }
+    // A voice goes on for 0.3 s after it has fallen silent, hop by hop; then it rests, and begins at once.
+    #[cfg(feature = "ddsp")]
+    for period in [64, 256, 1024] {
+        tell("a running voice", What::Voice(120), period, 2.0 * HOP_MS);
+        tell("a resting voice", What::Voice(450), period, 2.0 * HOP_MS);
     }
 }
 
+/// Measures, and prints a line; `beyond` is what may be added to a period.
+fn tell(name: &str, what: What, period: usize, beyond: f64) {
+    let mut late = measure(what, period);
+    late.sort_by(f64::total_cmp);
+    let at = |q: f64| late[((late.len() - 1) as f64 * q) as usize];
+    let most = period as f64 / RATE * 1e3 + beyond;
+    println!(
+        "{name:<17} period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, max {:5.2}; \
+         later than {most:.1} ms: {}",
+        period as f64 / RATE * 1e3,
+        late.len(),
+        at(0.0),
+        at(0.5),
+        at(0.99),
+        at(1.0),
+        late.iter().filter(|ms| **ms > most).count()
+    );
+}
+
 /// Milliseconds from sending to the rendering of the first changed frame.
-fn measure(period: usize) -> Vec<f64> {
+fn measure(what: What, period: usize) -> Vec<f64> {
     let folder = std::env::temp_dir().join(format!("grooved-latency-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a scratch folder");
     let out = folder.join("out.wav");
@@ -46,13 +72,20 @@ fn measure(period: usize) -> Vec<f64> {
         .expect("a WAV file");
     writer.write(&vec![0.5; 2 * 48_000]).expect("a WAV file");
     writer.finish().expect("a WAV file");
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+    std::fs::write(
+        folder.join("g.toml"),
+        format!("[ddsp]\nmodels = \"{models}\"\nlisten = \"off\"\ninstrument = \"flute\"\n"),
+    )
+    .expect("a configuration");
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_grooved"))
         .current_dir(&folder)
         // A deep reserve does not delay the rendering of what is next, but keeps a busy machine from losing time,
         // which the recording does not hold.
         .args(["--log", "warn", "--port", &port.to_string(), "--buffer-size", &period.to_string(), "--periods", "32"])
-        .args(["--a", "ones.wav", "--vol", "1", "--output", &format!("wav:{}", out.display())])
+        .args(["--config", "g.toml", "--http-port", "0", "--output", &format!("wav:{}", out.display())])
+        .args(if matches!(what, What::Master) { &["--a", "ones.wav", "--vol", "1"][..] } else { &[] })
         .stderr(Stdio::inherit())
         .spawn()
         .expect("the daemon starts");
@@ -83,15 +116,29 @@ fn measure(period: usize) -> Vec<f64> {
     let mut sent = Vec::new();
     let mut level = 0.5;
     let mut next = monotonic_ns();
-    for k in 0..300u64 {
+    let (tries, pause, hold) = match what {
+        What::Master => (300u64, 30, 0),
+        #[cfg(feature = "ddsp")]
+        What::Voice(pause) => (60, pause, 100),
+    };
+    for k in 0..tries {
         // Moments that have nothing to do with the period, far enough apart that each shows by itself.
-        next += 30_000_000 + (k.wrapping_mul(2_654_435_761) % 17_000_000);
+        next += pause * 1_000_000 + (k.wrapping_mul(2_654_435_761) % 17_000_000);
         sleep_until(next);
         level = if level == 0.5 { 0.25 } else { 0.5 };
         sent.push(monotonic_ns());
-        send("/groove/master", vec![Value::Float(level), Value::Float(0.0)]);
+        match what {
+            What::Master => send("/groove/master", vec![Value::Float(level), Value::Float(0.0)]),
+            #[cfg(feature = "ddsp")]
+            What::Voice(_) => send("/groove/voice/1/loudness", vec![Value::Float(0.9)]),
+        }
         if let Some((frames, ns)) = status() {
             edge = edge.max(frames - ns * 1e-9 * RATE);
+        }
+        if hold > 0 {
+            next += hold * 1_000_000;
+            sleep_until(next);
+            send("/groove/voice/1/loudness", vec![Value::Float(0.0)]);
         }
     }
     std::thread::sleep(Duration::from_millis(300));
@@ -102,9 +149,20 @@ fn measure(period: usize) -> Vec<f64> {
     let (mut left, mut right) = (vec![0.0; frames], vec![0.0; frames]);
     decoder.read(&mut left, &mut right).expect("the recording");
     let _ = std::fs::remove_dir_all(&folder);
-    // Frames at which the level changes between its two values.
-    let changes: Vec<usize> =
-        (1..frames).filter(|i| (left[*i] - left[*i - 1]).abs() > 0.05 && left[*i - 1] > 0.1).collect();
+    let changes: Vec<usize> = match what {
+        // Frames at which the level changes between its two values.
+        What::Master => (1..frames).filter(|i| (left[*i] - left[*i - 1]).abs() > 0.05 && left[*i - 1] > 0.1).collect(),
+        // Frames that end a silence.
+        #[cfg(feature = "ddsp")]
+        What::Voice(_) => {
+            let mut silent = 0;
+            let ends = |i: &usize| {
+                let before = if left[*i] == 0.0 { silent + 1 } else { 0 };
+                std::mem::replace(&mut silent, before) > 480 && left[*i] != 0.0
+            };
+            (0..frames).filter(ends).collect()
+        }
+    };
     let first = changes.len().saturating_sub(sent.len());
     sent.iter()
         .zip(&changes[first..])

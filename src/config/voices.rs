@@ -18,7 +18,7 @@ pub struct Voices {
 
 impl Default for Voices {
     fn default() -> Self {
-        Voices { polyphony: 8, instrument: String::new(), pair: 0, ahead_ms: 8.0 }
+        Voices { polyphony: 8, instrument: String::new(), pair: 0, ahead_ms: 9.0 }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
 use crate::engine::{Engine, GRID};
 use crate::system::realtime;
+use crate::system::time::monotonic_ns;
 
 /// Does a job of the conductor's: opens an instrument, or looks which there are. Blocks. Realtime: no.
 fn make(job: Job, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> Made {
@@ -78,7 +79,7 @@ impl Workshop {
         let wanted = config.system.realtime;
         let output = &config.output;
         let clock = Clock::new(output.sample_rate, output.buffer_size, config.voices.ahead_ms / 1_000.0);
-        let thread = VoiceThread::start(worker, clock, telemetry, move || {
+        let thread = VoiceThread::start(worker, clock, telemetry, monotonic_ns, move || {
             if wanted != Realtime::Off {
                 let _ = realtime::schedule_fifo(realtime::VOICE_PRIORITY);
             }

@@ -27,7 +27,7 @@ use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
 /// What begins out of silence may be a little later than that: the period that is just being rendered must not miss it.
 const SLACK_S: f64 = 0.002;
 /// How often the thread looks while something sounds.
-const LOOK: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(1);
 /// How often it looks otherwise; whatever it is told wakes it.
 const DOZE: Duration = Duration::from_millis(250);
 /// Orders that may wait for their time.
@@ -195,56 +195,48 @@ impl Worker {
     }
 }
 
-/// Where in its period the engine is: from the sample times it shows, and when they were seen to change.
-#[derive(Debug)]
+/// Where in its period the engine is.
+#[derive(Clone, Copy, Debug)]
 pub struct Clock {
     sample_rate: f64,
-    /// The engine's time as it was seen last, when that was new, and the time before it.
-    seen: u64,
-    since: Instant,
-    before: u64,
-    /// Frames that are rendered at once: the most of late.
+    /// Frames of a period, until one has been seen.
     period: f64,
-    least: f64,
     /// Frames that are made beyond it: time to wake, to work, and what is held back for a fade.
     ahead: f64,
+}
+
+/// What is to be made, in sample time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    /// Where the engine is.
+    now: u64,
+    /// Where something that begins out of silence can begin.
+    entry: u64,
+    /// Up to where sound must have been made.
+    goal: u64,
 }
 
 impl Clock {
     /// For periods of so many frames, with so many seconds made beyond them.
     pub fn new(sample_rate: u32, period: usize, ahead_s: f64) -> Clock {
-        let (sample_rate, period) = (f64::from(sample_rate), period as f64);
-        let ahead = ahead_s * sample_rate;
-        Clock { sample_rate, seen: 0, since: Instant::now(), before: 0, period, least: period, ahead }
+        let sample_rate = f64::from(sample_rate);
+        Clock { sample_rate, period: period as f64, ahead: ahead_s * sample_rate }
     }
 
-    /// The engine shows `time` at `now`.
-    pub fn look(&mut self, time: u64, now: Instant) {
-        if time == self.seen {
-            return;
+    /// What is due at `ns`, when the engine is at frame `time` and began its latest period at frame `from`, `began_ns`.
+    fn due(&mut self, time: u64, (from, began_ns): (u64, u64), ns: u64) -> Due {
+        if time > from && ((time - from) as f64) < 0.25 * self.sample_rate {
+            self.period = (time - from) as f64;
         }
-        let burst = time.saturating_sub(self.seen) as f64;
-        // More than that is no period, but time that was lost.
-        if burst < 0.25 * self.sample_rate {
-            self.period = burst.max(self.least).max(self.period * 0.98);
+        // The frame that would be heard now, were there no buffer behind the engine: it goes on evenly through the
+        // period, and waits at its end for one that is late.
+        let passed = ns.saturating_sub(began_ns) as f64 * 1e-9 * self.sample_rate;
+        let present = from as f64 + passed.min(self.period);
+        Due {
+            now: time,
+            entry: ((present + self.period + SLACK_S * self.sample_rate) as u64).max(time),
+            goal: (present + self.period + self.ahead) as u64,
         }
-        (self.before, self.seen, self.since) = (self.seen.max(time.saturating_sub(self.period as u64)), time, now);
-    }
-
-    /// The frame that is being heard, were there no buffer behind the engine: between the last period and the next one.
-    fn present(&self, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(self.since).as_secs_f64() * self.sample_rate;
-        (self.before as f64 + passed).min(self.seen as f64)
-    }
-
-    /// Where something that begins out of silence can begin.
-    pub fn entry(&self, now: Instant) -> u64 {
-        ((self.present(now) + self.period + SLACK_S * self.sample_rate) as u64).max(self.seen)
-    }
-
-    /// Up to where sound must have been made.
-    pub fn goal(&self, now: Instant) -> u64 {
-        (self.present(now) + self.period + self.ahead) as u64
     }
 }
 
@@ -282,7 +274,8 @@ pub struct VoiceThread {
 }
 
 impl VoiceThread {
-    /// Starts the thread; `enter` is called on it first, to give it its priority.
+    /// Starts the thread; `enter` is called on it first, to give it its priority. `now_ns` is the clock by which the
+    /// engine's periods begin.
     ///
     /// # Errors
     /// If the system has no thread for it.
@@ -290,6 +283,7 @@ impl VoiceThread {
         mut worker: Worker,
         mut clock: Clock,
         telemetry: Arc<Telemetry>,
+        now_ns: fn() -> u64,
         enter: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<VoiceThread> {
         let (mail, inbox): (Sender<Told>, Receiver<Told>) = channel();
@@ -311,9 +305,9 @@ impl VoiceThread {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
                 worker.nap = Duration::from_micros(slow.load(Relaxed));
-                let (time, now) = (telemetry.time(), Instant::now());
-                clock.look(time, now);
-                worker.advance(time, clock.entry(now), clock.goal(now));
+                let period = telemetry.period();
+                let due = clock.due(telemetry.time(), period, now_ns());
+                worker.advance(due.now, due.entry, due.goal);
                 worker.relieve();
             }
         })?;
@@ -402,21 +396,18 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_goes_on_evenly_between_periods() {
+    fn the_clock_goes_on_evenly_through_a_period() {
         let mut clock = Clock::new(48_000, 480, 0.008);
-        let start = Instant::now();
-        let at = |ms: f64| start + Duration::from_secs_f64(ms * 1e-3);
-        clock.look(480, at(0.0));
-        clock.look(960, at(10.0));
-        // The engine has rendered up to 960; half of that period's time has passed.
-        clock.look(960, at(15.0));
-        assert_eq!(clock.goal(at(15.0)), 720 + 480 + 384);
-        assert_eq!(clock.entry(at(15.0)), 720 + 480 + 96);
-        assert_eq!(clock.entry(at(10.0)), 480 + 480 + 96);
+        let mut due = |time, from, ms: f64| clock.due(time, (from, 10_000_000), (ms * 1e6) as u64);
+        // Before the first period; then one of 480 frames that was begun at 10 ms.
+        assert_eq!(due(0, 0, 10.0), Due { now: 0, entry: 480 + 96, goal: 480 + 384 });
+        assert_eq!(due(960, 480, 10.0), Due { now: 960, entry: 960 + 96, goal: 960 + 384 });
+        assert_eq!(due(960, 480, 15.0), Due { now: 960, entry: 960 + 240 + 96, goal: 960 + 240 + 384 });
         // The next period is late: time stands still.
-        assert_eq!(clock.goal(at(40.0)), 960 + 480 + 384);
+        assert_eq!(due(960, 480, 40.0), Due { now: 960, entry: 1_440 + 96, goal: 1_440 + 384 });
         // Lost time is no long period.
-        clock.look(960 + 30_000, at(50.0));
-        assert_eq!(clock.goal(at(50.0)), 960 + 30_000 + 384);
+        assert_eq!(due(40_000, 480, 10.0), Due { now: 40_000, entry: 40_000, goal: 960 + 384 });
+        // Other periods are.
+        assert_eq!(due(1_504, 480, 10.0).goal, 480 + 1_024 + 384);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
@@ -113,6 +113,8 @@ pub struct Telemetry {
     pub(super) glide_left: AtomicU64,
     pub(super) lost_events: AtomicU64,
     pub(super) starved: AtomicU64,
+    pub(super) period_from: AtomicU64,
+    pub(super) period_ns: AtomicU64,
     /// By slot.
     pub stems: Box<[StemCell]>,
     /// By deck, both channels together.
@@ -131,6 +133,8 @@ impl Telemetry {
             glide_left: AtomicU64::new(0),
             lost_events: AtomicU64::new(0),
             starved: AtomicU64::new(0),
+            period_from: AtomicU64::new(0),
+            period_ns: AtomicU64::new(0),
             stems: (0..slots).map(|_| StemCell::default()).collect(),
             decks: Default::default(),
             outputs: (0..channels).map(|_| MeterCell::default()).collect(),
@@ -140,6 +144,21 @@ impl Telemetry {
     /// Sample time: frames rendered, and frames lost, since the start.
     pub fn time(&self) -> u64 {
         self.time.load(Relaxed)
+    }
+
+    /// The first frame of the latest period, and when its rendering began, on the clock of whoever renders.
+    pub fn period(&self) -> (u64, u64) {
+        let mut from = self.period_from.load(Acquire);
+        let mut ns = self.period_ns.load(Acquire);
+        // Both of one period, unless periods come faster than they can be read.
+        for _ in 0..4 {
+            let again = self.period_from.load(Acquire);
+            if again == from {
+                break;
+            }
+            (from, ns) = (again, self.period_ns.load(Acquire));
+        }
+        (from, ns)
     }
 
     /// Tempo in beats per minute.

@@ -23,7 +23,7 @@ use super::{Block, DECKS, GRID, RAMP_MS, limiter};
 use crate::dsp::sinc::SincBank;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// Commands that can wait for their sample inside the engine (about 200 ms' worth; more wait outside).
 const SCHEDULE: usize = 2048;
@@ -117,6 +117,13 @@ impl Engine {
     /// Sample time of the next frame [`Engine::render`] will hand out.
     pub fn time(&self) -> u64 {
         self.time - (GRID - self.used) as u64
+    }
+
+    /// A period is rendered at `ns`: whoever works ahead of the engine paces itself by that. Realtime: yes.
+    pub fn begin_period(&self, ns: u64) {
+        let telemetry = &self.door.telemetry;
+        telemetry.period_ns.store(ns, Release);
+        telemetry.period_from.store(self.time(), Release);
     }
 
     /// Renders the next `out.frames()` frames. Realtime: yes.

@@ -266,6 +266,7 @@ impl Player {
     /// Renders one period, taps it, and converts it for the card if there is one.
     fn render(&mut self) {
         let before = self.timer.now_ns();
+        self.engine.begin_period(before);
         self.block.set_frames(self.period);
         self.engine.render(&mut self.block);
         if let Some(tap) = &mut self.tap {
