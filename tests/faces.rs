@@ -47,7 +47,8 @@ fn an_independent_client_walks_the_tree_and_sets_every_control() {
     let scratch = Scratch::new("walk");
     scratch.sine("walk.wav", 48_000, 2, 440, 0.2);
     let http = free_tcp_port();
-    let config = "[state]\nfolder = \"kept\"\n[record]\nkeep_free_mb = 1\n";
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+    let config = format!("[state]\nfolder = \"kept\"\n[record]\nkeep_free_mb = 1\n[ddsp]\nmodels = \"{models}\"\n");
     std::fs::write(scratch.path("g.toml"), config).unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml", "--http-port", &http.to_string()]);
     let output = python()

@@ -393,6 +393,8 @@ fn the_status_has_its_fields_in_order_and_subscriptions_lapse() {
             "/status/stretch",
             "/status/stretch",
             "/status/stretch",
+            "/status/voices",
+            "/status/midi",
             "/done",
         ]
     );

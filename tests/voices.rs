@@ -87,6 +87,15 @@ fn notes_sound_where_they_should_and_what_is_wrong_is_named() {
         let why = client.fails(address, args);
         assert!(why.contains(wanted), "{address}: {why}");
     }
+    // Whoever asks later is right, whatever comes first: the oboe has to be loaded, the flute is there.
+    client.send("/groove/instrument/swap", vec![s("oboe")]);
+    client.send("/groove/part/2/instrument", vec![s("flute")]);
+    client.send("/groove/instrument/swap", vec![s("kazoo"), i(3)]);
+    client.ask("/groove/instrument/list", vec![]);
+    let has =
+        |part: i64| client.ask("/groove/get", vec![s(format!("/groove/part/{part}/instrument"))])[0].args[0].clone();
+    assert_eq!([has(1), has(2), has(3)], [s("oboe"), s("flute"), s("flute")]);
+
     let faults = |k| client.status("voices", k).as_int().unwrap();
     assert_eq!([faults(2), faults(3), faults(4), faults(5)], [0; 4], "stolen, unplayed, late, let go");
     assert_eq!(daemon.stop(), 0);
@@ -114,6 +123,7 @@ fn a_worker_that_is_too_slow_fades_its_voices_and_the_decks_play_on() {
         client.quiet("/groove/note/on", vec![f(note), f(100.0)]);
     }
     wait(0.5);
+    let slowed = now(&daemon);
     client.done("/groove/debug/slow_voices", vec![i(2_000)]);
     wait(1.0);
     client.done("/groove/debug/slow_voices", vec![i(0)]);
@@ -128,7 +138,13 @@ fn a_worker_that_is_too_slow_fades_its_voices_and_the_decks_play_on() {
     assert_eq!(client.status("xruns", 0), i(0));
     assert_eq!(daemon.stop(), 0);
     let sound = Sound::read(&scratch.path("out.wav"));
-    // The deck's slow wave has next to no fourth difference; cut voices would.
+    // No click, however the voices were faded: nothing is rougher than they are themselves.
+    let rough = |from: f64, to: f64| {
+        let part = &sound.left[(from * 48_000.0) as usize..(to * 48_000.0) as usize];
+        part.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
+    };
+    let steady = rough(slowed - 0.3, slowed);
+    assert!(rough(slowed, again) < 2.0 * steady, "{} beside {steady}", rough(slowed, again));
     let end = again + 0.5;
     assert!(sound.longest_gap() < 0.001);
     for part in 0..((again * 4.0) as usize) {

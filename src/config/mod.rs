@@ -494,7 +494,8 @@ impl Config {
 
     /// Pairs of output channels the engine needs.
     pub fn pairs(&self) -> usize {
-        self.output.deck_pairs.iter().chain([&self.voices.pair]).max().map_or(1, |p| p + 1)
+        let voices = Some(&self.voices.pair).filter(|_| self.voices.polyphony > 0);
+        self.output.deck_pairs.iter().chain(voices).max().map_or(1, |p| p + 1)
     }
 }
 

@@ -136,7 +136,8 @@ impl Map {
             source: value::part(&self.source).into(),
             target: self.target.clone(),
             curve: Curve { steps: self.steps.clone(), line: self.line.clone() },
-            window_s: self.window_s,
+            // A hand is followed, not averaged: no message comes after its last one.
+            window_s: if self.source.starts_with("midi/") { 0.0 } else { self.window_s },
         }
     }
 

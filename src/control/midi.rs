@@ -27,6 +27,8 @@ const DEVICE: &str = "/dev/snd/seq";
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Semitones that a bend wheel goes to either side.
 const BEND_SEMITONES: f64 = 2.0;
+/// The controller by which wheels and pedals are put where they rest.
+const RESET_ALL: i64 = 121;
 /// The events that the kernel may keep for us.
 const POOL: u32 = 2_000;
 
@@ -67,6 +69,8 @@ struct Port<'t> {
     tally: &'t MidiTally,
     /// Keys that are down: channel and note, by the device that holds them.
     held: BTreeMap<(i32, i32), BTreeSet<(u8, u8)>>,
+    /// Channels on which a device has moved a wheel or a pedal.
+    moved: BTreeSet<((i32, i32), u8)>,
 }
 
 fn key(addr: Addr) -> (i32, i32) {
@@ -88,7 +92,7 @@ impl<'t> Port<'t> {
             info.set_type(PortType::MIDI_GENERIC | PortType::SYNTHESIZER | PortType::APPLICATION);
             seq.create_port(&info)?;
             let own = Addr { client: seq.client_id()?, port: info.get_port() };
-            let port = Port { seq, own, wanted, tally, held: BTreeMap::new() };
+            let port = Port { seq, own, wanted, tally, held: BTreeMap::new(), moved: BTreeSet::new() };
             port.connect(Addr::system_announce())?;
             Ok(port)
         };
@@ -209,6 +213,9 @@ impl<'t> Port<'t> {
     }
 
     fn remember(&mut self, event: &Event) {
+        if let Some(EvCtrl { channel, .. }) = event.get_data() {
+            self.moved.insert((key(event.get_source()), channel));
+        }
         let Some(note) = event.get_data::<EvNote>() else { return };
         let held = self.held.entry(key(event.get_source())).or_default();
         match event.get_type() {
@@ -217,7 +224,7 @@ impl<'t> Port<'t> {
         };
     }
 
-    /// A device has gone: its keys are up.
+    /// A device has gone: its keys are up, and its pedals and wheels where they rest.
     fn part_from(&mut self, addr: Addr, requests: &Sender<Request>) {
         if let Some(name) = self.tally.went(key(addr)) {
             tracing::info!("MIDI: {name} is gone");
@@ -225,11 +232,18 @@ impl<'t> Port<'t> {
         for (channel, note) in self.held.remove(&key(addr)).unwrap_or_default() {
             send(requests, note_off(channel, note));
         }
+        let moved: Vec<u8> = self.moved.iter().filter(|(k, _)| *k == key(addr)).map(|(_, channel)| *channel).collect();
+        for channel in moved {
+            self.moved.remove(&(key(addr), channel));
+            let reset = [i64::from(channel) + 1, RESET_ALL, 0].map(Value::Int);
+            send(requests, Message::new("/groove/midi/controller", reset.to_vec()));
+        }
     }
 
     /// The sequencer has gone: all keys are up.
     fn leave(&mut self, requests: &Sender<Request>) {
-        let gone: Vec<(i32, i32)> = self.held.keys().copied().collect();
+        let mut gone: BTreeSet<(i32, i32)> = self.held.keys().copied().collect();
+        gone.extend(self.moved.iter().map(|(device, _)| *device));
         gone.into_iter().for_each(|(client, port)| self.part_from(Addr { client, port }, requests));
         self.tally.none_left();
     }

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::conductor::Conductor;
 use super::request::Origin;
 use super::value::Value;
+use crate::ddsp::order::PARTS;
 use crate::engine::DECKS;
 use crate::engine::eq::Band;
 
@@ -421,7 +422,7 @@ impl Vocabulary {
         })
     }
 
-    /// Every address there is, with decks, bands and voices spelled out; for OSC patterns with wildcards.
+    /// Every address there is, with decks, bands, voices and parts spelled out; for OSC patterns with wildcards.
     pub fn concrete(&self) -> &[String] {
         &self.concrete
     }
@@ -461,16 +462,20 @@ impl Vocabulary {
     }
 }
 
-/// Every address with decks, bands and voices spelled out; those with other holes are left out.
+/// Every address with decks, bands, voices and parts spelled out; those with other holes are left out.
 fn spell_out(all: &[&'static Control], voices: usize) -> Vec<String> {
-    let numbers: Vec<String> = (1..=voices).map(|n| n.to_string()).collect();
-    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let channels: Vec<String> = (1..=PARTS.max(voices)).map(|n| n.to_string()).collect();
+    let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+    let (voices, channels) = (&channels[..voices], &channels[..if voices > 0 { PARTS } else { 0 }]);
     let mut out = Vec::new();
     for control in all {
         let mut forms = vec![control.address.to_string()];
-        for (hole, words) in
-            [("{deck}", &["a", "b", "c", "d"][..]), ("{band}", &["low", "mid", "high"]), ("{voice}", &numbers)]
-        {
+        for (hole, words) in [
+            ("{deck}", &["a", "b", "c", "d"][..]),
+            ("{band}", &["low", "mid", "high"]),
+            ("{voice}", voices),
+            ("{channel}", channels),
+        ] {
             forms = forms
                 .into_iter()
                 .flat_map(|form| match form.contains(hole) {

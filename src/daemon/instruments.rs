@@ -26,7 +26,9 @@ fn make(job: Job, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) ->
     match job {
         Job::List => Made::Names(shelf.library.names()),
         Job::Open(name) => {
-            let made = Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
+            let open = || Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
+            let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
+                .unwrap_or_else(|_| Err(format!("{name} can't be made ready: its file is not what it says")));
             Made::Instrument(
                 name,
                 made.map(|(section, card)| {

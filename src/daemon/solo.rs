@@ -47,7 +47,7 @@ impl Solo {
         let here = (place.seconds * self.steps).rem_euclid(ALL);
         let pace = self.steps * place.speed;
         let lead = AHEAD_S * pace;
-        let told = self.told.map(|told| (told - here).rem_euclid(ALL)).filter(|ahead| *ahead <= lead);
+        let told = self.told.map(|told| (told - here).rem_euclid(ALL)).filter(|ahead| *ahead <= 2.0 * lead + 1.0);
         // What has only just begun is not missed.
         let told = told.unwrap_or(-0.5);
         let rate = f64::from(conductor.sample_rate());

@@ -220,7 +220,8 @@ impl Ensemble {
 
     /// What is counted.
     pub fn counts(&self) -> Counts {
-        let sounding = self.chairs.iter().filter(|c| !c.is_silent()).count();
+        let guests: usize = self.visitors.iter().map(|v| v.stream.sounding()).sum();
+        let sounding = self.chairs.iter().filter(|c| !c.is_silent()).count() + guests;
         Counts { sounding, stolen: self.stolen, unplayed: self.unplayed }
     }
 
@@ -482,7 +483,13 @@ impl Ensemble {
                 self.chairs[k].note = None;
                 self.stand_up(k);
             }
+            if self.chairs[k].instrument == name {
+                self.chairs[k].instrument.clear();
+            }
         }
+        self.parts.iter_mut().filter(|p| p.instrument == name).for_each(|p| p.instrument.clear());
+        // Whoever had it as its own plays on with the first part's.
+        (0..self.chairs.len()).for_each(|k| self.play_directly(k));
     }
 
     /// Does what a client of the stream asks for.
@@ -500,8 +507,14 @@ impl Ensemble {
         }
     }
 
-    /// Lets go of the voice that is missed least, because there is no time for all; `false`: there is none.
+    /// Lets go of what is missed least, because there is no time for all: the guest with the most voices, else a voice.
+    /// `false`: nothing sounds.
     pub fn shed(&mut self) -> bool {
+        let heard = |v: &&mut Visitor| v.stream.sounding() > 0 && v.gain.target() > 0.0;
+        if let Some(visitor) = self.visitors.iter_mut().filter(heard).max_by_key(|v| v.stream.sounding()) {
+            visitor.gain.to(0.0, RAMP_FRAMES);
+            return true;
+        }
         let quietest = || (0..self.chairs.len()).find(|k| !self.chairs[*k].is_silent());
         let sounding = |k: &usize| !self.chairs[*k].is_silent();
         let Some(k) = self.weakest().filter(sounding).or_else(quietest) else { return false };
@@ -695,6 +708,19 @@ mod tests {
         assert!(roughness(&sound) < 2.0 * steady && sound[6_000..].iter().all(|s| *s == 0.0));
         e.obey(Order::NoteOn(0, 60.0, 0.8));
         assert_eq!((e.counts().unplayed, e.is_resting()), (1, true));
+    }
+
+    #[test]
+    fn a_voice_whose_own_instrument_is_forgotten_plays_on_with_the_first_part_s() {
+        let mut e = ensemble(2, &["clarinet", "flute"]);
+        e.obey(Order::Voice(Some(0), "flute".into()));
+        e.obey(Order::Set(Some(0), Setting::Loudness, 0.6));
+        play(&mut e, 0.3);
+        assert_eq!(e.chairs[0].voice.as_ref().unwrap().1, "flute");
+        e.obey(Order::Unload("flute".into()));
+        let [sound, _] = play(&mut e, 0.5);
+        assert_eq!(e.chairs[0].voice.as_ref().unwrap().1, "clarinet");
+        assert!(power(&sound[12_000..]) > 1e-6);
     }
 
     #[test]

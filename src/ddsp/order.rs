@@ -181,6 +181,12 @@ impl Card {
     }
 }
 
+/// Whether a name leads to an instrument of the library and nowhere else.
+pub fn is_name(name: &str) -> bool {
+    let is_file = [".onnx", ".tflite"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    !name.is_empty() && name.len() <= 60 && !name.starts_with('.') && !name.contains(['/', '\\']) && !is_file
+}
+
 /// An instrument that answers to a program of General MIDI (0 to 127), of those that are there.
 pub fn instrument_for(program: u8, there: &[String]) -> Option<&str> {
     let wanted: &[&str] = match program {

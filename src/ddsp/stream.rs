@@ -164,6 +164,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Voices that sound, or are about to.
+    pub fn sounding(&self) -> usize {
+        self.voices.iter().filter(|(voice, _)| !voice.performer.silent()).count()
+    }
+
     /// Whether something is to happen later.
     pub fn awaits(&self) -> bool {
         !self.ahead.is_empty()
@@ -206,8 +211,7 @@ impl Stream {
             voice.add(&mut self.block);
             !voice.resting()
         });
-        let sounding = self.voices.iter().filter(|(voice, _)| !voice.performer.silent()).count();
-        let law = 1.0 / (sounding.max(1) as f64).sqrt();
+        let law = 1.0 / (self.sounding().max(1) as f64).sqrt();
         let step = 1.0 - (-1.0 / (MIX_S * self.rate)).exp();
         for (sample, made) in out.iter_mut().zip(&self.block) {
             self.mix += (law - self.mix) * step;

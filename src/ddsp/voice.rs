@@ -149,6 +149,8 @@ impl Voice {
         self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
         if silent && self.silent_hops as f64 * self.hop_s >= REST_S {
             self.rest();
+            // Nothing is left of this hop but silence: whoever begins now need not wait for its end.
+            self.taken = self.hop;
         }
     }
 

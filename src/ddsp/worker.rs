@@ -10,6 +10,7 @@
 //! a render is the same every time.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -32,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(1);
 const DOZE: Duration = Duration::from_millis(250);
 /// Orders that may wait for their time.
 const MOST_QUEUED: usize = 4_096;
+/// Orders that are taken between two looks: however many are sent, sound is made.
+const MOST_AT_ONCE: usize = 256;
 /// Share of real time above which voices are let go of when the sound was late.
 const TOO_MUCH: f64 = 0.7;
 /// Seconds of sound over which the measured cost is smoothed.
@@ -44,7 +47,7 @@ pub struct Worker {
     sample_rate: u32,
     /// Orders with a time, by it.
     queue: VecDeque<(u64, Order)>,
-    /// The frame that is made next, while something sounds.
+    /// The frame that is made next; nothing has been written beyond it.
     next: u64,
     flowing: bool,
     underruns: u64,
@@ -75,13 +78,30 @@ impl Worker {
 
     /// Takes an order, for a sample time or for as soon as possible.
     pub fn tell(&mut self, at: Option<u64>, order: Order) {
+        let ends = matches!(order, Order::NoteOff(..) | Order::AllOff(_) | Order::Reset(_));
         match at {
             Some(at) if self.queue.len() < MOST_QUEUED => {
                 let place = self.queue.partition_point(|(t, _)| *t <= at);
                 self.queue.insert(place, (at, order));
             }
-            Some(_) => self.lost_orders += 1,
-            None => self.ensemble.obey(order),
+            // A note may be lost, its end may not.
+            Some(_) if !ends => self.lost_orders += 1,
+            _ => {
+                if let Order::AllOff(which) = order {
+                    // Nor may one begin whose end was forgotten.
+                    let begins = |o: &Order| matches!(o, Order::NoteOn(part, ..) if which.is_none_or(|w| w == *part));
+                    self.queue.retain(|(_, order)| !begins(order));
+                }
+                self.ensemble.obey(order);
+            }
+        }
+    }
+
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Order(at, order) => self.tell(at, order),
+            Told::Section(section) => self.ensemble.seat(section),
+            Told::Guest(number, guest) => self.ensemble.entertain(number, guest),
         }
     }
 
@@ -135,11 +155,12 @@ impl Worker {
 
     /// Begins to flow, if there is a reason to; `false`: there is none before `goal`.
     fn begin(&mut self, entry: u64, goal: u64) -> bool {
-        self.next = entry;
-        self.obey_until(entry);
+        // What was written of an ending before must be heard first.
+        self.next = self.next.max(entry);
+        self.obey_until(self.next);
         while self.ensemble.is_resting() {
             let Some((at, _)) = self.queue.front().filter(|(at, _)| *at < goal) else { return false };
-            self.next = *at;
+            self.next = self.next.max(*at);
             self.obey_until(self.next);
         }
         self.flowing = true;
@@ -291,24 +312,33 @@ impl VoiceThread {
         let slow_us = Arc::new(AtomicU64::new(0));
         let cell = worker.writer.cell.clone();
         let (told, slow) = (stop.clone(), slow_us.clone());
+        let shown = cell.clone();
+        let mut turn = move || {
+            let wait = if worker.is_busy() { LOOK } else { DOZE };
+            match inbox.recv_timeout(wait) {
+                Ok(first) => {
+                    let all = std::iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE);
+                    all.for_each(|told| worker.hear(told));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            worker.nap = Duration::from_micros(slow.load(Relaxed));
+            let period = telemetry.period();
+            let due = clock.due(telemetry.time(), period, now_ns());
+            worker.advance(due.now, due.entry, due.goal);
+            worker.relieve();
+            true
+        };
         let thread = std::thread::Builder::new().name("voices".into()).spawn(move || {
             enter();
             while !told.load(Relaxed) {
-                let wait = if worker.is_busy() { LOOK } else { DOZE };
-                match inbox.recv_timeout(wait) {
-                    Ok(first) => std::iter::once(first).chain(inbox.try_iter()).for_each(|told| match told {
-                        Told::Order(at, order) => worker.tell(at, order),
-                        Told::Section(section) => worker.seat(section),
-                        Told::Guest(number, guest) => worker.ensemble.entertain(number, guest),
-                    }),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
+                match catch_unwind(AssertUnwindSafe(&mut turn)) {
+                    Ok(true) => {}
+                    Ok(false) => return,
+                    // The decks play on; whoever asks for a note is told.
+                    Err(_) => return shown.give_up(),
                 }
-                worker.nap = Duration::from_micros(slow.load(Relaxed));
-                let period = telemetry.period();
-                let due = clock.due(telemetry.time(), period, now_ns());
-                worker.advance(due.now, due.entry, due.goal);
-                worker.relieve();
             }
         })?;
         Ok(VoiceThread { mail, stop, thread: Some(thread), cell, slow_us })
@@ -393,6 +423,47 @@ mod tests {
         let seam = [gap.as_slice(), &after[..4_800]].concat();
         assert!(jump(&seam) < 1.5 * steady && after[0].abs() < 0.01, "{} beside {steady}", jump(&seam));
         assert_eq!(worker.writer.cell.underruns.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_note_soon_after_an_ending_begins_whole() {
+        let (mut engine, mut worker) = rig();
+        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        play(&mut engine, &mut worker, 480, 24_000);
+        worker.tell(None, Order::NoteOff(0, 72.0));
+        loop {
+            let now = engine.time();
+            worker.advance(now, now, now + 680);
+            if !worker.is_busy() {
+                break;
+            }
+            render(&mut engine, 480);
+        }
+        // The ending has been written ahead; what begins now must not begin before it.
+        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        let (now, written) = (engine.time(), worker.next);
+        assert!(written > now, "the ending is ahead");
+        let again = play(&mut engine, &mut worker, 480, 24_000);
+        let first = now + again.iter().position(|s| *s != 0.0).unwrap() as u64;
+        assert!((written..written + 3).contains(&first), "{first} beside {written}, told at {now}");
+        // It rises, and does not jump in.
+        assert!(again[(first - now) as usize..][..20].iter().all(|s| s.abs() < 1e-3));
+    }
+
+    #[test]
+    fn what_ends_all_notes_ends_those_to_come_and_ends_are_never_lost() {
+        let (mut engine, mut worker) = rig();
+        worker.tell(Some(10_000), Order::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, Order::AllOff(None));
+        assert!(play(&mut engine, &mut worker, 480, 24_000).iter().all(|s| *s == 0.0));
+        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        for k in 0..MOST_QUEUED as u64 + 10 {
+            worker.tell(Some(10_000_000 + k), Order::NoteOn(0, 60.0, 0.8));
+        }
+        worker.tell(Some(20_000_000), Order::NoteOff(0, 72.0));
+        assert_eq!(worker.lost_orders, 10);
+        play(&mut engine, &mut worker, 480, 24_000);
+        assert_eq!(worker.ensemble.counts().sounding, 0);
     }
 
     #[test]

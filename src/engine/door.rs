@@ -15,6 +15,9 @@ use super::DECKS;
 use super::command::{Command, Event, Retired};
 use super::meter::MeterCell;
 
+/// Stands for the first frame of a period while that is being written.
+pub(super) const NO_FRAME: u64 = u64::MAX;
+
 /// Room for commands between two blocks.
 pub const COMMANDS: usize = 4096;
 const EVENTS: usize = 8192;
@@ -146,19 +149,18 @@ impl Telemetry {
         self.time.load(Relaxed)
     }
 
-    /// The first frame of the latest period, and when its rendering began, on the clock of whoever renders.
+    /// The first frame of the latest period, and when its rendering began, on the clock of whoever renders. Realtime:
+    /// no; it waits for the audio thread if that is just writing.
     pub fn period(&self) -> (u64, u64) {
-        let mut from = self.period_from.load(Acquire);
-        let mut ns = self.period_ns.load(Acquire);
-        // Both of one period, unless periods come faster than they can be read.
-        for _ in 0..4 {
-            let again = self.period_from.load(Acquire);
-            if again == from {
-                break;
+        loop {
+            let from = self.period_from.load(Acquire);
+            let ns = self.period_ns.load(Acquire);
+            // Both of one period: it is being written while `from` is none. That takes no time worth speaking of.
+            if from != NO_FRAME && from == self.period_from.load(Acquire) {
+                return (from, ns);
             }
-            (from, ns) = (again, self.period_ns.load(Acquire));
+            std::hint::spin_loop();
         }
-        (from, ns)
     }
 
     /// Tempo in beats per minute.

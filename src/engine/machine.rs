@@ -122,6 +122,7 @@ impl Engine {
     /// A period is rendered at `ns`: whoever works ahead of the engine paces itself by that. Realtime: yes.
     pub fn begin_period(&self, ns: u64) {
         let telemetry = &self.door.telemetry;
+        telemetry.period_from.store(super::door::NO_FRAME, Release);
         telemetry.period_ns.store(ns, Release);
         telemetry.period_from.store(self.time(), Release);
     }

@@ -16,8 +16,8 @@ use super::door::ring;
 use super::ramp::{self, Ramp};
 use super::source::HOLD_BACK;
 
-/// Pieces that may wait: a third of a second at 48 kHz.
-const PIECES: usize = 512;
+/// Pieces that may wait: a third of a second at 96 kHz, two at 48.
+const PIECES: usize = 1_024;
 
 /// A quantum of stereo sound and the sample time of its first frame.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ pub struct Piece {
 pub struct VoiceCell {
     /// The worker has written all there is for now.
     resting: AtomicBool,
+    /// The worker has ended.
+    broken: AtomicBool,
     /// How often the worker's sound came too late.
     pub underruns: AtomicU64,
     /// Voices that were faded because the worker could not keep up.
@@ -77,6 +79,7 @@ pub fn line(pair: usize) -> (VoiceWriter, VoiceReader) {
     let (writer, reader) = ring(PIECES).split();
     let cell = Arc::new(VoiceCell {
         resting: AtomicBool::new(true),
+        broken: AtomicBool::new(false),
         underruns: AtomicU64::new(0),
         shed: AtomicU64::new(0),
         sounding: AtomicU32::new(0),
@@ -95,6 +98,19 @@ pub fn line(pair: usize) -> (VoiceWriter, VoiceReader) {
         dry: false,
     };
     (VoiceWriter { pieces: writer, cell }, reader)
+}
+
+impl VoiceCell {
+    /// Whether the worker has ended.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
+    }
+
+    /// The worker has ended: nothing more will come.
+    pub fn give_up(&self) {
+        self.broken.store(true, Relaxed);
+        self.resting.store(true, Release);
+    }
 }
 
 impl VoiceWriter {

@@ -71,6 +71,8 @@ def argument(arg, path):
         return file
     if name == "address":
         return "/groove/master"
+    if "/instrument" in path and name == "name":
+        return "clarinet"
     if kind in ("integer", "number"):
         low, high = arg["range"]
         if "debug" in path:
@@ -132,7 +134,15 @@ async def walk_api(schema):
                 args.extend(value if isinstance(value, list) else [value])
             if path == "/groove/get" or "seek" in path:
                 await api.ok("call", path="/groove/stem/play", args=[100])
-            answer = await api.ask("call", path=path, args=args)
+            if path == "/groove/midi/learn":
+                # It is done when a controller has been moved.
+                api.number += 1
+                learning = api.number
+                await socket.send(json.dumps({"id": learning, "op": "call", "path": path, "args": ["/groove/crossfade"]}))
+                await api.ok("call", path="/groove/midi/controller", args=[1, 20, 64])
+                answer = next((m for m in api.pushes if m.get("id") == learning), None) or await api.hear()
+            else:
+                answer = await api.ask("call", path=path, args=args)
             if "subscribe" in path and "unsubscribe" not in path:
                 assert not answer["ok"] and "subscribe" in answer["error"]["message"], answer
             else:
@@ -213,7 +223,9 @@ async def walk_tree():
             assert len(leaf["TYPE"]) == len(leaf["RANGE"]) == len(leaf["VALUE"]), leaf
             wanted = []
             for tag, limits, now in zip(leaf["TYPE"], leaf["RANGE"], leaf["VALUE"]):
-                if tag == "s":
+                if path.endswith("/instrument"):
+                    wanted.append("flute")
+                elif tag == "s":
                     wanted.append(limits["VALS"][0] if limits else "x")
                 else:
                     low, high = limits["MIN"], limits["MAX"]

@@ -68,6 +68,13 @@ impl Conductor {
             11 => self.set_pedal(part, Pedal::Expression, share, at),
             64 => self.set_pedal(part, Pedal::Sustain, if value >= 64.0 { 1.0 } else { 0.0 }, at),
             120 | 123 => self.all_off(part, at),
+            // Wheels and pedals are where they rest; volume is a setting.
+            121 => {
+                for (pedal, _, rest) in Pedal::ALL.into_iter().filter(|(p, ..)| *p != Pedal::Volume) {
+                    self.set_pedal(part, pedal, rest, at)?;
+                }
+                Ok(Outcome::Done)
+            }
             _ => Ok(Outcome::Done),
         }
     }
@@ -105,7 +112,7 @@ impl Conductor {
     fn take_in(&mut self, lesson: &Lesson, channel: i64, number: i64) -> Result<(), Fault> {
         let learned = map(source(channel, number), &lesson.target, lesson.ends);
         self.learned.retain(|m| m.map().target != learned.target && m.map().source != learned.source);
-        self.learned.push(Mapped::new(learned));
+        self.learned.push(Mapped::new(learned, &self.vocabulary));
         tracing::info!("MIDI: controller {number} on channel {channel} moves {} now", lesson.target);
         self.bulletin
             .post("/event/midi/learned", vec![Value::Int(channel), Value::Int(number), lesson.target.as_str().into()]);
@@ -145,7 +152,7 @@ impl Conductor {
         for map in bad {
             tracing::warn!("MIDI: {} can't be mapped to {} any more", map.source, map.target);
         }
-        self.learned = good.into_iter().map(Mapped::new).collect();
+        self.learned = good.into_iter().map(|m| Mapped::new(m, &self.vocabulary)).collect();
     }
 }
 

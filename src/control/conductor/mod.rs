@@ -269,10 +269,11 @@ impl Conductor {
         let now = Instant::now();
         let output_needles = vec![Needle::new(now); door.telemetry.outputs.len()];
         let crowd = Conductor::crowd_of(&settings);
-        let maps = settings.maps.iter().cloned().map(movement::Mapped::new).collect();
+        let vocabulary = Arc::new(table::vocabulary_of(settings.debug, settings.voices));
+        let maps = settings.maps.iter().map(|m| movement::Mapped::new(m.clone(), &vocabulary)).collect();
         let voices = voices::Voices::new(settings.voices, hands.voices.clone());
         let mut conductor = Conductor {
-            vocabulary: Arc::new(table::vocabulary_of(settings.debug, settings.voices)),
+            vocabulary,
             library: Library::new(roots),
             decks: std::array::from_fn(|d| Deck {
                 level: settings.levels[d],
@@ -490,7 +491,7 @@ impl Conductor {
             if self.syncs[k].ticket.is_none()
                 && !self.buffers.values().any(|b| b.loads_before(serial))
                 && !self.is_keeping_before(serial)
-                && !self.is_fetching_instruments()
+                && !self.is_fetching_before(serial)
             {
                 let ticket = self.ticket(None, String::new());
                 self.syncs[k].ticket = Some(ticket);

@@ -2,7 +2,7 @@
 
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Default, Vocabulary};
+use super::super::vocabulary::{self, Default, Vocabulary};
 use super::Conductor;
 use crate::engine::clock::Shape;
 use crate::engine::command::Action;
@@ -57,6 +57,8 @@ pub(super) struct Mapped {
     place: Option<Place>,
     called: f64,
     last: Option<f64>,
+    /// Whether the control takes whole numbers only.
+    whole: bool,
 }
 
 impl Mapped {
@@ -64,8 +66,10 @@ impl Mapped {
         &self.map
     }
 
-    pub(super) fn new(map: Map) -> Mapped {
+    pub(super) fn new(map: Map, vocabulary: &Vocabulary) -> Mapped {
+        let kind = vocabulary.find(&map.target).and_then(|(control, _)| Some(control.args.first()?.kind));
         Mapped {
+            whole: matches!(kind, Some(vocabulary::Kind::Int(..) | vocabulary::Kind::Flag)),
             window: Window::new(map.window_s, Kind::Mean),
             map,
             place: None,
@@ -104,13 +108,14 @@ impl Conductor {
         let (mut calls, mut found) = (Vec::new(), false);
         for mapped in self.maps.iter_mut().chain(&mut self.learned).filter(|m| m.map.source == source) {
             found = true;
-            let value = mapped.window.push(now, movement);
+            // Whoever moves a controller by hand leaves it where the last message says; a crowd is listened to for a while.
+            let by_hand = source.starts_with("midi/");
+            let value = if by_hand { movement } else { mapped.window.push(now, movement) };
             let place = mapped.map.curve.place(value, mapped.place, 0.0);
             mapped.place = Some(place);
             let result = mapped.map.curve.result(value, place);
-            // Whoever moves a controller by hand leaves it where the last message says.
-            let pause = if mapped.map.window_s > 0.0 { PAUSE_S } else { 0.0 };
-            if now - mapped.called >= pause && mapped.last != Some(result) {
+            let result = if mapped.whole { result.round() } else { result };
+            if (by_hand || now - mapped.called >= PAUSE_S) && mapped.last != Some(result) {
                 (mapped.called, mapped.last) = (now, Some(result));
                 calls.push(Message::new(mapped.map.target.as_str(), vec![result.into()]));
             }
@@ -180,7 +185,7 @@ impl Conductor {
     /// Takes over other settings for movement.
     pub(super) fn set_movement(&mut self) {
         self.crowd.set(self.settings.crowd.clone());
-        self.maps = self.settings.maps.iter().cloned().map(Mapped::new).collect();
+        self.maps = self.settings.maps.iter().map(|m| Mapped::new(m.clone(), &self.vocabulary)).collect();
     }
 
     /// The crowd at the start.

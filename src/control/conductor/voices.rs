@@ -7,16 +7,23 @@ use super::super::request::{Message, Origin};
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Fault, Outcome};
 use super::Conductor;
-use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for};
+use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for, is_name};
 use crate::engine::voices::VoiceCell;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 /// Most instruments that are loaded at a time: each has all of its voices.
 const MOST_LOADED: usize = 16;
 /// Instruments that may be on their way at a time.
 const MOST_COMING: usize = 32;
+
+/// What stands in the place of an address for the instrument at the start.
+const FIRST: &str = "instrument";
+
+/// How often the log tells that voices come too late.
+const WARN_AGAIN: Duration = Duration::from_secs(10);
 
 /// What is asked of whoever opens instruments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,26 +43,33 @@ pub enum Made {
     Names(Vec<String>),
 }
 
-/// What is to be done when an instrument is ready.
-#[derive(Clone, Debug, PartialEq)]
-enum Then {
-    Nothing,
-    Swap(Option<usize>),
-    Voice(Option<usize>),
+/// Who is to have an instrument; `None` is all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    Parts(Option<usize>),
+    Voices(Option<usize>),
 }
 
 /// An instrument on its way.
 #[derive(Clone, Debug)]
 struct Coming {
     name: String,
-    then: Then,
     origin: Option<Origin>,
     address: String,
+    /// Which request it is.
+    serial: u64,
+}
+
+/// An instrument that someone has, and the one that was asked for last: the same, unless that is on its way.
+#[derive(Clone, Debug, Default)]
+struct Choice {
+    has: String,
+    wants: String,
 }
 
 #[derive(Clone, Debug)]
 struct Part {
-    instrument: String,
+    instrument: Choice,
     pedals: [f64; Pedal::ALL.len()],
 }
 
@@ -63,7 +77,7 @@ struct Part {
 #[derive(Debug)]
 pub(super) struct Voices {
     voices: Vec<[f64; Setting::ALL.len()]>,
-    own: Vec<String>,
+    own: Vec<Choice>,
     parts: Vec<Part>,
     hall: [f64; Hall::ALL.len()],
     loaded: BTreeMap<String, Card>,
@@ -71,21 +85,22 @@ pub(super) struct Voices {
     /// What there is, as far as that is known.
     names: Vec<String>,
     /// Who waits for the names.
-    asking: Vec<(Option<Origin>, String)>,
+    asking: Vec<(Option<Origin>, String, u64)>,
     /// Why the first instrument is not there.
     trouble: String,
     shown: Option<Arc<VoiceCell>>,
     /// Counters as they were last told.
     underruns: u64,
     shed: u64,
+    warned: Option<Instant>,
 }
 
 impl Voices {
     pub(super) fn new(count: usize, shown: Option<Arc<VoiceCell>>) -> Voices {
         Voices {
             voices: vec![Setting::ALL.map(|(_, _, v)| v); count],
-            own: vec![String::new(); count],
-            parts: vec![Part { instrument: String::new(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
+            own: vec![Choice::default(); count],
+            parts: vec![Part { instrument: Choice::default(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
             hall: Hall::ALL.map(|(_, _, v)| v),
             loaded: BTreeMap::new(),
             coming: Vec::new(),
@@ -95,13 +110,9 @@ impl Voices {
             shown,
             underruns: 0,
             shed: 0,
+            warned: None,
         }
     }
-}
-
-/// Whether a name leads to an instrument of the library and nowhere else.
-fn is_plain(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 60 && !name.contains(['/', '\\', '.'])
 }
 
 impl Conductor {
@@ -123,7 +134,8 @@ impl Conductor {
         (self.hands.instrument)(Job::List);
         let name = self.settings.instrument.clone();
         if !name.is_empty() {
-            self.fetch(&name, Then::Swap(None), None, "instrument");
+            self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
+            self.fetch(&name, None, FIRST);
         }
     }
 
@@ -134,6 +146,9 @@ impl Conductor {
 
     /// Makes sure that there is such a voice.
     fn check_voice(&self, which: Option<usize>) -> Result<(), Fault> {
+        if self.voices.shown.as_ref().is_some_and(|cell| cell.is_broken()) {
+            return Err(Fault("the voices' worker has ended (the log says why); a new start brings it back".into()));
+        }
         match (self.voices.voices.len(), which) {
             (0, _) => Err(Fault(
                 "there are no voices here: voices.polyphony in the configuration tells how many (and a build without \
@@ -176,8 +191,8 @@ impl Conductor {
     pub fn set_voice_db(&mut self, which: Option<usize>, db: f64, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
         for k in self.each_voice(which) {
-            let own = &self.voices.own[k];
-            let name = if own.is_empty() { &self.voices.parts[0].instrument } else { own };
+            let own = &self.voices.own[k].has;
+            let name = if own.is_empty() { &self.voices.parts[0].instrument.has } else { own };
             let loudness = match self.voices.loaded.get(name) {
                 Some(card) => card.loudness(db),
                 None => return Err(self.no_instrument()),
@@ -238,7 +253,8 @@ impl Conductor {
     }
 
     fn no_instrument(&self) -> Fault {
-        let why = if self.voices.trouble.is_empty() { "it is being loaded" } else { &self.voices.trouble };
+        let coming = !self.voices.coming.is_empty() || self.voices.trouble.is_empty();
+        let why = if coming { "it is being loaded" } else { &self.voices.trouble };
         Fault(format!("no instrument is ready: {why}"))
     }
 
@@ -246,7 +262,7 @@ impl Conductor {
     pub fn note_on(&mut self, part: Option<usize>, key: f64, loudness: f64, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         for k in Self::each_part(part) {
-            if self.voices.parts[k].instrument.is_empty() {
+            if self.voices.parts[k].instrument.has.is_empty() {
                 return Err(self.no_instrument());
             }
             self.order(at, Order::NoteOn(k, key, loudness));
@@ -282,7 +298,8 @@ impl Conductor {
         if self.voices.asking.len() >= MOST_COMING {
             return Err(Fault("too many ask for this at the same time".into()));
         }
-        self.voices.asking.push((origin, address.into()));
+        let serial = self.serial();
+        self.voices.asking.push((origin, address.into(), serial));
         (self.hands.instrument)(Job::List);
         Ok(Outcome::Later)
     }
@@ -294,14 +311,14 @@ impl Conductor {
         if self.voices.loaded.contains_key(name) {
             return Ok(Outcome::Done);
         }
-        self.bounded()?;
-        self.fetch(name, Then::Nothing, origin, address);
+        self.check_room(name)?;
+        self.fetch(name, origin, address);
         Ok(Outcome::Later)
     }
 
     /// Lets through what may be the name of an instrument.
     fn check_name(&self, name: &str) -> Result<(), Fault> {
-        if is_plain(name) || self.voices.loaded.contains_key(name) {
+        if is_name(name) || self.voices.loaded.contains_key(name) {
             return Ok(());
         }
         Err(Fault(format!(
@@ -309,11 +326,14 @@ impl Conductor {
         )))
     }
 
-    fn bounded(&self) -> Result<(), Fault> {
+    fn check_room(&self, name: &str) -> Result<(), Fault> {
         if self.voices.coming.len() >= MOST_COMING {
             return Err(Fault(format!("{MOST_COMING} instruments are on their way; wait for them")));
         }
-        if self.voices.loaded.len() >= MOST_LOADED {
+        let mut names: Vec<&str> = self.voices.coming.iter().map(|c| c.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if self.voices.loaded.len() + names.iter().filter(|n| **n != name).count() >= MOST_LOADED {
             return Err(Fault(format!(
                 "{MOST_LOADED} instruments are loaded, which is the limit; /groove/instrument/unload forgets one"
             )));
@@ -321,16 +341,17 @@ impl Conductor {
         Ok(())
     }
 
-    fn fetch(&mut self, name: &str, then: Then, origin: Option<Origin>, address: &str) {
+    fn fetch(&mut self, name: &str, origin: Option<Origin>, address: &str) {
+        let serial = self.serial();
         let asked = self.voices.coming.iter().any(|c| c.name == name);
-        self.voices.coming.push(Coming { name: name.into(), then, origin, address: address.into() });
+        self.voices.coming.push(Coming { name: name.into(), origin, address: address.into(), serial });
         if !asked {
             (self.hands.instrument)(Job::Open(name.into()));
         }
     }
 
     /// Forgets an instrument.
-    pub fn unload_instrument(&mut self, name: &str, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn unload_instrument(&mut self, name: &str) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         if self.voices.loaded.remove(name).is_none() {
             let loaded: Vec<&str> = self.voices.loaded.keys().map(String::as_str).collect();
@@ -339,17 +360,19 @@ impl Conductor {
                 loaded.join(", ")
             )));
         }
-        self.voices.parts.iter_mut().filter(|p| p.instrument == name).for_each(|p| p.instrument.clear());
-        self.voices.own.iter_mut().filter(|o| *o == name).for_each(String::clear);
+        let parts = self.voices.parts.iter_mut().map(|p| &mut p.instrument);
+        for choice in parts.chain(&mut self.voices.own).filter(|c| c.has == name) {
+            *choice = Choice::default();
+        }
         self.voices.trouble = format!("{name} was unloaded; /groove/instrument/swap gives another");
-        self.order(at, Order::Unload(name.into()));
+        self.order(None, Order::Unload(name.into()));
         Ok(Outcome::Done)
     }
 
     /// Gives a part another instrument.
     pub fn swap_instrument(&mut self, part: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        self.give(name, Then::Swap(part), call)
+        self.give(name, For::Parts(part), call)
     }
 
     /// Gives a part an instrument by its number in General MIDI.
@@ -357,68 +380,94 @@ impl Conductor {
         self.check_voice(None)?;
         let program = u8::try_from(program).unwrap_or(0);
         let name = instrument_for(program, &self.voices.names).map(str::to_string);
-        let name = name.ok_or_else(|| Fault("no instruments are installed".into()))?;
-        self.give(&name, Then::Swap(part), call)
+        let name =
+            name.ok_or_else(|| Fault("no instruments are installed, or they are just being looked for".into()))?;
+        self.give(&name, For::Parts(part), call)
     }
 
     /// Gives a voice an instrument of its own; without a name that of the first part.
     pub fn set_voice_instrument(&mut self, which: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
-        if name.is_empty() {
-            self.arrive(Then::Voice(which), "", call.at);
-            return Ok(Outcome::Done);
-        }
-        self.give(name, Then::Voice(which), call)
+        self.give(name, For::Voices(which), call)
     }
 
-    fn give(&mut self, name: &str, then: Then, call: &Call) -> Result<Outcome, Fault> {
-        self.check_name(name)?;
-        // Whoever asks later is right.
-        for coming in &mut self.voices.coming {
-            let superseded = match (&then, &coming.then) {
-                (Then::Swap(None), Then::Swap(_)) => true,
-                (new, old) => new == old,
-            };
-            if superseded {
-                coming.then = Then::Nothing;
-            }
+    /// Gives an instrument to whoever is to have it, now or when it has come. Whoever asks later is right.
+    fn give(&mut self, name: &str, whom: For, call: &Call) -> Result<Outcome, Fault> {
+        let is_none = name.is_empty() && matches!(whom, For::Voices(_));
+        let is_here = is_none || self.voices.loaded.contains_key(name);
+        if !is_here {
+            self.check_name(name)?;
+            self.check_room(name)?;
         }
-        if self.voices.loaded.contains_key(name) {
-            self.arrive(then, name, call.at);
+        self.choices(whom).for_each(|choice| choice.wants = name.into());
+        if is_here {
+            self.settle(call.at);
             return Ok(Outcome::Done);
         }
-        self.bounded()?;
-        self.fetch(name, then, call.origin, &call.address);
+        self.fetch(name, call.origin, &call.address);
         Ok(Outcome::Later)
     }
 
-    /// An instrument takes its place.
-    fn arrive(&mut self, then: Then, name: &str, at: Option<u64>) {
-        match then {
-            Then::Nothing => {}
-            Then::Swap(part) => {
-                for k in Self::each_part(part) {
-                    self.voices.parts[k].instrument = name.into();
-                }
-                self.order(at, Order::Swap(part, name.into()));
+    fn choices(&mut self, whom: For) -> Box<dyn Iterator<Item = &mut Choice> + '_> {
+        match whom {
+            For::Parts(which) => {
+                let range = Self::each_part(which);
+                Box::new(self.voices.parts[range].iter_mut().map(|p| &mut p.instrument))
             }
-            Then::Voice(which) => {
-                for k in self.each_voice(which) {
-                    self.voices.own[k] = name.into();
-                }
-                self.order(at, Order::Voice(which, name.into()));
+            For::Voices(which) => {
+                let range = self.each_voice(which);
+                Box::new(self.voices.own[range].iter_mut())
             }
         }
+    }
+
+    /// Everyone gets what they want, if it is here.
+    fn settle(&mut self, at: Option<u64>) {
+        let voices = &mut self.voices;
+        let is_here = |name: &str| voices.loaded.contains_key(name);
+        let mut orders = Vec::new();
+        let is_new = |c: &Choice| c.has != c.wants && is_here(&c.wants);
+        let first = voices.parts[0].instrument.clone();
+        if voices.parts.iter().all(|p| is_new(&p.instrument) && p.instrument.wants == first.wants) {
+            orders.push(Order::Swap(None, first.wants));
+        } else {
+            let fresh = voices.parts.iter().enumerate().filter(|(_, p)| is_new(&p.instrument));
+            orders.extend(fresh.map(|(k, p)| Order::Swap(Some(k), p.instrument.wants.clone())));
+        }
+        let is_new = |c: &Choice| c.has != c.wants && (c.wants.is_empty() || is_here(&c.wants));
+        let fresh = voices.own.iter().enumerate().filter(|(_, c)| is_new(c));
+        orders.extend(fresh.map(|(k, c)| Order::Voice(Some(k), c.wants.clone())));
+        let loaded = &voices.loaded;
+        let parts = voices.parts.iter_mut().map(|p| &mut p.instrument);
+        for choice in parts.chain(&mut voices.own) {
+            if choice.wants.is_empty() || loaded.contains_key(&choice.wants) {
+                choice.has.clone_from(&choice.wants);
+            }
+        }
+        orders.into_iter().for_each(|order| self.order(at, order));
+    }
+
+    /// An instrument that was wanted will not come: everyone keeps what they have, or gets what was there first.
+    fn do_without(&mut self, name: &str) {
+        let first = self.settings.instrument.clone();
+        let is_coming = self.voices.coming.iter().any(|c| c.name == first);
+        let first = if is_coming || self.voices.loaded.contains_key(&first) { first } else { String::new() };
+        for part in self.voices.parts.iter_mut().filter(|p| p.instrument.wants == name) {
+            let has = &part.instrument.has;
+            part.instrument.wants = if has.is_empty() { first.clone() } else { has.clone() };
+        }
+        self.voices.own.iter_mut().filter(|c| c.wants == name).for_each(|c| c.wants.clone_from(&c.has));
+        self.settle(None);
     }
 
     /// The instrument of a part.
     pub fn part_instrument(&self, part: Option<usize>) -> String {
-        self.voices.parts[part.unwrap_or(0).min(PARTS - 1)].instrument.clone()
+        self.voices.parts[part.unwrap_or(0).min(PARTS - 1)].instrument.has.clone()
     }
 
     /// The instrument a voice has of its own.
     pub fn voice_instrument(&self, which: Option<usize>) -> String {
-        self.voices.own.get(which.unwrap_or(0)).cloned().unwrap_or_default()
+        self.voices.own.get(which.unwrap_or(0)).map(|c| c.has.clone()).unwrap_or_default()
     }
 
     /// What came of a job.
@@ -426,7 +475,7 @@ impl Conductor {
         match made {
             Made::Names(names) => {
                 self.voices.names = names;
-                for (origin, address) in std::mem::take(&mut self.voices.asking) {
+                for (origin, address, _) in std::mem::take(&mut self.voices.asking) {
                     let messages = self.instruments();
                     self.answer(origin, messages);
                     self.done(origin, &address, vec![]);
@@ -439,17 +488,22 @@ impl Conductor {
                 match result {
                     Ok(card) => {
                         self.voices.loaded.insert(name.clone(), card);
+                        self.voices.trouble.clear();
                         tracing::info!("instrument: {name}");
+                        self.settle(None);
                         for coming in here {
-                            self.arrive(coming.then, &name, None);
                             self.done(coming.origin, &coming.address, vec![name.as_str().into()]);
                         }
                     }
                     Err(why) => {
-                        if self.voices.loaded.is_empty() {
-                            self.voices.trouble.clone_from(&why);
-                        }
+                        self.voices.trouble.clone_from(&why);
+                        self.do_without(&name);
                         for coming in here {
+                            // Who installed none does not miss them.
+                            if coming.address == FIRST && self.voices.names.is_empty() && is_name(&name) {
+                                tracing::info!("no instruments are installed: voices have nothing to play");
+                                continue;
+                            }
                             self.fail(coming.origin, &coming.address, &Fault(why.clone()));
                         }
                     }
@@ -478,9 +532,10 @@ impl Conductor {
         self.voices.names.iter().chain(elsewhere).map(tell).collect()
     }
 
-    /// Whether instruments that were asked for are still on their way.
-    pub(super) fn is_fetching_instruments(&self) -> bool {
-        !self.voices.coming.is_empty() || !self.voices.asking.is_empty()
+    /// Whether something of instruments that was asked for before `serial` is still on its way.
+    pub(super) fn is_fetching_before(&self, serial: u64) -> bool {
+        self.voices.coming.iter().any(|c| c.serial < serial)
+            || self.voices.asking.iter().any(|(.., asked)| *asked < serial)
     }
 
     /// Voices there are and that sound, notes that gave way, that found none, times the sound was late, voices let go,
@@ -508,7 +563,9 @@ impl Conductor {
         let (late, gone) = (underruns - self.voices.underruns, shed - self.voices.shed);
         if late > 0 || gone > 0 {
             (self.voices.underruns, self.voices.shed) = (underruns, shed);
-            if late > 0 && underruns.is_power_of_two() || gone > 0 {
+            let now = Instant::now();
+            if self.voices.warned.is_none_or(|at| now.saturating_duration_since(at) > WARN_AGAIN) {
+                self.voices.warned = Some(now);
                 tracing::warn!(
                     "voices: their sound was late {underruns} times so far, and {shed} were let go; fewer voices \
                      (voices.polyphony) or a longer reserve (voices.ahead_ms) would be right"
@@ -522,14 +579,16 @@ impl Conductor {
     pub(super) fn shown_voices(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
         let mut calls: Vec<(String, Value)> = Vec::new();
         let v = &self.voices;
-        let first = &v.parts[0].instrument;
-        if is_plain(first) {
+        // What is on its way is wanted as much as what is here.
+        let first = &v.parts[0].instrument.wants;
+        if is_name(first) {
             calls.push(("/groove/instrument/swap".into(), first.as_str().into()));
         }
         for (k, part) in v.parts.iter().enumerate() {
             let address = |name: &str| format!("/groove/part/{}/{name}", k + 1);
-            if part.instrument != *first && is_plain(&part.instrument) {
-                calls.push((address("instrument"), part.instrument.as_str().into()));
+            let wants = &part.instrument.wants;
+            if wants != first && is_name(wants) {
+                calls.push((address("instrument"), wants.as_str().into()));
             }
             // Pedals and wheels are where hands and feet hold them; volume is a setting.
             let (_, name, usual) = Pedal::ALL[Pedal::Volume as usize];
@@ -544,8 +603,9 @@ impl Conductor {
                     calls.push((address(name), (*value).into()));
                 }
             }
-            if is_plain(&v.own[k]) {
-                calls.push((address("instrument"), v.own[k].as_str().into()));
+            let wants = &v.own[k].wants;
+            if is_name(wants) {
+                calls.push((address("instrument"), wants.as_str().into()));
             }
         }
         for (value, (_, address, usual)) in v.hall.iter().zip(Hall::ALL) {
@@ -570,6 +630,19 @@ impl Conductor {
                 }
             }
         }
+        for k in 0..PARTS {
+            let (pedal, name, usual) = Pedal::ALL[Pedal::Volume as usize];
+            let changed = self.voices.parts[k].pedals[pedal as usize] != usual;
+            if changed && !is_there(&format!("/groove/part/{}/{name}", k + 1)) {
+                let _ = self.set_pedal(Some(k), pedal, usual, None);
+            }
+        }
+        for k in 0..self.voices.own.len() {
+            if !is_there(&format!("/groove/voice/{}/instrument", k + 1)) {
+                self.voices.own[k].wants.clear();
+            }
+        }
+        self.settle(None);
         for (hall, address, usual) in Hall::ALL {
             if !is_there(address) {
                 let _ = self.set_hall(hall, usual, None);

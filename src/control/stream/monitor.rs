@@ -33,21 +33,21 @@ impl Monitor {
         Monitor { rate, places: Arc::new(Semaphore::new(clients)), tell: Box::new(tell), count: AtomicU64::new(1) }
     }
 
-    /// A place, if one is free.
-    pub fn place(self: &Arc<Monitor>) -> Option<Place> {
+    /// A seat, if one is free.
+    pub fn seat(self: &Arc<Monitor>) -> Option<Seat> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place { monitor: self.clone(), number: self.count.fetch_add(1, Relaxed), _permit: permit })
+        Some(Seat { monitor: self.clone(), number: self.count.fetch_add(1, Relaxed), _permit: permit })
     }
 }
 
 /// A client that is heard, until this is dropped.
-pub struct Place {
+pub struct Seat {
     monitor: Arc<Monitor>,
     number: u64,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl Seat {
     /// Frames a second of the speakers.
     pub fn rate(&self) -> u32 {
         self.monitor.rate
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         (self.monitor.tell)(self.number, Guest::Goes);
     }

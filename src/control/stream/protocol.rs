@@ -18,6 +18,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::ddsp::order::is_name;
 use crate::ddsp::stream::{FARTHEST_S, Update};
 
 /// The most that one list of pitches or loudnesses may hold.
@@ -164,7 +165,7 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     update.reset |= fields.get("reset").is_some_and(|r| r.as_bool() == Some(true));
     let reshaped = reshape(fields, shape)?;
     if let Some(name) = fields.get("instrument") {
-        let name = name.as_str().filter(|n| !n.is_empty() && !n.contains(['/', '\\', '.']));
+        let name = name.as_str().filter(|n| is_name(n));
         let name = name.ok_or_else(|| {
             Wrong::new("instrument", "the name of an instrument, as {\"type\":\"hello\"} lists them, would be right")
         })?;

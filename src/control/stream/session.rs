@@ -47,7 +47,7 @@ enum Told {
     /// Another instrument, for the client and, if it is heard there, for the speakers.
     Voices(Vec<Voice>, Option<Vec<Voice>>),
     /// A place on the speakers, and the instrument that is played; or none any more.
-    Monitor(Option<(monitor::Place, Model)>),
+    Monitor(Option<(monitor::Seat, Model)>),
     /// One message was read: in pull mode, a frame is due.
     Pull,
 }
@@ -100,7 +100,7 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64
         dropped: dropped.clone(),
         studio: studio.clone(),
         owed: 0,
-        place: None,
+        seat: None,
     };
     let enter = studio.settings.enter;
     let held = place.clone();
@@ -213,6 +213,9 @@ impl Reader {
                     }
                 };
                 self.shape = shape;
+                if shape.pull && self.monitored.is_some() {
+                    self.monitor(false).await?;
+                }
                 self.pass(Told::Shape(shape, model)).await
             }
             Order::Instrument(name) => {
@@ -242,26 +245,30 @@ impl Reader {
 
     /// Lets the client be heard on the speakers as well, or no more.
     async fn monitor(&mut self, wanted: bool) -> ControlFlow<()> {
-        if !wanted || self.monitored.is_some() {
-            if !wanted {
-                self.monitored = None;
-                self.pass(Told::Monitor(None)).await?;
-            }
+        if !wanted {
+            self.monitored = None;
+            return self.pass(Told::Monitor(None)).await;
+        }
+        if self.monitored.is_some() {
             return ControlFlow::Continue(());
         }
         let refuse = |why: &str| json!({ "error": format!("monitor: {why}"), "field": "monitor" });
         let Some(monitor) = &self.studio.settings.monitor else {
-            let why = "this appliance keeps its speakers to itself (ddsp.monitors in the configuration)";
+            let why =
+                "this appliance keeps its speakers to itself (ddsp.monitors and voices.polyphony in the configuration)";
             return self.say(refuse(why)).await;
         };
-        let Some(place) = monitor.place() else {
+        if self.shape.pull {
+            return self.say(refuse("who pulls frames has no time of its own: mode push would be right")).await;
+        }
+        let Some(seat) = monitor.seat() else {
             return self.say(refuse("as many clients as may are heard already")).await;
         };
         let (studio, name) = (self.studio.clone(), self.name.clone());
         match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
             Ok(Ok(model)) => {
-                self.monitored = Some(place.rate());
-                self.pass(Told::Monitor(Some((place, model)))).await
+                self.monitored = Some(seat.rate());
+                self.pass(Told::Monitor(Some((seat, model)))).await
             }
             Ok(Err(why)) => self.say(refuse(&why)).await,
             Err(_) => ControlFlow::Break(()),
@@ -330,7 +337,7 @@ struct Renderer {
     /// Frames that were lost and that the client has not been told of.
     owed: u64,
     /// Its place on the speakers.
-    place: Option<monitor::Place>,
+    seat: Option<monitor::Seat>,
 }
 
 impl Renderer {
@@ -417,8 +424,8 @@ impl Renderer {
     fn obey(&mut self, told: Told) -> ControlFlow<(), bool> {
         match told {
             Told::Update(update, after) => {
-                if let Some(place) = &self.place {
-                    place.update(update.clone(), after);
+                if let Some(seat) = &self.seat {
+                    seat.update(update.clone(), after);
                 }
                 if let Err(why) = self.stream.update(update, after) {
                     let _ = self.out.try_send(Out::Say(json!({ "error": format!("at: {why}"), "field": "at" })));
@@ -431,18 +438,22 @@ impl Renderer {
             }
             Told::Voices(voices, there) => {
                 self.stream.swap(voices);
-                if let (Some(place), Some(there)) = (&self.place, there) {
-                    place.swap(there);
+                if let (Some(seat), Some(there)) = (&self.seat, there) {
+                    seat.swap(there);
                 }
             }
             Told::Monitor(wanted) => {
-                self.place = None;
-                if let Some((place, model)) = wanted
-                    && let Ok(stream) = self.stream.resample(&model, place.rate())
-                {
-                    place.begin(stream);
-                    self.place = Some(place);
-                }
+                self.seat = None;
+                let said = match wanted.map(|(seat, model)| (self.stream.resample(&model, seat.rate()), seat)) {
+                    None => json!({ "monitor": false }),
+                    Some((Ok(stream), seat)) => {
+                        seat.begin(stream);
+                        self.seat = Some(seat);
+                        json!({ "monitor": true })
+                    }
+                    Some((Err(why), _)) => json!({ "error": format!("monitor: {why}"), "field": "monitor" }),
+                };
+                let _ = self.out.try_send(Out::Say(said));
             }
             Told::Shape(shape, model) => {
                 if let Some(model) = model {

@@ -104,7 +104,7 @@ pub static CONTROLS: &[Control] = &[
         &[NAME],
         "Forgets an instrument; what sounds of it fades.",
         Ack::Done,
-        |c, call| c.unload_instrument(&call.text(0), call.at),
+        |c, call| c.unload_instrument(&call.text(0)),
     ),
     row(
         "/groove/instrument/swap",
@@ -271,7 +271,7 @@ pub static CONTROLS: &[Control] = &[
             Arg::float("value", 0.0, 127.0, "as MIDI sends it"),
         ],
         "A controller was moved: what it is mapped to follows; else 1 is modulation, 7 volume, 11 expression, 64 sustain, \
-         and 120 and 123 end all notes.",
+         120 and 123 end all notes, 121 puts wheels and pedals where they rest.",
         Ack::Quiet,
         |c, call| c.hear_controller(call.int(0), call.int(1), call.float(2), call.at),
     ),
