@@ -6,8 +6,9 @@ use std::sync::Mutex;
 
 use super::model::{Model, ModelError};
 
-/// Folders that are looked into, if none is named: beside the program's sources, and where a package puts them.
-const FOLDERS: [&str; 2] = ["models", "/usr/share/grooved/models"];
+/// Folders that are looked into, if none is named: where the program was started, and, from the program's own folder on,
+/// where an installation puts them, and where they lie in a checkout.
+const FOLDERS: [&str; 3] = ["models", "../share/grooved/models", "../../models"];
 
 /// Why there is no such instrument.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,10 @@ pub struct Library {
 impl Library {
     /// The instruments of a folder; of the usual ones, if none is given.
     pub fn new(folder: Option<&Path>) -> Library {
-        let usual = || FOLDERS.iter().map(PathBuf::from).find(|f| f.is_dir()).unwrap_or_else(|| FOLDERS[0].into());
+        let program = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default();
+        let [here, installed, checkout] = FOLDERS;
+        let places = [PathBuf::from(here), program.join(installed), program.join(checkout)];
+        let usual = || places.into_iter().find(|f| f.is_dir()).unwrap_or_else(|| here.into());
         Library { folder: folder.map_or_else(usual, Path::to_path_buf) }
     }
 

@@ -127,6 +127,36 @@ pub struct Stretch {
     pub underruns: i64,
 }
 
+/// Instruments on the speakers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Voices {
+    /// Voices there are.
+    pub count: i64,
+    /// Voices that sound.
+    pub sounding: i64,
+    /// Notes that gave way to others.
+    pub stolen: i64,
+    /// Notes that found no voice.
+    pub unplayed: i64,
+    /// Times the sound was late.
+    pub underruns: i64,
+    /// Voices let go of for lack of time.
+    pub shed: i64,
+    /// Share of real time they take.
+    pub cost: f64,
+}
+
+/// What MIDI has brought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Midi {
+    /// Events that meant something.
+    pub events: i64,
+    /// Times that events were lost.
+    pub lost: i64,
+    /// Names of devices.
+    pub devices: String,
+}
+
 /// What went wrong, counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Faults {
@@ -171,6 +201,10 @@ pub struct Status {
     pub movement: Movement,
     /// How each deck is stretched.
     pub stretch: Vec<Stretch>,
+    /// Instruments on the speakers.
+    pub voices: Voices,
+    /// What MIDI has brought.
+    pub midi: Midi,
     /// Resident memory.
     pub resident_mb: f64,
     /// What went wrong.
@@ -242,6 +276,14 @@ impl Status {
                 "movement" => {
                     let [raw, smoothed, target, _] = [(); 4].map(|()| a.float());
                     s.movement = Movement { raw, smoothed, target, reason: a.text(), refused: a.int() };
+                }
+                "voices" => {
+                    let [count, sounding, stolen, unplayed, underruns, shed] = [(); 6].map(|()| a.int());
+                    s.voices = Voices { count, sounding, stolen, unplayed, underruns, shed, cost: a.float() };
+                }
+                "midi" => {
+                    let [events, lost, _] = [(); 3].map(|()| a.int());
+                    s.midi = Midi { events, lost, devices: a.text() };
                 }
                 "stretch" => s.stretch.push(Stretch {
                     deck: a.text(),
@@ -323,6 +365,16 @@ impl fmt::Display for Status {
                 )?;
             }
             writeln!(f)?;
+        }
+        let v = &self.voices;
+        if v.count > 0 {
+            let (sounding, count, cost) = (v.sounding, v.count, 100.0 * v.cost);
+            let (stolen, unplayed, late, gone) = (v.stolen, v.unplayed, v.underruns, v.shed);
+            write!(f, "voices    {sounding} of {count} sound, {cost:.1} % of a core")?;
+            writeln!(f, "; notes: {stolen} gave way, {unplayed} found no voice; late {late}, let go {gone}")?;
+        }
+        if !self.midi.devices.is_empty() {
+            writeln!(f, "midi      {} ({} events)", self.midi.devices, self.midi.events)?;
         }
         write!(f, "levels   ")?;
         for (name, level) in ["A", "B", "C", "D"].iter().zip(&self.levels) {
