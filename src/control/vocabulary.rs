@@ -371,6 +371,8 @@ pub struct Vocabulary {
     exact: HashMap<&'static str, &'static Control>,
     patterns: Vec<(Vec<&'static str>, &'static Control)>,
     all: Vec<&'static Control>,
+    /// What stands in `concrete`, found: boards are read many times a second, address by address.
+    spelled: HashMap<String, (&'static Control, Vec<Value>)>,
     concrete: Vec<String>,
     with_values: Vec<String>,
 }
@@ -389,7 +391,10 @@ impl Vocabulary {
             }
         }
         let concrete = spell_out(&all, voices);
-        let mut vocabulary = Vocabulary { exact, patterns, all, concrete, with_values: Vec::new() };
+        let mut vocabulary =
+            Vocabulary { exact, patterns, all, spelled: HashMap::new(), concrete, with_values: Vec::new() };
+        let found = |address: &String| Some((address.clone(), vocabulary.find(address)?));
+        vocabulary.spelled = vocabulary.concrete.iter().filter_map(found).collect();
         let has_value = |address: &&String| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some());
         vocabulary.with_values = vocabulary.concrete.iter().filter(has_value).cloned().collect();
         vocabulary
@@ -404,6 +409,9 @@ impl Vocabulary {
     pub fn find(&self, address: &str) -> Option<(&'static Control, Vec<Value>)> {
         if let Some(control) = self.exact.get(address) {
             return Some((control, Vec::new()));
+        }
+        if let Some((control, values)) = self.spelled.get(address) {
+            return Some((control, values.clone()));
         }
         let parts: Vec<&str> = address.split('/').collect();
         self.patterns.iter().find_map(|(pattern, control)| {

@@ -1,7 +1,7 @@
 //! Several voices of one instrument: which of them plays a note, and which gives way.
 
 use super::model::Model;
-use super::performer::Manner;
+use super::performer::{self, Manner};
 use super::voice::{Tone, Voice};
 
 /// Most voices of one band.
@@ -47,23 +47,16 @@ impl Band {
         let resting = || self.voices.iter().position(|(v, _)| v.performer.silent());
         let index = again.or_else(resting).unwrap_or_else(|| {
             self.stolen += 1;
-            self.quietest()
+            let notes = self
+                .voices
+                .iter()
+                .enumerate()
+                .map(|(k, (voice, playing))| (k, Some(&voice.performer), playing.map_or(0, |p| p.since)));
+            performer::weakest(notes).unwrap_or(0)
         });
         let (voice, slot) = &mut self.voices[index];
         voice.performer.note_on(midi, loudness);
         *slot = playing;
-    }
-
-    /// Released voices first, then the quietest, then the oldest.
-    fn quietest(&self) -> usize {
-        let rank = |(voice, playing): &(Voice, Option<Playing>)| {
-            (!voice.performer.free(), voice.performer.present(), playing.map_or(0, |p| p.since))
-        };
-        let order = |a: &usize, b: &usize| {
-            let ((free_a, loud_a, old_a), (free_b, loud_b, old_b)) = (rank(&self.voices[*a]), rank(&self.voices[*b]));
-            free_a.cmp(&free_b).then(loud_a.total_cmp(&loud_b)).then(old_a.cmp(&old_b))
-        };
-        (0..self.voices.len()).min_by(order).unwrap_or(0)
     }
 
     /// The note of a key ends, or is held by the pedal.

@@ -12,7 +12,7 @@
 
 use super::library::Shelf;
 use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
-use super::performer::{Adsr, Manner};
+use super::performer::{self, Adsr, Manner};
 use super::room::Room;
 use super::stream::Stream;
 use super::voice::{MOST_GAIN, Tone, Voice};
@@ -422,18 +422,12 @@ impl Ensemble {
         (0..self.chairs.len()).filter(free).min_by_key(rank)
     }
 
-    /// The note that gives way: a released one, then the quietest, then the oldest.
+    /// The note that gives way, unless all chairs are held.
     fn weakest(&self) -> Option<usize> {
-        let rank = |k: usize| {
-            let performer = self.chairs[k].voice.as_ref().map(|(voice, _)| &voice.performer);
-            let present = performer.map_or(0.0, |p| p.present());
-            (performer.is_some_and(|p| !p.free()), present, self.chairs[k].note.map_or(0, |n| n.since))
-        };
-        let order = |a: &usize, b: &usize| {
-            let ((free_a, loud_a, old_a), (free_b, loud_b, old_b)) = (rank(*a), rank(*b));
-            free_a.cmp(&free_b).then(loud_a.total_cmp(&loud_b)).then(old_a.cmp(&old_b))
-        };
-        (0..self.chairs.len()).filter(|k| !self.chairs[*k].is_held()).min_by(order)
+        let notes = self.chairs.iter().enumerate().filter(|(_, chair)| !chair.is_held()).map(|(k, chair)| {
+            (k, chair.voice.as_ref().map(|(voice, _)| &voice.performer), chair.note.map_or(0, |n| n.since))
+        });
+        performer::weakest(notes)
     }
 
     fn note_off(&mut self, part: usize, key: f64) {

@@ -78,6 +78,19 @@ enum Stage {
     Held,
 }
 
+/// Which of some notes gives way to a new one: a released one first, then the quietest, then the oldest. Each is a
+/// number to answer with, who plays it (nobody is as good as released), and a count that grows with every note.
+pub fn weakest<'a>(notes: impl Iterator<Item = (usize, Option<&'a Performer>, u64)>) -> Option<usize> {
+    let rank = |(_, performer, since): &(usize, Option<&Performer>, u64)| {
+        (performer.is_some_and(|p| !p.free()), performer.map_or(0.0, |p| p.present()), *since)
+    };
+    let notes = notes.min_by(|a, b| {
+        let ((sounds_a, loud_a, since_a), (sounds_b, loud_b, since_b)) = (rank(a), rank(b));
+        sounds_a.cmp(&sounds_b).then(loud_a.total_cmp(&loud_b)).then(since_a.cmp(&since_b))
+    });
+    notes.map(|(number, ..)| number)
+}
+
 /// Plays one voice. Nothing of it allocates. Realtime: yes.
 #[derive(Clone, Debug)]
 pub struct Performer {

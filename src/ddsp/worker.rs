@@ -100,7 +100,7 @@ impl Worker {
     fn hear(&mut self, told: Told) {
         match told {
             Told::Order(at, order) => self.tell(at, order),
-            Told::Section(section) => self.ensemble.seat(section),
+            Told::Section(section) => self.seat(section),
             Told::Guest(number, guest) => self.ensemble.entertain(number, guest),
         }
     }

@@ -16,7 +16,7 @@ use super::door::ring;
 use super::ramp::{self, Ramp};
 use super::source::HOLD_BACK;
 
-/// Pieces that may wait: a third of a second at 96 kHz, two at 48.
+/// Pieces that may wait: a third of a second at 96 kHz, two thirds at 48.
 const PIECES: usize = 1_024;
 
 /// A quantum of stereo sound and the sample time of its first frame.
