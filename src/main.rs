@@ -7,8 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::conductor::tempo::Sync;
 use grooved::control::value::Value;
+use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, live, render, stretch, tune};
+use grooved::daemon::{Failure, Options, OutputMode, has_state, live, media, render, safe_config, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
@@ -63,6 +64,9 @@ struct Cli {
     /// Play the demonstration set
     #[arg(long)]
     demo: bool,
+    /// Safe mode: defaults, no state, a sign every few seconds, and all controls
+    #[arg(long, conflicts_with_all = ["config", "demo", "a", "b", "c", "d", "render"])]
+    safe: bool,
     /// File for deck A (buffer 100)
     #[arg(long, value_name = "FILE")]
     a: Option<PathBuf>,
@@ -136,6 +140,8 @@ struct Cli {
 enum Command {
     /// List cards with their formats, rates and period ranges
     Devices,
+    /// Look the machine over: what stands in the way of even sound, and what mends it
+    Doctor,
     /// Try buffer sizes under the present load, and recommend one. Other flags come before: grooved --device 1 tune
     Tune {
         /// Seconds per size
@@ -157,6 +163,12 @@ enum Command {
         /// The file
         #[arg(default_value = "config/grooved.toml")]
         file: PathBuf,
+    },
+    /// Check music: every file is decoded to its end
+    CheckMedia {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Check instruments (.onnx) against the contract of models/README.md, and time a step of each
     #[cfg(feature = "ddsp")]
@@ -287,12 +299,14 @@ fn go(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         #[cfg(feature = "ddsp")]
-        Some(Command::CheckModel { files }) => return check_models(files),
+        Some(Command::CheckModel { files }) => return check_files(files, models::check),
+        Some(Command::CheckMedia { files }) => return check_files(files, media::check),
         #[cfg(feature = "ddsp")]
         Some(Command::RenderMidi(args)) => return render_instruments(args, true),
         #[cfg(feature = "ddsp")]
         Some(Command::RenderControls(args)) => return render_instruments(args, false),
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
+        Some(Command::Doctor) => return see_doctor(&configuration(&cli)?),
         Some(Command::StretchCheck) => {
             let output = configuration(&cli)?.output;
             print!("{}", stretch::check(output.sample_rate, output.buffer_size));
@@ -303,7 +317,15 @@ fn go(cli: Cli) -> Result<(), Failure> {
     }
     let config = configuration(&cli)?;
     log::start(&config.system.log);
-    let plan = plan_of(&cli)?;
+    if cli.safe {
+        tracing::warn!(
+            "safe mode: no configuration, no state, a sign every few seconds; 'systemctl restart grooved' tries the show again"
+        );
+    }
+    let mut plan = plan_of(&cli)?;
+    if config.state.demo && plan.is_empty() && !has_state(&config) {
+        plan = demo()?;
+    }
     if let Some(file) = plan.missing().first() {
         return Err(Failure::Usage(format!("file '{}' is not there", file.display())));
     }
@@ -395,12 +417,14 @@ fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failur
     Ok(())
 }
 
-/// `grooved check-model`: every file is looked at, also after one that is wrong.
-#[cfg(feature = "ddsp")]
-fn check_models(files: &[PathBuf]) -> Result<(), Failure> {
+/// `grooved check-model` and `grooved check-media`: every file is looked at, also after one that is wrong.
+fn check_files<E: std::fmt::Display>(
+    files: &[PathBuf],
+    check: impl Fn(&Path) -> Result<String, E>,
+) -> Result<(), Failure> {
     let mut wrong = 0;
     for file in files {
-        match models::check(file) {
+        match check(file) {
             Ok(report) => println!("{report}"),
             Err(why) => {
                 eprintln!("grooved: {why}");
@@ -410,7 +434,19 @@ fn check_models(files: &[PathBuf]) -> Result<(), Failure> {
     }
     match wrong {
         0 => Ok(()),
+        // Its own line has said it all.
+        _ if files.len() == 1 => Err(Failure::Data("it can't be played".into())),
         _ => Err(Failure::Data(format!("{wrong} of {} files can't be played", files.len()))),
+    }
+}
+
+/// `grooved doctor`: 1 if something will be heard.
+fn see_doctor(config: &Config) -> Result<(), Failure> {
+    let findings = doctor::examine(config);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    match findings.iter().filter(|f| f.grade == doctor::Grade::Wrong).count() {
+        0 => Ok(()),
+        ill => Err(Failure::Ill(ill)),
     }
 }
 
@@ -445,6 +481,7 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
 fn configuration(cli: &Cli) -> Result<Config, Failure> {
     let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
+        None if cli.safe => safe_config(),
         None => Config::default(),
     };
     fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
@@ -494,15 +531,24 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// The demonstration set, composed if it is not there yet.
+fn demo() -> Result<Plan, Failure> {
+    let folder = plan::demo_folder();
+    let failed = |e| Failure::Io(format!("{}: {e}", folder.display()));
+    if !folder.is_dir() {
+        eprintln!("Composing the demonstration set (once, a few seconds) …");
+    }
+    plan::make_demo(&folder).map_err(failed)?;
+    Ok(plan::demo_plan(&folder))
+}
+
 /// What the flags say is to be played.
 fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
-    let mut plan = Plan::default();
-    if cli.demo {
-        let folder = plan::demo_folder();
-        eprintln!("Composing the demonstration set (once, a few seconds) …");
-        plan::make_demo(&folder).map_err(|e| Failure::Io(format!("{}: {e}", folder.display())))?;
-        plan = plan::demo_plan(&folder);
-    }
+    let mut plan = match (cli.demo, cli.safe) {
+        (true, _) => demo()?,
+        (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("the sign: {e}")))?,
+        _ => Plan::default(),
+    };
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
         if let Some(file) = file {
             plan.load(id, file, "");

@@ -310,6 +310,8 @@ impl Http {
 pub struct State {
     /// Whether the last state comes back at the start.
     pub restore: bool,
+    /// Whether the demonstration set plays while there is nothing to bring back.
+    pub demo: bool,
     /// Folder of the state and the presets; empty: systemd's, or the user's.
     pub folder: PathBuf,
     /// Seconds between two looks whether the state has changed and must be written.
@@ -318,7 +320,7 @@ pub struct State {
 
 impl Default for State {
     fn default() -> Self {
-        State { restore: false, folder: PathBuf::new(), save_s: 5.0 }
+        State { restore: false, demo: false, folder: PathBuf::new(), save_s: 5.0 }
     }
 }
 
@@ -599,6 +601,7 @@ mod tests {
             "enabled",
             "devices",
             "restore",
+            "demo",
             "folder",
             "save_s",
             "keep_free_mb",

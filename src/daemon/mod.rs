@@ -3,15 +3,19 @@
 //! - [`live`]: the daemon
 //! - [`render`]: the same engine and conductor, as fast as they go, into a file
 //! - [`tune`]: which period size this machine can keep up with
+//! - [`doctor`]: what of a machine stands in the way of even sound
 //! - [`instruments`]: the voices of the speakers, and the stream of the older clients
+//! - [`media`]: music looked over before it plays
 //! - [`models`]: instruments looked over before they play
 //! - [`perform`]: instruments into files
 //! - [`solo`]: the demonstration's instrument
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
+pub mod doctor;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
 pub mod live;
+pub mod media;
 #[cfg(feature = "ddsp")]
 pub mod models;
 #[cfg(feature = "ddsp")]
@@ -26,9 +30,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Map};
+use crate::control::conductor::shows::STATE_FILE;
 use crate::control::conductor::{SPARE_SLOTS, Settings};
+use crate::control::show::Show;
 use crate::engine::EngineConfig;
 use crate::engine::cover::Bounds;
+use crate::system::keeper;
 use plan::Plan;
 
 /// Where the sound goes.
@@ -72,6 +79,9 @@ pub enum Failure {
     /// A model file that is no instrument.
     #[error("{0}")]
     Data(String),
+    /// The doctor found something that will be heard.
+    #[error("{0} of these will be heard")]
+    Ill(usize),
     /// Something else that the system would not do.
     #[error("{0}")]
     Io(String),
@@ -84,6 +94,7 @@ impl Failure {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
+            Failure::Ill(_) => 1,
             Failure::Usage(_) => 64,
             Failure::Data(_) => 65,
             Failure::Ports(_) => 69,
@@ -144,6 +155,21 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
+/// Whether a state lies ready that can be brought back.
+pub fn has_state(config: &Config) -> bool {
+    let bytes = config.state.folder().map(|folder| keeper::read_whole(&folder.join(STATE_FILE)));
+    config.state.restore && bytes.is_some_and(|bytes| bytes.is_ok_and(|bytes| Show::parse(&bytes).is_ok()))
+}
+
+/// The configuration of safe mode: defaults, less all that reads or keeps files.
+pub fn safe_config() -> Config {
+    let mut config = Config::default();
+    config.voices.polyphony = 0;
+    config.ddsp.listen = "off".into();
+    config.media.start_directory = false;
+    config
+}
+
 /// The media roots: the configured ones, the start directory, and wherever the command line's own files lie.
 fn roots(config: &Config, plan: &Plan) -> Vec<PathBuf> {
     let mut roots = config.media.roots.clone();
@@ -152,6 +178,8 @@ fn roots(config: &Config, plan: &Plan) -> Vec<PathBuf> {
     {
         roots.push(here);
     }
+    // A demonstration that was played becomes part of the state.
+    roots.extend(config.state.demo.then(plan::demo_folder));
     roots.extend(plan.folders());
     roots
 }

@@ -13,6 +13,16 @@ use crate::media::wav::{Depth, WavWriter};
 /// Bumped whenever the demonstration set's music changes, so that an old rendering is not mistaken for it.
 const DEMO_VERSION: u32 = 1;
 
+/// Where an appliance's image keeps it.
+const PACKAGED_DEMO: &str = "/usr/share/grooved";
+
+/// Seconds from one sign of safe mode to the next.
+const SIGN_S: f64 = 6.0;
+/// Its two notes in Hz, a falling fifth, which no show is mistaken for.
+const SIGN_HZ: [f64; 2] = [659.26, 440.0];
+/// Their peak, 20 dB below full scale.
+const SIGN_PEAK: f64 = 0.1;
+
 /// Calls made before the first sample is rendered, and their files.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -64,8 +74,12 @@ impl Plan {
     }
 }
 
-/// Where the demonstration set is kept: it is calculated once.
+/// Where the demonstration set lies, or is to be kept: it is calculated once.
 pub fn demo_folder() -> PathBuf {
+    let packaged = Path::new(PACKAGED_DEMO).join(format!("demo-{DEMO_VERSION}"));
+    if packaged.is_dir() {
+        return packaged;
+    }
     let cache = std::env::var_os("CACHE_DIRECTORY")
         .or_else(|| std::env::var_os("XDG_CACHE_HOME"))
         .map(PathBuf::from)
@@ -120,4 +134,25 @@ pub fn demo_plan(folder: &Path) -> Plan {
         plan.call("/groove/stem/play", vec![Value::Int(id), Value::Float(1.0), Value::Float(0.8)]);
     }
     plan
+}
+
+/// Safe mode's plan: a sign every few seconds, made from nothing but arithmetic. It is written below `folder`.
+pub fn safe_plan(folder: &Path) -> io::Result<Plan> {
+    const RATE: f64 = 48_000.0;
+    let mut sound = vec![0.0f32; 2 * (SIGN_S * RATE) as usize];
+    for (k, frame) in sound.chunks_exact_mut(2).enumerate() {
+        let seconds = k as f64 / RATE;
+        let Some(hz) = SIGN_HZ.get((seconds / 0.4) as usize) else { break };
+        let within = seconds % 0.4;
+        let envelope = (within / 0.01).min(1.0) * (-within / 0.12).exp() * ((0.4 - within) / 0.01).min(1.0);
+        frame.fill((SIGN_PEAK * envelope * (std::f64::consts::TAU * hz * within).sin()) as f32);
+    }
+    let file = folder.join(format!("grooved-safe-{}.wav", std::process::id()));
+    let mut writer = WavWriter::create(&file, 2, RATE as u32, Depth::Sixteen)?;
+    writer.write(&sound)?;
+    writer.finish()?;
+    let mut plan = Plan::default();
+    plan.load(100, &file, "safe mode");
+    plan.call("/groove/stem/play", vec![Value::Int(100), Value::Float(1.0), Value::Float(1.0), Value::Int(1)]);
+    Ok(plan)
 }

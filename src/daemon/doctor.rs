@@ -1,0 +1,406 @@
+//! `grooved doctor`: what of this machine stands in the way of even sound, and the command that mends it.
+//!
+//! Everything is read, nothing is changed. What a service is allowed is read off the running daemon, if there is one:
+//! the limits of whoever asks are others.
+
+use std::fmt;
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+#[cfg(feature = "ddsp")]
+use crate::ddsp::library::Library;
+use crate::output::devices;
+use crate::system::{realtime, sensors, time, usage};
+
+/// 2025-01-01 in seconds since 1970: no clock that has been set shows less.
+const PLAUSIBLE_S: u64 = 1_735_689_600;
+/// Memory beside the loaded stems: the program, voices and stretchers.
+const BESIDE_STEMS_MB: u64 = 150;
+/// From here on a Pi slows itself down.
+const HOT_CELSIUS: f64 = 80.0;
+
+/// Who has these capabilities is bound by no limits of priority and locked memory.
+const CAP_SYS_NICE: u32 = 23;
+const CAP_IPC_LOCK: u32 = 14;
+
+/// How grave something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// It plays, but could play better; or it can't be told.
+    Advice,
+    /// It will be heard.
+    Wrong,
+}
+
+/// Something that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub what: &'static str,
+    /// How grave it is.
+    pub grade: Grade,
+    /// What was found.
+    pub found: String,
+    /// The command or the setting that mends it; empty if nothing needs to be mended.
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.grade {
+            Grade::Good => "good ",
+            Grade::Advice => "could",
+            Grade::Wrong => "WRONG",
+        };
+        write!(f, "{sign}  {:<14} {}", self.what, self.found)?;
+        if self.mend.is_empty() { Ok(()) } else { write!(f, "\n       {:<14} -> {}", "", self.mend) }
+    }
+}
+
+/// A machine as its files show it.
+struct Machine {
+    root: PathBuf,
+}
+
+impl Machine {
+    fn read(&self, path: &str) -> Option<String> {
+        Some(std::fs::read_to_string(self.root.join(path)).ok()?.trim().to_string())
+    }
+
+    fn folder(&self, path: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// The process of a running daemon, other than this one.
+    fn daemon(&self) -> Option<u32> {
+        self.folder("proc").iter().find_map(|process| {
+            let id: u32 = process.file_name()?.to_str()?.parse().ok()?;
+            let name = std::fs::read_to_string(process.join("comm")).ok()?;
+            (name.trim() == "grooved" && id != std::process::id()).then_some(id)
+        })
+    }
+
+    /// A limit in force, `None` if there is none, or if a capability makes it void.
+    fn limit(&self, process: &str, name: &str, capability: u32) -> Option<u64> {
+        let status = self.read(&format!("proc/{process}/status")).unwrap_or_default();
+        let bits = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
+        let bits = bits.and_then(|b| u64::from_str_radix(b.trim(), 16).ok()).unwrap_or(0);
+        if bits >> capability & 1 == 1 {
+            return None;
+        }
+        let limits = self.read(&format!("proc/{process}/limits"))?;
+        let line = limits.lines().find(|l| l.starts_with(name))?;
+        line[name.len()..].split_whitespace().next()?.parse().ok()
+    }
+}
+
+fn good(what: &'static str, found: impl Into<String>) -> Finding {
+    Finding { what, grade: Grade::Good, found: found.into(), mend: String::new() }
+}
+
+fn finding(what: &'static str, grade: Grade, found: impl Into<String>, mend: impl Into<String>) -> Finding {
+    Finding { what, grade, found: found.into(), mend: mend.into() }
+}
+
+/// Looks at everything.
+pub fn examine(config: &Config) -> Vec<Finding> {
+    let machine = Machine { root: "/".into() };
+    let daemon = machine.daemon();
+    let mut findings = limits(&machine, daemon);
+    findings.extend([governor(&machine), preemption(&machine), throttling(), temperature()]);
+    findings.extend([cards(), memory(&machine, config)]);
+    findings.extend(media(config));
+    findings.push(state(config));
+    findings.extend(ports(config, daemon.is_some()));
+    findings.extend([methods(), models(config), clock(&machine, time::wall_ns() / 1_000_000_000)]);
+    findings
+}
+
+fn limits(machine: &Machine, daemon: Option<u32>) -> Vec<Finding> {
+    let (process, whose) = match daemon {
+        Some(id) => (id.to_string(), "the running daemon's"),
+        None => ("self".into(), "this shell's"),
+    };
+    let needed = u64::from(realtime::AUDIO_PRIORITY);
+    let priority = match machine.limit(&process, "Max realtime priority", CAP_SYS_NICE).unwrap_or(u64::MAX) {
+        most if most >= needed => good("realtime", format!("{whose} limit allows SCHED_FIFO {needed}")),
+        most => finding(
+            "realtime",
+            Grade::Wrong,
+            format!("{whose} limit is priority {most}; {needed} is needed"),
+            "LimitRTPRIO=80 in the unit, or 'rtprio 95' in /etc/security/limits.d",
+        ),
+    };
+    let memory = match machine.limit(&process, "Max locked memory", CAP_IPC_LOCK) {
+        None => good("locked memory", format!("{whose} limit allows all of it")),
+        Some(bytes) => finding(
+            "locked memory",
+            Grade::Wrong,
+            format!("{whose} limit is {} kB", bytes / 1_000),
+            "LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d",
+        ),
+    };
+    vec![priority, memory]
+}
+
+fn governor(machine: &Machine) -> Finding {
+    let policies = machine.folder("sys/devices/system/cpu/cpufreq");
+    let mut names: Vec<String> = policies
+        .iter()
+        .filter_map(|p| Some(std::fs::read_to_string(p.join("scaling_governor")).ok()?.trim().to_string()))
+        .collect();
+    names.sort();
+    names.dedup();
+    match names.as_slice() {
+        [] => good("governor", "the kernel leaves the clock alone"),
+        [one] if one == "performance" => good("governor", "performance"),
+        _ => finding("governor", Grade::Advice, names.join(", "), "systemctl enable --now grooved-tune"),
+    }
+}
+
+fn preemption(machine: &Machine) -> Finding {
+    let version = machine.read("proc/version").unwrap_or_default();
+    let kinds = ["PREEMPT_RT", "PREEMPT_DYNAMIC", "PREEMPT_VOLUNTARY", "PREEMPT"];
+    let kind = kinds.iter().find(|k| version.contains(**k)).copied().unwrap_or("no preemption that it tells of");
+    if kind == "PREEMPT_RT" || machine.read("sys/kernel/realtime").is_some_and(|on| on == "1") {
+        return good("preemption", "PREEMPT_RT");
+    }
+    let package = if cfg!(target_arch = "aarch64") { "linux-image-rt-arm64" } else { "linux-image-rt-amd64" };
+    finding(
+        "preemption",
+        Grade::Advice,
+        format!("{kind}: good for periods of 5 ms and more"),
+        format!("apt install {package}, and reboot, for shorter ones"),
+    )
+}
+
+fn throttling() -> Finding {
+    let sensors::Throttling { throttled, under_voltage } = sensors::throttling();
+    match (throttled, under_voltage) {
+        (_, Some(true)) => finding(
+            "supply",
+            Grade::Wrong,
+            "the supply's voltage is too low",
+            "a stronger power supply, a shorter cable",
+        ),
+        (Some(true), _) => finding("supply", Grade::Wrong, "the processor is held back", "a heat sink, or a fan"),
+        (None, None) => good("supply", "the kernel does not tell of throttling or under-voltage here"),
+        _ => good("supply", "no throttling, no under-voltage"),
+    }
+}
+
+fn temperature() -> Finding {
+    match sensors::temperature_celsius() {
+        None => good("temperature", "the kernel does not tell"),
+        Some(t) if t < HOT_CELSIUS => good("temperature", format!("{t:.0} °C")),
+        Some(t) => finding("temperature", Grade::Wrong, format!("{t:.0} °C"), "a heat sink, or a fan"),
+    }
+}
+
+fn cards() -> Finding {
+    let cards = devices::list();
+    let names: Vec<String> = cards.iter().map(|d| format!("{} ({})", d.name, d.title)).collect();
+    match (names.as_slice(), Path::new("/dev/snd").is_dir()) {
+        ([], true) => finding(
+            "cards",
+            Grade::Wrong,
+            "none that plays, or none that this user may open",
+            "plug one in; for a user: usermod -aG audio NAME",
+        ),
+        ([], false) => {
+            finding("cards", Grade::Wrong, "the kernel knows no sound card", "plug one in; a HAT: grooved/hat")
+        }
+        _ => good("cards", names.join(", ")),
+    }
+}
+
+fn memory(machine: &Machine, config: &Config) -> Finding {
+    let text = machine.read("proc/meminfo").unwrap_or_default();
+    let kb = |name: &str| -> Option<u64> {
+        let line = text.lines().find(|l| l.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    let (Some(free), swap) = (kb("MemAvailable:"), kb("SwapTotal:").unwrap_or(0)) else {
+        return finding("memory", Grade::Advice, "the kernel does not tell", "");
+    };
+    let (free, needed) = (free / 1_000, config.media.memory_mb as u64 + BESIDE_STEMS_MB);
+    let swap = if swap > 0 { ", with swap (what sounds is locked)" } else { "" };
+    if free >= needed {
+        return good("memory", format!("{free} MB to be had, {needed} needed at most{swap}"));
+    }
+    finding(
+        "memory",
+        Grade::Advice,
+        format!("{free} MB to be had; full of stems {needed} are needed{swap}"),
+        format!("media.memory_mb = {}", free.saturating_sub(BESIDE_STEMS_MB).max(16)),
+    )
+}
+
+fn media(config: &Config) -> Vec<Finding> {
+    let unreadable = |root: &&PathBuf| std::fs::read_dir(root).is_err();
+    match config.media.roots.iter().find(unreadable) {
+        Some(root) => vec![finding(
+            "media",
+            Grade::Wrong,
+            format!("{} can't be read", root.display()),
+            "media.roots in the configuration; mkdir -p, chmod o+rx",
+        )],
+        None if config.media.roots.is_empty() => vec![good("media", "no folders but the one it is started in")],
+        None => {
+            let roots: Vec<String> = config.media.roots.iter().map(|r| r.display().to_string()).collect();
+            vec![good("media", roots.join(", "))]
+        }
+    }
+}
+
+fn state(config: &Config) -> Finding {
+    let Some(folder) = config.state.folder() else {
+        return finding("state", Grade::Advice, "there is no folder for it", "state.folder in the configuration");
+    };
+    let there = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("/"));
+    let (free, keep) = (usage::free_bytes(there).unwrap_or(0) / 1_000_000, config.record.keep_free_mb);
+    if free < keep {
+        let found = format!("{free} MB free at {}; recordings leave {keep} free", folder.display());
+        return finding("state", Grade::Advice, found, "remove old recordings, or lower record.keep_free_mb");
+    }
+    good("state", format!("{}, {free} MB free", folder.display()))
+}
+
+fn ports(config: &Config, running: bool) -> Vec<Finding> {
+    let ours = |found: String| match running {
+        true => good("ports", format!("{found}, by the running daemon")),
+        false => finding("ports", Grade::Wrong, found, "ss -lunpt shows by whom; stop it, or choose another port"),
+    };
+    let bind = if config.osc.bind.is_empty() { "0.0.0.0" } else { &config.osc.bind };
+    let mut taken: Vec<String> = config
+        .osc
+        .ports
+        .iter()
+        .filter(|port| UdpSocket::bind((bind, **port)).is_err())
+        .map(|port| format!("UDP {port}"))
+        .collect();
+    if config.http.port != 0 && TcpListener::bind((config.http.bind.as_str(), config.http.port)).is_err() {
+        taken.push(format!("TCP {}", config.http.port));
+    }
+    if let Ok(address) = config.ddsp.listen.parse::<std::net::SocketAddr>()
+        && TcpListener::bind(address).is_err()
+    {
+        taken.push(format!("TCP {}", address.port()));
+    }
+    match taken.as_slice() {
+        [] => vec![good("ports", "all free")],
+        _ => vec![ours(format!("{} taken", taken.join(", ")))],
+    }
+}
+
+fn methods() -> Finding {
+    let methods: Vec<&str> = crate::engine::method::Method::ALL.iter().map(|m| m.name()).collect();
+    good("stretching", format!("{}; 'grooved stretch-check' times them here", methods.join(", ")))
+}
+
+#[cfg(feature = "ddsp")]
+fn models(config: &Config) -> Finding {
+    let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
+    let library = Library::new(folder);
+    let first =
+        if config.voices.instrument.is_empty() { config.ddsp.first() } else { config.voices.instrument.clone() };
+    match library.open(&first) {
+        Ok(_) => good("instruments", format!("{}; {first} plays", library.names().join(", "))),
+        Err(_) if config.voices.polyphony == 0 => good("instruments", "none are wanted (voices.polyphony = 0)"),
+        Err(why) => finding("instruments", Grade::Advice, why.to_string(), "ddsp.instrument, or voices.polyphony = 0"),
+    }
+}
+
+#[cfg(not(feature = "ddsp"))]
+fn models(_: &Config) -> Finding {
+    good("instruments", "this build has none (cargo feature ddsp)")
+}
+
+fn clock(machine: &Machine, now_s: u64) -> Finding {
+    let source = machine.read("sys/devices/system/clocksource/clocksource0/current_clocksource");
+    let source = source.map_or(String::new(), |s| format!(", kernel clock {s}"));
+    if now_s < PLAUSIBLE_S {
+        let found = format!("it has never been set{source}; OSC time tags will not mean what they say");
+        return finding("clock", Grade::Wrong, found, "a network with NTP, or 'timedatectl set-time'");
+    }
+    if machine.root.join("run/systemd/timesync/synchronized").exists() {
+        return good("clock", format!("synchronised{source}"));
+    }
+    let found = format!("whether it is synchronised is not known{source}");
+    finding("clock", Grade::Advice, found, "timedatectl set-ntp true (only OSC time tags need it)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine made of the given files.
+    fn machine(name: &str, files: &[(&str, &str)]) -> Machine {
+        let root = std::env::temp_dir().join(format!("grooved-doctor-{name}-{}", std::process::id()));
+        for (path, text) in files {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Machine { root }
+    }
+
+    impl Drop for Machine {
+        fn drop(&mut self) {
+            if self.root.starts_with(std::env::temp_dir()) {
+                let _ = std::fs::remove_dir_all(&self.root);
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_the_running_daemon() {
+        let mean = "Max locked memory         8388608              8388608              bytes\n\
+                    Max realtime priority     0                    0\n";
+        let kind = "Max locked memory         unlimited            unlimited            bytes\n\
+                    Max realtime priority     80                   80\n";
+        let alone = machine("alone", &[("proc/self/limits", mean)]);
+        let found = limits(&alone, alone.daemon());
+        assert!(found.iter().all(|f| f.grade == Grade::Wrong && f.found.contains("shell")), "{found:?}");
+        assert!(found[0].mend.contains("LimitRTPRIO") && found[1].mend.contains("LimitMEMLOCK"));
+        let served =
+            machine("served", &[("proc/7/comm", "grooved\n"), ("proc/7/limits", kind), ("proc/self/limits", mean)]);
+        assert_eq!(served.daemon(), Some(7));
+        assert!(limits(&served, Some(7)).iter().all(|f| f.grade == Grade::Good));
+        let root = ("proc/self/status", "Name: grooved\nCapEff:\t000001ffffffffff\n");
+        let mighty = machine("mighty", &[("proc/self/limits", mean), root]);
+        assert!(limits(&mighty, None).iter().all(|f| f.grade == Grade::Good));
+    }
+
+    #[test]
+    fn what_makes_timing_uneven_is_named() {
+        let policy = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor";
+        let lazy =
+            machine("lazy", &[(policy, "ondemand\n"), ("proc/version", "Linux 6.12 #1 SMP PREEMPT_DYNAMIC Debian")]);
+        assert_eq!((governor(&lazy).grade, governor(&lazy).found.as_str()), (Grade::Advice, "ondemand"));
+        assert!(governor(&lazy).mend.contains("grooved-tune"));
+        let kernel = preemption(&lazy);
+        assert!(kernel.grade == Grade::Advice && kernel.mend.contains("linux-image-rt"), "{kernel}");
+        let eager =
+            machine("eager", &[(policy, "performance\n"), ("proc/version", "Linux 6.12 #1 SMP PREEMPT_RT Debian")]);
+        assert_eq!([governor(&eager).grade, preemption(&eager).grade], [Grade::Good; 2]);
+    }
+
+    #[test]
+    fn memory_and_clock_are_judged_by_what_they_are_for() {
+        let small =
+            machine("small", &[("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable: 300000 kB\nSwapTotal: 0 kB\n")]);
+        let found = memory(&small, &Config::default());
+        assert!(found.grade == Grade::Advice && found.mend == "media.memory_mb = 150", "{found}");
+        assert_eq!(clock(&small, 86_400).grade, Grade::Wrong);
+        assert_eq!(clock(&small, 2 * PLAUSIBLE_S).grade, Grade::Advice);
+        let set = machine("set", &[("run/systemd/timesync/synchronized", "")]);
+        assert_eq!(clock(&set, 2 * PLAUSIBLE_S).grade, Grade::Good);
+    }
+}
