@@ -5,8 +5,10 @@ busybox, the few modules needed, the programs under test with their libraries, a
 ports lead out: the console, kept as a log, and a channel that takes one line of shell and answers with its output.
 """
 
-import json, math, os, re, shutil, socket, subprocess, time
+import json, math, os, re, shutil, subprocess, time
 from pathlib import Path
+
+from emulator import Emulator, Trouble
 
 HERE = Path(__file__).resolve().parent
 # program that must be on the PATH -> Debian package that brings it
@@ -25,10 +27,6 @@ FILES = {
 # snd-dummy is paced by an hrtimer, snd-aloop by jiffies, the USB card by QEMU; snd-virmidi is a MIDI keyboard that plays
 # what is written to its device
 MODULES = ["snd-dummy", "snd-aloop", "snd-usb-audio", "xhci-pci", "snd-seq", "snd-virmidi"]
-
-
-class Trouble(Exception):
-    """The harness can't go on: said in one line, no traceback."""
 
 
 def call(*argv, **more):
@@ -134,14 +132,13 @@ def relative(path):
     return os.path.relpath(path)
 
 
-class Machine:
+class Machine(Emulator):
     USB = {"driver": "usb-audio", "id": "usb0", "audiodev": "sink", "bus": "xhci.0"}
 
-    def __init__(self, work, image):
-        self.work, self.log, self.commands = work, work / "guest.log", 0
+    def __init__(self, work, image, more=()):
+        self.log, self.commands = work / "guest.log", 0
         self.log.write_text("")
-        for name in ("qmp.sock", "channel.sock"):
-            (work / name).unlink(missing_ok=True)
+        (work / "channel.sock").unlink(missing_ok=True)
         home = kernel(work)
         argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-m", "512"]
         # The machine's time is the number of instructions it has run (4 ns each: 250 million a second), and when it idles
@@ -151,40 +148,16 @@ class Machine:
         argv += ["-kernel", str(home.resolve() / "vmlinuz"), "-initrd", str(image.resolve())]
         argv += ["-append", "console=ttyS0 quiet loglevel=6 panic=-1 mitigations=off random.trust_cpu=on"]
         argv += ["-serial", "file:guest.log", "-serial", "unix:channel.sock,server=on,wait=off"]
-        argv += ["-qmp", "unix:qmp.sock,server=on,wait=off"]
         argv += ["-device", "qemu-xhci,id=xhci", "-audiodev", "none,id=sink"]
-        argv += ["-device", json.dumps(self.USB)]
-        self.errors = open(work / "qemu.log", "w")
-        self.qemu = subprocess.Popen(argv, cwd=work, stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors)
+        argv += ["-device", json.dumps(self.USB), *more]
+        super().__init__(work, argv)
         try:
-            self.monitor = self._connect("qmp.sock").makefile("rw")
-            self.monitor.readline()  # greeting
-            self.qmp("qmp_capabilities")
-            self.channel = self._connect("channel.sock")
+            self.channel = self.connect("channel.sock")
             self.buffer = b""
             self._until(b"@@ready", 120)
         except BaseException:
             self.close()
             raise
-
-    def _connect(self, name, seconds=20):
-        # The path of a Unix socket must be short; relative to the work directory it always is.
-        end = time.monotonic() + seconds
-        here = os.getcwd()
-        while True:
-            link = socket.socket(socket.AF_UNIX)
-            try:
-                os.chdir(self.work)
-                link.connect(name)
-                link.settimeout(seconds)
-                return link
-            except OSError:
-                link.close()
-                if self.qemu.poll() is not None or time.monotonic() > end:
-                    raise Trouble("QEMU did not start: " + (self.work / "qemu.log").read_text().strip()) from None
-                time.sleep(0.05)
-            finally:
-                os.chdir(here)
 
     def _until(self, mark, seconds):
         """Everything before the line that starts with `mark`, and that line."""
@@ -228,35 +201,12 @@ class Machine:
     def uptime(self):
         return float(self.sh("cat /proc/uptime").split()[0])
 
-    def qmp(self, command, **arguments):
-        self.monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.monitor.flush()
-        while True:  # events (DEVICE_DELETED, ...) come in between
-            line = self.monitor.readline()
-            if not line:
-                raise Trouble("QEMU's monitor closed")
-            answer = json.loads(line)
-            if "error" in answer:
-                raise Trouble(f"QEMU: {command}: {answer['error']['desc']}")
-            if "return" in answer:
-                return answer["return"]
-
     def plug(self):
-        end = time.monotonic() + 10
-        while True:
-            try:
-                return self.qmp("device_add", **self.USB)
-            except Trouble:  # the last one with this id may still be on its way out
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
+        self.add(self.USB)
 
     def unplug(self):
         self.qmp("device_del", id=self.USB["id"])
 
     def close(self):
-        self.qemu.kill()
-        self.qemu.wait()
-        self.errors.close()
-        for name in ("qmp.sock", "channel.sock"):
-            (self.work / name).unlink(missing_ok=True)
+        super().close()
+        (self.work / "channel.sock").unlink(missing_ok=True)
