@@ -136,7 +136,10 @@ impl<'t> Port<'t> {
             tracing::info!("MIDI: {name} is there, and not listened to (midi.devices in the configuration)");
             return;
         }
-        if let Err(error) = self.connect(addr) {
+        // One that came while we looked around is welcomed twice.
+        if let Err(error) = self.connect(addr)
+            && error.errno() != libc::EBUSY
+        {
             tracing::warn!("MIDI: {name} can't be connected: {error}");
         }
     }

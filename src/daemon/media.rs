@@ -13,7 +13,6 @@ pub fn check(path: &Path) -> Result<String, Failure> {
     let wrong = |why: String| Failure::Data(format!("{}: {why}", path.display()));
     let mut decoder = Decoder::open(path).map_err(|e| wrong(e.to_string()))?;
     let rate = f64::from(decoder.info().sample_rate);
-    let promised = decoder.info().frames;
     let (mut left, mut right) = (vec![0.0; PART], vec![0.0; PART]);
     let mut frames = 0;
     loop {
@@ -24,13 +23,10 @@ pub fn check(path: &Path) -> Result<String, Failure> {
         }
     }
     // Compressed files may promise a packet more than they hold.
-    if frames + u64::from(decoder.info().sample_rate) / 2 < promised {
+    if decoder.missing() > u64::from(decoder.info().sample_rate) / 5 {
         let seconds = |frames: u64| frames as f64 / rate;
-        return Err(wrong(format!(
-            "it ends after {:.1} of {:.1} s; copy it again",
-            seconds(frames),
-            seconds(promised)
-        )));
+        let (missing, all) = (seconds(decoder.missing()), seconds(frames));
+        return Err(wrong(format!("{missing:.1} of its {all:.1} s are lacking or damaged; copy it again")));
     }
     Ok(format!("{}: fine, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate))
 }

@@ -82,6 +82,8 @@ pub struct Decoder {
     skip: u64,
     /// Whether the next packet's time stamp sets the position.
     resync: bool,
+    /// Frames that were passed over as silence.
+    missing: u64,
 }
 
 /// No file is longer than this (years); one that says so lies.
@@ -222,6 +224,7 @@ impl Decoder {
             position: 0,
             skip: 0,
             resync: false,
+            missing: 0,
         })
     }
 
@@ -244,6 +247,11 @@ impl Decoder {
             Some(base) => (ts * u128::from(base.numer.get()) * rate / u128::from(base.denom.get())) as u64,
             None => ts as u64,
         }
+    }
+
+    /// Frames so far that were lacking or damaged, and are silent.
+    pub fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// What the file holds.
@@ -332,6 +340,7 @@ impl Decoder {
             left[done..want].fill(0.0);
             right[done..want].fill(0.0);
             self.position += (want - done) as u64;
+            self.missing += (want - done) as u64;
             done = want;
         }
         Ok(done)
@@ -357,6 +366,7 @@ impl Decoder {
                 Err(SymphoniaError::DecodeError(_)) => {
                     let planes = self.mix.len();
                     self.planes.resize_with(planes, Vec::new);
+                    self.missing += length.min(MOST_PACKET_FRAMES);
                     for plane in &mut self.planes {
                         plane.clear();
                         plane.resize(length.min(MOST_PACKET_FRAMES) as usize, 0.0);
