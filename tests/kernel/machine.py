@@ -14,6 +14,8 @@ HERE = Path(__file__).resolve().parent
 # program that must be on the PATH -> Debian package that brings it
 TOOLS = {
     "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+    "mke2fs": "e2fsprogs",
     "cpio": "cpio",
     "depmod": "kmod",
     "gcc": "gcc",
@@ -25,8 +27,9 @@ FILES = {
     "/usr/share/alsa/alsa.conf": "libasound2-data",
 }
 # snd-dummy is paced by an hrtimer, snd-aloop by jiffies, the USB card by QEMU; snd-virmidi is a MIDI keyboard that plays
-# what is written to its device
-MODULES = ["snd-dummy", "snd-aloop", "snd-usb-audio", "xhci-pci", "snd-seq", "snd-virmidi"]
+# what is written to its device; the rest is a disk
+MODULES = ["snd-dummy", "snd-aloop", "snd-usb-audio", "xhci-pci", "snd-seq", "snd-virmidi", "virtio-pci", "virtio-blk"]
+MODULES += ["crc32c-generic", "ext4"]
 
 
 def call(*argv, **more):
