@@ -33,10 +33,12 @@ class Disk(PowerDisk):
         call("cp", "--sparse=always", image, card)
         os.truncate(card, megabytes << 20)
         super().__init__(card, seed)
-        # Where the partitions are, from the table at the beginning.
-        table = card.open("rb").read(512)[446:510]
-        self.parts = [struct.unpack_from("<II", table, 16 * k + 8) for k in range(3)]
-        self.fat = f"{card}@@{self.parts[0][0] * 512}"
+        self.fat = f"{card}@@{self.parts()[0][0] * 512}"
+
+    def parts(self):
+        """Where the partitions begin and how long they are, from the table at the beginning; the last one grows."""
+        table = self.image.open("rb").read(512)[446:510]
+        return [struct.unpack_from("<II", table, 16 * k + 8) for k in range(3)]
 
     # The FAT partition, as a laptop sees it; only while the machine is off.
 
@@ -61,7 +63,7 @@ class Disk(PowerDisk):
 
     def check(self, number, seconds=60):
         """What fsck says of a partition: a line for every error, none if all is well; journals are played back first."""
-        start, size = self.parts[number]
+        start, size = self.parts()[number]
         part = self.image.with_suffix(".part")
         with open(self.image, "rb") as disk, open(part, "wb") as out:
             disk.seek(start * 512)

@@ -354,6 +354,15 @@ fn a_plug_pulled_while_a_package_was_written_goes_on() {
     assert!(said.contains("written again"), "{said}");
     assert!(root.called().contains("chroot"), "{}", root.called());
     assert!(root.path("data/packages/good.deb").exists() && !root.path("data/packages/next.deb").exists());
+    // And the file on the card is not mistaken for one that is too old.
+    root.tool("dpkg-query", "echo 2.0");
+    std::fs::copy(root.path("data/packages/good.deb"), &package).unwrap();
+    root.run(INTAKE, &[]);
+    assert!(
+        package.with_extension("deb.installed").exists() && root.log().contains("Everything was."),
+        "{}",
+        root.log()
+    );
 }
 
 #[test]

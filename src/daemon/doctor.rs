@@ -86,6 +86,12 @@ impl Machine {
         })
     }
 
+    /// The folder that systemd gave a process for its state.
+    fn state_of(&self, process: u32) -> Option<PathBuf> {
+        let environment = self.read(&format!("proc/{process}/environ"))?;
+        environment.split('\0').find_map(|v| v.strip_prefix("STATE_DIRECTORY=")).map(PathBuf::from)
+    }
+
     /// A limit in force, `None` if there is none, or if a capability makes it void.
     fn limit(&self, process: &str, name: &str, capability: u32) -> Option<u64> {
         let status = self.read(&format!("proc/{process}/status")).unwrap_or_default();
@@ -116,7 +122,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     findings.extend([governor(&machine), preemption(&machine), throttling(), temperature()]);
     findings.extend([cards(), memory(&machine, config)]);
     findings.extend(media(config));
-    findings.push(state(config));
+    findings.push(state(config, daemon.and_then(|id| machine.state_of(id))));
     findings.extend(ports(config, daemon.is_some()));
     findings.extend([methods(), models(config), clock(&machine, time::wall_ns() / 1_000_000_000)]);
     findings
@@ -259,8 +265,10 @@ fn media(config: &Config) -> Vec<Finding> {
     }
 }
 
-fn state(config: &Config) -> Finding {
-    let Some(folder) = config.state.folder() else {
+fn state(config: &Config, served: Option<PathBuf>) -> Finding {
+    // A service's folder is another one than that of whoever asks.
+    let served = served.filter(|_| config.state.folder.as_os_str().is_empty());
+    let Some(folder) = served.or_else(|| config.state.folder()) else {
         return finding("state", Grade::Advice, "there is no folder for it", "state.folder in the configuration");
     };
     let there = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("/"));
@@ -373,6 +381,8 @@ mod tests {
             machine("served", &[("proc/7/comm", "grooved\n"), ("proc/7/limits", kind), ("proc/self/limits", mean)]);
         assert_eq!(served.daemon(), Some(7));
         assert!(limits(&served, Some(7)).iter().all(|f| f.grade == Grade::Good));
+        let given = machine("given", &[("proc/7/environ", "A=b\0STATE_DIRECTORY=/var/lib/grooved\0")]);
+        assert_eq!(given.state_of(7), Some("/var/lib/grooved".into()));
         let root = ("proc/self/status", "Name: grooved\nCapEff:\t000001ffffffffff\n");
         let mighty = machine("mighty", &[("proc/self/limits", mean), root]);
         assert!(limits(&mighty, None).iter().all(|f| f.grade == Grade::Good));
