@@ -250,6 +250,9 @@ struct RenderInstruments {
     quiet: bool,
 }
 
+/// What the service reads.
+const INSTALLED_CONFIG: &str = "/etc/grooved/grooved.toml";
+
 fn output_mode(text: &str) -> Result<OutputMode, String> {
     match text.split_once(':') {
         None if text == "card" => Ok(OutputMode::Card),
@@ -306,7 +309,11 @@ fn go(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "ddsp")]
         Some(Command::RenderControls(args)) => return render_instruments(args, false),
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
-        Some(Command::Doctor) => return see_doctor(&configuration(&cli)?),
+        Some(Command::Doctor) => {
+            // Whoever asks means the service, unless another file is named.
+            let installed = Some(PathBuf::from(INSTALLED_CONFIG)).filter(|file| cli.config.is_none() && file.exists());
+            return see_doctor(&configuration(&Cli { config: cli.config.clone().or(installed), ..cli })?);
+        }
         Some(Command::StretchCheck) => {
             let output = configuration(&cli)?.output;
             print!("{}", stretch::check(output.sample_rate, output.buffer_size));
@@ -319,7 +326,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
     log::start(&config.system.log);
     if cli.safe {
         tracing::warn!(
-            "safe mode: no configuration, no state, a sign every few seconds; 'systemctl restart grooved' tries the show again"
+            "safe mode: no configuration, no state, a sign every few seconds; 'systemctl reset-failed grooved; systemctl start grooved' tries the show again"
         );
     }
     let mut plan = plan_of(&cli)?;

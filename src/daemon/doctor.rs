@@ -81,8 +81,13 @@ impl Machine {
     fn daemon(&self) -> Option<u32> {
         self.folder("proc").iter().find_map(|process| {
             let id: u32 = process.file_name()?.to_str()?.parse().ok()?;
-            let name = std::fs::read_to_string(process.join("comm")).ok()?;
-            (name.trim() == "grooved" && id != std::process::id()).then_some(id)
+            let name = |path: &Path| std::fs::read_to_string(path.join("comm")).ok();
+            if name(process)?.trim() != "grooved" || id == std::process::id() {
+                return None;
+            }
+            // Its other commands bear the name too; only the daemon has an audio thread.
+            let mut threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
+            threads.any(|thread| name(&thread.path()).is_some_and(|n| n.trim() == "audio")).then_some(id)
         })
     }
 
@@ -119,8 +124,8 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     let machine = Machine { root: "/".into() };
     let daemon = machine.daemon();
     let mut findings = limits(&machine, daemon);
-    findings.extend([governor(&machine), preemption(&machine), throttling(), temperature()]);
-    findings.extend([cards(), memory(&machine, config)]);
+    findings.extend([governor(&machine), preemption(&machine), throttling(&machine), temperature()]);
+    findings.extend([cards(), memory(&machine, config, daemon)]);
     findings.extend(media(config));
     findings.push(state(config, daemon.and_then(|id| machine.state_of(id))));
     findings.extend(ports(config, daemon.is_some()));
@@ -186,7 +191,8 @@ fn preemption(machine: &Machine) -> Finding {
     )
 }
 
-fn throttling() -> Finding {
+fn throttling(machine: &Machine) -> Finding {
+    let is_pi = machine.read("proc/device-tree/model").is_some_and(|m| m.contains("Raspberry"));
     let sensors::Throttling { throttled, under_voltage } = sensors::throttling();
     match (throttled, under_voltage) {
         (_, Some(true)) => finding(
@@ -196,6 +202,12 @@ fn throttling() -> Finding {
             "a stronger power supply, a shorter cable",
         ),
         (Some(true), _) => finding("supply", Grade::Wrong, "the processor is held back", "a heat sink, or a fan"),
+        (None, None) if is_pi => finding(
+            "supply",
+            Grade::Advice,
+            "this kernel does not tell of throttling or under-voltage",
+            "a red lamp that goes out means under-voltage: a stronger power supply",
+        ),
         (None, None) => good("supply", "the kernel does not tell of throttling or under-voltage here"),
         _ => good("supply", "no throttling, no under-voltage"),
     }
@@ -226,7 +238,7 @@ fn cards() -> Finding {
     }
 }
 
-fn memory(machine: &Machine, config: &Config) -> Finding {
+fn memory(machine: &Machine, config: &Config, daemon: Option<u32>) -> Finding {
     let text = machine.read("proc/meminfo").unwrap_or_default();
     let kb = |name: &str| -> Option<u64> {
         let line = text.lines().find(|l| l.starts_with(name))?;
@@ -235,7 +247,10 @@ fn memory(machine: &Machine, config: &Config) -> Finding {
     let (Some(free), swap) = (kb("MemAvailable:"), kb("SwapTotal:").unwrap_or(0)) else {
         return finding("memory", Grade::Advice, "the kernel does not tell", "");
     };
-    let (free, needed) = (free / 1_000, config.media.memory_mb as u64 + BESIDE_STEMS_MB);
+    // What a running daemon has is to be had for it.
+    let status = daemon.and_then(|id| machine.read(&format!("proc/{id}/status"))).unwrap_or_default();
+    let own = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+    let (free, needed) = ((free + own.unwrap_or(0)) / 1_000, config.media.memory_mb as u64 + BESIDE_STEMS_MB);
     let swap = if swap > 0 { ", with swap (what sounds is locked)" } else { "" };
     if free >= needed {
         return good("memory", format!("{free} MB to be had, {needed} needed at most{swap}"));
@@ -377,8 +392,15 @@ mod tests {
         let found = limits(&alone, alone.daemon());
         assert!(found.iter().all(|f| f.grade == Grade::Wrong && f.found.contains("shell")), "{found:?}");
         assert!(found[0].mend.contains("LimitRTPRIO") && found[1].mend.contains("LimitMEMLOCK"));
-        let served =
-            machine("served", &[("proc/7/comm", "grooved\n"), ("proc/7/limits", kind), ("proc/self/limits", mean)]);
+        let served = machine(
+            "served",
+            &[
+                ("proc/7/comm", "grooved\n"),
+                ("proc/7/task/9/comm", "audio\n"),
+                ("proc/7/limits", kind),
+                ("proc/self/limits", mean),
+            ],
+        );
         assert_eq!(served.daemon(), Some(7));
         assert!(limits(&served, Some(7)).iter().all(|f| f.grade == Grade::Good));
         let given = machine("given", &[("proc/7/environ", "A=b\0STATE_DIRECTORY=/var/lib/grooved\0")]);
@@ -406,7 +428,7 @@ mod tests {
     fn memory_and_clock_are_judged_by_what_they_are_for() {
         let small =
             machine("small", &[("proc/meminfo", "MemTotal: 500000 kB\nMemAvailable: 300000 kB\nSwapTotal: 0 kB\n")]);
-        let found = memory(&small, &Config::default());
+        let found = memory(&small, &Config::default(), None);
         assert!(found.grade == Grade::Advice && found.mend == "media.memory_mb = 150", "{found}");
         assert_eq!(clock(&small, 86_400).grade, Grade::Wrong);
         assert_eq!(clock(&small, 2 * PLAUSIBLE_S).grade, Grade::Advice);

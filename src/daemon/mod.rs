@@ -155,11 +155,27 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Whether a state lies ready that can be brought back.
+/// Whether a state lies ready that can be brought back. One that cannot be read is put aside, so that it is not written
+/// over.
 pub fn has_state(config: &Config) -> bool {
-    let bytes = config.state.folder().map(|folder| keeper::read_whole(&folder.join(STATE_FILE)));
-    config.state.restore && bytes.is_some_and(|bytes| bytes.is_ok_and(|bytes| Show::parse(&bytes).is_ok()))
+    let Some(path) = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)
+    else {
+        return false;
+    };
+    match keeper::read_whole(&path).map(|bytes| Show::parse(&bytes)) {
+        Ok(Ok(_)) => true,
+        Ok(Err(why)) => {
+            let aside = path.with_extension("json.bad");
+            let kept = std::fs::rename(&path, &aside).map_or_else(|e| e.to_string(), |()| aside.display().to_string());
+            tracing::error!("{} is not used: {why} (kept as {kept})", path.display());
+            false
+        }
+        Err(_) => false,
+    }
 }
+
+/// An appliance's token, where it is: there safe mode has its page, too.
+const APPLIANCE_TOKEN: &str = "/run/grooved-card/token";
 
 /// The configuration of safe mode: defaults, less all that reads or keeps files.
 pub fn safe_config() -> Config {
@@ -167,6 +183,9 @@ pub fn safe_config() -> Config {
     config.voices.polyphony = 0;
     config.ddsp.listen = "off".into();
     config.media.start_directory = false;
+    if std::path::Path::new(APPLIANCE_TOKEN).exists() {
+        (config.http.bind, config.http.token_file) = ("0.0.0.0".into(), APPLIANCE_TOKEN.into());
+    }
     config
 }
 
