@@ -191,3 +191,58 @@ fn the_older_servers_flags_are_accepted() {
     assert!(log.contains("beat 1 (bar 1, 2/3)"), "{log}");
     daemon.stop();
 }
+
+#[test]
+fn safe_mode_needs_nothing_and_is_heard() {
+    let scratch = Scratch::new("safe");
+    // Neither a state nor a configuration that lies about is looked at.
+    std::fs::create_dir(scratch.path("state")).unwrap();
+    std::fs::write(scratch.path("state/state.json"), "rubbish").unwrap();
+    let daemon = Daemon::start(&scratch, &["--safe", "--output", "wav:out.wav"]);
+    let client = daemon.client();
+    std::thread::sleep(Duration::from_millis(1_800));
+    assert!(daemon.log().contains("safe mode") && daemon.log().contains("systemctl reset-failed"), "{}", daemon.log());
+    client.quiet("/groove/deck/a/eq/high", vec![common::f(40.0)]);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(std::fs::read_to_string(scratch.path("state/state.json")).unwrap(), "rubbish");
+    let sound = common::Sound::read(&scratch.path("out.wav"));
+    for hz in [659.26, 440.0] {
+        let loudest =
+            (0..34).map(|k| sound.tone(hz, 0.05 * f64::from(k), 0.05 * f64::from(k) + 0.1)).fold(0.0, f64::max);
+        assert!((0.01..0.1).contains(&loudest), "{hz}: {loudest}");
+    }
+}
+
+#[test]
+fn the_demonstration_plays_until_there_is_a_state() {
+    let scratch = Scratch::new("first");
+    // It takes some seconds to compose, once on a machine.
+    assert!(grooved().arg("make-demo").status().unwrap().success());
+    std::fs::write(scratch.path("g.toml"), "[state]\nrestore = true\ndemo = true\nfolder = \"kept\"\nsave_s = 0.05\n")
+        .unwrap();
+    let start = || Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    let eight = |daemon: &Daemon| {
+        let end = Instant::now() + Duration::from_secs(10);
+        while daemon.log().matches(" INFO loaded ").count() < 8 {
+            assert!(Instant::now() < end, "{}", daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let first = start();
+    eight(&first);
+    first.client().quiet("/groove/tempo", vec![common::f(101.0)]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(first.stop(), 0);
+    // What was played is the state now.
+    let second = start();
+    let tempo = |daemon: &Daemon| daemon.client().status("tempo", 0);
+    assert_eq!(tempo(&second), common::f(101.0));
+    assert_eq!(second.stop(), 0);
+    // A state that can't be read is put aside, and the machine is not silent.
+    std::fs::write(scratch.path("kept/state.json"), "{").unwrap();
+    let third = start();
+    assert!(third.log().contains("is not used") && third.log().contains("state.json.bad"), "{}", third.log());
+    eight(&third);
+    assert_eq!(third.stop(), 0);
+    assert_eq!(std::fs::read_to_string(scratch.path("kept/state.json.bad")).unwrap(), "{");
+}

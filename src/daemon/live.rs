@@ -364,7 +364,9 @@ struct Inboxes {
 fn restore(conductor: &mut Conductor, options: &Options, folder: Option<&std::path::Path>) {
     let Some(path) = folder.map(|f| f.join(STATE_FILE)) else { return };
     if !options.plan.is_empty() {
-        tracing::info!("the command line says what is played; {} is left as it is until then", path.display());
+        if path.exists() {
+            tracing::info!("the command line says what is played; {} is left as it is until then", path.display());
+        }
         return;
     }
     match keeper::read_whole(&path) {
