@@ -134,9 +134,10 @@ class Appliance(Emulator):
             raise Trouble(f"`{line}` gave {code} in the machine: {out.strip()[-600:]}")
         return out.strip()
 
-    def wait_ssh(self, seconds=400):
+    def wait_ssh(self, seconds=700):
         end = time.monotonic() + seconds
-        while self.try_ssh("true", 90)[0]:
+        # A connection that was begun before the machine listens is never answered: many short tries find it sooner.
+        while self.try_ssh("true", 45)[0]:
             if time.monotonic() > end or self.qemu.poll() is not None:
                 tail = (self.work / "console.log").read_text(errors="replace")[-1500:]
                 raise Trouble(f"no SSH within {seconds} s; the console says:\n{tail}")
