@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::conductor::tempo::Sync;
+use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, has_state, live, media, render, safe_config, stretch, tune};
+use grooved::daemon::{Failure, Options, OutputMode, last_show, live, media, render, safe_config, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
@@ -59,7 +60,7 @@ struct Cli {
     #[arg(long, default_value = "card", value_parser = output_mode)]
     output: OutputMode,
     /// Render so many seconds as fast as it goes, with --output wav:PATH, and end
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     render: Option<f64>,
     /// Play the demonstration set
     #[arg(long)]
@@ -80,10 +81,10 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     d: Option<PathBuf>,
     /// Playback rate of those files
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     rate: f64,
     /// Volume of those files
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     vol: f64,
     /// Levels of decks A and B
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
@@ -101,7 +102,7 @@ struct Cli {
     #[arg(long)]
     watch: bool,
     /// Second at which deck C starts
-    #[arg(long = "c_at", value_name = "SECONDS")]
+    #[arg(long = "c_at", value_name = "SECONDS", allow_negative_numbers = true)]
     c_at: Option<f64>,
     /// File to load for deck C, without a start
     #[arg(long = "c_preload", value_name = "FILE")]
@@ -163,6 +164,12 @@ enum Command {
         /// The file
         #[arg(default_value = "config/grooved.toml")]
         file: PathBuf,
+        /// Another file, for what this one leaves out
+        #[arg(long, value_name = "BASE")]
+        over: Option<PathBuf>,
+        /// Where to write both as one
+        #[arg(long, value_name = "FILE", requires = "over")]
+        merged: Option<PathBuf>,
     },
     /// Check music: every file is decoded to its end
     CheckMedia {
@@ -201,7 +208,7 @@ struct Stretch {
     #[arg(long, default_value = "hq")]
     method: Method,
     /// Speed: 2 plays twice as fast
-    #[arg(long, conflicts_with_all = ["from_bpm", "to_bpm", "curve"])]
+    #[arg(long, conflicts_with_all = ["from_bpm", "to_bpm", "curve"], allow_negative_numbers = true)]
     rate: Option<f64>,
     /// The file's tempo
     #[arg(long, requires = "to_bpm", conflicts_with = "curve")]
@@ -250,6 +257,8 @@ struct RenderInstruments {
     quiet: bool,
 }
 
+/// Where groovectl sends to, unless it is told.
+const USUAL_PORT: u16 = 57_120;
 /// What the service reads.
 const INSTALLED_CONFIG: &str = "/etc/grooved/grooved.toml";
 
@@ -286,13 +295,21 @@ fn go(cli: Cli) -> Result<(), Failure> {
             print!("{}", devices::table());
             return Ok(());
         }
-        Some(Command::CheckConfig { file }) => {
-            Config::read(file)?;
+        Some(Command::CheckConfig { file, over, merged }) => {
+            match over {
+                None => drop(Config::read(file)?),
+                Some(base) => {
+                    let text = Config::merge(file, base)?;
+                    if let Some(to) = merged {
+                        std::fs::write(to, text).map_err(|e| Failure::Io(format!("--merged {}: {e}", to.display())))?;
+                    }
+                }
+            }
             println!("{}: fine", file.display());
             return Ok(());
         }
         Some(Command::Reference) => {
-            print!("{}", grooved::control::table::reference());
+            print!("{}", table::reference());
             return Ok(());
         }
         Some(Command::MakeDemo) => {
@@ -330,14 +347,33 @@ fn go(cli: Cli) -> Result<(), Failure> {
         );
     }
     let mut plan = plan_of(&cli)?;
-    if config.state.demo && plan.is_empty() && !has_state(&config) {
-        plan = demo()?;
+    let mut show = None;
+    if plan.is_empty() {
+        show = if cli.render.is_none() { last_show(&config) } else { None };
+        if config.state.demo && show.is_none() {
+            plan = demo()?;
+        }
+    } else if config.state.restore {
+        tracing::info!("the command line says what is played: what was played last does not come back");
     }
     if let Some(file) = plan.missing().first() {
-        return Err(Failure::Usage(format!("file '{}' is not there", file.display())));
+        let is = if file.is_dir() { "is a folder" } else { "is not there" };
+        return Err(Failure::Usage(format!("file '{}' {is}", file.display())));
     }
-    let options =
-        Options { config, config_path: cli.config.clone(), output: cli.output.clone(), plan, measure: cli.measure };
+    if let OutputMode::Wav(output) = &cli.output {
+        [&cli.a, &cli.b, &cli.c, &cli.d, &cli.c_preload]
+            .into_iter()
+            .flatten()
+            .try_for_each(|file| keep_apart("--output", output, file))?;
+    }
+    let options = Options {
+        config,
+        config_path: cli.config.clone(),
+        output: cli.output.clone(),
+        plan,
+        show,
+        measure: cli.measure,
+    };
     match (cli.render, &options.output) {
         (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
             render::render(&options, seconds, &path.clone())
@@ -348,8 +384,17 @@ fn go(cli: Cli) -> Result<(), Failure> {
             if cli.demo {
                 greet(&options);
             }
-            live::run(options)
+            live::run(options, &|| configuration(&cli))
         }
+    }
+}
+
+/// What is read must not be written over.
+fn keep_apart(what: &str, output: &Path, input: &Path) -> Result<(), Failure> {
+    let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
+    match same {
+        true => Err(Failure::Usage(format!("{what}: '{}' is read; another name would be right", output.display()))),
+        false => Ok(()),
     }
 }
 
@@ -370,6 +415,7 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     }
     let order = Order { method: args.method, curve, pitch: args.pitch, formants: args.formants };
     order.check().map_err(Failure::Usage)?;
+    keep_apart("OUTPUT", &args.output, &args.input)?;
     let bar = progress_bar(args.quiet);
     stretch::stretch(&args.input, &args.output, &order, |share| bar.set_position((share * 1_000.0) as u64))?;
     bar.finish_and_clear();
@@ -396,6 +442,7 @@ fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failur
         voices: args.voices,
         gain_db: args.gain,
     };
+    keep_apart("OUTPUT", &args.output, &args.input)?;
     let bar = progress_bar(args.quiet);
     let progress = |share| bar.set_position((share * 1_000.0) as u64);
     let done = match midi {
@@ -531,6 +578,7 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
         // Keys and flags are called alike.
         let flag = match key {
             "ddsp.listen" => "ddsp-listen".into(),
+            "mixer.levels" if cli.levels.is_none() => "ab".into(),
             _ => key.rsplit('.').next().unwrap_or(key).replace('_', "-"),
         };
         Failure::Usage(format!("--{flag}: {what}"))
@@ -556,6 +604,15 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
         (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("the sign: {e}")))?,
         _ => Plan::default(),
     };
+    let (play, _) = table::vocabulary(false).find("/groove/stem/play").unzip();
+    let played = [Value::Int(100), cli.rate.into(), cli.vol.into()];
+    if let Some(Err(fault)) = play.map(|play| play.check(&[], &played)) {
+        let what = fault.0.replace("argument 'rate'", "--rate").replace("argument 'volume'", "--vol");
+        return Err(Failure::Usage(what));
+    }
+    if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
+        return Err(Failure::Usage("--c_at: 0 to 86400 seconds would be right".into()));
+    }
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
         if let Some(file) = file {
             plan.load(id, file, "");
@@ -587,13 +644,14 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
 
 /// What a person wants to know who has just typed `make run`.
 fn greet(options: &Options) {
-    let port = options.config.osc.ports.first().copied().unwrap_or(57_120);
+    let port = options.config.osc.ports.first().copied().unwrap_or(USUAL_PORT);
     let program = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf));
     let ctl = program.map_or("groovectl".into(), |p| p.join("groovectl").display().to_string());
     let ctl = std::env::current_dir()
         .ok()
         .and_then(|here| ctl.strip_prefix(&format!("{}/", here.display())).map(str::to_string))
         .unwrap_or(ctl);
+    let ctl = if port == USUAL_PORT { ctl } else { format!("{ctl} --port {port}") };
     eprintln!(
         "\nDeck A is heard, deck B runs beside it. OSC goes to UDP port {port}, as in:\n\n  \
          {ctl} send /crossfade 1.0 power 8     fade over to deck B within eight seconds\n  \

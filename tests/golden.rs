@@ -92,7 +92,8 @@ fn render_plan(scratch: &Scratch, plan: Plan, size: usize, name: &str) -> Vec<u8
     config.voices.instrument = "clarinet".into();
     let path = scratch.path(name);
     let output = OutputMode::Wav(path.clone());
-    render::render(&Options { config, config_path: None, output, plan, measure: false }, 3.0, &path).unwrap();
+    render::render(&Options { config, config_path: None, output, plan, show: None, measure: false }, 3.0, &path)
+        .unwrap();
     std::fs::read(path).unwrap()
 }
 

@@ -35,12 +35,12 @@ fn every_control_goes_by_its_name() {
     assert_eq!(json["levels"][1], 0.25);
     assert_eq!(json["output"]["state"], "clock");
     for (args, code, words) in [
-        (vec!["deck/b/levl", "0.25"], 69, "did you mean"),
+        (vec!["deck/b/levl", "0.25"], 64, "did you mean"),
         (vec!["deck/b/level", "9"], 1, "0 to 4"),
-        (vec!["send", "deck"], 69, "slash"),
-        (vec!["completion", "tcsh"], 69, "bash, zsh or fish"),
-        (vec!["controls", "nothing-like-it"], 69, "lists all"),
-        (vec!["bench-control", "--rate", "0"], 69, "--rate"),
+        (vec!["send", "deck"], 64, "slash"),
+        (vec!["completion", "tcsh"], 64, "bash, zsh or fish"),
+        (vec!["controls", "nothing-like-it"], 64, "lists all"),
+        (vec!["bench-control", "--rate", "0"], 64, "--rate"),
     ] {
         let output = ctl(&args);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
@@ -80,7 +80,7 @@ fn every_control_goes_by_its_name() {
         .args(["--http-port", &free_tcp_port().to_string(), "log"])
         .output()
         .unwrap();
-    assert!(text(&lost).contains("is grooved running"), "{}", text(&lost));
+    assert!(lost.status.code() == Some(69) && text(&lost).contains("is grooved running"), "{}", text(&lost));
     let wrong = ctl(&["--token", "not the right one", "status"]);
     assert!(wrong.status.success(), "OSC knows no tokens: {}", text(&wrong));
     daemon.stop();
@@ -107,4 +107,29 @@ fn tune_tries_sizes_recommends_one_and_writes_it_down() {
     assert!(output.status.code() == Some(64) && text(&output).contains("16 to 8192"), "{}", text(&output));
     let output = tune(&["--device", "hw:CARD=nobody", "tune", "--seconds", "1", "--sizes", "1024"]);
     assert!(text(&output).contains("the card cannot be had"), "{}", text(&output));
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_is_written() {
+    let scratch = Scratch::new("refused");
+    let tone = std::fs::read(scratch.sine("tone.wav", 48_000, 2, 440, 0.4)).unwrap();
+    std::fs::write(scratch.path("cut.wav"), &tone[..tone.len() / 2]).unwrap();
+    std::fs::write(scratch.path("text.wav"), "not music").unwrap();
+    for (args, code, words) in [
+        ("--a tone.wav --output wav:tone.wav", 64, "--output: 'tone.wav' is read"),
+        ("--a tone.wav --render 1 --output wav:./tone.wav", 64, "another name would be right"),
+        ("stretch tone.wav tone.wav --rate 1.1 --quiet", 64, "OUTPUT: 'tone.wav' is read"),
+        ("stretch cut.wav out.wav --rate 1.1 --quiet", 65, "are lacking or damaged"),
+        ("--a text.wav --render 1 --output wav:out.wav", 65, "what it holds is none of these"),
+        ("--a . --output null", 64, "is a folder"),
+        ("--rate 9 --output null", 64, "--rate is 9: a number from 0.25 to 4"),
+        ("--a tone.wav --vol -1 --output null", 64, "--vol is -1"),
+        ("--c_at -3 --output null", 64, "--c_at"),
+        ("--ab 1 9 --output null", 64, "--ab: 9 is out of range"),
+    ] {
+        let output = grooved().current_dir(&scratch.0).args(args.split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args}: {}", text(&output));
+        assert!(text(&output).contains(words), "{args}: {}", text(&output));
+        assert!(std::fs::read(scratch.path("tone.wav")).unwrap() == tone, "{args}");
+    }
 }

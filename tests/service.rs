@@ -246,3 +246,26 @@ fn the_demonstration_plays_until_there_is_a_state() {
     assert_eq!(third.stop(), 0);
     assert_eq!(std::fs::read_to_string(scratch.path("kept/state.json.bad")).unwrap(), "{");
 }
+
+#[test]
+fn a_reload_says_what_it_applied_and_what_waits() {
+    let scratch = Scratch::new("reload");
+    std::fs::write(scratch.path("g.toml"), "[mixer]\nfilters = true\n").unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    let reload = |text: &str, times: usize, words: &str| {
+        std::fs::write(scratch.path("g.toml"), text).unwrap();
+        daemon.signal(1);
+        let end = Instant::now() + Duration::from_secs(10);
+        while daemon.log().matches(words).count() < times {
+            assert!(Instant::now() < end, "{words}: {}", daemon.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    reload("[output]\nbuffer_size = 256\n", 1, "this takes a restart: output.buffer_size");
+    // Each is told, however alike.
+    reload("[media]\nmemory_mb = 99\n", 2, "g.toml applied");
+    reload("[media]\nmemory_mb = 98\n", 3, "g.toml applied");
+    reload("[media]\nmemory_mb = 0\n", 1, "nothing was changed");
+    assert_eq!(daemon.log().matches("takes a restart").count(), 1, "{}", daemon.log());
+    daemon.stop();
+}

@@ -195,6 +195,7 @@ fn what_cannot_come_back_is_not_forgotten() {
     let daemon = Daemon::start(&scratch, &args);
     assert!(daemon.log().contains("state.json is not used"), "{}", daemon.log());
     daemon.stop();
+    assert_eq!(std::fs::read(scratch.path("kept/state.json.bad")).unwrap(), b"\0\0");
 }
 
 #[test]

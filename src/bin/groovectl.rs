@@ -161,16 +161,34 @@ struct How {
     ddsp_port: u16,
 }
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match go(&cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(why) => {
-            eprintln!("groovectl: {why}");
-            ExitCode::from(69)
-        }
+/// Why nothing came of it.
+enum Trouble {
+    /// The command line asks for something that cannot be.
+    Usage(String),
+    /// Nobody answers, or not as hoped.
+    Unavailable(String),
+}
+
+impl From<String> for Trouble {
+    fn from(why: String) -> Trouble {
+        Trouble::Unavailable(why)
     }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        // As grooved itself has it (sysexits.h).
+        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+    });
+    let (code, why) = match go(&cli) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => return ExitCode::from(1),
+        Err(Trouble::Usage(why)) => (64, why),
+        Err(Trouble::Unavailable(why)) => (69, why),
+    };
+    eprintln!("groovectl: {why}");
+    ExitCode::from(code)
 }
 
 /// Prints a line. Whoever reads may have had enough ('groovectl log | head'): then this is the end.
@@ -180,7 +198,10 @@ fn say(line: &dyn std::fmt::Display) {
     }
 }
 
-fn go(cli: &Cli) -> Result<bool, String> {
+fn go(cli: &Cli) -> Result<bool, Trouble> {
+    if !(cli.timeout > 0.0 && cli.timeout <= 3600.0) {
+        return Err(Trouble::Usage("--timeout: a number of seconds above 0 would be right".into()));
+    }
     let wire = || Wire::open(&cli.host, cli.port, cli.timeout);
     let token = cli.token.clone().or_else(|| std::env::var("GROOVED_TOKEN").ok());
     let live = || {
@@ -201,7 +222,8 @@ fn go(cli: &Cli) -> Result<bool, String> {
                 Ddsp::Chord { notes, how } => (notes.as_slice(), how),
                 Ddsp::Listen { how } => (&[][..], how),
             };
-            let pitches = notes.iter().map(|n| ddsp::pitch(n)).collect::<Result<Vec<_>, _>>()?;
+            let pitches =
+                notes.iter().map(|n| ddsp::pitch(n)).collect::<Result<Vec<_>, _>>().map_err(Trouble::Usage)?;
             let mut player = Player::connect(&cli.host, how.ddsp_port)?;
             let order = ddsp::Order {
                 pitches,
@@ -210,19 +232,19 @@ fn go(cli: &Cli) -> Result<bool, String> {
                 instrument: how.instrument.clone(),
                 save: how.save.clone(),
             };
-            player.play(&order, &mut |line| say(&line)).map(|()| true)
+            Ok(player.play(&order, &mut |line| say(&line)).map(|()| true)?)
         }
         Command::Latency { tries, ddsp_port } => {
             say(&Player::connect(&cli.host, *ddsp_port)?.latency(*tries)?);
             Ok(true)
         }
-        Command::Watch => watch::run(live).map(|()| true),
+        Command::Watch => Ok(watch::run(live).map(|()| true)?),
         Command::Meter => meter(live()?),
         Command::Log { all } => log(live()?, *all),
         Command::Controls { pattern } => controls(pattern),
         Command::Send { address, args } => {
             if !address.starts_with('/') {
-                return Err(format!("{address:?} is no OSC address; it begins with a slash"));
+                return Err(Trouble::Usage(format!("{address:?} is no OSC address; it begins with a slash")));
             }
             match &token {
                 Some(_) => ask(live()?, "call", address, args, cli.timeout),
@@ -231,7 +253,7 @@ fn go(cli: &Cli) -> Result<bool, String> {
         }
         Command::BenchControl { rate, seconds } => {
             if !(*rate >= 1.0 && *rate <= 100_000.0 && *seconds > 0.0 && *seconds <= 3_600.0) {
-                return Err("--rate from 1 to 100000 and --seconds up to 3600 would be right".into());
+                return Err(Trouble::Usage("--rate from 1 to 100000 and --seconds up to 3600 would be right".into()));
             }
             let outcome = bench::run(&wire()?, *rate, *seconds)?;
             say(&outcome);
@@ -239,16 +261,17 @@ fn go(cli: &Cli) -> Result<bool, String> {
         }
         Command::SimulateCrowd { speed, hours } => {
             if !(*speed >= 1.0 && *speed <= 10_000.0 && *hours > 0.0 && *hours <= 24.0) {
-                return Err("--speed from 1 to 10000 and --hours up to 24 would be right".into());
+                return Err(Trouble::Usage("--speed from 1 to 10000 and --hours up to 24 would be right".into()));
             }
             say(&" time   movement                       tempo (● now, │ where it goes)");
-            crowd::run(&wire()?, *hours, *speed, |line| say(line)).map(|()| true)
+            Ok(crowd::run(&wire()?, *hours, *speed, |line| say(line)).map(|()| true)?)
         }
         Command::Completion { shell } => {
             let commands: Vec<String> =
                 Cli::command().get_subcommands().filter(|c| !c.is_hide_set()).map(|c| c.get_name().into()).collect();
-            let script = shell::script(shell, &commands)
-                .ok_or_else(|| format!("there is no completion for {shell}; bash, zsh or fish would be right"))?;
+            let script = shell::script(shell, &commands).ok_or_else(|| {
+                Trouble::Usage(format!("there is no completion for {shell}; bash, zsh or fish would be right"))
+            })?;
             say(&script.trim_end());
             Ok(true)
         }
@@ -267,7 +290,8 @@ fn go(cli: &Cli) -> Result<bool, String> {
                 None => (shell::full_path(&words[0]), &words[1..]),
             };
             let (control, _) = vocabulary.find(&path).ok_or_else(|| {
-                format!("{}: neither a command nor a control; {}", words[0], vocabulary.unknown(&path).0)
+                let nearest = vocabulary.unknown(&path).0;
+                Trouble::Usage(format!("{}: neither a command nor a control; {nearest}", words[0]))
             })?;
             match (args.is_empty() && control.get.is_some(), &token) {
                 (true, None) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
@@ -280,8 +304,8 @@ fn go(cli: &Cli) -> Result<bool, String> {
 }
 
 /// The same over the WebSocket.
-fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) -> Result<bool, String> {
-    let args: Vec<Value> = args.iter().map(|a| argument(a)).collect::<Result<_, _>>()?;
+fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) -> Result<bool, Trouble> {
+    let args: Vec<Value> = args.iter().map(|a| argument(a)).collect::<Result<_, _>>().map_err(Trouble::Usage)?;
     let id = live.say(serde_json::json!({ "op": op, "path": path, "args": json::list(&args) }))?;
     let deadline = Instant::now() + Duration::from_secs_f64(timeout_s.clamp(0.1, 3_600.0));
     while Instant::now() < deadline {
@@ -296,12 +320,12 @@ fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) ->
         }
         return Ok(fine);
     }
-    Err(format!("no answer within {timeout_s:.1} s"))
+    Err(Trouble::Unavailable(format!("no answer within {timeout_s:.1} s")))
 }
 
 /// Sends a message and prints what comes back; tells whether all was well.
-fn send(wire: &Wire, address: &str, args: &[String]) -> Result<bool, String> {
-    let args = args.iter().map(|a| argument(a)).collect::<Result<_, _>>()?;
+fn send(wire: &Wire, address: &str, args: &[String]) -> Result<bool, Trouble> {
+    let args = args.iter().map(|a| argument(a)).collect::<Result<_, _>>().map_err(Trouble::Usage)?;
     let mut fine = true;
     for answer in wire.ask(Message::new(address, args))? {
         let args: Vec<String> = answer.args.iter().map(Value::to_string).collect();
@@ -311,7 +335,7 @@ fn send(wire: &Wire, address: &str, args: &[String]) -> Result<bool, String> {
     Ok(fine)
 }
 
-fn controls(pattern: &str) -> Result<bool, String> {
+fn controls(pattern: &str) -> Result<bool, Trouble> {
     let vocabulary = table::vocabulary(false);
     if let Some((control, _)) = vocabulary.find(&shell::full_path(pattern)) {
         say(&shell::help(control).trim_end());
@@ -319,13 +343,13 @@ fn controls(pattern: &str) -> Result<bool, String> {
     }
     let list = shell::list(&vocabulary, pattern);
     if list.is_empty() {
-        return Err(format!("no control has {pattern:?} in its path; 'groovectl controls' lists all"));
+        return Err(Trouble::Usage(format!("no control has {pattern:?} in its path; 'groovectl controls' lists all")));
     }
     say(&list.trim_end());
     Ok(true)
 }
 
-fn meter(mut live: Live) -> Result<bool, String> {
+fn meter(mut live: Live) -> Result<bool, Trouble> {
     live.subscribe(&["/meter/output/*"], 1.0, None)?;
     loop {
         let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
@@ -349,7 +373,7 @@ fn meter(mut live: Live) -> Result<bool, String> {
     }
 }
 
-fn log(mut live: Live, all: bool) -> Result<bool, String> {
+fn log(mut live: Live, all: bool) -> Result<bool, Trouble> {
     live.subscribe(&["/log/*"], 1.0, all.then_some(0))?;
     loop {
         let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };

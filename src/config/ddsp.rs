@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The environment variable by which the older server was told its model.
 pub const MODEL_VARIABLE: &str = "DDSP_MODEL_PATH";
 
 /// `[ddsp]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ddsp {
     /// Address and TCP port of the stream; empty or `off`: none.

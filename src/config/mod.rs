@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 
 pub mod ddsp;
+mod fault;
+mod layers;
 pub mod movement;
 pub mod voices;
 
 pub use ddsp::Ddsp;
 use ipnet::IpNet;
 pub use movement::{Map, Movement};
-use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
+use serde::{Deserialize, Serialize};
 pub use voices::{Midi, Voices};
 
 use crate::control::conductor::tempo::Sync;
@@ -43,8 +44,14 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    fn wrong(path: &Path, line: usize, what: String) -> ConfigError {
+        ConfigError::Wrong { path: path.into(), line, what }
+    }
+}
+
 /// All settings.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The card.
@@ -93,7 +100,7 @@ fn range<T: PartialOrd + std::fmt::Display>(
 }
 
 /// `[output]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
     /// ALSA name, or a number of `grooved devices`; empty: the best card there is.
@@ -124,7 +131,7 @@ impl Default for Output {
 }
 
 /// `[mixer]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixer {
     /// Master gain, linear.
@@ -184,7 +191,7 @@ impl Default for Mixer {
 }
 
 /// `[stretch]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stretch {
     /// Least milliseconds of stretched sound kept ready; two periods are the least in any case.
@@ -200,7 +207,7 @@ impl Default for Stretch {
 }
 
 /// `[media]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
     /// Folders files may be loaded from, besides the one the daemon was started in.
@@ -220,7 +227,7 @@ impl Default for Media {
 }
 
 /// `[osc]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Osc {
     /// UDP ports.
@@ -245,7 +252,7 @@ impl Default for Osc {
 }
 
 /// Who may use HTTP and WebSocket from elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
     /// Whoever has the token.
@@ -255,7 +262,7 @@ pub enum Auth {
 }
 
 /// `[http]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// TCP port; 0: none.
@@ -305,7 +312,7 @@ impl Http {
 }
 
 /// `[state]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
     /// Whether the last state comes back at the start.
@@ -337,7 +344,7 @@ impl State {
 }
 
 /// `[record]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
     /// Folder of recordings; empty: `recordings` beside the state.
@@ -353,7 +360,7 @@ impl Default for Record {
 }
 
 /// Whether realtime scheduling and locked memory are insisted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Realtime {
     /// Used if allowed; a refusal is reported.
@@ -365,7 +372,7 @@ pub enum Realtime {
 }
 
 /// `[system]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct System {
     /// Realtime scheduling and locked memory.
@@ -388,19 +395,28 @@ pub const SAMPLE_RATES: [u32; 3] = [44_100, 48_000, 96_000];
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        Config::parse(&text, path)
+        Config::parse(&Config::text_of(path)?, path)
+    }
+
+    fn text_of(path: &Path) -> Result<String, ConfigError> {
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })
     }
 
     /// Parses a file's text; `path` is for messages.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let wrong = |line: usize, what: String| ConfigError::Wrong { path: path.into(), line, what };
-        let config: Config = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            wrong(line, error.message().to_string())
-        })?;
-        config.check().map_err(|(key, what)| wrong(line_of_key(text, key), format!("{key}: {what}")))?;
+        let config = Config::parse_unchecked(text, path)?;
+        config
+            .check()
+            .map_err(|(key, what)| ConfigError::wrong(path, fault::line_of_key(text, key), format!("{key}: {what}")))?;
         Ok(config)
+    }
+
+    /// Everything but ranges.
+    fn parse_unchecked(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let (line, what) = fault::in_words(&error, text);
+            ConfigError::wrong(path, line, what)
+        })
     }
 
     /// Checks the ranges; an error names the key and what would be right.
@@ -434,7 +450,7 @@ impl Config {
             return Err(("mixer.sync", format!("'{}': {} would be right", m.sync, Sync::NAMES.join(", "))));
         }
         range("stretch.min_reserve_ms", self.stretch.min_reserve_ms, 40.0, 2_000.0)?;
-        range("stretch.max_reserve_s", self.stretch.max_reserve_s, 0.1, 2.0)?;
+        range("stretch.max_reserve_s", self.stretch.max_reserve_s, (self.stretch.min_reserve_ms / 1e3).max(0.1), 2.0)?;
         self.movement.check()?;
         self.ddsp.check()?;
         self.voices.check()?;
@@ -494,31 +510,17 @@ impl Config {
         named.or_else(|| self.state.folder().map(|f| f.join("recordings")))
     }
 
+    /// The instrument that the speakers' voices begin with.
+    pub fn instrument(&self) -> String {
+        let named = Some(self.voices.instrument.clone()).filter(|name| !name.is_empty());
+        named.unwrap_or_else(|| self.ddsp.first())
+    }
+
     /// Pairs of output channels the engine needs.
     pub fn pairs(&self) -> usize {
         let voices = Some(&self.voices.pair).filter(|_| self.voices.polyphony > 0);
         self.output.deck_pairs.iter().chain(voices).max().map_or(1, |p| p + 1)
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count() + 1
-}
-
-/// The line on which a dotted key stands.
-fn line_of_key(text: &str, key: &str) -> usize {
-    let Ok(table) = DeTable::parse(text) else { return 1 };
-    let mut here = table.get_ref();
-    let mut line = 1;
-    for part in key.split('.') {
-        let Some((name, value)) = here.iter().find(|(k, _)| k.get_ref() == part) else { break };
-        line = line_of(text, name.span().start);
-        match value.get_ref() {
-            DeValue::Table(inner) => here = inner,
-            _ => break,
-        }
-    }
-    line
 }
 
 #[cfg(test)]
@@ -616,11 +618,32 @@ mod tests {
     #[test]
     fn errors_name_file_line_and_remedy() {
         for (text, parts) in [
-            ("[output]\nbuffer_sise = 3\n", vec!["x.toml:2:", "buffer_sise", "buffer_size"]),
+            ("[output]\nbuffer_sise = 3\n", vec!["x.toml:2:", "'buffer_sise'", "mean 'buffer_size'"]),
             ("\n\n[output]\nbuffer_size = 8\n", vec!["x.toml:4:", "output.buffer_size", "16 to 8192"]),
             ("[output]\nsample_rate = 22050\n", vec!["x.toml:2:", "48000"]),
-            ("[mixer]\n\nbpm = \"fast\"\n", vec!["x.toml:3:", "string", "f64"]),
-            ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2:"]),
+            ("[mixer]\n\nbpm = \"fast\"\n", vec!["x.toml:3: mixer.bpm: string \"fast\" will not do; a number would"]),
+            ("[output]\nperiods = 2.5\n", vec!["x.toml:2: output.periods: floating point `2.5`", "a whole number"]),
+            ("[output]\nperiods = -2\n", vec!["x.toml:2: output.periods: integer `-2`", "from 0"]),
+            ("[osc]\nports = [\n1,\n70000]\n", vec!["x.toml:4: osc.ports: integer `70000`", "0 to 65535"]),
+            ("output = 3\n", vec!["x.toml:1: output: integer `3`", "a section of settings"]),
+            ("[media]\nroots = \"here\"\n", vec!["x.toml:2: media.roots: string \"here\"", "a list"]),
+            ("[[map]]\nsource = 1\n", vec!["x.toml:2: map.source: integer `1`", "a string"]),
+            ("buffer_size = 512\n", vec!["x.toml:1:", "it belongs below [output]"]),
+            ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2: osc.allow: "]),
+            ("[http]\nauth = \"none\"\n", vec!["x.toml:2: http.auth: \"none\" will not do", "token, open"]),
+            (
+                "[[map]]\nsource = \"midi/200\"\ntarget = \"/groove/tempo\"\nline = [[0, 60]]\n",
+                vec!["map.source", "midi/74"],
+            ),
+            (
+                "[[map]]\nsource = \"arms\"\ntarget = \"/groove/deck/z/level\"\nline = [[0, 1]]\n",
+                vec!["map.target", "deck"],
+            ),
+            (
+                "[[map]]\nsource = \"arms\"\ntarget = \"/groove/deck/a/level\"\nline = [[0, 99]]\n",
+                vec!["map.target", "99"],
+            ),
+            ("[stretch]\nmin_reserve_ms = 1000\nmax_reserve_s = 0.5\n", vec!["x.toml:3: stretch.max_reserve_s"]),
             ("[system]\nrealtime = \"maybe\"\n", vec!["x.toml:2:", "wanted", "required"]),
             ("[output\n", vec!["x.toml:1:"]),
             ("[http]\nbind = \"0.0.0.0\"\n", vec!["x.toml:2:", "http.token", "auth = \"open\""]),

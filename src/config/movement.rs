@@ -1,6 +1,6 @@
 //! `[movement]` and `[[map]]`: what a dancing crowd does.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::control::conductor::movement::Map as ControlMap;
 use crate::control::table;
@@ -11,7 +11,7 @@ use crate::movement::value;
 use crate::movement::window::Kind;
 
 /// `[movement]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Movement {
     /// Whether movement steers the tempo.
@@ -107,7 +107,7 @@ impl Movement {
 }
 
 /// `[[map]]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
     /// The measurement.
@@ -148,6 +148,13 @@ impl Map {
             .check(-1e6..=1e6)
             .map_err(|(list, what)| (if list == "steps" { "map.steps" } else { "map.line" }, what))?;
         super::range("map.window_s", self.window_s, 0.0, 60.0)?;
+        if let Some(controller) = self.source.strip_prefix("midi/") {
+            let numbers: Vec<Option<u8>> = controller.split('/').map(|part| part.parse().ok()).collect();
+            if !matches!(numbers[..], [Some(..=127)] | [Some(1..=16), Some(..=127)]) {
+                let right = "\"midi/74\", or \"midi/2/74\" of channel 2 alone, would be right";
+                return Err(("map.source", format!("\"{}\" is no controller; {right}", self.source)));
+            }
+        }
         map.check(&table::vocabulary(false)).map_err(|what| ("map.target", what))
     }
 }

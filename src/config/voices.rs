@@ -1,9 +1,9 @@
 //! `[voices]` and `[midi]`: instruments on the speakers, and what plays them.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[voices]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Voices {
     /// Voices that can sound at the same time; 0: none.
@@ -32,7 +32,7 @@ impl Voices {
 }
 
 /// `[midi]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Midi {
     /// Whether MIDI is listened to.

@@ -123,17 +123,16 @@ fn finding(what: &'static str, grade: Grade, found: impl Into<String>, mend: imp
 pub fn examine(config: &Config) -> Vec<Finding> {
     let machine = Machine { root: "/".into() };
     let daemon = machine.daemon();
-    let mut findings = limits(&machine, daemon);
+    let mut findings = Vec::from(limits(&machine, daemon));
     findings.extend([governor(&machine), preemption(&machine), throttling(&machine), temperature()]);
-    findings.extend([cards(), memory(&machine, config, daemon)]);
-    findings.extend(media(config));
+    findings.extend([cards(), memory(&machine, config, daemon), media(config)]);
     findings.push(state(config, daemon.and_then(|id| machine.state_of(id))));
-    findings.extend(ports(config, daemon.is_some()));
-    findings.extend([methods(), models(config), clock(&machine, time::wall_ns() / 1_000_000_000)]);
+    findings.extend([ports(config, daemon.is_some()), methods(), models(config)]);
+    findings.push(clock(&machine, time::wall_ns() / 1_000_000_000));
     findings
 }
 
-fn limits(machine: &Machine, daemon: Option<u32>) -> Vec<Finding> {
+fn limits(machine: &Machine, daemon: Option<u32>) -> [Finding; 2] {
     let (process, whose) = match daemon {
         Some(id) => (id.to_string(), "the running daemon's"),
         None => ("self".into(), "this shell's"),
@@ -157,7 +156,7 @@ fn limits(machine: &Machine, daemon: Option<u32>) -> Vec<Finding> {
             "LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d",
         ),
     };
-    vec![priority, memory]
+    [priority, memory]
 }
 
 fn governor(machine: &Machine) -> Finding {
@@ -231,9 +230,12 @@ fn cards() -> Finding {
             "none that plays, or none that this user may open",
             "plug one in; for a user: usermod -aG audio NAME",
         ),
-        ([], false) => {
-            finding("cards", Grade::Wrong, "the kernel knows no sound card", "plug one in; a HAT: grooved/hat")
-        }
+        ([], false) => finding(
+            "cards",
+            Grade::Wrong,
+            "the kernel knows no sound card",
+            "plug one in; a HAT on a Pi: its overlay in config.txt (on the image: the file grooved/hat)",
+        ),
         _ => good("cards", names.join(", ")),
     }
 }
@@ -263,19 +265,19 @@ fn memory(machine: &Machine, config: &Config, daemon: Option<u32>) -> Finding {
     )
 }
 
-fn media(config: &Config) -> Vec<Finding> {
+fn media(config: &Config) -> Finding {
     let unreadable = |root: &&PathBuf| std::fs::read_dir(root).is_err();
     match config.media.roots.iter().find(unreadable) {
-        Some(root) => vec![finding(
+        Some(root) => finding(
             "media",
             Grade::Wrong,
             format!("{} can't be read", root.display()),
             "media.roots in the configuration; mkdir -p, chmod o+rx",
-        )],
-        None if config.media.roots.is_empty() => vec![good("media", "no folders but the one it is started in")],
+        ),
+        None if config.media.roots.is_empty() => good("media", "no folders but the one it is started in"),
         None => {
             let roots: Vec<String> = config.media.roots.iter().map(|r| r.display().to_string()).collect();
-            vec![good("media", roots.join(", "))]
+            good("media", roots.join(", "))
         }
     }
 }
@@ -295,11 +297,7 @@ fn state(config: &Config, served: Option<PathBuf>) -> Finding {
     good("state", format!("{}, {free} MB free", folder.display()))
 }
 
-fn ports(config: &Config, running: bool) -> Vec<Finding> {
-    let ours = |found: String| match running {
-        true => good("ports", format!("{found}, by the running daemon")),
-        false => finding("ports", Grade::Wrong, found, "ss -lunpt shows by whom; stop it, or choose another port"),
-    };
+fn ports(config: &Config, running: bool) -> Finding {
     let bind = if config.osc.bind.is_empty() { "0.0.0.0" } else { &config.osc.bind };
     let mut taken: Vec<String> = config
         .osc
@@ -311,14 +309,16 @@ fn ports(config: &Config, running: bool) -> Vec<Finding> {
     if config.http.port != 0 && TcpListener::bind((config.http.bind.as_str(), config.http.port)).is_err() {
         taken.push(format!("TCP {}", config.http.port));
     }
-    if let Ok(address) = config.ddsp.listen.parse::<std::net::SocketAddr>()
+    if let Ok(Some(address)) = config.ddsp.address()
         && TcpListener::bind(address).is_err()
     {
         taken.push(format!("TCP {}", address.port()));
     }
-    match taken.as_slice() {
-        [] => vec![good("ports", "all free")],
-        _ => vec![ours(format!("{} taken", taken.join(", ")))],
+    let found = format!("{} taken", taken.join(", "));
+    match running {
+        _ if taken.is_empty() => good("ports", "all free"),
+        true => good("ports", format!("{found}, by the running daemon")),
+        false => finding("ports", Grade::Wrong, found, "ss -lunpt shows by whom; stop it, or choose another port"),
     }
 }
 
@@ -331,8 +331,7 @@ fn methods() -> Finding {
 fn models(config: &Config) -> Finding {
     let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
     let library = Library::new(folder);
-    let first =
-        if config.voices.instrument.is_empty() { config.ddsp.first() } else { config.voices.instrument.clone() };
+    let first = config.instrument();
     match library.open(&first) {
         Ok(_) => good("instruments", format!("{}; {first} plays", library.names().join(", "))),
         Err(_) if config.voices.polyphony == 0 => good("instruments", "none are wanted (voices.polyphony = 0)"),

@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use super::instruments::Workshop;
 use super::{Failure, Options, OutputMode, engine_config, roots, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
-use crate::control::conductor::shows::STATE_FILE;
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
 use crate::control::http::access::Access;
@@ -26,7 +25,6 @@ use crate::control::midi;
 use crate::control::osc::OscFace;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
-use crate::control::show::Show;
 use crate::control::tally::StreamTally;
 use crate::engine::Engine;
 use crate::engine::door::door;
@@ -57,8 +55,11 @@ const LOG_TEXT: usize = 600;
 /// The fade at the end.
 const FADE_OUT_S: f64 = 0.1;
 
-/// Runs until told to stop.
-pub fn run(options: Options) -> Result<(), Failure> {
+/// Reads file and flags anew.
+type Reread<'a> = &'a dyn Fn() -> Result<Config, Failure>;
+
+/// Runs until told to stop. `reread` is called for a reload.
+pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let config = &options.config;
     let io = |what: &str| {
         let what = what.to_string();
@@ -200,8 +201,8 @@ pub fn run(options: Options) -> Result<(), Failure> {
     }
     let mut conductor = Conductor::new(settings, outer, hands, &roots(config, &options.plan), report.clone());
 
-    if config.state.restore {
-        restore(&mut conductor, &options, config.state.folder().as_deref());
+    if let Some(show) = &options.show {
+        conductor.restore(show.clone());
     }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -210,8 +211,14 @@ pub fn run(options: Options) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result =
-        runtime.block_on(serve(&options, conductor, Inboxes { loaded, kept, told, made }, &workshop, report.clone()));
+    let result = runtime.block_on(serve(
+        &options,
+        reread,
+        conductor,
+        Inboxes { loaded, kept, told, made },
+        &workshop,
+        report.clone(),
+    ));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -360,28 +367,10 @@ struct Inboxes {
     made: mpsc::UnboundedReceiver<Made>,
 }
 
-/// Brings the last state back, unless the command line says what is to be played.
-fn restore(conductor: &mut Conductor, options: &Options, folder: Option<&std::path::Path>) {
-    let Some(path) = folder.map(|f| f.join(STATE_FILE)) else { return };
-    if !options.plan.is_empty() {
-        if path.exists() {
-            tracing::info!("the command line says what is played; {} is left as it is until then", path.display());
-        }
-        return;
-    }
-    match keeper::read_whole(&path) {
-        Ok(bytes) => match Show::parse(&bytes) {
-            Ok(show) => conductor.restore(show),
-            Err(why) => tracing::error!("{} is not used: {why}", path.display()),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => tracing::info!("there is no state to restore yet"),
-        Err(e) => tracing::error!("{}: {e}", path.display()),
-    }
-}
-
 /// The control runtime's main task: conductor, sockets, signals, watchdog.
 async fn serve(
     options: &Options,
+    reread: Reread<'_>,
     mut conductor: Conductor,
     mut inboxes: Inboxes,
     workshop: &Workshop,
@@ -469,7 +458,7 @@ async fn serve(
             }
             signal = signals.next() => match signal {
                 Signal::Stop => break,
-                Signal::Reload => reload(options, &mut conductor),
+                Signal::Reload => reload(options, reread, &mut conductor),
             },
         }
         for answer in conductor.take_answers() {
@@ -554,17 +543,19 @@ impl Losses {
 }
 
 /// Reads the configuration again and applies what may change; a wrong file changes nothing.
-fn reload(options: &Options, conductor: &mut Conductor) {
+fn reload(options: &Options, reread: Reread<'_>, conductor: &mut Conductor) {
     notify::reloading();
-    match &options.config_path {
-        None => tracing::info!("reload: there is no configuration file"),
-        Some(path) => match Config::read(path) {
-            Ok(config) => {
-                conductor.reconfigure(settings(&config), &roots(&config, &options.plan));
-                tracing::info!("reload: {} applied", path.display());
+    match (&options.config_path, reread()) {
+        (None, _) => tracing::info!(target: log::AGAIN, "reload: there is no configuration file"),
+        (Some(path), Ok(config)) => {
+            conductor.reconfigure(settings(&config), &roots(&config, &options.plan));
+            tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
+            let waiting = options.config.needs_restart(&config);
+            if !waiting.is_empty() {
+                tracing::warn!(target: log::AGAIN, "reload: this takes a restart: {}", waiting.join(", "));
             }
-            Err(error) => tracing::error!("reload: {error}; nothing was changed"),
-        },
+        }
+        (Some(_), Err(error)) => tracing::error!(target: log::AGAIN, "reload: {error}; nothing was changed"),
     }
     notify::ready();
 }

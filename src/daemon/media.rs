@@ -22,11 +22,9 @@ pub fn check(path: &Path) -> Result<String, Failure> {
             Err(e) => return Err(wrong(format!("{e}, {:.1} s from its beginning", frames as f64 / rate))),
         }
     }
-    // Compressed files may promise a packet more than they hold.
-    if decoder.missing() > u64::from(decoder.info().sample_rate) / 5 {
-        let seconds = |frames: u64| frames as f64 / rate;
-        let (missing, all) = (seconds(decoder.missing()), seconds(frames));
-        return Err(wrong(format!("{missing:.1} of its {all:.1} s are lacking or damaged; copy it again")));
+    if let Some(lacking) = decoder.lacking() {
+        let all = frames as f64 / rate;
+        return Err(wrong(format!("{lacking:.1} of its {all:.1} s are lacking or damaged; copy it again")));
     }
     Ok(format!("{}: fine, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate))
 }

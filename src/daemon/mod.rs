@@ -60,6 +60,8 @@ pub struct Options {
     pub output: OutputMode,
     /// What is played from the start.
     pub plan: Plan,
+    /// The show that comes back, if the plan is empty.
+    pub show: Option<Show>,
     /// Whether this is only to measure: then nothing is kept.
     pub measure: bool,
 }
@@ -80,7 +82,7 @@ pub enum Failure {
     #[error("{0}")]
     Data(String),
     /// The doctor found something that will be heard.
-    #[error("{0} of these will be heard")]
+    #[error("what is marked WRONG will be heard ({0} of these)")]
     Ill(usize),
     /// Something else that the system would not do.
     #[error("{0}")]
@@ -147,31 +149,27 @@ pub fn settings(config: &Config) -> Settings {
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         version: env!("CARGO_PKG_VERSION").into(),
         voices: if cfg!(feature = "ddsp") { config.voices.polyphony } else { 0 },
-        instrument: Some(config.voices.instrument.clone())
-            .filter(|i| !i.is_empty())
-            .unwrap_or_else(|| config.ddsp.first()),
+        instrument: config.instrument(),
         keeps: config.state.folder().is_some(),
         save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
     }
 }
 
-/// Whether a state lies ready that can be brought back. One that cannot be read is put aside, so that it is not written
-/// over.
-pub fn has_state(config: &Config) -> bool {
-    let Some(path) = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)
-    else {
-        return false;
-    };
+/// The show of the last run, if the configuration wants it back. One that cannot be read is put aside, so that it is not
+/// written over.
+pub fn last_show(config: &Config) -> Option<Show> {
+    let path = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)?;
     match keeper::read_whole(&path).map(|bytes| Show::parse(&bytes)) {
-        Ok(Ok(_)) => true,
+        Ok(Ok(show)) => return Some(show),
         Ok(Err(why)) => {
             let aside = path.with_extension("json.bad");
             let kept = std::fs::rename(&path, &aside).map_or_else(|e| e.to_string(), |()| aside.display().to_string());
             tracing::error!("{} is not used: {why} (kept as {kept})", path.display());
-            false
         }
-        Err(_) => false,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => tracing::info!("there is no state to restore yet"),
+        Err(e) => tracing::error!("{}: {e}", path.display()),
     }
+    None
 }
 
 /// An appliance's token, where it is: there safe mode has its page, too.

@@ -40,7 +40,7 @@ impl Orders {
     fn check(&self) -> Result<(), Failure> {
         let wrong = |text: String| Err(Failure::Usage(text));
         if !(8_000..=192_000).contains(&self.sample_rate) {
-            return wrong("--sample-rate: 8000 to 192000 Hz would be right".into());
+            return wrong("--rate: 8000 to 192000 Hz would be right".into());
         }
         if !(1..=MOST_VOICES).contains(&self.voices) {
             return wrong(format!("--voices: 1 to {MOST_VOICES} would be right"));

@@ -18,7 +18,7 @@ use crate::output::offline;
 use crate::output::report::Report;
 use crate::stretch::worker;
 
-/// Renders `seconds` of what the options say into a WAV file. Everything that would have its own thread is pumped by
+/// Renders `seconds` of what the options say into a WAV file; one that lacks a file ends in an error. Everything that would have its own thread is pumped by
 /// hand before each quantum, so the same input gives the same file, bit for bit.
 pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failure> {
     let config = engine_config(&options.config);
@@ -59,11 +59,16 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let mut conductor = Conductor::new(settings, outer, hands, &roots(&options.config, &options.plan), report);
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
+    let unplayable = RefCell::new(None);
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |now: u64| {
         while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
-            conductor.loaded(Done { tag: job.tag, result: loader::load(&job.path) });
+            let result = loader::load(&job.path);
+            if let Err(why) = &result {
+                *unplayable.borrow_mut() = Some(Failure::Data(format!("file '{}' {why}", job.path.display())));
+            }
+            conductor.loaded(Done { tag: job.tag, result });
         }
         conductor.tick();
         if let Some(solo) = &mut solo {
@@ -87,5 +92,6 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let mut writer = WavWriter::create(path, 2, config.sample_rate, Depth::Float).map_err(io)?;
     let frames = (seconds * f64::from(config.sample_rate)).round() as u64;
     offline::render(&mut engine, frames, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
-    writer.finish().map_err(io)
+    writer.finish().map_err(io)?;
+    unplayable.take().map_or(Ok(()), Err)
 }

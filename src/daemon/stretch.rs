@@ -33,7 +33,16 @@ pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f
         }
     };
     offline::stretch(order, rate, &mut source, &mut sink, &mut tell)?;
-    writer.finish().map_err(io)
+    writer.finish().map_err(io)?;
+    match decoder.lacking() {
+        None => Ok(()),
+        Some(seconds) => Err(Failure::Data(format!(
+            "file '{}': {seconds:.1} of its {:.1} s are lacking or damaged, and silent in {}; copy it again",
+            from.display(),
+            frames as f64 / f64::from(rate),
+            to.display()
+        ))),
+    }
 }
 
 /// What a method costs on this machine.

@@ -41,7 +41,10 @@ impl From<SymphoniaError> for DecodeError {
                 DecodeError::Unsupported("it ends too early".into())
             }
             SymphoniaError::IoError(e) => DecodeError::Io(e),
-            SymphoniaError::Unsupported(what) => DecodeError::Unsupported(what.into()),
+            SymphoniaError::Unsupported(what) => DecodeError::Unsupported(match what {
+                "core (probe): no suitable format reader found" => "what it holds is none of these".into(),
+                what => what.into(),
+            }),
             other => DecodeError::Damaged(other.to_string()),
         }
     }
@@ -249,9 +252,11 @@ impl Decoder {
         }
     }
 
-    /// Frames so far that were lacking or damaged, and are silent.
-    pub fn missing(&self) -> u64 {
-        self.missing
+    /// Seconds that were lacking or damaged, and are silent, since the last seek. Compressed files may promise a packet
+    /// more than they hold: so little is nothing.
+    pub fn lacking(&self) -> Option<f64> {
+        let seconds = self.missing as f64 / f64::from(self.info.sample_rate);
+        (seconds > 0.2).then_some(seconds)
     }
 
     /// What the file holds.
@@ -284,6 +289,7 @@ impl Decoder {
         self.used = 0;
         self.position = frame;
         self.skip = 0;
+        self.missing = 0;
         self.resync = true;
         Ok(())
     }

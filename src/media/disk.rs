@@ -10,12 +10,30 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::decode::{Decoder, Info};
+use super::decode::{DecodeError, Decoder, Info};
 use crate::engine::command::Play;
 use crate::engine::source::{CHUNK, StreamWriter};
 
 /// How often the thread looks for requests and room while stems are loaded.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// Reads the next frames, and tells of a gap when it becomes one.
+pub(super) fn read_on(
+    decoder: &mut Decoder,
+    path: &Path,
+    left: &mut [f32],
+    right: &mut [f32],
+) -> Result<usize, DecodeError> {
+    let whole = decoder.lacking().is_none();
+    let read = decoder.read(left, right)?;
+    if whole && decoder.lacking().is_some() {
+        tracing::warn!(
+            "{}: some of it is lacking or damaged, and silent ('grooved check-media' tells how much); copy it again",
+            path.display()
+        );
+    }
+    Ok(read)
+}
 
 /// One stream of a stem: what it was asked for, and the decoder that answers.
 struct Feed {
@@ -108,7 +126,7 @@ impl Feed {
                 continue;
             }
             let to = chunk.len + (CHUNK - chunk.len).min(left as usize);
-            match decoder.read(&mut chunk.left[chunk.len..to], &mut chunk.right[chunk.len..to]) {
+            match read_on(decoder, path, &mut chunk.left[chunk.len..to], &mut chunk.right[chunk.len..to]) {
                 Ok(0) => break,
                 Ok(n) => chunk.len += n,
                 Err(error) => {

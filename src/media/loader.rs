@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::decode::{DecodeError, Decoder, Info};
-use super::disk::Feeder;
+use super::disk::{Feeder, read_on};
 use super::grid::Grid;
 use crate::engine::source::{CHUNK, StemSource, stream};
 use crate::system::realtime;
@@ -58,7 +58,7 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
     let (head, chunks) = shape(&info);
     let mut left = vec![0.0; head].into_boxed_slice();
     let mut right = vec![0.0; head].into_boxed_slice();
-    decoder.read(&mut left, &mut right)?;
+    read_on(&mut decoder, path, &mut left, &mut right)?;
     let ((ra, wa), (rb, wb)) = (stream(chunks), stream(chunks));
     // A refusal was reported at the start already; unlocked is slower, not wrong.
     for plane in [&left, &right] {

@@ -32,7 +32,7 @@ pub fn run(wire: &Wire, rate: f64, seconds: f64) -> Result<Outcome, String> {
         let due = ((start.elapsed().as_secs_f64() * rate) as usize + 1).min(count);
         while sent_at.len() < due {
             let message = Message::new("/sync", vec![Value::Int(sent_at.len() as i64)]);
-            wire.socket.send(&packet::encode(&[message])?).map_err(|e| format!("nobody listens: {e}"))?;
+            wire.send(message)?;
             sent_at.push(Instant::now());
             last = Instant::now();
         }

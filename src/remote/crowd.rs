@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use crate::control::packet;
 use crate::control::request::Message;
 use crate::control::value::Value;
 
@@ -101,7 +100,7 @@ pub fn run(wire: &Wire, hours: f64, speed: f64, mut show: impl FnMut(&Line)) -> 
         while (sent as f64) < elapsed * MESSAGES_PER_S {
             if let Some(movement) = movement(share, sent) {
                 let message = Message::new("/dance/total_movement", vec![Value::Float(movement)]);
-                wire.socket.send(&packet::encode(&[message])?).map_err(|e| format!("nobody listens: {e}"))?;
+                wire.send(message)?;
             }
             sent += 1;
         }

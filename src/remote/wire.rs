@@ -21,7 +21,11 @@ fn silence(error: &std::io::Error, peer: SocketAddr, timeout: Duration) -> Strin
         std::io::ErrorKind::ConnectionRefused => {
             format!("nobody listens on {peer}; is grooved running? (systemctl status grooved)")
         }
-        _ => format!("no answer from {peer} within {:.1} s ({error})", timeout.as_secs_f64()),
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => format!(
+            "no answer from {peer} within {:.1} s; does grooved run there, and does its osc.allow let this machine in?",
+            timeout.as_secs_f64()
+        ),
+        _ => format!("no answer from {peer}: {error}"),
     }
 }
 
@@ -35,10 +39,13 @@ impl Wire {
             .ok_or_else(|| format!("--host {host}: no such host"))?;
         let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any).and_then(|s| s.connect(peer).map(|()| s)).map_err(|e| e.to_string())?;
-        if !(timeout_s > 0.0 && timeout_s <= 3600.0) {
-            return Err("--timeout: a number of seconds above 0 would be right".into());
-        }
         Ok(Wire { socket, peer, timeout: Duration::from_secs_f64(timeout_s) })
+    }
+
+    /// Sends a message, and waits for nothing.
+    pub fn send(&self, message: Message) -> Result<(), String> {
+        let sent = self.socket.send(&packet::encode(&[message])?);
+        sent.map(drop).map_err(|e| silence(&e, self.peer, self.timeout))
     }
 
     /// Sends a message and then `/sync`, and gathers every answer up to its `/synced`.
@@ -46,7 +53,7 @@ impl Wire {
         let token = i64::from(std::process::id());
         let silent = |e: std::io::Error| silence(&e, self.peer, self.timeout);
         for m in [message, Message::new("/sync", vec![Value::Int(token)])] {
-            self.socket.send(&packet::encode(&[m])?).map_err(silent)?;
+            self.send(m)?;
         }
         let deadline = Instant::now() + self.timeout;
         let mut answers = Vec::new();

@@ -16,6 +16,9 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Different lines remembered; beyond that the memory starts over.
 const REMEMBERED: usize = 256;
 
+/// The target of lines that answer somebody: they are said each time.
+pub const AGAIN: &str = "again";
+
 /// Who else wants to know: called with the level and the text of each line that is logged.
 pub type Listener = Box<dyn Fn(&str, &str) + Send + Sync>;
 
@@ -67,7 +70,7 @@ struct Said {
     suppressed: u64,
 }
 
-/// Lets each different line through once per [`QUIET`] seconds. Lines that carry `repeat = true` are never held back.
+/// Lets each different line through once per [`QUIET`] seconds. Those with the target [`AGAIN`] are never held back.
 #[derive(Default)]
 struct Deduplicate {
     said: Mutex<HashMap<u64, Said>>,
@@ -89,6 +92,9 @@ impl<S> Filter<S> for Deduplicate {
 
     fn event_enabled(&self, event: &tracing::Event<'_>, _: &Context<'_, S>) -> bool {
         super::guard::may_block();
+        if event.metadata().target() == AGAIN {
+            return true;
+        }
         let mut print = Fingerprint(DefaultHasher::new());
         event.metadata().callsite().hash(&mut print.0);
         event.record(&mut print);

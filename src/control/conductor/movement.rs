@@ -2,7 +2,7 @@
 
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{self, Default, Vocabulary};
+use super::super::vocabulary::{self, Arg, Default, Vocabulary};
 use super::Conductor;
 use crate::engine::clock::Shape;
 use crate::engine::command::Action;
@@ -34,19 +34,29 @@ pub struct Map {
 }
 
 impl Map {
-    /// Tells whether there is such a control, and whether it takes one number.
+    /// Tells whether there is such a control, and whether it takes one number, and all that can come of the curve.
     pub fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        let (control, _) = vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).0)?;
+        let (control, in_address) = vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).0)?;
         // What stands in the address is no argument of the call.
-        match control.args {
+        let arg = match control.args {
             [arg, rest @ ..]
                 if arg.is_number() && arg.name != "id" && rest.iter().all(|a| a.default != Default::None) =>
             {
-                Ok(())
+                arg
             }
-            _ => Err(format!("{} cannot be steered by a single number", self.target)),
+            _ => return Err(format!("{} cannot be steered by a single number", self.target)),
+        };
+        for (_, result) in self.curve.steps.iter().chain(&self.curve.line) {
+            let value = Value::Float(if is_whole(arg) { result.round() } else { *result });
+            control.check(&in_address, &[value]).map_err(|fault| format!("{}: {}", self.target, fault.0))?;
         }
+        Ok(())
     }
+}
+
+/// Whether an argument takes whole numbers only.
+fn is_whole(arg: &Arg) -> bool {
+    matches!(arg.kind, vocabulary::Kind::Int(..) | vocabulary::Kind::Flag)
 }
 
 /// A map at work.
@@ -67,9 +77,9 @@ impl Mapped {
     }
 
     pub(super) fn new(map: Map, vocabulary: &Vocabulary) -> Mapped {
-        let kind = vocabulary.find(&map.target).and_then(|(control, _)| Some(control.args.first()?.kind));
+        let arg = vocabulary.find(&map.target).and_then(|(control, _)| control.args.first());
         Mapped {
-            whole: matches!(kind, Some(vocabulary::Kind::Int(..) | vocabulary::Kind::Flag)),
+            whole: arg.is_some_and(is_whole),
             window: Window::new(map.window_s, Kind::Mean),
             map,
             place: None,

@@ -478,7 +478,8 @@ impl Conductor {
                     .iter()
                     .filter(|(id, b)| deck_of(**id) == deck && b.playing)
                     .map(|(_, b)| b.start.rate * speed)
-                    .find(|s| Plan::clamp(*s) != *s);
+                    // Before the engine's first word there is no tempo.
+                    .find(|s| *s > 0.0 && Plan::clamp(*s) != *s);
             }
             let pace = &mut self.decks[deck].pace;
             if wanted.is_some() != pace.clamped.is_some()

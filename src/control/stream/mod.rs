@@ -122,7 +122,7 @@ async fn answer(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(socket) = socket else {
-        let why = "this is a WebSocket: connect with ws://HOST:8765/ and send {\"f0s\":[440.0],\"loudness\":0.7}; \
+        let why = "this is a WebSocket: connect with ws:// to this very port and send {\"f0s\":[440.0],\"loudness\":0.7}; \
                    frames of 16-bit mono PCM at 48 kHz come back. {\"type\":\"hello\"} tells what else there is";
         return connection::upgrade_required(why);
     };

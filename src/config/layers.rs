@@ -1,0 +1,102 @@
+//! Configurations laid over each other, and held against each other.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::fault::line_of_key;
+use super::{Config, ConfigError, Media};
+
+impl Config {
+    /// Reads a file over another one that holds what the first leaves out. Returns the text of both in one, without
+    /// comments. Only the first one is found fault with.
+    pub fn merge(path: &Path, base: &Path) -> Result<String, ConfigError> {
+        let (over, under) = (Config::text_of(path)?, Config::text_of(base)?);
+        Config::parse_unchecked(&over, path)?;
+        Config::parse_unchecked(&under, base)?;
+        let table = |text: &str| text.parse::<Table>().map_err(|e| ConfigError::wrong(path, 1, e.to_string()));
+        let mut whole = table(&under)?;
+        for (section, settings) in table(&over)? {
+            match (whole.get_mut(&section), settings) {
+                (Some(Value::Table(below)), Value::Table(above)) => below.extend(above),
+                (_, settings) => drop(whole.insert(section, settings)),
+            }
+        }
+        let text = toml::to_string(&whole).map_err(|e| ConfigError::wrong(path, 1, e.to_string()))?;
+        let config = Config::parse_unchecked(&text, path)?;
+        config
+            .check()
+            .map_err(|(key, what)| ConfigError::wrong(path, line_of_key(&over, key), format!("{key}: {what}")))?;
+        Ok(text)
+    }
+
+    /// The settings of another configuration that differ from these and take a restart, as dotted keys.
+    pub fn needs_restart(&self, other: &Config) -> Vec<String> {
+        let mut like = self.clone();
+        like.media = Media { max_stems: self.media.max_stems, ..other.media.clone() };
+        like.movement = other.movement.clone();
+        like.maps.clone_from(&other.maps);
+        like.stretch = other.stretch.clone();
+        like.osc.horizon_s = other.osc.horizon_s;
+        let (mixer, live) = (&mut like.mixer, &other.mixer);
+        (mixer.filters, mixer.tempo_glide_s, mixer.group_wait_s) =
+            (live.filters, live.tempo_glide_s, live.group_wait_s);
+        let (Ok(ours), Ok(theirs)) = (Table::try_from(&like), Table::try_from(other)) else {
+            return Vec::new();
+        };
+        let empty = Table::new();
+        let within = |table: &Table, section: &str, key: &str| {
+            table.get(section).and_then(Value::as_table).and_then(|t| t.get(key)).cloned()
+        };
+        theirs
+            .iter()
+            .flat_map(|(section, settings)| {
+                let keys = settings.as_table().unwrap_or(&empty).keys();
+                keys.map(move |key| (section, key))
+            })
+            .filter(|(section, key)| within(&ours, section, key) != within(&theirs, section, key))
+            .map(|(section, key)| format!("{section}.{key}"))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, Path::new("x.toml")).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_out_comes_from_the_base() {
+        let folder = std::env::temp_dir().join(format!("grooved-layers-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (over, base) = (folder.join("over.toml"), folder.join("base.toml"));
+        std::fs::write(&base, "[http]\nauth = \"open\"\nport = 9000\n[osc]\nports = [1, 2]\n").unwrap();
+        std::fs::write(&over, "[output]\nbuffer_size = 256\n[http]\nbind = \"0.0.0.0\"\nport = 9001\n").unwrap();
+        let merged = parse(&Config::merge(&over, &base).unwrap());
+        assert_eq!(
+            (merged.output.buffer_size, merged.http.port, merged.osc.ports.as_slice()),
+            (256, 9001, &[1, 2][..])
+        );
+        assert_eq!(merged.http.auth, super::super::Auth::Open);
+        // Faults are those of the upper file, with its lines.
+        std::fs::write(&over, "\n[output]\nbuffer_size = 3\n").unwrap();
+        let fault = Config::merge(&over, &base).unwrap_err().to_string();
+        assert!(fault.contains("over.toml:3: output.buffer_size: 3 is out of range"), "{fault}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        let now = parse("");
+        let live =
+            "[movement]\ntempo = false\n[mixer]\nfilters = false\n[media]\nmemory_mb = 99\n[osc]\nhorizon_s = 9.0\n";
+        assert_eq!(now.needs_restart(&parse(live)), Vec::<String>::new());
+        let other = parse("[output]\nbuffer_size = 256\n[http]\nport = 9000\n[media]\nmax_stems = 9\n");
+        let mut waiting = now.needs_restart(&other);
+        waiting.sort();
+        assert_eq!(waiting, ["http.port", "media.max_stems", "output.buffer_size"]);
+    }
+}
