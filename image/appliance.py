@@ -88,7 +88,7 @@ class _Limited:
 
 
 class Appliance(Emulator):
-    def __init__(self, disk, work, key):
+    def __init__(self, disk, work, key, cards=True):
         self.disk, self.key, self.booted = disk, key, time.monotonic()
         for name in ("vmlinuz", "initrd.img", "cmdline.txt"):
             if not (work / name).exists():
@@ -103,10 +103,10 @@ class Appliance(Emulator):
         argv += ["-serial", "file:console.log", "-device", "virtio-rng-pci"]
         ports = f"hostfwd=udp:127.0.0.1:{OSC}-:57120,hostfwd=tcp:127.0.0.1:{HTTP}-:8080,hostfwd=tcp:127.0.0.1:{SSH}-:22"
         argv += ["-netdev", f"user,id=net,{ports}", "-device", "virtio-net-pci,netdev=net,romfile="]
-        argv += ["-audiodev", "wav,id=hda,path=hda.wav,out.frequency=48000", "-device", "ich9-intel-hda"]
-        argv += ["-device", "hda-output,audiodev=hda"]
         argv += ["-audiodev", "wav,id=usb,path=usb.wav,out.frequency=48000", "-device", "qemu-xhci,id=xhci"]
-        argv += ["-device", json.dumps(USB)]
+        if cards:
+            argv += ["-device", json.dumps(USB), "-audiodev", "wav,id=hda,path=hda.wav,out.frequency=48000"]
+            argv += ["-device", "ich9-intel-hda", "-device", "hda-output,audiodev=hda"]
         self.osc = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         super().__init__(work, argv)
 

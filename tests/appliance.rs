@@ -27,9 +27,10 @@ impl Root {
         for folder in ["boot/firmware/grooved/update", "boot/firmware/overlays", "data/lib", "etc", "root", "tools"] {
             std::fs::create_dir_all(root.path(folder)).unwrap();
         }
-        for folder in ["etc/systemd/network", "run/grooved-root/lower/media", "data/packages"] {
+        for folder in ["etc/systemd/network", "run/grooved-root/lower/media", "data/packages", "usr/lib/grooved"] {
             std::fs::create_dir_all(root.path(folder)).unwrap();
         }
+        std::fs::write(root.path("usr/lib/grooved/appliance.toml"), "[state]\ndemo = true\nrestore = true\n").unwrap();
         for tool in ["mount", "umount", "mountpoint", "systemctl", "hostname", "chroot", "chown", "dpkg-query"] {
             root.tool(tool, "");
         }
@@ -75,6 +76,7 @@ impl Root {
             .args(args)
             .env("GROOVED_ROOT", &self.scratch.0)
             .env("GROOVED_HEALTHY_S", "0")
+            .env("GROOVED_RADIO_S", "0")
             .env("PATH", path)
             .output()
             .unwrap();
@@ -84,6 +86,7 @@ impl Root {
 }
 
 const CARD: &str = "image/root/usr/lib/grooved/card";
+const OBITUARY: &str = "image/root/usr/lib/grooved/obituary";
 const INTAKE: &str = "image/root/usr/lib/grooved/intake";
 
 #[test]
@@ -91,6 +94,7 @@ fn scripts_are_clean() {
     let scripts = [
         CARD,
         INTAKE,
+        OBITUARY,
         "image/root/usr/lib/grooved/cardlib",
         "image/root/etc/initramfs-tools/hooks/grooved",
         "image/root/etc/initramfs-tools/scripts/local-bottom/grooved-grow",
@@ -149,7 +153,9 @@ fn the_cards_folder_is_applied() {
     assert!(made.success());
     let public = root.read("key.pub");
     // As editors of other systems leave files behind.
-    root.card("grooved.toml", "[mixer]\r\nbpm = 97.0\r\n");
+    root.card("grooved.toml", "[mixer]\r\nbpm = 97.0\r\n[osc]\r\nports = [9001, 9002]\r\n[state]\r\ndemo = false\r\n");
+    std::fs::create_dir_all(root.path("etc/avahi/services")).unwrap();
+    std::fs::copy(here("systemd/announce.xml"), root.path("etc/avahi/services/grooved.service")).unwrap();
     root.card("hostname", "\u{feff}club-wall\r\n");
     root.card("authorized_keys", &format!("# mine\r\n{}", public.trim()));
     root.card(
@@ -162,7 +168,12 @@ fn the_cards_folder_is_applied() {
     std::fs::write(root.path("boot/firmware/overlays/hifiberry-dac.dtbo"), "").unwrap();
     root.run(CARD, &[]);
     assert!(root.log().contains("Everything was."), "{}", root.log());
-    assert!(root.read("etc/grooved/grooved.toml").contains("bpm = 97.0"));
+    let settings = root.read("etc/grooved/grooved.toml");
+    for wanted in ["bpm = 97.0", "demo = false", "restore = true"] {
+        assert!(settings.contains(wanted), "what it leaves out is the image's: {settings}");
+    }
+    let announced = root.read("etc/avahi/services/grooved.service");
+    assert!(announced.matches("8080").count() == 2 && announced.contains("<port>9001</port>"), "{announced}");
     assert_eq!(root.read("etc/hostname"), "club-wall\n");
     assert_eq!(root.read("root/.ssh/authorized_keys").trim(), public.trim());
     let wifi = root.read("etc/wpa_supplicant/wpa_supplicant-wlan0.conf");
@@ -211,6 +222,10 @@ fn what_is_wrong_on_the_card_is_said_and_left_out() {
         ("network", "my secret password\n", "setting 1 has no '='"),
         ("network", "address = 192.168.1.30/24\\nx\n", "192.168.1.20/24"),
         ("hostname", "a\\nb\n", "letters, digits and hyphens"),
+        ("network", "ssid = \"My net\"\npassword = long enough\ncountry = DE\n", "the ssid stands in quotes"),
+        ("network", "password = long enough\ncountry = DE\n", "go with an ssid"),
+        ("network", "dns = 192.168.1.1\n", "go with an address"),
+        ("hostname", "a-name-of-more-than-sixty-three-letters-is-longer-than-dns-has-room-for\n", "longer than 63"),
         ("hat", "../../vmlinuz", "there is no"),
         ("network.txt", "ssid = x\n", "network.txt: nothing has this name"),
         ("token", "short\n", "at least 8 characters"),
@@ -248,6 +263,59 @@ fn a_machine_without_its_partitions_starts_all_the_same() {
 }
 
 #[test]
+fn what_must_be_said_finds_room_on_a_full_card() {
+    let root = Root::new("card-full");
+    root.card(".reserve", "room");
+    root.card("hostname", "the wall\n");
+    // Without a line end, as other systems leave it, and without a HAT: nothing to be written there.
+    std::fs::write(root.path("boot/firmware/config.txt"), "arm_64bit=1").unwrap();
+    let reserve = root.path("boot/firmware/grooved/.reserve");
+    let full = format!("case \"$*\" in *.new) [ ! -e {} ] || exit 1 ;; esac; exec /bin/cp \"$@\"", reserve.display());
+    root.tool("cp", &full);
+    root.run(CARD, &[]);
+    assert!(root.log().contains("letters, digits and hyphens"), "{}", root.log());
+    assert_eq!(root.read("boot/firmware/grooved/token").len(), 32);
+    assert!(!reserve.exists() && !root.called().contains("reboot"), "{}", root.called());
+}
+
+#[test]
+fn a_show_that_ends_in_safe_mode_leaves_word_of_it() {
+    let root = Root::new("obituary");
+    root.tool(
+        "journalctl",
+        "case \"$*\" in *err*) echo 'Watchdog timeout' ;; *) echo x; echo 'grooved: no port' ;; esac",
+    );
+    root.run(OBITUARY, &[]);
+    let log = root.log();
+    assert!(
+        log.contains("could not go on: Watchdog timeout") && log.contains("could not go on: grooved: no port"),
+        "{log}"
+    );
+    // Nobody needs to be told of what they asked for.
+    let asked = Root::new("obituary-asked");
+    asked.card("safe", "");
+    asked.run(CARD, &[]);
+    asked.run(OBITUARY, &[]);
+    assert!(!asked.log().contains("could not go on"), "{}", asked.log());
+}
+
+#[test]
+fn a_network_that_is_not_there_is_told() {
+    let root = Root::new("card-radio");
+    root.card("network", "ssid = club\npassword = long enough\ncountry = DE\n");
+    root.run(CARD, &[]);
+    root.run(INTAKE, &[]);
+    assert!(root.log().contains("network: there is no radio"), "{}", root.log());
+    std::fs::create_dir_all(root.path("sys/class/net/wlan0")).unwrap();
+    for (state, said) in [("down", "does not let this machine in"), ("up", "Everything was.")] {
+        std::fs::write(root.path("sys/class/net/wlan0/operstate"), state).unwrap();
+        root.run(CARD, &[]);
+        root.run(INTAKE, &[]);
+        assert!(root.log().contains(said), "{state}: {}", root.log());
+    }
+}
+
+#[test]
 fn music_is_copied_once_and_what_cannot_be_played_is_named() {
     let root = Root::new("card-media");
     std::fs::create_dir_all(root.path("boot/firmware/grooved/media/set one")).unwrap();
@@ -255,6 +323,8 @@ fn music_is_copied_once_and_what_cannot_be_played_is_named() {
     let whole = std::fs::read(here("tests/fixtures/tone.flac")).unwrap();
     std::fs::write(root.path("boot/firmware/grooved/media/cut.flac"), &whole[..whole.len() / 2]).unwrap();
     root.card("media/notes.txt", "not music");
+    // Its beats.
+    root.card("media/set one/a tone.json", "{\"bpm\": 120, \"beats\": [0.5]}");
     let said = root.run(INTAKE, &[]);
     assert!(said.contains("set one/a tone.wav is there"), "{said}");
     let copy = std::fs::read(root.path("data/lib/media/set one/a tone.wav")).unwrap();
@@ -265,6 +335,7 @@ fn music_is_copied_once_and_what_cannot_be_played_is_named() {
         "{log}"
     );
     assert!(!root.path("data/lib/media/cut.flac").exists());
+    assert!(root.path("data/lib/media/set one/a tone.json").exists() && !log.contains("json"), "{log}");
     assert!(!root.run(INTAKE, &[]).contains("is there"), "it is not copied again");
 }
 
@@ -337,6 +408,17 @@ fn a_package_that_does_not_play_is_taken_back() {
     assert_eq!(root.read("data/packages/good.deb"), "the one before");
     assert!(root.log().contains("did not become healthy with it; 1.0 is back"), "{}", root.log());
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.refused").exists(), "no start tries it again");
+}
+
+#[test]
+fn a_package_without_room_waits() {
+    let root = updated("update-room", true);
+    root.tool("df", "echo 'x 1 1 100 1% /data'");
+    package(&root, "grooved_2.deb", "grooved", "arm64", "2.0");
+    root.run(INTAKE, &[]);
+    assert!(root.log().contains("update/grooved_2.deb: there is no room for it"), "{}", root.log());
+    assert!(!root.called().contains(" -i ") && !root.called().contains("restart"), "{}", root.called());
+    assert!(root.path("boot/firmware/grooved/update/grooved_2.deb").exists(), "as it was");
 }
 
 #[test]
