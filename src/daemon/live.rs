@@ -93,8 +93,11 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let ties =
         Ties { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
     let player = Player::new(engine, ties, config.output.buffer_size, config.output.periods);
+    // All that the audio thread will ever touch is there now, but its stack, stems and kits.
+    if config.system.realtime != Realtime::Off {
+        realtime::touch_present_memory();
+    }
     let audio = start_audio(player, config.system.realtime, report.clone())?;
-    // Its stack is there now, as all else that it will ever touch but stems and kits.
     if config.system.realtime != Realtime::Off
         && let Err(refused) = realtime::lock_present_memory()
     {

@@ -56,19 +56,64 @@ pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
     if result == 0 { Ok(()) } else { Err(memory_refused("locking a stem's buffers")) }
 }
 
+/// Brings every page into being that the process has been promised: memory that was allocated and never written, code
+/// that never ran. Otherwise whoever gets there first waits for the kernel, or for the disk. A kernel that doesn't know
+/// how (before 5.14) leaves things as they are.
+pub fn touch_present_memory() {
+    for mapping in mappings() {
+        // What is written privately has to be there as our own copy.
+        let advice = match (mapping.reads, mapping.writes && mapping.private) {
+            (false, _) => continue,
+            (true, true) => libc::MADV_POPULATE_WRITE,
+            (true, false) => libc::MADV_POPULATE_READ,
+        };
+        mapping.advise(advice);
+    }
+}
+
 /// Gives every page back to the kernel that is not locked, as it would take them itself when memory is short; for
 /// debugging.
 pub fn page_out() {
-    for line in std::fs::read_to_string("/proc/self/maps").unwrap_or_default().lines() {
-        let range = line.split_whitespace().next().and_then(|r| r.split_once('-'));
-        let Some((Ok(from), Ok(to))) = range.map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
-        else {
-            continue;
-        };
-        // SAFETY: the advice moves pages out of memory and never changes what they hold; a range it does not suit is
-        // refused.
-        unsafe { libc::madvise(from as *mut libc::c_void, to - from, libc::MADV_PAGEOUT) };
+    for mapping in mappings() {
+        mapping.advise(libc::MADV_PAGEOUT);
     }
+}
+
+/// A stretch of the process's memory.
+struct Mapping {
+    from: usize,
+    to: usize,
+    reads: bool,
+    writes: bool,
+    private: bool,
+}
+
+impl Mapping {
+    /// From a line of `/proc/self/maps`: `5604c7a00000-5604c7b00000 r-xp ...`.
+    fn parse(line: &str) -> Option<Mapping> {
+        let (range, rest) = line.split_once(' ')?;
+        let (from, to) = range.split_once('-')?;
+        let hex = |text| usize::from_str_radix(text, 16).ok();
+        let may = |place: usize, what| rest.as_bytes().get(place) == Some(&what);
+        Some(Mapping {
+            from: hex(from)?,
+            to: hex(to)?,
+            reads: may(0, b'r'),
+            writes: may(1, b'w'),
+            private: may(3, b'p'),
+        })
+    }
+
+    /// Tells the kernel what is to happen to its pages.
+    fn advise(&self, advice: libc::c_int) {
+        // SAFETY: the advices given here bring pages into memory or move them out, and never change what they hold; a
+        // range one does not suit, or that is gone by now, is refused.
+        unsafe { libc::madvise(self.from as *mut libc::c_void, self.to - self.from, advice) };
+    }
+}
+
+fn mappings() -> Vec<Mapping> {
+    std::fs::read_to_string("/proc/self/maps").unwrap_or_default().lines().filter_map(Mapping::parse).collect()
 }
 
 fn memory_refused(what: &str) -> Refused {
@@ -141,6 +186,28 @@ mod tests {
         .join()
         .unwrap();
         assert!(tiny(f32::MIN_POSITIVE) > 0.0);
+    }
+
+    /// Pages of a slice that are in memory.
+    fn present(slice: &[u8]) -> usize {
+        let page = 4096;
+        let from = slice.as_ptr() as usize & !(page - 1);
+        let mut found = vec![0u8; (slice.as_ptr() as usize + slice.len() - from).div_ceil(page)];
+        // SAFETY: the range is that of a live slice, widened to whole pages; a byte for each of them is there.
+        let result = unsafe { libc::mincore(from as *mut libc::c_void, found.len() * page, found.as_mut_ptr()) };
+        assert_eq!(result, 0);
+        found.iter().filter(|f| **f & 1 == 1).count()
+    }
+
+    #[test]
+    fn memory_that_was_never_written_is_there() {
+        // So much comes from the kernel itself, never from what somebody else has freed.
+        let zeros = std::hint::black_box(vec![0u8; 40 << 20]);
+        let pages = zeros.len() / 4096;
+        assert!(present(&zeros) < 8, "{} of {pages} pages without anybody's doing", present(&zeros));
+        touch_present_memory();
+        assert!(present(&zeros) >= pages, "{} of {pages} pages", present(&zeros));
+        assert!(zeros.iter().all(|z| *z == 0));
     }
 
     #[test]
