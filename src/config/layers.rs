@@ -30,17 +30,23 @@ impl Config {
         Ok(text)
     }
 
-    /// The settings of another configuration that differ from these and take a restart, as dotted keys.
-    pub fn needs_restart(&self, other: &Config) -> Vec<String> {
-        let mut like = self.clone();
-        like.media = Media { max_stems: self.media.max_stems, ..other.media.clone() };
-        like.movement = other.movement.clone();
-        like.maps.clone_from(&other.maps);
-        like.stretch = other.stretch.clone();
-        like.osc.horizon_s = other.osc.horizon_s;
-        let (mixer, live) = (&mut like.mixer, &other.mixer);
+    /// This configuration with what another one may change while the show runs.
+    pub fn reloaded(&self, other: &Config) -> Config {
+        let mut now = self.clone();
+        now.media = Media { max_stems: self.media.max_stems, ..other.media.clone() };
+        now.movement = other.movement.clone();
+        now.maps.clone_from(&other.maps);
+        now.stretch = other.stretch.clone();
+        now.osc.horizon_s = other.osc.horizon_s;
+        let (mixer, live) = (&mut now.mixer, &other.mixer);
         (mixer.filters, mixer.tempo_glide_s, mixer.group_wait_s) =
             (live.filters, live.tempo_glide_s, live.group_wait_s);
+        now
+    }
+
+    /// The settings of another configuration that differ from these and take a restart, as dotted keys.
+    pub fn needs_restart(&self, other: &Config) -> Vec<String> {
+        let like = self.reloaded(other);
         let (Ok(ours), Ok(theirs)) = (Table::try_from(&like), Table::try_from(other)) else {
             return Vec::new();
         };
@@ -94,6 +100,7 @@ mod tests {
         let live =
             "[movement]\ntempo = false\n[mixer]\nfilters = false\n[media]\nmemory_mb = 99\n[osc]\nhorizon_s = 9.0\n";
         assert_eq!(now.needs_restart(&parse(live)), Vec::<String>::new());
+        assert_eq!(now.reloaded(&parse(live)), parse(live));
         let other = parse("[output]\nbuffer_size = 256\n[http]\nport = 9000\n[media]\nmax_stems = 9\n");
         let mut waiting = now.needs_restart(&other);
         waiting.sort();

@@ -551,7 +551,8 @@ fn reload(options: &Options, reread: Reread<'_>, conductor: &mut Conductor) {
     match (&options.config_path, reread()) {
         (None, _) => tracing::info!(target: log::AGAIN, "reload: there is no configuration file"),
         (Some(path), Ok(config)) => {
-            conductor.reconfigure(settings(&config), &roots(&config, &options.plan));
+            let now = options.config.reloaded(&config);
+            conductor.reconfigure(settings(&now), &roots(&now, &options.plan));
             tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
             let waiting = options.config.needs_restart(&config);
             if !waiting.is_empty() {

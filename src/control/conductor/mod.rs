@@ -391,18 +391,15 @@ impl Conductor {
         self.answered_at.clone()
     }
 
-    /// Takes over what a reload may change.
+    /// Takes over what a reload may change; the rest of `settings` is as before.
     pub fn reconfigure(&mut self, settings: Settings, roots: &[PathBuf]) {
         self.library = Library::new(roots);
         self.settings = Settings {
-            sample_rate: self.settings.sample_rate,
-            slots: self.settings.slots,
-            debug: self.settings.debug,
             // Moved since by whoever plays.
             bpm: self.settings.bpm,
+            // Found out at the start.
             keeps: self.settings.keeps,
             save_every: self.settings.save_every,
-            voices: self.settings.voices,
             ..settings
         };
         self.set_movement();
