@@ -140,6 +140,7 @@ fn midi_files_and_tables_become_the_same_bytes_every_time() {
         0, 0xc1, 42, 0, 0x91, 48, 80, 0, 0x91, 55, 80, 0, 0x91, 64, 80, 0x81, 0x40, 0x81, 48, 0, 0, 0x81, 55, 0, 0,
         0x81, 64, 0,
     ]));
+    std::fs::write(scratch.path("cut.mid"), &midi[..midi.len() - 12]).unwrap();
     std::fs::write(scratch.path("in.mid"), midi).unwrap();
     std::fs::write(scratch.path("in.csv"), "time,f0,loudness\n0,220,0.2\n0.5,440,0.8\n1,440,0\n").unwrap();
     let run = |args: &[&str]| {
@@ -165,6 +166,7 @@ fn midi_files_and_tables_become_the_same_bytes_every_time() {
     for (args, code, wanted) in [
         (&["render-midi", "none.mid", "x.wav"][..], 64, "none.mid"),
         (&["render-midi", "in.csv", "x.wav"], 65, "is no MIDI file"),
+        (&["render-midi", "cut.mid", "x.wav"], 65, "ends too early; as far as it goes it is in x.wav"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "kazoo"], 64, "cello, clarinet"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "7=flute"], 64, "1 to 2"),
         (&["render-midi", "in.mid", "x.wav", "--voices", "0"], 64, "--voices: 1 to 32"),

@@ -142,6 +142,13 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
     }
     let stolen = seats.iter().map(|s| s.band.stolen()).sum();
     let (seconds, peak) = sink.finish()?;
+    if score.cut {
+        return Err(Failure::Data(format!(
+            "file '{}' ends too early; as far as it goes it is in {}; copy it again",
+            from.display(),
+            to.display()
+        )));
+    }
     Ok(Rendered { seconds, peak, players, stolen })
 }
 

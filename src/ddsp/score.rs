@@ -56,10 +56,12 @@ pub struct Score {
     pub events: Vec<Event>,
     /// When the last event is, in seconds.
     pub seconds: f64,
+    /// Whether the file ends before its tracks do.
+    pub cut: bool,
 }
 
 impl Score {
-    /// Reads a Standard MIDI File of format 0 or 1.
+    /// Reads a Standard MIDI File of format 0 or 1, as far as it goes.
     ///
     /// # Errors
     /// What is wrong with it, in words.
@@ -69,7 +71,13 @@ impl Score {
             return Err("is a MIDI file of format 2 (songs one after another): format 0 or 1 would be right".into());
         }
         let clock = Clock::of(&smf)?;
-        let mut score = Score::default();
+        let ends = |t: &Vec<midly::TrackEvent>| {
+            t.last().is_some_and(|e| e.kind == TrackEventKind::Meta(MetaMessage::EndOfTrack))
+        };
+        // After 'MThd', its length and the format: how many tracks there should be.
+        let promised = bytes.get(10..12).map_or(0, |n| usize::from(n[0]) << 8 | usize::from(n[1]));
+        let cut = smf.tracks.len() < promised || !smf.tracks.iter().all(ends);
+        let mut score = Score { cut, ..Score::default() };
         let mut heard = 0;
         for track in &smf.tracks {
             let notes = track
@@ -79,6 +87,9 @@ impl Score {
                 heard += 1;
                 score.read_track(track, heard, &clock);
             }
+        }
+        if score.parts.is_empty() && cut {
+            return Err("ends too early; copy it again".into());
         }
         if score.parts.is_empty() {
             return Err("holds no notes (drums, on channel 10, are not played)".into());
@@ -284,6 +295,19 @@ mod tests {
         let mut long: Vec<u8> = vec![0, 0xff, 0x51, 3, 0xff, 0xff, 0xff];
         long.extend([0xff, 0xff, 0xff, 0x7f, 0x90, 60, 100]);
         assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("a day at most"));
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_told() {
+        let notes: &[u8] = &[0, 0x90, 60, 100, 96, 0x80, 60, 0];
+        let whole = file(1, &[notes, notes]);
+        assert!(!Score::parse(&whole).unwrap().cut);
+        // Within the second track, before it, and within the first one.
+        for lacking in [3, 20, 28] {
+            let score = Score::parse(&whole[..whole.len() - lacking]).unwrap();
+            assert!(score.cut && !score.events.is_empty(), "{lacking} bytes less: {score:?}");
+        }
+        assert!(Score::parse(&whole[..20]).unwrap_err().starts_with("ends too early"));
     }
 
     #[test]
