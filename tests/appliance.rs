@@ -501,18 +501,39 @@ fn tuning_is_put_back_as_it_was() {
     }
 }
 
-#[test]
-fn a_package_that_took_the_machine_down_is_not_tried_again() {
-    let root = updated("update-down", true);
+/// An appliance whose plug was pulled in as many trials of version 2.0, which had written a state of its own.
+fn went_down(name: &str, times: usize) -> Root {
+    let root = updated(name, true);
     package(&root, "grooved_2.deb", "grooved", "arm64", "2.0");
-    // The plug was pulled in its trial: the mark is there.
     let line = format!("sha256sum <{}", root.path("boot/firmware/grooved/update/grooved_2.deb").display());
     let sum = Command::new("sh").args(["-c", &line]).output().unwrap();
-    std::fs::write(root.path("data/packages/trying"), sum.stdout).unwrap();
+    std::fs::write(root.path("data/packages/trying"), sum.stdout.repeat(times)).unwrap();
     std::fs::create_dir_all(root.path("data/packages/before")).unwrap();
+    std::fs::write(root.path("data/packages/before/state.json"), "as it was").unwrap();
+    std::fs::write(root.path("data/lib/state.json"), "other").unwrap();
+    root
+}
+
+#[test]
+fn a_package_whose_trial_was_cut_short_is_tried_again() {
+    let root = went_down("update-again", 1);
+    let marks = root.path("marks");
+    root.tool("chroot", &format!("cp {} {}", root.path("data/packages/trying").display(), marks.display()));
+    let said = root.run(INTAKE, &[]);
+    assert!(said.contains("on trial") && said.contains("installed"), "{said}");
+    assert_eq!(root.read("data/lib/state.json"), "as it was", "it begins with what the first trial began with");
+    assert_eq!(root.read("marks").lines().count(), 2, "another pulled plug would be one too many");
+    assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.installed").exists());
+    assert!(!root.path("data/packages/trying").exists() && root.log().contains("Everything was."), "{}", root.log());
+}
+
+#[test]
+fn a_package_that_took_the_machine_down_twice_is_not_tried_again() {
+    let root = went_down("update-down", 2);
     root.run(INTAKE, &[]);
-    assert!(root.log().contains("the machine went down while it was on trial; 1.0 stays"), "{}", root.log());
+    assert!(root.log().contains("went down twice while it was on trial; 1.0 stays"), "{}", root.log());
     assert!(!root.called().contains(" -i "), "{}", root.called());
+    assert_eq!(root.read("data/lib/state.json"), "as it was");
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.refused").exists());
 }
 
