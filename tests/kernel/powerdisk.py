@@ -31,8 +31,9 @@ class PowerDisk:
             *("-blockdev", "driver=qcow2,node-name=layer,file=layerfile"),
             *("-blockdev", f"driver=file,node-name=logfile,filename={self.log}"),
             *("-blockdev", "driver=blklogwrites,node-name=disk,file=layer,log=logfile"),
-            # Requests to write zeroes get no header in the log: the guest has to write them out.
-            *("-device", f"{device},drive=disk,write-cache=on,write-zeroes=off"),
+            # Requests to write zeroes get no header in the log: the guest has to write them out. Merged ones can have as
+            # many pieces as one system call takes; the log adds a header, and the guest is told of an I/O error.
+            *("-device", f"{device},drive=disk,write-cache=on,write-zeroes=off,request-merging=off"),
         ]
 
     def entries(self):
