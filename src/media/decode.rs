@@ -3,8 +3,8 @@
 //! WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC and M4A, through symphonia. Sources of more than two channels are mixed down
 //! after ITU-R BS.775 (centre and surrounds at −3 dB, no low-frequency channel).
 
-use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -14,6 +14,8 @@ use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Tr
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::units::{TimeBase, Timestamp};
+
+use super::file::MediaFile;
 
 /// Most channels a file may have.
 pub const MAX_CHANNELS: usize = 8;
@@ -70,6 +72,7 @@ impl Info {
 
 /// A file being decoded, front to back.
 pub struct Decoder {
+    file: Arc<MediaFile>,
     format: Box<dyn FormatReader>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
@@ -153,14 +156,19 @@ fn mix_of(channels: &Channels) -> Mix {
 }
 
 impl Decoder {
-    /// Opens a file. Its length is read from its header, or counted where the header does not tell.
+    /// Opens a file by its path; see [`Decoder::new`].
     pub fn open(path: &Path) -> Result<Decoder, DecodeError> {
+        Decoder::new(&MediaFile::open(path)?)
+    }
+
+    /// A decoder of an open file. Its length is read from its header, or counted where the header does not tell.
+    pub fn new(file: &Arc<MediaFile>) -> Result<Decoder, DecodeError> {
         crate::system::guard::may_block();
-        let mut decoder = Decoder::open_once(path)?;
+        let mut decoder = Decoder::probe(file)?;
         if decoder.info.frames == 0 {
             decoder.info.frames = decoder.count_frames()?;
             let info = decoder.info.clone();
-            decoder = Decoder::open_once(path)?;
+            decoder = Decoder::probe(file)?;
             decoder.info = info;
         }
         if decoder.info.frames == 0 {
@@ -172,19 +180,21 @@ impl Decoder {
         Ok(decoder)
     }
 
-    /// Opens a file whose contents are known already; nothing is counted again.
-    pub fn open_known(path: &Path, info: &Info) -> Result<Decoder, DecodeError> {
+    /// A decoder of a file whose contents are known already, at its beginning; nothing is counted again.
+    pub fn known(file: &Arc<MediaFile>, info: &Info) -> Result<Decoder, DecodeError> {
         crate::system::guard::may_block();
-        let decoder = Decoder::open_once(path)?;
+        let decoder = Decoder::probe(file)?;
         Ok(Decoder { info: info.clone(), ..decoder })
     }
 
-    fn open_once(path: &Path) -> Result<Decoder, DecodeError> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(DecodeError::Unsupported("it is not a regular file".into()));
-        }
-        let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
+    /// The file it reads.
+    pub fn file(&self) -> &Arc<MediaFile> {
+        &self.file
+    }
+
+    fn probe(file: &Arc<MediaFile>) -> Result<Decoder, DecodeError> {
+        let path = file.path();
+        let stream = MediaSourceStream::new(Box::new(file.reader()), MediaSourceStreamOptions::default());
         let mut hint = Hint::new();
         if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
             hint.with_extension(extension);
@@ -216,6 +226,7 @@ impl Decoder {
         }
         let info = Info { frames: track.num_frames.unwrap_or(0), sample_rate, channels: channels.count() };
         Ok(Decoder {
+            file: file.clone(),
             track: track.id,
             time_base: track.time_base,
             mix: mix_of(&channels),

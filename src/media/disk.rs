@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::decode::{DecodeError, Decoder, Info};
+use super::file::MediaFile;
 use crate::engine::command::Play;
 use crate::engine::source::{CHUNK, StreamWriter};
 
@@ -77,7 +78,7 @@ impl Feed {
         self.sent = 0;
         self.play = None;
         if self.decoder.is_none() {
-            match Decoder::open_known(path, info) {
+            match MediaFile::open(path).map_err(DecodeError::Io).and_then(|file| Decoder::known(&file, info)) {
                 Ok(decoder) => self.decoder = Some(decoder),
                 Err(error) => {
                     tracing::error!("{}: {error}", path.display());

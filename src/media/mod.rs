@@ -2,6 +2,7 @@
 //!
 //! - [`library`]: which files may be reached, and what a client meant by a path
 //! - [`decode`]: any supported file as stereo frames, from any frame on
+//! - [`file`]: an open file, shared by everything that reads it
 //! - [`grid`]: where a track's beats are
 //! - [`loader`]: turns a file into a stem the engine can play
 //! - [`disk`]: keeps the streams of all loaded stems filled
@@ -10,6 +11,7 @@
 
 pub mod decode;
 pub mod disk;
+pub mod file;
 pub mod grid;
 pub mod library;
 pub mod loader;
