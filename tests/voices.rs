@@ -294,3 +294,81 @@ fn a_client_of_the_stream_is_heard_on_the_speakers_if_it_may() {
     let silence = sound.left[((end + 0.3) * 48_000.0) as usize..].iter().all(|x| x.abs() < 1e-4);
     assert!(silence, "it is gone with its client");
 }
+
+/// A daemon under the limit that the unit sets: a realtime thread that computes for 200 ms without waiting ends it.
+fn daemon_with_rttime(scratch: &Scratch, config: &str, args: &[&str]) -> Daemon {
+    use std::os::unix::process::CommandExt;
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let text = format!("[ddsp]\nmodels = \"{}\"\ninstrument = \"clarinet\"\n{config}", models.display());
+    std::fs::write(scratch.path("g.toml"), text).unwrap();
+    let port = common::free_port();
+    let mut command = common::grooved();
+    command.current_dir(&scratch.0).args(["--port", &port.to_string(), "--ddsp-listen", "off", "--http-port", "0"]);
+    command.args(["--output", "wav:out.wav", "--config", "g.toml"]).args(args);
+    let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
+    // SAFETY: setrlimit is async-signal-safe, and reads a value of its own.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_RTTIME, &limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        })
+    };
+    let daemon = Daemon::spawn(scratch, command, port);
+    daemon.client().done("/groove/instrument/swap", vec![s("clarinet")]);
+    daemon
+}
+
+#[test]
+fn a_note_held_at_loudness_0_stops_nothing() {
+    let scratch = Scratch::new("voices-silent-note");
+    let daemon = daemon_with_rttime(&scratch, "[voices]\npolyphony = 4\n", &[]);
+    let client = daemon.client();
+    client.quiet("/groove/note/on", vec![f(60.0), f(100.0)]);
+    client.quiet("/groove/part/1/expression", vec![f(0.0)]);
+    client.quiet("/groove/midi/controller", vec![i(1), i(11), i(0)]);
+    wait(0.8);
+    client.quiet("/groove/voice/all/sustain", vec![f(0.0)]);
+    client.quiet("/groove/note/on", vec![f(67.0), f(100.0)]);
+    wait(0.8);
+    client.quiet("/groove/midi/controller", vec![i(1), i(11), i(127)]);
+    client.quiet("/groove/voice/all/sustain", vec![f(1.0)]);
+    let heard = now(&daemon);
+    client.quiet("/groove/note/on", vec![f(72.0), f(100.0)]);
+    wait(0.8);
+    daemon.stop();
+    let sound = Sound::read(&scratch.path("out.wav"));
+    assert!(sound.tone(hz(72.0), heard + 0.3, heard + 0.7) > 0.01, "the pedal comes back up");
+}
+
+#[test]
+fn a_worker_that_stops_responding_is_abandoned_and_the_decks_play_on() {
+    let scratch = Scratch::new("voices-hang");
+    scratch.sine("a.wav", 48_000, 4, 440, 0.3);
+    let daemon = daemon_with_rttime(&scratch, "[voices]\npolyphony = 4\n[media]\nroots = [\".\"]\n", &[]);
+    let client = daemon.client();
+    client.done("/load_buffer", vec![i(100), s("a.wav"), s("a")]);
+    client.done("/play_stem", vec![i(100), f(1.0), f(0.8), i(1), f(0.0)]);
+    client.quiet("/groove/note/on", vec![f(72.0), f(100.0)]);
+    wait(0.5);
+    let begun = now(&daemon);
+    // Longer than the limit allows a realtime thread, shorter than anybody is given up for: slow, and well again.
+    client.done("/groove/debug/hang", vec![s("voices"), i(600)]);
+    client.done("/groove/debug/hang", vec![s("stretch"), i(600)]);
+    wait(1.5);
+    client.quiet("/groove/note/on", vec![f(74.0), f(100.0)]);
+    client.done("/groove/debug/hang", vec![s("voices"), i(60_000)]);
+    wait(3.0);
+    let why = client.fails("/groove/note/on", vec![f(76.0), f(100.0)]);
+    assert!(why.contains("stopped responding"), "{why}");
+    let ended = now(&daemon);
+    let log = daemon.log();
+    assert!(log.contains("voices worker: no response") && !log.contains("stretch worker: no response"), "{log}");
+    // A thread that never ends keeps nobody from ending.
+    daemon.stop();
+    let sound = Sound::read(&scratch.path("out.wav"));
+    let mut at = begun;
+    while at + 0.25 < ended {
+        assert!(sound.tone(440.0, at, at + 0.25) > 0.1, "the deck fell silent at {at}");
+        at += 0.25;
+    }
+}

@@ -18,6 +18,7 @@ use crate::engine::door::Telemetry;
 use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
 use crate::engine::{Engine, GRID};
+use crate::system::overseer::Overseer;
 use crate::system::realtime;
 use crate::system::time::monotonic_ns;
 
@@ -148,6 +149,24 @@ impl Voices {
     /// What the worker shows.
     pub fn cell(&self) -> Option<Arc<VoiceCell>> {
         self.thread.as_ref().map(|t| t.cell.clone())
+    }
+
+    /// Lets the overseer watch the worker.
+    pub fn watch(&self, overseer: &Overseer) {
+        if let Some(thread) = &self.thread {
+            let cell = thread.cell.clone();
+            overseer.watch("voices", thread.pulse.clone(), move || cell.give_up());
+        }
+    }
+
+    /// Debugging: lets the worker hang for so many milliseconds.
+    pub fn hang(&self) -> impl Fn(u64) + Send + 'static {
+        let pulse = self.thread.as_ref().map(|t| t.pulse.clone());
+        move |ms| {
+            if let Some(pulse) = &pulse {
+                pulse.hang(ms);
+            }
+        }
     }
 
     /// Debugging: makes the worker sleep for so many microseconds for each piece.

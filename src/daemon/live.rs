@@ -40,6 +40,7 @@ use crate::output::tap::WavTap;
 use crate::stretch::worker::StretchThread;
 use crate::system::keeper::{self, Keeper, Kept};
 use crate::system::notify::{self, Watchdog};
+use crate::system::overseer::Overseer;
 use crate::system::{guard, log, realtime, seccomp, usage};
 
 /// Requests that may wait for the conductor.
@@ -115,6 +116,16 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
     let pool = Pool::start(2, move |done| drop(loaded_tx.send(done))).map_err(io("the loaders"))?;
 
+    let overseer = Overseer::start(move || {
+        if wanted != Realtime::Off {
+            let _ = realtime::schedule_fifo(realtime::OVERSEER_PRIORITY);
+        }
+    })
+    .map_err(io("the overseer"))?;
+    voices.watch(&overseer);
+    // Decks play on by the plan that they always have; what the worker would have made better is not.
+    overseer.watch("stretch", stretch.pulse.clone(), || {});
+
     // The card.
     let supervisor = match &options.output {
         OutputMode::Card => {
@@ -174,7 +185,7 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let files = keeper.as_ref().and_then(Keeper::mail);
     let tapes = recorder.as_ref().and_then(Recorder::mail);
     let progress = recorder.as_ref().map(|r| r.progress.clone());
-    let slow_voices = voices.slow();
+    let (slow_voices, hang_voices, hung_stretch) = (voices.slow(), voices.hang(), stretch.pulse.clone());
     let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
         load: Box::new(move |job| pool.submit(job)),
@@ -191,6 +202,8 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
         stall: Box::new(move |what, ms| match what {
             "stretch" => slow_stretch.store(ms, Relaxed),
             "voices" => slow_voices(ms),
+            "hang voices" => hang_voices(ms),
+            "hang stretch" => hung_stretch.hang(ms),
             "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
             "disk" => stall_disk.store(ms, Relaxed),
             "loader" => stall_loader.store(ms, Relaxed),
@@ -235,6 +248,7 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     if let Some(supervisor) = supervisor {
         supervisor.finish();
     }
+    overseer.finish();
     disk.finish();
     stretch.finish();
     voices.finish();

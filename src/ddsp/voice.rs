@@ -119,7 +119,8 @@ impl Voice {
     }
 
     /// Adds the next samples to `out`, however many; controls are looked at every hop. A resting voice's first hop
-    /// begins with the first sample after it was told to sound.
+    /// begins with the first sample after it was told to sound. Every turn of the loop ends the voice's part or takes
+    /// at least one sample.
     pub fn add(&mut self, mut out: &mut [f32]) {
         while !out.is_empty() {
             if self.taken == self.hop {
@@ -128,6 +129,10 @@ impl Voice {
                     return;
                 }
                 self.next_hop();
+                if self.taken == self.hop {
+                    // It rests now: nothing is left of this hop but silence, and whoever begins need not wait for its end.
+                    return;
+                }
             }
             let count = out.len().min(self.hop - self.taken);
             let (now, later) = out.split_at_mut(count);
@@ -147,9 +152,9 @@ impl Voice {
         self.taken = 0;
         let silent = intent.loudness <= 0.0;
         self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
-        if silent && self.silent_hops as f64 * self.hop_s >= REST_S {
+        // A note that is held at loudness 0 may be heard again any moment: it plays on, silently.
+        if self.resting() {
             self.rest();
-            // Nothing is left of this hop but silence: whoever begins now need not wait for its end.
             self.taken = self.hop;
         }
     }
@@ -192,6 +197,7 @@ impl Voice {
 
 #[cfg(test)]
 mod tests {
+    use super::super::performer::Manner;
     use super::*;
     use std::path::Path;
 
@@ -240,6 +246,32 @@ mod tests {
         v.reset();
         v.performer.hold(220.0, 0.8);
         assert_eq!(next(&mut v, 20_000), first, "the same controls give the same samples");
+    }
+
+    #[test]
+    fn a_note_held_in_silence_plays_on_and_is_heard_again() {
+        let held: [(&str, fn(&mut Performer)); 4] = [
+            ("sustain 0", |p| p.manner.adsr.sustain = 0.0),
+            ("expression 0", |p| p.manner.expression = 0.0),
+            ("loudness 0", |p| p.note_on(60.0, 0.0)),
+            ("denormal loudness", |p| p.note_on(60.0, 1e-310)),
+        ];
+        for (name, quieten) in held {
+            let mut v = voice("flute");
+            v.performer.note_on(60.0, 0.8);
+            quieten(&mut v.performer);
+            // Ends: it once did not.
+            next(&mut v, 96_000);
+            assert!(!v.resting() && !v.performer.free(), "{name}: the key is still held");
+            assert!(next(&mut v, 4_800).iter().all(|s| s.abs() < 1e-6), "{name}");
+            v.performer.manner = Manner::default();
+            v.performer.note_on(60.0, 0.8);
+            let again = next(&mut v, 24_000);
+            assert!(again.iter().any(|s| s.abs() > 0.01), "{name}: it is heard again");
+            v.performer.note_off();
+            next(&mut v, 48_000);
+            assert!(v.resting(), "{name}: it rests when the key is released");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::voice::Voice;
 use crate::engine::GRID;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
+use crate::system::overseer::{Pulse, join_within};
 
 /// What begins out of silence may be a little later than that: the period that is just being rendered must not miss it.
 const SLACK_S: f64 = 0.002;
@@ -292,10 +293,13 @@ pub struct VoiceThread {
     pub cell: Arc<VoiceCell>,
     /// Debugging: microseconds to sleep for each piece of 32 frames.
     pub slow_us: Arc<AtomicU64>,
+    /// Whether it responds.
+    pub pulse: Arc<Pulse>,
 }
 
 impl VoiceThread {
-    /// Starts the thread; `enter` is called on it first, to give it its priority. `now_ns` is the clock by which the
+    /// Starts the thread; `enter` is called on it first, to give it its priority, and again whenever the overseer has
+    /// taken that away. `now_ns` is the clock by which the
     /// engine's periods begin.
     ///
     /// # Errors
@@ -305,7 +309,7 @@ impl VoiceThread {
         mut clock: Clock,
         telemetry: Arc<Telemetry>,
         now_ns: fn() -> u64,
-        enter: impl FnOnce() + Send + 'static,
+        enter: impl Fn() + Send + 'static,
     ) -> std::io::Result<VoiceThread> {
         let (mail, inbox): (Sender<Told>, Receiver<Told>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -313,14 +317,17 @@ impl VoiceThread {
         let cell = worker.writer.cell.clone();
         let (told, slow) = (stop.clone(), slow_us.clone());
         let shown = cell.clone();
+        let pulse = Arc::new(Pulse::default());
+        let beat = pulse.clone();
         let mut turn = move || {
             let wait = if worker.is_busy() { LOOK } else { DOZE };
             match inbox.recv_timeout(wait) {
                 Ok(first) => {
+                    beat.busy();
                     let all = std::iter::once(first).chain(inbox.try_iter()).take(MOST_AT_ONCE);
                     all.for_each(|told| worker.hear(told));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => beat.busy(),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
             worker.nap = Duration::from_micros(slow.load(Relaxed));
@@ -330,18 +337,24 @@ impl VoiceThread {
             worker.relieve();
             true
         };
+        let beat = pulse.clone();
         let thread = std::thread::Builder::new().name("voices".into()).spawn(move || {
+            beat.enter();
             enter();
-            while !told.load(Relaxed) {
+            while !told.load(Relaxed) && !beat.is_abandoned() {
                 match catch_unwind(AssertUnwindSafe(&mut turn)) {
-                    Ok(true) => {}
+                    Ok(true) => {
+                        if beat.idle() {
+                            enter();
+                        }
+                    }
                     Ok(false) => return,
                     // The decks play on; whoever asks for a note is told.
                     Err(_) => return shown.give_up(),
                 }
             }
         })?;
-        Ok(VoiceThread { mail, stop, thread: Some(thread), cell, slow_us })
+        Ok(VoiceThread { mail, stop, thread: Some(thread), cell, slow_us, pulse })
     }
 
     /// A sender of orders and instruments.
@@ -353,7 +366,7 @@ impl VoiceThread {
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join_within(thread, Duration::from_secs(1));
         }
     }
 }

@@ -19,6 +19,7 @@ use ringbuf::traits::{Consumer, Observer, Producer};
 use super::offline::{Machine, ahead};
 use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
 use crate::engine::method::Method;
+use crate::system::overseer::{Pulse, join_within};
 
 /// How often the thread looks.
 const LOOK: Duration = Duration::from_millis(3);
@@ -262,19 +263,25 @@ pub struct StretchThread {
     thread: Option<JoinHandle<()>>,
     /// Debugging: microseconds to sleep for each piece of 64 frames.
     pub slow_us: Arc<AtomicU64>,
+    /// Whether it responds.
+    pub pulse: Arc<Pulse>,
 }
 
 impl StretchThread {
-    /// Starts the thread; `enter` is called on it first, to give it its priority.
-    pub fn start(enter: impl FnOnce() + Send + 'static) -> std::io::Result<StretchThread> {
+    /// Starts the thread; `enter` is called on it first, to give it its priority, and again whenever the overseer has
+    /// taken that away.
+    pub fn start(enter: impl Fn() + Send + 'static) -> std::io::Result<StretchThread> {
         let (mail, inbox): (Sender<Vec<WorkerEnd>>, Receiver<Vec<WorkerEnd>>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let slow_us = Arc::new(AtomicU64::new(0));
         let (told, slow) = (stop.clone(), slow_us.clone());
+        let pulse = Arc::new(Pulse::default());
+        let beat = pulse.clone();
         let thread = std::thread::Builder::new().name("stretch".into()).spawn(move || {
+            beat.enter();
             enter();
             let mut worker = Worker::default();
-            while !told.load(Relaxed) {
+            while !told.load(Relaxed) && !beat.is_abandoned() {
                 if worker.is_idle() {
                     match inbox.recv_timeout(Duration::from_millis(500)) {
                         Ok(ends) => ends.into_iter().for_each(|e| worker.add(e)),
@@ -286,11 +293,15 @@ impl StretchThread {
                     ends.into_iter().for_each(|e| worker.add(e));
                 }
                 worker.nap = Duration::from_micros(slow.load(Relaxed));
+                beat.busy();
                 worker.pump();
+                if beat.idle() {
+                    enter();
+                }
                 std::thread::sleep(LOOK);
             }
         })?;
-        Ok(StretchThread { mail, stop, thread: Some(thread), slow_us })
+        Ok(StretchThread { mail, stop, thread: Some(thread), slow_us, pulse })
     }
 
     /// A sender of reserves to look after.
@@ -302,7 +313,7 @@ impl StretchThread {
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join_within(thread, Duration::from_secs(1));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the daemon needs from the operating system: scheduling, memory, clocks, notification, logs.
 //!
 //! - [`guard`]: the mark of a thread that may not block, and what happens when it does
+//! - [`overseer`]: watches realtime workers, and abandons one that stops responding
 //! - [`realtime`]: scheduling class, memory locks, denormals, and what was refused
 //! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
 //! - [`time`][]: clocks
@@ -16,6 +17,7 @@ pub mod guard;
 pub mod keeper;
 pub mod log;
 pub mod notify;
+pub mod overseer;
 pub mod realtime;
 #[cfg(feature = "rubberband")]
 pub mod rubberband;

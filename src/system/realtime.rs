@@ -7,6 +7,8 @@ use thread_priority::{
 
 /// Priority of the audio thread: above the kernel's threaded interrupts (50), below the sound card's own (80).
 pub const AUDIO_PRIORITY: u8 = 70;
+/// Priority of the thread that watches the workers: above them, below everything that has to do with the card.
+pub const OVERSEER_PRIORITY: u8 = 48;
 /// Priority of the voices' worker: a note is waited for more impatiently than a reserve.
 pub const VOICE_PRIORITY: u8 = 45;
 /// Priority of the threads that stretch: below all interrupts, so that they never keep the card's from being served.
@@ -39,6 +41,16 @@ pub fn schedule_fifo(priority: u8) -> Result<(), Refused> {
         what: format!("SCHED_FIFO priority {priority} was refused ({error:?})"),
         remedy: "raise RLIMIT_RTPRIO: LimitRTPRIO=95 in the unit, or 'rtprio 95' in /etc/security/limits.d".into(),
     })
+}
+
+/// Takes the realtime priority of a thread of this process away. Needs no privilege; a thread that is gone is ignored.
+pub fn demote(thread: libc::pid_t) {
+    if thread <= 0 {
+        return;
+    }
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call, which changes nothing but how a thread is scheduled.
+    unsafe { libc::sched_setscheduler(thread, libc::SCHED_OTHER, &parameters) };
 }
 
 /// Locks what the process has in memory now: pages that exist stay, pages of existing mappings stay once touched.

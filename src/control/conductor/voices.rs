@@ -147,7 +147,10 @@ impl Conductor {
     /// Makes sure that there is such a voice.
     fn check_voice(&self, which: Option<usize>) -> Result<(), Fault> {
         if self.voices.shown.as_ref().is_some_and(|cell| cell.is_broken()) {
-            return Err(Fault("the voices' worker has ended (the log says why); a new start brings it back".into()));
+            return Err(Fault(
+                "the voices' worker has ended or stopped responding (the log says why); restart grooved to get it back"
+                    .into(),
+            ));
         }
         match (self.voices.voices.len(), which) {
             (0, _) => Err(Fault(

@@ -482,6 +482,16 @@ pub static DEBUG: &[Control] = &[
         },
     ),
     row(
+        "/groove/debug/hang",
+        &[Arg::of("worker", Kind::Choice(&["voices", "stretch"])), Arg::int("ms", 0, 60_000)],
+        "Lets a worker compute for nothing once, as one does that has stopped responding.",
+        Ack::Done,
+        |c, call| {
+            c.stall(&format!("hang {}", call.text(0)), call.int(1).unsigned_abs());
+            Ok(Outcome::Done)
+        },
+    ),
+    row(
         "/groove/debug/stall_loader",
         &[Arg::int("ms", 0, 60_000)],
         "Makes the next load take longer.",
