@@ -61,6 +61,7 @@ fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: u
             by_hand += 1;
         }
         conductor.tick();
+        conductor.finish_work();
         engine.render(&mut block);
         done += frames;
         while tempo.len() * 4_800 < done {

@@ -6,27 +6,62 @@ use super::request::{Message, When};
 use super::value::Value;
 use crate::system::time::timetag_to_monotonic_ns;
 
-/// Most bundles within one packet: a client that nests deeper than this wants to see us fall.
+/// Most bundles within one packet, and so their deepest nesting.
 const MOST_BUNDLES: usize = 128;
-/// Deepest nesting of arrays, likewise. (Brackets within texts count as well; nobody has that many.)
-const MOST_ARRAYS: i32 = 256;
-/// The calls in a packet, in order, each with its moment.
+/// Deepest nesting of arrays.
+const MOST_ARRAYS: usize = 32;
+/// Most messages within one packet.
+const MOST_MESSAGES: usize = 1024;
+/// Most address patterns within one packet: each may stand for hundreds of calls.
+const MOST_PATTERNS: usize = 8;
+
+/// An upper bound of how deep arrays are nested anywhere in a packet, found without decoding it.
+///
+/// A type tag is a run of bytes without a zero. However the packet is to be read, no type tag nests deeper than the
+/// longest surplus of opening over closing brackets within such a run.
+fn array_depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in bytes {
+        depth = match byte {
+            0 => 0,
+            b'[' => depth + 1,
+            b']' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// The calls in a packet, in order, each with its moment. What a packet may cost is bounded before it is decoded.
+///
+/// # Errors
+/// In words: what is wrong with the packet, or which limit it exceeds.
 pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
     let bundles = bytes.windows(8).filter(|w| *w == b"#bundle\0").count();
     if bundles > MOST_BUNDLES {
-        return Err(format!("it holds {bundles} bundles; at most {MOST_BUNDLES} are taken"));
+        return Err(format!("the packet holds {bundles} bundles; at most {MOST_BUNDLES} are allowed"));
     }
-    let depth = bytes.iter().scan(0i32, |depth, byte| {
-        *depth += i32::from(*byte == b'[') - i32::from(*byte == b']');
-        Some(*depth)
-    });
-    if depth.max().unwrap_or(0) > MOST_ARRAYS {
+    if array_depth(bytes) > MOST_ARRAYS {
         return Err(format!("its arrays are nested more than {MOST_ARRAYS} deep"));
     }
     let (_, packet) = rosc::decoder::decode_udp(bytes).map_err(|e| format!("{e}"))?;
     let mut parts = Vec::new();
     unroll(packet, When::Now, &mut parts);
+    let calls = || parts.iter().flat_map(|(_, calls)| calls);
+    let (messages, patterns) = (calls().count(), calls().filter(|c| is_pattern(&c.address)).count());
+    if messages > MOST_MESSAGES {
+        return Err(format!("the packet holds {messages} messages; at most {MOST_MESSAGES} are allowed"));
+    }
+    if patterns > MOST_PATTERNS {
+        return Err(format!("the packet holds {patterns} address patterns; at most {MOST_PATTERNS} are allowed"));
+    }
     Ok(parts)
+}
+
+/// Whether an address is a pattern (OSC 1.0) that may stand for several controls.
+pub fn is_pattern(address: &str) -> bool {
+    address.contains(['*', '?', '[', '{'])
 }
 
 fn unroll(packet: OscPacket, when: When, parts: &mut Vec<(When, Vec<Message>)>) {
@@ -162,5 +197,50 @@ mod tests {
         arrays.extend([b']'; 30_000]);
         arrays.extend([0; 4]);
         assert!(decode(&arrays).is_err());
+    }
+
+    /// A message whose address is `address` and whose type tag is `tag`, without values.
+    fn bare(address: &str, tag: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for text in [address, tag] {
+            bytes.extend(text.as_bytes());
+            bytes.extend(vec![0; 4 - text.len() % 4]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn closing_brackets_elsewhere_hide_no_depth() {
+        let (open, close) = ("[".repeat(20_000), "]".repeat(20_000));
+        let tag = format!(",{open}{close}");
+        let before = bare(&format!("/{close}"), &tag);
+        assert!(decode(&before).unwrap_err().contains("nested"));
+        // In a message of the same bundle, and in the tag itself.
+        let mut bundle = b"#bundle\0\0\0\0\0\0\0\0\x01".to_vec();
+        for message in [bare(&format!("/{close}"), ","), bare("/x", &tag)] {
+            bundle.extend((message.len() as u32).to_be_bytes());
+            bundle.extend(message);
+        }
+        assert!(decode(&bundle).unwrap_err().contains("nested"));
+        assert!(decode(&bare("/x", &format!(",{close}{tag}"))).is_err());
+        // What people send.
+        assert_eq!(decode(&bare("/x", &format!(",{}{}", "[".repeat(32), "]".repeat(32)))).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_packet_expands_to_is_bounded() {
+        let many = |address: &str, count: usize| {
+            let mut bundle = b"#bundle\0\0\0\0\0\0\0\0\x01".to_vec();
+            for _ in 0..count {
+                let message = bare(address, ",");
+                bundle.extend((message.len() as u32).to_be_bytes());
+                bundle.extend(message);
+            }
+            decode(&bundle)
+        };
+        assert_eq!(many("/a", 1024).unwrap()[0].1.len(), 1024);
+        assert!(many("/a", 1025).unwrap_err().contains("1025 messages; at most 1024"));
+        assert_eq!(many("/groove/*/*/*", 8).unwrap()[0].1.len(), 8);
+        assert!(many("/groove/*/*/*", 9).unwrap_err().contains("9 address patterns; at most 8"));
     }
 }

@@ -227,14 +227,13 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    let result = runtime.block_on(serve(
-        &options,
-        reread,
-        conductor,
-        Inboxes { loaded, kept, told, made },
-        &workshop,
-        report.clone(),
-    ));
+    // The conductor has a runtime of its own: however busy the sockets are, its time passes.
+    let own =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
+    let inboxes = Inboxes { loaded, kept, told, made };
+    let result = runtime
+        .block_on(open_faces(&options, &conductor, &workshop, &report))
+        .and_then(|faces| own.block_on(serve(&options, reread, conductor, inboxes, faces, report.clone())));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -384,15 +383,20 @@ struct Inboxes {
     made: mpsc::UnboundedReceiver<Made>,
 }
 
-/// The control runtime's main task: conductor, sockets, signals, watchdog.
-async fn serve(
+/// Where requests come from, and answers go to.
+struct Faces {
+    osc: OscFace,
+    sessions: Arc<Sessions>,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// Opens all sockets, on the control runtime.
+async fn open_faces(
     options: &Options,
-    reread: Reread<'_>,
-    mut conductor: Conductor,
-    mut inboxes: Inboxes,
+    conductor: &Conductor,
     workshop: &Workshop,
-    report: Arc<Report>,
-) -> Result<(), Failure> {
+    report: &Arc<Report>,
+) -> Result<Faces, Failure> {
     let config = &options.config;
     let bind = config.osc.bind.parse().ok();
     let (face, troubles) = OscFace::open(&config.osc.ports, bind, config.osc.allow.clone());
@@ -403,7 +407,7 @@ async fn serve(
     let ports: Vec<String> = face.ports().iter().map(u16::to_string).collect();
     tracing::info!("OSC on UDP port {}", ports.join(" and "));
 
-    let (requests_tx, mut requests) = mpsc::channel::<Request>(REQUESTS);
+    let (requests_tx, requests) = mpsc::channel::<Request>(REQUESTS);
     let sessions = Arc::new(Sessions::default());
     let bulletin = conductor.bulletin();
     log::listen(Box::new(move |level, text| {
@@ -437,7 +441,21 @@ async fn serve(
     {
         tracing::warn!("MIDI: no thread can be started: {error}");
     }
-    watch(conductor.engine_answers(), report.clone(), config.output.sample_rate);
+    Ok(Faces { osc: face, sessions, requests })
+}
+
+/// The conductor's loop. Time passes first, then results of other threads are taken, then calls are made.
+async fn serve(
+    options: &Options,
+    reread: Reread<'_>,
+    mut conductor: Conductor,
+    mut inboxes: Inboxes,
+    mut faces: Faces,
+    report: Arc<Report>,
+) -> Result<(), Failure> {
+    let config = &options.config;
+    watch(conductor.engine_answers(), report.clone(), config.output.sample_rate)
+        .map_err(|e| Failure::Io(format!("the watchdog's thread: {e}")))?;
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
 
@@ -450,11 +468,11 @@ async fn serve(
     notify::ready();
     loop {
         tokio::select! {
-            Some(request) = requests.recv(), if !conductor.is_behind() => conductor.handle(request),
-            Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
-            Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
-            Some(told) = inboxes.told.recv() => conductor.recorded(told),
-            Some(made) = inboxes.made.recv() => conductor.made(made),
+            biased;
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => reload(options, reread, &mut conductor),
+            },
             _ = tick.tick() => {
                 conductor.tick();
                 if let Some(solo) = &mut solo {
@@ -473,15 +491,18 @@ async fn serve(
                     }
                 }
             }
-            signal = signals.next() => match signal {
-                Signal::Stop => break,
-                Signal::Reload => reload(options, reread, &mut conductor),
-            },
+            Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
+            Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
+            Some(told) = inboxes.told.recv() => conductor.recorded(told),
+            Some(made) = inboxes.made.recv() => conductor.made(made),
+            // A slice at a time: the branches above have their turn in between.
+            () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),
+            Some(request) = faces.requests.recv(), if !conductor.has_work() => conductor.accept(request),
         }
         for answer in conductor.take_answers() {
             match answer.to.line {
-                Line::Osc(_) => face.send(&answer),
-                Line::Session(_) => sessions.deliver(answer),
+                Line::Osc(_) => faces.osc.send(&answer),
+                Line::Session(_) => faces.sessions.deliver(answer),
             }
         }
     }
@@ -578,20 +599,22 @@ fn reload(options: &Options, reread: Reread<'_>, conductor: &mut Conductor) {
     notify::ready();
 }
 
-/// Feeds the watchdog, if systemd set one and sound has earned it.
-fn watch(answers: Arc<AtomicU64>, report: Arc<Report>, sample_rate: u32) {
+/// Notifies systemd's watchdog, if it set one, as long as sound is delivered and the conductor is served. On a thread of
+/// its own, which waits for neither: work for clients cannot delay it.
+fn watch(answers: Arc<AtomicU64>, report: Arc<Report>, sample_rate: u32) -> std::io::Result<()> {
     let mut dog = Watchdog::from_environment(Instant::now());
-    let Some(every) = dog.every() else { return };
-    tokio::spawn(async move {
+    let Some(every) = dog.every() else { return Ok(()) };
+    std::thread::Builder::new().name("watchdog".into()).spawn(move || {
         loop {
-            tokio::time::sleep(every).await;
+            std::thread::sleep(every);
             let frames = report.delivered.load(Relaxed);
             match dog.visit(Instant::now(), frames, answers.load(Relaxed), sample_rate) {
                 Ok(()) => dog.feed(),
-                Err(why) => tracing::error!("the watchdog goes hungry: {why}"),
+                Err(why) => tracing::error!("watchdog: not notified: {why}"),
             }
         }
-    });
+    })?;
+    Ok(())
 }
 
 enum Signal {

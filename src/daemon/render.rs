@@ -71,6 +71,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             conductor.loaded(Done { tag: job.tag, result });
         }
         conductor.tick();
+        conductor.finish_work();
         if let Some(solo) = &mut solo {
             solo.play(&mut conductor);
         }

@@ -1,20 +1,30 @@
-//! One line per event, to the journal when systemd started us, else to stderr; repeated lines are counted.
+//! One line per event, to the journal when systemd started us, else to stderr.
+//!
+//! Whatever clients send, the log stays short: a line that was logged within the last ten seconds is only counted, and
+//! each place in the code may log [`BURST`] different lines at once and [`PER_SECOND`] afterwards. Lines beyond that are
+//! left out before they are formatted, and their number is logged.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-/// A line that was said this recently is not said again, only counted.
+/// A line that was logged this recently is not logged again, only counted.
 const QUIET: Duration = Duration::from_secs(10);
-/// Different lines remembered; beyond that the memory starts over.
-const REMEMBERED: usize = 256;
+/// Different lines remembered for that; beyond it the memory starts over.
+const REMEMBERED: usize = 1024;
+/// Lines that one place in the code may log at once.
+pub const BURST: f64 = 30.0;
+/// Lines that it may log per second afterwards.
+pub const PER_SECOND: f64 = 5.0;
 
 /// The target of lines that answer somebody: they are said each time.
 pub const AGAIN: &str = "again";
@@ -58,22 +68,83 @@ pub fn start(level: &str) {
     let stderr = journal.is_none().then(|| {
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time().with_ansi(false)
     });
-    let _ = Registry::default()
-        .with(journal.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
-        .with(stderr.map(|l| l.with_filter(level).with_filter(Deduplicate::default())))
-        .with(Relay.with_filter(level).with_filter(Deduplicate::default()))
-        .try_init();
+    let _ = Registry::default().with(level).with(journal).with(stderr).with(Relay).with(Bound::default()).try_init();
 }
 
+/// A line that was logged.
 struct Said {
     at: Instant,
-    suppressed: u64,
+    repeated: u64,
 }
 
-/// Lets each different line through once per [`QUIET`] seconds. Those with the target [`AGAIN`] are never held back.
+/// What one place in the code may still log.
+struct Allowance {
+    lines: f64,
+    at: Instant,
+    left_out: u64,
+}
+
+impl Allowance {
+    /// Whether a line may be logged at `now`. It is not yet counted.
+    fn grants(&mut self, now: Instant) -> bool {
+        self.lines = (self.lines + now.duration_since(self.at).as_secs_f64() * PER_SECOND).min(BURST);
+        self.at = now;
+        if self.lines < 1.0 {
+            self.left_out += 1;
+        }
+        self.lines >= 1.0
+    }
+}
+
 #[derive(Default)]
-struct Deduplicate {
-    said: Mutex<HashMap<u64, Said>>,
+struct Seen {
+    lines: HashMap<u64, Said>,
+    places: HashMap<Identifier, Allowance>,
+}
+
+/// What becomes of a line.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is not logged.
+    Dropped,
+    /// It is, and before it, how often it was repeated and how many similar lines were left out.
+    Logged { repeated: u64, left_out: u64 },
+}
+
+impl Seen {
+    /// Decides about a line from `place`; `print` is called, if it has to be, for what tells it from others.
+    fn judge(&mut self, place: Identifier, now: Instant, print: impl FnOnce() -> u64) -> Verdict {
+        let allowance = self.places.entry(place).or_insert(Allowance { lines: BURST, at: now, left_out: 0 });
+        if !allowance.grants(now) {
+            return Verdict::Dropped;
+        }
+        if self.lines.len() >= REMEMBERED {
+            self.lines.retain(|_, said| now.duration_since(said.at) < QUIET);
+            if self.lines.len() >= REMEMBERED {
+                self.lines.clear();
+            }
+        }
+        let fresh = Said { at: now, repeated: 0 };
+        let repeated = match self.lines.entry(print()) {
+            Entry::Occupied(mut said) if now.duration_since(said.get().at) < QUIET => {
+                said.get_mut().repeated += 1;
+                return Verdict::Dropped;
+            }
+            Entry::Occupied(mut said) => said.insert(fresh).repeated,
+            Entry::Vacant(place) => {
+                place.insert(fresh);
+                0
+            }
+        };
+        allowance.lines -= 1.0;
+        Verdict::Logged { repeated, left_out: std::mem::take(&mut allowance.left_out) }
+    }
+}
+
+/// Keeps the log short, whatever is logged. Lines with the target [`AGAIN`] are never left out.
+#[derive(Default)]
+struct Bound {
+    seen: Mutex<Seen>,
 }
 
 struct Fingerprint(DefaultHasher);
@@ -85,44 +156,76 @@ impl Visit for Fingerprint {
     }
 }
 
-impl<S> Filter<S> for Deduplicate {
-    fn enabled(&self, _: &tracing::Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
-    }
-
-    fn event_enabled(&self, event: &tracing::Event<'_>, _: &Context<'_, S>) -> bool {
+impl<S: tracing::Subscriber> Layer<S> for Bound {
+    fn event_enabled(&self, event: &tracing::Event<'_>, _: Context<'_, S>) -> bool {
         super::guard::may_block();
         if event.metadata().target() == AGAIN {
             return true;
         }
-        let mut print = Fingerprint(DefaultHasher::new());
-        event.metadata().callsite().hash(&mut print.0);
-        event.record(&mut print);
-        let key = print.0.finish();
-        let Ok(mut said) = self.said.lock() else { return true };
-        let now = Instant::now();
-        if said.len() > REMEMBERED {
-            said.clear();
+        let print = || {
+            let mut print = Fingerprint(DefaultHasher::new());
+            event.metadata().callsite().hash(&mut print.0);
+            event.record(&mut print);
+            print.0.finish()
+        };
+        let Ok(mut seen) = self.seen.lock() else { return true };
+        let verdict = seen.judge(event.metadata().callsite(), Instant::now(), print);
+        drop(seen);
+        let Verdict::Logged { repeated, left_out } = verdict else { return false };
+        // These go straight out: an event within an event would be lost.
+        if repeated > 0 {
+            eprintln!("log: the next line was repeated {repeated} times meanwhile");
         }
-        match said.get_mut(&key) {
-            Some(before) if now.duration_since(before.at) < QUIET => {
-                before.suppressed += 1;
-                false
-            }
-            Some(before) => {
-                let suppressed = before.suppressed;
-                *before = Said { at: now, suppressed: 0 };
-                drop(said);
-                if suppressed > 0 {
-                    // Goes straight out: an event within an event would be lost.
-                    eprintln!("(the next line came {suppressed} more times meanwhile)");
-                }
-                true
-            }
-            None => {
-                said.insert(key, Said { at: now, suppressed: 0 });
-                true
-            }
+        if left_out > 0 {
+            eprintln!("log: {left_out} lines similar to the next were left out");
         }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::callsite::{Callsite, DefaultCallsite};
+    use tracing::metadata::{Kind, Metadata};
+
+    fn place() -> Identifier {
+        static PLACE: DefaultCallsite = {
+            static META: Metadata<'static> = tracing::metadata! {
+                name: "test", target: "test", level: tracing::Level::WARN, fields: &[], callsite: &PLACE, kind: Kind::EVENT
+            };
+            DefaultCallsite::new(&META)
+        };
+        PLACE.metadata().callsite()
+    }
+
+    #[test]
+    fn a_flood_of_different_lines_is_cut_off_before_they_are_formatted() {
+        let (mut seen, start) = (Seen::default(), Instant::now());
+        let mut formatted = 0;
+        let mut logged = 0;
+        for k in 0..20_000u64 {
+            let verdict = seen.judge(place(), start, || {
+                formatted += 1;
+                k
+            });
+            logged += u64::from(verdict != Verdict::Dropped);
+        }
+        assert_eq!((logged, formatted), (BURST as u64, BURST as u64));
+        let later = start + Duration::from_secs(1);
+        let verdict = seen.judge(place(), later, || 99_999);
+        assert_eq!(verdict, Verdict::Logged { repeated: 0, left_out: 20_000 - BURST as u64 });
+    }
+
+    #[test]
+    fn a_repeated_line_is_logged_once_in_ten_seconds_with_its_count() {
+        let (mut seen, start) = (Seen::default(), Instant::now());
+        assert_eq!(seen.judge(place(), start, || 1), Verdict::Logged { repeated: 0, left_out: 0 });
+        for k in 1..100 {
+            assert_eq!(seen.judge(place(), start + k * Duration::from_millis(90), || 1), Verdict::Dropped);
+        }
+        let later = start + Duration::from_secs(10);
+        assert_eq!(seen.judge(place(), later, || 1), Verdict::Logged { repeated: 99, left_out: 0 });
+        assert_eq!(seen.judge(place(), later, || 2), Verdict::Logged { repeated: 0, left_out: 0 }, "another line");
     }
 }

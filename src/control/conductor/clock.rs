@@ -3,11 +3,14 @@
 use super::super::request::{Message, Origin, Request, When};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
-use super::{Conductor, Deferred, LEAD_S, MOST_DEFERRED, MOST_KEPT_VALUES};
+use super::{Conductor, Deferred, LEAD_S};
 use crate::engine::DECKS;
 use crate::engine::clock::Shape;
 use crate::engine::command::Action;
 use crate::system::time::monotonic_ns;
+
+/// How deep scheduled calls may schedule others.
+const MOST_NESTED: usize = 3;
 
 impl Conductor {
     /// Keeps a bundle until shortly before its moment; answers for one that is too early or too late.
@@ -22,63 +25,43 @@ impl Conductor {
             ));
             return self.fail(request.origin, &address, &fault);
         }
-        let values = values_of(&request.calls);
-        if self.tagged_values + self.deferred_values + values > MOST_KEPT_VALUES {
-            let fault = Fault(format!(
-                "{} values are kept for later already, and this bundle has {values} more; at most {MOST_KEPT_VALUES} are",
-                self.tagged_values + self.deferred_values
-            ));
-            return self.fail(request.origin, &address, &fault);
+        let (origin, serial) = (request.origin, self.serial());
+        if let Err(fault) = self.waiting.tag(ns, serial, request) {
+            self.fail(origin, &address, &fault);
         }
-        if self.tagged.len() + self.deferred.len() >= MOST_DEFERRED {
-            let fault = Fault(format!("{MOST_DEFERRED} bundles are waiting already; this one is not kept"));
-            return self.fail(request.origin, &address, &fault);
-        }
-        let serial = self.serial();
-        self.tagged_values += values;
-        self.tagged.insert((ns, serial), request);
     }
 
-    /// Does what is due within the lead.
+    /// Queues what is due within the lead.
     pub(super) fn do_due(&mut self) {
         let until = monotonic_ns() + (LEAD_S * 1e9) as u64;
-        while let Some(entry) = self.tagged.first_entry() {
-            if entry.key().0 > until {
-                break;
-            }
-            let ((ns, _), request) = entry.remove_entry();
-            self.tagged_values = self.tagged_values.saturating_sub(values_of(&request.calls));
+        while let Some((ns, request)) = self.waiting.due_tagged(until) {
             let at = self.report.timebase.read().map(|line| line.sample_at(ns).round());
             match at {
-                Some(at) if at > self.now() as f64 => self.call_all(request.origin, request.calls, Some(at as u64)),
+                Some(at) if at > self.now() as f64 => self.enqueue(request.origin, request.calls, Some(at as u64)),
                 other => {
                     let late = other.map(|at| (self.now() as f64 - at) / f64::from(self.settings.sample_rate));
                     self.tell_late(request.origin, &request.calls, late);
-                    self.call_all(request.origin, request.calls, None);
+                    self.enqueue(request.origin, request.calls, None);
                 }
             }
         }
         let until = self.now() + self.frames(LEAD_S);
         let mut again = Vec::new();
-        while let Some(entry) = self.deferred.first_entry() {
-            if entry.key().0 > until {
-                break;
-            }
-            let ((at, serial), deferred) = entry.remove_entry();
+        while let Some(((at, serial), deferred)) = self.waiting.due_deferred(until) {
             match deferred {
-                Deferred::Calls(origin, calls) => {
-                    self.deferred_values = self.deferred_values.saturating_sub(values_of(&calls));
-                    self.call_all(origin, calls, Some(at));
-                }
+                Deferred::Calls(origin, calls) => self.enqueue(origin, calls, Some(at)),
                 Deferred::Play { id, serial } => self.play_same(id, serial, at),
                 Deferred::Group { decks, at, until, origin, address } => {
                     if let Some(waiting) = self.start_group_if_ready(decks, at, until, origin, address) {
-                        again.push(((at, serial), waiting));
+                        again.push((at, serial, waiting));
                     }
                 }
             }
         }
-        self.deferred.extend(again);
+        for (at, serial, waiting) in again {
+            // Its place was given back a moment ago.
+            let _ = self.waiting.defer(at, serial, waiting);
+        }
     }
 
     /// A bundle whose moment has passed: says so.
@@ -92,22 +75,19 @@ impl Conductor {
 
     /// Keeps calls until sample `at`.
     pub(super) fn defer(&mut self, at: u64, origin: Option<Origin>, calls: Vec<Message>) -> Result<Outcome, Fault> {
-        let values = values_of(&calls);
-        if self.tagged_values + self.deferred_values + values > MOST_KEPT_VALUES {
-            return Err(Fault(format!("{MOST_KEPT_VALUES} values are kept for later already, with these")));
+        let nested = calls.iter().flat_map(|c| &c.args).filter(|v| matches!(v, Value::Text(t) if schedules(t))).count();
+        if nested > MOST_NESTED {
+            return Err(Fault(format!(
+                "it schedules calls that schedule calls; at most {MOST_NESTED} deep are allowed"
+            )));
         }
         self.defer_thing(Deferred::Calls(origin, calls), at)?;
-        self.deferred_values += values;
         Ok(Outcome::Done)
     }
 
     pub(super) fn defer_thing(&mut self, thing: Deferred, at: u64) -> Result<(), Fault> {
-        if self.deferred.len() + self.tagged.len() >= MOST_DEFERRED {
-            return Err(Fault(format!("{MOST_DEFERRED} things are scheduled already")));
-        }
         let serial = self.serial();
-        self.deferred.insert((at, serial), thing);
-        Ok(())
+        self.waiting.defer(at, serial, thing)
     }
 
     /// Sets the tempo, within `glide_s` seconds or an ordinary glide.
@@ -212,7 +192,7 @@ impl Conductor {
     }
 }
 
-/// Addresses and values of calls.
-fn values_of(calls: &[Message]) -> usize {
-    calls.iter().map(|c| c.args.len() + 1).sum()
+/// Whether an address schedules another call.
+fn schedules(address: &str) -> bool {
+    address == "/groove/at"
 }

@@ -2,7 +2,8 @@
 //!
 //! The conductor owns the way into the engine and the model of what is loaded, playing and scheduled. Requests of all
 //! faces reach it through one bounded channel and are done in the order in which they came. It is a plain state
-//! machine: [`Conductor::handle`] takes a request, [`Conductor::tick`] lets time pass; whether a runtime or an offline
+//! machine: [`Conductor::accept`] takes a request, [`Conductor::work`] does some of it, [`Conductor::tick`] lets time
+//! pass; whether a runtime or an offline
 //! renderer calls them is not its business. Nothing in it waits.
 //!
 //! - [`stems`]: loading, playing, stopping
@@ -12,6 +13,8 @@
 //! - [`voices`]: instruments on the speakers; [`midi`]: controllers
 //! - [`clock`]: tempo, and when things are due
 //! - [`status`]: what is told about all that
+//! - `waiting`: what waits for its time
+//! - [`work`]: calls that are under way, done in slices
 
 pub mod clock;
 pub mod decks;
@@ -23,6 +26,8 @@ pub mod status;
 pub mod stems;
 pub mod tempo;
 pub mod voices;
+mod waiting;
+pub mod work;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -54,13 +59,12 @@ use crate::movement::crowd::{self, Crowd};
 use crate::output::report::Report;
 use crate::system::keeper::Job as KeeperJob;
 use tempo::Pace;
+use waiting::Waiting;
 
 /// Commands cross the door this long before they are due (seconds); until then they wait here.
 const LEAD_S: f64 = 0.2;
-/// Most things waiting for their time.
-const MOST_DEFERRED: usize = 4096;
-/// Most addresses and values in all bundles that wait.
-const MOST_KEPT_VALUES: usize = 65_536;
+/// Timed calls of which it is remembered who asked for them.
+const MOST_TICKETS: usize = 4096;
 /// Commands waiting for the engine beyond which no more requests are taken for a while.
 const BEHIND: usize = 4096;
 /// Ticks after which an engine that has not answered is asked again: an answer can be lost, too.
@@ -203,13 +207,7 @@ pub struct Conductor {
     crossfade: (f64, String),
     /// Sample at which the session's seconds count from zero.
     zero: u64,
-    deferred: BTreeMap<(u64, u64), Deferred>,
-    /// Bundles with a time tag, by their monotonic moment.
-    tagged: BTreeMap<(u64, u64), Request>,
-    /// Addresses and values in them.
-    tagged_values: usize,
-    /// Addresses and values in deferred calls.
-    deferred_values: usize,
+    waiting: Waiting,
     serial: u64,
     /// Timed calls that want to know whether they were late: ticket → (origin, address).
     tickets: HashMap<u32, (Option<Origin>, String)>,
@@ -253,6 +251,7 @@ pub struct Conductor {
     kept_at: Instant,
     recall: Option<shows::Recall>,
     recording: Option<recording::Recording>,
+    work: work::Work,
 }
 
 impl Conductor {
@@ -297,10 +296,7 @@ impl Conductor {
             last_beat: -1,
             crossfade: (0.5, "off".into()),
             zero: 0,
-            deferred: BTreeMap::new(),
-            tagged: BTreeMap::new(),
-            tagged_values: 0,
-            deferred_values: 0,
+            waiting: Waiting::default(),
             serial: 0,
             tickets: HashMap::new(),
             next_ticket: 1,
@@ -336,6 +332,7 @@ impl Conductor {
             kept_at: now,
             recall: None,
             recording: None,
+            work: work::Work::default(),
         };
         conductor.set_paces();
         conductor.open_first_instrument();
@@ -417,18 +414,23 @@ impl Conductor {
         std::mem::take(&mut self.answers)
     }
 
-    /// Does a request, or keeps it until its time.
+    /// Does a request at once, whatever it expands to, or keeps it until its time.
     pub fn handle(&mut self, request: Request) {
+        self.accept(request);
+        self.finish_work();
+    }
+
+    /// Queues a request, or keeps it until its time. [`Conductor::work`] does what is queued.
+    pub fn accept(&mut self, request: Request) {
         match request.when {
-            When::Now => self.call_all(request.origin, request.calls, None),
+            When::Now => self.enqueue(request.origin, request.calls, None),
             When::Past => {
                 self.tell_late(request.origin, &request.calls, None);
-                self.call_all(request.origin, request.calls, None);
+                self.enqueue(request.origin, request.calls, None);
             }
             When::Monotonic(ns) => self.handle_tagged(ns, request),
         }
         self.do_due();
-        self.flush();
     }
 
     /// Lets time pass: due things are done, events are read, objects are freed, subscribers served.
@@ -544,7 +546,7 @@ impl Conductor {
     }
 
     fn flush(&mut self) {
-        if self.outbox.is_empty() {
+        if self.outbox.is_empty() || self.work.is_halfway() {
             return;
         }
         // What belongs together must cross together: all or, when the engine is behind, nothing yet.
@@ -557,7 +559,7 @@ impl Conductor {
 
     fn ticket(&mut self, origin: Option<Origin>, address: String) -> u32 {
         let ticket = self.number();
-        if self.tickets.len() > MOST_DEFERRED {
+        if self.tickets.len() > MOST_TICKETS {
             self.tickets.clear();
         }
         self.tickets.insert(ticket, (origin, address));
@@ -591,18 +593,9 @@ impl Conductor {
         self.answer(to, vec![Message::new("/fail", vec![Value::from(address), Value::from(fault.0.as_str())])]);
     }
 
-    fn call_all(&mut self, origin: Option<Origin>, calls: Vec<Message>, at: Option<u64>) {
-        for call in calls {
-            self.call(origin, call, at);
-        }
-    }
-
     /// Does one call.
     fn call(&mut self, origin: Option<Origin>, message: Message, at: Option<u64>) {
         let address = message.address.as_str();
-        if address.contains(['*', '?', '[', '{']) {
-            return self.call_pattern(origin, message, at);
-        }
         let vocabulary = self.vocabulary.clone();
         let Some((control, in_address)) = vocabulary.find(address) else {
             let fault = vocabulary.unknown(address);
@@ -644,27 +637,6 @@ impl Conductor {
             }
             Err(_) if control.ack == Ack::Never && !waits => {}
             Err(fault) => self.fail(origin, address, &fault),
-        }
-    }
-
-    /// An address pattern (OSC 1.0) calls every control it matches.
-    fn call_pattern(&mut self, origin: Option<Origin>, message: Message, at: Option<u64>) {
-        let matcher = match rosc::address::Matcher::new(&message.address) {
-            Ok(matcher) => matcher,
-            Err(_) => {
-                let fault = Fault("this is not a valid address pattern".into());
-                return self.fail(origin, &message.address, &fault);
-            }
-        };
-        let mut found = false;
-        for address in self.vocabulary.clone().concrete() {
-            if rosc::address::OscAddress::new(address.clone()).is_ok_and(|a| matcher.match_address(&a)) {
-                found = true;
-                self.call(origin, Message::new(address.as_str(), message.args.clone()), at);
-            }
-        }
-        if !found {
-            self.fail(origin, &message.address, &Fault("no control matches this pattern".into()));
         }
     }
 
@@ -737,5 +709,32 @@ impl Conductor {
         self.finish_load(done);
         self.do_due();
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::door::door;
+    use crate::engine::{Engine, EngineConfig};
+
+    /// An engine and its conductor, with nothing around them.
+    pub(super) fn rig() -> (Engine, Conductor) {
+        let (inner, outer) = door(4, 2);
+        let engine = Engine::new(&EngineConfig { sample_rate: 48_000, slots: 4, ..EngineConfig::default() }, inner);
+        let hands = Hands {
+            load: Box::new(|_| {}),
+            feed: Box::new(|_| {}),
+            stretch: Box::new(|_| {}),
+            keep: Box::new(|_| {}),
+            record: Box::new(|_| false),
+            recorded: Box::new(|| (0, 0)),
+            voice: Box::new(|_, _| {}),
+            instrument: Box::new(|_| {}),
+            voices: None,
+            stall: Box::new(|_, _| {}),
+        };
+        let settings = Settings { slots: 4, ..crate::daemon::settings(&crate::config::Config::default()) };
+        (engine, Conductor::new(settings, outer, hands, &[], Arc::new(Report::default())))
     }
 }

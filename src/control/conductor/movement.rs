@@ -130,7 +130,7 @@ impl Conductor {
                 calls.push(Message::new(mapped.map.target.as_str(), vec![result.into()]));
             }
         }
-        self.call_all(None, calls, None);
+        self.enqueue(None, calls, None);
         found
     }
 

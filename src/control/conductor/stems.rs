@@ -257,8 +257,8 @@ impl Conductor {
         }
     }
 
-    /// Stops and forgets everything; levels, equalisers and tempo stay.
-    pub fn cleanup(&mut self, at: Option<u64>) {
+    /// Stops and forgets everything, and the bundles of whoever asks for it; levels, equalisers and tempo stay.
+    pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
         self.silence_voices(at);
         for id in self.buffers.keys().copied().collect::<Vec<_>>() {
             self.unload(id, at);
@@ -266,8 +266,7 @@ impl Conductor {
         for deck in &mut self.decks {
             deck.armed = None;
         }
-        self.deferred_values = 0;
-        for thing in std::mem::take(&mut self.deferred).into_values() {
+        for thing in self.waiting.forget(origin) {
             if let Deferred::Group { origin, address, .. } = thing {
                 self.fail(origin, &address, &Fault("everything was cleaned up before its time came".into()));
             }

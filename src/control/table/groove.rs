@@ -60,7 +60,7 @@ pub(super) fn tone(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 pub(super) fn cleanup(c: &mut Conductor, call: &Call) -> Ran {
-    c.cleanup(call.at);
+    c.cleanup(call.at, call.origin);
     Ok(Outcome::Done)
 }
 
