@@ -1,6 +1,5 @@
 //! A crowd moves the tempo: scripts of movement go in at one end, the engine's own tempo comes out at the other.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use grooved::config::Config;
@@ -23,6 +22,7 @@ fn rig(config: &Config) -> (Engine, Conductor) {
     let engine = Engine::new(&EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() }, inner);
     let hands = Hands {
         load: Box::new(|_| {}),
+        roots: Box::new(|_| {}),
         feed: Box::new(|_| {}),
         stretch: Box::new(|_| {}),
         keep: Box::new(|_| {}),
@@ -34,7 +34,7 @@ fn rig(config: &Config) -> (Engine, Conductor) {
         stall: Box::new(|_, _| {}),
     };
     let settings = Settings { slots: 4, ..settings(config) };
-    let conductor = Conductor::new(settings, outer, hands, &[PathBuf::from(".")], Arc::new(Report::default()));
+    let conductor = Conductor::new(settings, outer, hands, Arc::new(Report::default()));
     (engine, conductor)
 }
 

@@ -214,6 +214,8 @@ pub struct Media {
     pub roots: Vec<PathBuf>,
     /// Whether the folder the daemon was started in is one.
     pub start_directory: bool,
+    /// Whether symbolic links that lead out of a root are followed.
+    pub follow_links: bool,
     /// Most stems loaded at a time.
     pub max_stems: usize,
     /// Most memory for loaded stems, in MB.
@@ -222,7 +224,7 @@ pub struct Media {
 
 impl Default for Media {
     fn default() -> Self {
-        Media { roots: Vec::new(), start_directory: true, max_stems: 64, memory_mb: 256 }
+        Media { roots: Vec::new(), start_directory: true, follow_links: true, max_stems: 64, memory_mb: 256 }
     }
 }
 
@@ -579,6 +581,7 @@ mod tests {
             "manual_s",
             "roots",
             "start_directory",
+            "follow_links",
             "max_stems",
             "memory_mb",
             "ports",

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::Workshop;
-use super::{Failure, Options, OutputMode, engine_config, roots, settings};
+use super::{Failure, Options, OutputMode, engine_config, library, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
@@ -28,8 +28,8 @@ use crate::control::sessions::Sessions;
 use crate::control::tally::StreamTally;
 use crate::engine::Engine;
 use crate::engine::door::door;
-use crate::media::disk::DiskThread;
-use crate::media::loader::{Done, Pool};
+use crate::media::disk::Readers;
+use crate::media::pool::{Done, Pool};
 use crate::media::recorder::{self, Recorder, Told};
 use crate::output::alsa::Wish;
 use crate::output::pcm::SystemTimer;
@@ -106,7 +106,7 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     }
 
     // What feeds it.
-    let disk = DiskThread::start().map_err(io("the disk thread"))?;
+    let disk = Readers::start().map_err(io("the disk thread"))?;
     let wanted = config.system.realtime;
     let stretch = StretchThread::start(move || enter_worker(wanted)).map_err(io("the stretch thread"))?;
     let (made_tx, made) = mpsc::unbounded_channel();
@@ -114,7 +114,8 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
         .start(config, outer.telemetry.clone(), move |m| drop(made_tx.send(m)))
         .map_err(io("the voices' threads"))?;
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
-    let pool = Pool::start(2, move |done| drop(loaded_tx.send(done))).map_err(io("the loaders"))?;
+    let pool = Pool::start(library(config, &options.plan), move |done| drop(loaded_tx.send(done)))
+        .map_err(io("the loaders"))?;
 
     let overseer = Overseer::start(move || {
         if wanted != Realtime::Off {
@@ -188,6 +189,10 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let (slow_voices, hang_voices, hung_stretch) = (voices.slow(), voices.hang(), stretch.pulse.clone());
     let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
     let hands = Hands {
+        roots: Box::new({
+            let pool = pool.clone();
+            move |library| pool.set_roots(library)
+        }),
         load: Box::new(move |job| pool.submit(job)),
         feed: Box::new(move |feeder| drop(mail.send(feeder))),
         keep: Box::new(move |job| drop(files.as_ref().map(|f| f.send(job)))),
@@ -215,7 +220,7 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     if folder.is_none() {
         (settings.keeps, settings.save_every) = (false, None);
     }
-    let mut conductor = Conductor::new(settings, outer, hands, &roots(config, &options.plan), report.clone());
+    let mut conductor = Conductor::new(settings, outer, hands, report.clone());
 
     if let Some(show) = &options.show {
         conductor.restore(show.clone());
@@ -587,7 +592,7 @@ fn reload(options: &Options, reread: Reread<'_>, conductor: &mut Conductor) {
         (None, _) => tracing::info!(target: log::AGAIN, "reload: there is no configuration file"),
         (Some(path), Ok(config)) => {
             let now = options.config.reloaded(&config);
-            conductor.reconfigure(settings(&now), &roots(&now, &options.plan));
+            conductor.reconfigure(settings(&now), library(&now, &options.plan));
             tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
             let waiting = options.config.needs_restart(&config);
             if !waiting.is_empty() {

@@ -35,6 +35,7 @@ use crate::control::conductor::{SPARE_SLOTS, Settings};
 use crate::control::show::Show;
 use crate::engine::EngineConfig;
 use crate::engine::cover::Bounds;
+use crate::media::library::Library;
 use crate::system::keeper;
 use plan::Plan;
 
@@ -188,7 +189,7 @@ pub fn safe_config() -> Config {
 }
 
 /// The media roots: the configured ones, the start directory, and wherever the command line's own files lie.
-fn roots(config: &Config, plan: &Plan) -> Vec<PathBuf> {
+fn library(config: &Config, plan: &Plan) -> Library {
     let mut roots = config.media.roots.clone();
     if config.media.start_directory
         && let Ok(here) = std::env::current_dir()
@@ -198,5 +199,5 @@ fn roots(config: &Config, plan: &Plan) -> Vec<PathBuf> {
     // A demonstration that was played becomes part of the state.
     roots.extend(config.state.demo.then(plan::demo_folder));
     roots.extend(plan.folders());
-    roots
+    Library::new(&roots, config.media.follow_links)
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::instruments::{Pumped, Workshop};
-use super::{Failure, Options, engine_config, roots, settings};
+use super::{Failure, Options, engine_config, library, settings};
 use crate::control::conductor::{Conductor, Hands, Settings};
 use crate::engine::Engine;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::door::door;
-use crate::media::disk::{Feeder, Worker};
-use crate::media::loader::{self, Done, Job};
+use crate::media::disk::Worker;
+use crate::media::feed::Feeder;
+use crate::media::pool::{self, Done, Job};
 use crate::media::wav::{Depth, WavWriter};
 use crate::output::offline;
 use crate::output::report::Report;
@@ -35,6 +36,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
                 jobs.push_back(job);
             }
         }),
+        roots: Box::new(|_| {}),
         feed: Box::new(move |feeder| {
             if let Ok(mut feeders) = take.lock() {
                 feeders.push(feeder);
@@ -56,7 +58,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let report = Arc::new(Report::default());
     // A render depends on nothing but its command line.
     let settings = Settings { keeps: false, save_every: None, ..settings(&options.config) };
-    let mut conductor = Conductor::new(settings, outer, hands, &roots(&options.config, &options.plan), report);
+    let library = library(&options.config, &options.plan);
+    let mut conductor = Conductor::new(settings, outer, hands, report);
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
     let unplayable = RefCell::new(None);
@@ -64,9 +67,9 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |now: u64| {
         while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
-            let result = loader::load(&job.path);
+            let result = pool::load_now(&library, &job.requested);
             if let Err(why) = &result {
-                *unplayable.borrow_mut() = Some(Failure::Data(format!("file '{}' {why}", job.path.display())));
+                *unplayable.borrow_mut() = Some(Failure::Data(why.to_string()));
             }
             conductor.loaded(Done { tag: job.tag, result });
         }

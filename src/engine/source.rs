@@ -194,6 +194,16 @@ impl StreamWriter {
         })
     }
 
+    /// Whether there is a request that has not been seen yet.
+    pub fn has_request(&self) -> bool {
+        self.request.generation.load(Ordering::Acquire) != self.seen
+    }
+
+    /// Whether there is an empty chunk to be filled.
+    pub fn has_room(&self) -> bool {
+        self.holding.is_some() || !self.empty.is_empty()
+    }
+
     /// An empty chunk to be filled, if the ring has room.
     pub fn take_empty(&mut self) -> Option<Box<Chunk>> {
         self.holding.take().or_else(|| self.empty.try_pop())

@@ -1,158 +1,34 @@
 //! Keeps the streams of all loaded stems filled.
 //!
-//! One worker serves every stem, chunk by chunk in turn, the emptiest first. Live it has a thread of its own (normal
-//! priority, raised for input and output); offline it is pumped by hand before each quantum.
+//! Live, each stem has a reader's thread of its own, so that a disk, or a file, that takes its time holds up no other
+//! stem. The threads sleep; one scheduling thread, which touches no disk, sees which stems need something and wakes
+//! their readers: the emptiest first, so that a start does not wait for the reserves of all the others.
+//!
+//! Offline a [`Worker`] is pumped by hand before each quantum.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
-use super::decode::{DecodeError, Decoder, Info};
-use super::file::MediaFile;
-use crate::engine::command::Play;
-use crate::engine::source::{CHUNK, StreamWriter};
+use super::feed::Feeder;
+use super::file::IoWatch;
+use crate::system::overseer::join_within;
+use crate::system::realtime;
 
-/// How often the thread looks for requests and room while stems are loaded.
+/// How often streams are looked at while stems are loaded.
 const LOOK: Duration = Duration::from_millis(5);
+/// Chunks after which a stream is no longer in a hurry.
+const HURRY: u64 = 4;
+/// How long others let a stream in a hurry go first; a disk that takes longer is not waited for.
+const COURTESY: Duration = Duration::from_millis(50);
+/// Chunks that a reader sends before it looks again who is in a hurry.
+const TURN: usize = 4;
+/// A read that takes this long is worth a line in the log.
+const SLOW: Duration = Duration::from_secs(1);
 
-/// Reads the next frames, and tells of a gap when it becomes one.
-pub(super) fn read_on(
-    decoder: &mut Decoder,
-    path: &Path,
-    left: &mut [f32],
-    right: &mut [f32],
-) -> Result<usize, DecodeError> {
-    let whole = decoder.lacking().is_none();
-    let read = decoder.read(left, right)?;
-    if whole && decoder.lacking().is_some() {
-        tracing::warn!(
-            "{}: some of it is lacking or damaged, and silent ('grooved check-media' tells how much); copy it again",
-            path.display()
-        );
-    }
-    Ok(read)
-}
-
-/// One stream of a stem: what it was asked for, and the decoder that answers.
-struct Feed {
-    writer: StreamWriter,
-    decoder: Option<Decoder>,
-    play: Option<Play>,
-    /// Chunks sent since the last request: the fewer, the more urgent.
-    sent: u64,
-}
-
-/// What the disk thread needs to know of a stem.
-pub struct Feeder {
-    path: PathBuf,
-    info: Info,
-    feeds: [Feed; 2],
-}
-
-impl Feeder {
-    /// For a stem's two streams. `decoder` is one that is open already.
-    pub fn new(path: &Path, decoder: Decoder, writers: [StreamWriter; 2]) -> Feeder {
-        let [a, b] = writers;
-        Feeder {
-            path: path.into(),
-            info: decoder.info().clone(),
-            feeds: [
-                Feed { writer: a, decoder: Some(decoder), play: None, sent: 0 },
-                Feed { writer: b, decoder: None, play: None, sent: 0 },
-            ],
-        }
-    }
-
-    fn is_orphan(&self) -> bool {
-        self.feeds.iter().all(|f| f.writer.is_orphan())
-    }
-}
-
-impl Feed {
-    /// Answers a request that came, if one came.
-    fn look(&mut self, path: &Path, info: &Info) {
-        let Some(play) = self.writer.new_request() else { return };
-        self.sent = 0;
-        self.play = None;
-        if self.decoder.is_none() {
-            match MediaFile::open(path).map_err(DecodeError::Io).and_then(|file| Decoder::known(&file, info)) {
-                Ok(decoder) => self.decoder = Some(decoder),
-                Err(error) => {
-                    tracing::error!("{}: {error}", path.display());
-                    return;
-                }
-            }
-        }
-        if let Some(decoder) = &mut self.decoder
-            && let Err(error) = decoder.seek(play.from)
-        {
-            tracing::error!("{}: {error}", path.display());
-            self.decoder = None;
-            return;
-        }
-        self.play = Some(play);
-    }
-
-    /// [`Feed::look`] and [`Feed::fill`], with a decoder that panics costing its own stem only.
-    fn guarded(&mut self, path: &Path, act: impl FnOnce(&mut Feed, &Path) -> bool) -> bool {
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self, path))).unwrap_or_else(|_| {
-            tracing::error!("{}: the decoder gave up", path.display());
-            self.decoder = None;
-            self.play = None;
-            false
-        })
-    }
-
-    /// Sends one chunk if there is room and something to send; tells whether it did.
-    fn fill(&mut self, path: &Path) -> bool {
-        let (Some(play), Some(decoder)) = (&self.play, &mut self.decoder) else { return false };
-        let play = *play;
-        let Some(mut chunk) = self.writer.take_empty() else { return false };
-        chunk.len = 0;
-        while chunk.len < CHUNK {
-            let left = play.end.saturating_sub(decoder.position());
-            if left == 0 {
-                if !play.looped {
-                    break;
-                }
-                if let Err(error) = decoder.seek(play.start) {
-                    tracing::error!("{}: {error}", path.display());
-                    self.decoder = None;
-                    self.play = None;
-                    break;
-                }
-                continue;
-            }
-            let to = chunk.len + (CHUNK - chunk.len).min(left as usize);
-            match read_on(decoder, path, &mut chunk.left[chunk.len..to], &mut chunk.right[chunk.len..to]) {
-                Ok(0) => break,
-                Ok(n) => chunk.len += n,
-                Err(error) => {
-                    tracing::error!("{}: {error}", path.display());
-                    // It may come back (a stick that was pulled and plugged): the next request opens it anew.
-                    self.decoder = None;
-                    self.play = None;
-                    break;
-                }
-            }
-        }
-        if chunk.len == 0 {
-            self.writer.put_back(chunk);
-            if !play.looped {
-                self.play = None;
-            }
-            return false;
-        }
-        self.writer.send(chunk);
-        self.sent += 1;
-        true
-    }
-}
-
-/// Fills streams; see the module's text.
+/// Fills streams in the calling thread.
 #[derive(Default)]
 pub struct Worker {
     feeders: Vec<Feeder>,
@@ -164,48 +40,85 @@ impl Worker {
         self.feeders.push(feeder);
     }
 
-    /// Whether there is nothing to look after.
-    pub fn is_idle(&self) -> bool {
-        self.feeders.is_empty()
-    }
-
     /// Answers every request and fills every stream. May take as long as the disk takes.
     pub fn pump(&mut self) {
         self.feeders.retain(|f| !f.is_orphan());
-        loop {
-            for feeder in &mut self.feeders {
-                for feed in &mut feeder.feeds {
-                    feed.guarded(&feeder.path, |feed, path| {
-                        feed.look(path, &feeder.info);
-                        true
-                    });
-                }
-            }
-            // Whoever got least since its request goes first, so that a new start does not wait for the reserves of
-            // all the others.
-            let mut order: Vec<(u64, usize, usize)> = Vec::new();
-            for (i, feeder) in self.feeders.iter().enumerate() {
-                for (k, feed) in feeder.feeds.iter().enumerate() {
-                    if feed.play.is_some() {
-                        order.push((feed.sent.min(4), i, k));
-                    }
-                }
-            }
-            order.sort_unstable();
-            let mut any = false;
-            for (_, i, k) in order {
-                let feeder = &mut self.feeders[i];
-                any |= feeder.feeds[k].guarded(&feeder.path, Feed::fill);
-            }
-            if !any {
-                return;
-            }
+        for feeder in &mut self.feeders {
+            feeder.look();
+            while feeder.fill() {}
         }
     }
 }
 
-/// The disk thread.
-pub struct DiskThread {
+/// A stem with its reader's thread.
+struct Reader {
+    feeder: Arc<Mutex<Feeder>>,
+    watch: Arc<IoWatch>,
+    thread: JoinHandle<()>,
+    wake: Thread,
+    /// Whether its disk is known to be slow at the moment.
+    slow: bool,
+    /// Since when it has been in a hurry.
+    hurried: Option<Instant>,
+}
+
+impl Reader {
+    fn start(feeder: Feeder, stop: Arc<AtomicBool>) -> std::io::Result<Reader> {
+        let watch = feeder.watch().clone();
+        let feeder = Arc::new(Mutex::new(feeder));
+        let own = feeder.clone();
+        let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
+            realtime::prefer_disk();
+            while !stop.load(Relaxed) {
+                {
+                    let Ok(mut feeder) = own.lock() else { return };
+                    if feeder.is_orphan() {
+                        return;
+                    }
+                    feeder.look();
+                    for _ in 0..TURN {
+                        if !feeder.fill() {
+                            break;
+                        }
+                    }
+                }
+                // A wake-up that came meanwhile is not lost.
+                std::thread::park();
+            }
+        })?;
+        Ok(Reader { feeder, watch, wake: thread.thread().clone(), thread, slow: false, hurried: None })
+    }
+
+    /// What it needs, unless it is busy: then it needs nothing from us.
+    fn need(&self) -> Option<u64> {
+        match self.feeder.try_lock() {
+            Ok(feeder) => feeder.need(),
+            Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Wakes a reader whose stem is gone, so that its thread ends.
+    fn is_orphan(&self) -> bool {
+        self.feeder.try_lock().is_ok_and(|feeder| feeder.is_orphan())
+    }
+
+    fn watch_disk(&mut self) {
+        let waiting = self.watch.waiting_for();
+        if waiting >= SLOW && !self.slow {
+            self.slow = true;
+            tracing::warn!("a stem's disk has not answered for {} s; only that stem is affected", waiting.as_secs());
+        } else if waiting.is_zero() {
+            self.slow = false;
+        }
+    }
+}
+
+/// All readers, and the thread that wakes them.
+pub struct Readers {
     mail: Sender<Feeder>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -213,35 +126,42 @@ pub struct DiskThread {
     pub stall_ms: Arc<AtomicU64>,
 }
 
-impl DiskThread {
-    /// Starts the thread.
-    pub fn start() -> std::io::Result<DiskThread> {
+impl Readers {
+    /// Starts the scheduling thread.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn start() -> std::io::Result<Readers> {
         let (mail, inbox): (Sender<Feeder>, Receiver<Feeder>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stall_ms = Arc::new(AtomicU64::new(0));
         let (told, stall) = (stop.clone(), stall_ms.clone());
         let thread = std::thread::Builder::new().name("disk".into()).spawn(move || {
-            let mut worker = Worker::default();
+            let mut readers: Vec<Reader> = Vec::new();
             while !told.load(Relaxed) {
-                let nap = stall.swap(0, Relaxed);
-                if nap > 0 {
-                    std::thread::sleep(Duration::from_millis(nap));
-                }
-                if worker.is_idle() {
-                    match inbox.recv_timeout(Duration::from_millis(500)) {
-                        Ok(feeder) => worker.add(feeder),
-                        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => continue,
-                        Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+                std::thread::sleep(Duration::from_millis(stall.swap(0, Relaxed)));
+                let wait = if readers.is_empty() { Duration::from_millis(500) } else { LOOK };
+                match inbox.recv_timeout(wait) {
+                    Ok(feeder) => {
+                        for feeder in std::iter::once(feeder).chain(inbox.try_iter()) {
+                            match Reader::start(feeder, told.clone()) {
+                                Ok(reader) => readers.push(reader),
+                                Err(error) => tracing::error!("a stem stays silent: no thread can be started: {error}"),
+                            }
+                        }
                     }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
-                while let Ok(feeder) = inbox.try_recv() {
-                    worker.add(feeder);
-                }
-                worker.pump();
-                std::thread::sleep(LOOK);
+                schedule(&mut readers);
+            }
+            readers.iter().for_each(|r| r.wake.unpark());
+            for reader in readers {
+                // One that hangs with its disk is left to it.
+                join_within(reader.thread, Duration::from_millis(100));
             }
         })?;
-        Ok(DiskThread { mail, stop, thread: Some(thread), stall_ms })
+        Ok(Readers { mail, stop, thread: Some(thread), stall_ms })
     }
 
     /// A sender of stems to look after.
@@ -249,11 +169,42 @@ impl DiskThread {
         self.mail.clone()
     }
 
-    /// Ends the thread.
+    /// Ends the threads; those that hang with their disks are left behind.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            join_within(thread, Duration::from_secs(1));
         }
+    }
+}
+
+/// Wakes whoever needs something: those in a hurry; the others too, unless somebody has been in a hurry for a moment.
+fn schedule(readers: &mut Vec<Reader>) {
+    readers.retain(|r| !r.is_over());
+    let now = Instant::now();
+    let mut first = false;
+    let mut waiting = Vec::new();
+    for (k, reader) in readers.iter_mut().enumerate() {
+        reader.watch_disk();
+        if reader.is_orphan() {
+            reader.wake.unpark();
+            continue;
+        }
+        match reader.need() {
+            Some(sent) if sent < HURRY => {
+                let since = *reader.hurried.get_or_insert(now);
+                first |= now.duration_since(since) < COURTESY;
+                reader.wake.unpark();
+            }
+            Some(_) => {
+                reader.hurried = None;
+                waiting.push(k);
+            }
+            // Busy with its request: still in a hurry, if it was.
+            None => first |= reader.hurried.is_some_and(|since| now.duration_since(since) < COURTESY),
+        }
+    }
+    if !first {
+        waiting.into_iter().for_each(|k| readers[k].wake.unpark());
     }
 }

@@ -1,22 +1,64 @@
 //! An open media file, shared by everything that reads it.
 //!
 //! A stem is read through one descriptor for as long as it is loaded. Renaming, replacing or deleting the path during
-//! playback changes nothing of what is heard, and a path is never resolved twice.
+//! playback changes nothing of what is heard, and a path is never resolved twice. Only when the disk itself fails (a
+//! stick was pulled) is the same file opened again, and only if it is still the same.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use symphonia::core::io::MediaSource;
+
+use super::root::Place;
+use crate::system::time::monotonic_ns;
+
+/// Shows how long an operation on a disk has been taking, to whoever must not wait for it.
+#[derive(Debug, Default)]
+pub struct IoWatch {
+    /// When it began (monotonic, in nanoseconds); 0: none is under way.
+    since: AtomicU64,
+}
+
+impl IoWatch {
+    /// Does something that may take as long as the disk takes.
+    pub fn during<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.since.store(monotonic_ns().max(1), Relaxed);
+        let result = act();
+        self.since.store(0, Relaxed);
+        result
+    }
+
+    /// How long the present operation has been under way; zero if none is.
+    pub fn waiting_for(&self) -> Duration {
+        match self.since.load(Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(monotonic_ns().saturating_sub(since)),
+        }
+    }
+}
+
+/// What tells whether a file is still the one it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    len: u64,
+    modified: (i64, i64),
+}
 
 /// A regular file that is open for reading.
 #[derive(Debug)]
 pub struct MediaFile {
     file: File,
     path: PathBuf,
-    len: u64,
+    /// Where it can be opened again.
+    place: Option<Place>,
+    device: u64,
+    identity: Identity,
+    watch: Arc<IoWatch>,
 }
 
 impl MediaFile {
@@ -27,19 +69,37 @@ impl MediaFile {
     pub fn open(path: &Path) -> io::Result<Arc<MediaFile>> {
         crate::system::guard::may_block();
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
-        MediaFile::of(file, path)
+        MediaFile::of(file, path, None, Arc::default())
     }
 
-    /// Takes over a file that is open already; `path` is what it is called in messages.
+    /// Takes over a file that is open already; `path` is what it is called in messages, `place` where it can be opened
+    /// again, `watch` shows when its disk does not respond.
     ///
     /// # Errors
     /// Those of `fstat`, and `InvalidInput` for anything but a regular file.
-    pub fn of(file: File, path: &Path) -> io::Result<Arc<MediaFile>> {
+    pub fn of(file: File, path: &Path, place: Option<Place>, watch: Arc<IoWatch>) -> io::Result<Arc<MediaFile>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        Ok(Arc::new(MediaFile { file, path: path.into(), len: metadata.len() }))
+        let identity = Identity { len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
+        Ok(Arc::new(MediaFile { file, path: path.into(), place, device: metadata.dev(), identity, watch }))
+    }
+
+    /// Opens the same file again, after its disk has failed.
+    ///
+    /// # Errors
+    /// Those of opening, and `NotFound` if another file has taken its place.
+    pub fn again(&self) -> io::Result<Arc<MediaFile>> {
+        crate::system::guard::may_block();
+        let file = self.watch.during(|| match &self.place {
+            Some(place) => place.open(&self.watch),
+            None => MediaFile::open(&self.path),
+        })?;
+        if file.identity != self.identity {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has taken its place; load it again"));
+        }
+        Ok(file)
     }
 
     /// The path it was opened by, for messages and for its extension.
@@ -49,12 +109,22 @@ impl MediaFile {
 
     /// Bytes in it when it was opened.
     pub fn len(&self) -> u64 {
-        self.len
+        self.identity.len
     }
 
     /// Whether it held nothing when it was opened.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.identity.len == 0
+    }
+
+    /// The device it lies on.
+    pub fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Shows when its disk does not respond.
+    pub fn watch(&self) -> &Arc<IoWatch> {
+        &self.watch
     }
 
     /// Reads at a byte offset; independent of every [`Reader`]. Returns 0 at the end.
@@ -63,9 +133,29 @@ impl MediaFile {
     /// Those of `pread`.
     pub fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         loop {
-            match self.file.read_at(into, offset) {
+            match self.watch.during(|| self.file.read_at(into, offset)) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
+            }
+        }
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Those of `pread`, and `InvalidData` if it holds more than `most` bytes.
+    pub fn read_all(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut block = [0u8; 16 * 1024];
+        loop {
+            // What it held when it was opened is no promise: it may grow while it is read.
+            match self.read_at(&mut block, bytes.len() as u64)? {
+                0 => return Ok(bytes),
+                n => bytes.extend_from_slice(&block[..n]),
+            }
+            if bytes.len() as u64 > most {
+                let why = format!("it has more than {most} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         }
     }
@@ -95,7 +185,7 @@ impl Seek for Reader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.file.len.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.len().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
         self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position before the beginning"))?;
@@ -109,7 +199,7 @@ impl MediaSource for Reader {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.file.len)
+        Some(self.file.len())
     }
 }
 
@@ -123,7 +213,7 @@ mod tests {
         std::fs::write(&path, b"0123456789").unwrap();
         let file = MediaFile::open(&path).unwrap();
         // What is open stays open, whatever becomes of its name.
-        std::fs::write(path.with_extension("new"), b"abcdefghij").unwrap();
+        std::fs::write(path.with_extension("new"), b"abcdefghijk").unwrap();
         std::fs::rename(path.with_extension("new"), &path).unwrap();
         let (mut a, mut b) = (file.reader(), file.reader());
         let (mut four, mut rest) = ([0; 4], Vec::new());
@@ -134,15 +224,19 @@ mod tests {
         a.read_exact(&mut four).unwrap();
         assert_eq!(&four, b"4567");
         assert!(a.seek(SeekFrom::Current(-9)).is_err());
+        assert_eq!(file.read_all(10).unwrap(), b"0123456789");
+        assert!(file.read_all(9).is_err());
+        // Opened again it would be another one.
+        assert!(file.again().unwrap_err().to_string().contains("another file"));
+        let fresh = MediaFile::open(&path).unwrap();
+        assert_eq!(fresh.again().unwrap().read_all(99).unwrap(), b"abcdefghijk");
         std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
     fn what_is_no_regular_file_is_refused_at_once() {
         let path = std::env::temp_dir().join(format!("grooved-media-fifo-{}", std::process::id()));
-        let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-        // SAFETY: the name ends with a zero byte and outlives the call.
-        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
         for wrong in [path.as_path(), Path::new("/dev/zero"), Path::new("/tmp")] {
             assert!(MediaFile::open(wrong).is_err(), "{}", wrong.display());
         }

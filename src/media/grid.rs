@@ -1,9 +1,12 @@
 //! Where a track's beats are, from a JSON file beside it, as all-in-one analysers write it.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
+
+use super::file::MediaFile;
+use super::root::{self, RootError};
 
 /// Beats of a track, in seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,18 +53,22 @@ struct Analysis {
 const MOST_BYTES: u64 = 4 << 20;
 
 impl Grid {
-    /// Reads the file beside `track` that is called like it but ends in `.json`; `None` if there is none.
+    /// Reads the file beside `track` that is called like it but ends in `.json`; `None` if there is none. It is never
+    /// read through a link.
     ///
-    /// An error says what is wrong with the file; the track plays without it.
-    pub fn beside(track: &Path) -> Result<Option<Grid>, String> {
-        let path = track.with_extension("json");
-        match std::fs::metadata(&path) {
-            Err(_) => return Ok(None),
-            Ok(meta) if meta.len() > MOST_BYTES => return Err(format!("'{}' is too large", path.display())),
-            Ok(_) => {}
-        }
-        let bytes = std::fs::read(&path).map_err(|e| format!("'{}' cannot be read: {e}", path.display()))?;
-        Grid::parse(&bytes).map_err(|e| format!("'{}': {e}", path.display()))
+    /// # Errors
+    /// What is wrong with the file; the track plays without it.
+    pub fn beside(track: &Arc<MediaFile>) -> Result<Option<Grid>, String> {
+        let path = track.path().with_extension("json");
+        let Some(name) = path.file_name() else { return Ok(None) };
+        let wrong = |why: &dyn std::fmt::Display| format!("'{}': {why}", path.display());
+        let watch = track.watch();
+        let bytes = match watch.during(|| root::beside(track.path(), name, &Arc::default())) {
+            Ok(file) => watch.during(|| file.read_all(MOST_BYTES)).map_err(|e| wrong(&e))?,
+            Err(RootError::Absent) => return Ok(None),
+            Err(other) => return Err(wrong(&other)),
+        };
+        Grid::parse(&bytes).map_err(|e| wrong(&e))
     }
 
     fn parse(bytes: &[u8]) -> Result<Option<Grid>, String> {

@@ -1,102 +1,203 @@
-//! Which files may be reached, and what a client meant by a path.
+//! What a client means by a path.
 //!
 //! Clients of the older servers send paths of the machine they run on. A path is taken as it is if it lies inside a
 //! media root; otherwise the longest suffix of it that exists under a root is meant. Nothing outside the roots is
-//! ever opened, whatever dots and links a path contains.
+//! opened, whatever dots and links a path contains; see [`super::root`].
 
-use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::file::{IoWatch, MediaFile};
+use super::root::{Root, RootError};
+
+/// The longest path that is looked for, in bytes.
+const MAX_PATH: usize = 4096;
+/// The most names a path may consist of.
+const MAX_DEPTH: usize = 64;
+/// Paths in an error message; the rest is summed up.
+const MOST_TRIED: usize = 12;
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("file '{requested}' was not found under a media root; tried {}", .tried.join(", "))]
+#[error("file '{requested}' {}{}", .what, list(.tried))]
 pub struct NotFound {
     /// As the client sent it.
     pub requested: String,
+    /// What is wrong.
+    pub what: String,
     /// What was looked for, in order.
     pub tried: Vec<String>,
 }
 
-/// The media roots.
-#[derive(Clone, Debug, Default)]
-pub struct Library {
-    roots: Vec<PathBuf>,
+fn list(tried: &[String]) -> String {
+    if tried.is_empty() { String::new() } else { format!("; tried {}", tried.join(", ")) }
 }
 
-/// Longer paths than this are nobody's.
-const MAX_PATH: usize = 4096;
-/// Names in an error message; the rest is summed up.
-const MOST_TRIED: usize = 12;
+/// A path as a client sent it, and the places in a root where it may be meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    requested: String,
+    absolute: Option<PathBuf>,
+    /// Ever shorter ends of the path, of plain names.
+    suffixes: Vec<PathBuf>,
+}
 
-impl Library {
-    /// Roots that exist are resolved now; the others are left out.
-    pub fn new(roots: &[PathBuf]) -> Library {
-        let mut found: Vec<PathBuf> = Vec::new();
-        for root in roots.iter().filter_map(|r| r.canonicalize().ok()) {
-            if !found.contains(&root) {
-                found.push(root);
-            }
-        }
-        Library { roots: found }
-    }
+/// What one root has to offer.
+#[derive(Debug)]
+pub enum Look {
+    /// A file, and how well it fits: the lower, the better.
+    Found(usize, Arc<MediaFile>),
+    /// Nothing; and what is worth telling about that.
+    Nothing(Vec<String>),
+}
 
-    /// The roots in use.
-    pub fn roots(&self) -> &[PathBuf] {
-        &self.roots
-    }
-
-    /// The file a client means by `requested`.
-    pub fn find(&self, requested: &str) -> Result<PathBuf, NotFound> {
-        crate::system::guard::may_block();
-        let mut tried = Vec::new();
-        let not_found = |tried| Err(NotFound { requested: requested.chars().take(MAX_PATH).collect(), tried });
-        if requested.is_empty() || requested.len() > MAX_PATH || requested.contains('\0') {
-            return not_found(vec!["nothing (the path is empty, too long, or contains a zero byte)".into()]);
+impl Wanted {
+    /// Reads a client's path. Touches no disk.
+    ///
+    /// # Errors
+    /// If it cannot be the path of a file.
+    pub fn of(requested: &str) -> Result<Wanted, NotFound> {
+        let refused = |what: &str| {
+            Err(NotFound { requested: requested.chars().take(200).collect(), what: what.into(), tried: Vec::new() })
+        };
+        if requested.is_empty() {
+            return refused("has no name; the path of a sound file is expected");
         }
-        let path = Path::new(requested);
-        if path.is_absolute()
-            && let Some(found) = self.inside(path)
-        {
-            return Ok(found);
+        if requested.len() > MAX_PATH {
+            return refused("has a path of more than 4096 bytes");
         }
-        if path.is_absolute() {
-            tried.push(requested.to_string());
+        if requested.contains('\0') {
+            return refused("has a zero byte in its path");
         }
-        // Windows clients send backslashes, and none of our roots has one in a name that matters.
+        // Windows clients send backslashes, and no root has one in a name that matters.
         let text = if requested.contains('/') { requested.to_string() } else { requested.replace('\\', "/") };
-        let names: Vec<&OsStr> = Path::new(&text)
+        let names: Vec<_> = Path::new(&text)
             .components()
             .filter_map(|c| match c {
                 Component::Normal(name) => Some(name),
                 _ => None,
             })
             .collect();
-        for start in 0..names.len() {
-            let suffix: PathBuf = names[start..].iter().collect();
-            for root in &self.roots {
-                let candidate = root.join(&suffix);
-                if let Some(found) = self.inside(&candidate) {
-                    return Ok(found);
-                }
-                tried.push(candidate.display().to_string());
+        if names.len() > MAX_DEPTH {
+            return refused("has a path of more than 64 names");
+        }
+        Ok(Wanted {
+            requested: requested.into(),
+            absolute: Some(PathBuf::from(requested)).filter(|p| p.is_absolute()),
+            suffixes: (0..names.len()).map(|start| names[start..].iter().collect()).collect(),
+        })
+    }
+
+    /// Places in `root`, the best first, each with its rank.
+    fn places(&self, root: &Path) -> impl Iterator<Item = (usize, &Path)> {
+        let inside = self.absolute.as_deref().and_then(|path| path.strip_prefix(root).ok());
+        let inside = inside.map(|relative| (0, relative));
+        inside.into_iter().chain(self.suffixes.iter().enumerate().map(|(k, suffix)| (k + 1, suffix.as_path())))
+    }
+
+    /// Looks for it in one root. May take as long as its disk takes.
+    pub fn look(&self, root: &Root, watch: &Arc<IoWatch>) -> Look {
+        if !root.is_there() {
+            return Look::Nothing(vec![format!("{} is not there", root.path.display())]);
+        }
+        // A root that is reached by a link may be named by either path.
+        let real = root.path.canonicalize().ok().filter(|real| *real != root.path);
+        let roots = [Some(root.path.as_path()), real.as_deref()];
+        let mut remarks = Vec::new();
+        let mut attempt = |rank: usize, relative: &Path| match root.open(relative, watch) {
+            Ok(file) => Some(Look::Found(rank, file)),
+            Err(RootError::Absent) => None,
+            Err(other) => {
+                remarks.push(format!("{}: {other}", root.path.join(relative).display()));
+                None
+            }
+        };
+        for path in roots.into_iter().flatten() {
+            if let Some(found) = self.places(path).find_map(|(rank, relative)| attempt(rank, relative)) {
+                return found;
             }
         }
+        let twins =
+            self.places(&root.path).filter_map(|(rank, relative)| Some((rank, root.same_in_unicode(relative)?)));
+        if let Some(found) = twins.collect::<Vec<_>>().into_iter().find_map(|(rank, twin)| attempt(rank, &twin)) {
+            return found;
+        }
+        Look::Nothing(remarks)
+    }
+
+    /// The error for a file that no root has; `remarks` are what the roots had to tell.
+    pub fn not_found(&self, roots: &[Root], remarks: Vec<String>) -> NotFound {
+        let mut tried: Vec<String> = self.absolute.iter().map(|path| path.display().to_string()).collect();
+        for suffix in &self.suffixes {
+            tried.extend(roots.iter().map(|root| root.path.join(suffix).display().to_string()));
+        }
+        tried.dedup();
         if tried.len() > MOST_TRIED {
             let more = tried.len() - MOST_TRIED;
             tried.truncate(MOST_TRIED);
             tried.push(format!("and {more} more"));
         }
-        if self.roots.is_empty() {
-            tried.push("nothing more: no media root exists".into());
+        let what = match (remarks.is_empty(), roots.is_empty()) {
+            (false, _) => format!("cannot be loaded: {}", remarks.join("; ")),
+            (true, true) => "was not found: there is no media root (media.roots)".into(),
+            (true, false) => "was not found under a media root".into(),
+        };
+        NotFound { requested: self.requested.clone(), what, tried }
+    }
+}
+
+/// The media roots, for whoever may wait for their disks.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    roots: Vec<Root>,
+}
+
+impl Library {
+    /// These roots, whether they are there already or not.
+    pub fn new(paths: &[PathBuf], follow_links: bool) -> Library {
+        let mut roots: Vec<Root> = Vec::new();
+        for path in paths {
+            let root = Root { path: path.clone(), follow_links };
+            if !roots.contains(&root) {
+                roots.push(root);
+            }
         }
-        not_found(tried)
+        Library { roots }
     }
 
-    /// The true path of `path`, if it is a file inside a root.
-    fn inside(&self, path: &Path) -> Option<PathBuf> {
-        let real = path.canonicalize().ok()?;
-        (real.is_file() && self.roots.iter().any(|root| real.starts_with(root))).then_some(real)
+    /// The roots, in the order in which they are looked through.
+    pub fn roots(&self) -> &[Root] {
+        &self.roots
     }
+
+    /// Opens the file that a client means by `requested`.
+    ///
+    /// # Errors
+    /// If there is none, with all that was tried.
+    pub fn open(&self, requested: &str) -> Result<Arc<MediaFile>, NotFound> {
+        let wanted = Wanted::of(requested)?;
+        let watch = Arc::default();
+        best(&wanted, &self.roots, self.roots.iter().map(|root| wanted.look(root, &watch)).collect())
+    }
+}
+
+/// The best of what roots have to offer: the longest part of the path counts, then the order of the roots.
+///
+/// # Errors
+/// If there is none.
+pub fn best(wanted: &Wanted, roots: &[Root], looks: Vec<Look>) -> Result<Arc<MediaFile>, NotFound> {
+    let mut remarks = Vec::new();
+    let mut found: Option<(usize, Arc<MediaFile>)> = None;
+    for look in looks {
+        match look {
+            Look::Found(rank, file) if found.as_ref().is_none_or(|(best, _)| rank < *best) => {
+                found = Some((rank, file))
+            }
+            Look::Found(..) => {}
+            Look::Nothing(told) => remarks.extend(told),
+        }
+    }
+    found.map(|(_, file)| file).ok_or_else(|| wanted.not_found(roots, remarks))
 }
 
 #[cfg(test)]
@@ -110,13 +211,13 @@ mod tests {
         std::fs::write(root.join("stems/song/bass.wav"), b"x").unwrap();
         std::fs::write(base.join("secret.wav"), b"x").unwrap();
         let _ = std::os::unix::fs::symlink(base.join("secret.wav"), root.join("link.wav"));
-        (base.clone(), Library::new(&[root]))
+        (base.clone(), Library::new(&[root], false))
     }
 
     #[test]
     fn finds_absolute_relative_and_foreign_paths() {
         let (base, library) = scene("find");
-        let real = base.canonicalize().unwrap().join("music/stems/song/bass.wav");
+        let real = base.join("music/stems/song/bass.wav");
         for path in [
             real.to_str().unwrap(),
             "stems/song/bass.wav",
@@ -125,13 +226,34 @@ mod tests {
             "./song/../stems/song/bass.wav",
             "C:\\music\\stems\\song\\bass.wav",
         ] {
-            match path {
-                "./song/../stems/song/bass.wav" | "C:\\music\\stems\\song\\bass.wav" => {
-                    assert_eq!(library.find(path).as_ref(), Ok(&real), "{path}");
-                }
-                _ => assert_eq!(library.find(path), Ok(real.clone()), "{path}"),
-            }
+            assert_eq!(library.open(path).unwrap().path(), real, "{path}");
         }
+        // A root that is a link goes by both of its names.
+        std::os::unix::fs::symlink(base.join("music"), base.join("alias")).unwrap();
+        let alias = Library::new(&[base.join("alias")], false);
+        for path in [base.join("alias/stems/song/bass.wav"), real.clone()] {
+            assert!(alias.open(path.to_str().unwrap()).is_ok(), "{}", path.display());
+        }
+        let _ = std::fs::remove_dir_all(base);
+    }
+
+    #[test]
+    fn the_longest_part_of_a_path_decides_then_the_order_of_the_roots() {
+        let (base, _) = scene("best");
+        for root in ["one", "two"] {
+            std::fs::create_dir_all(base.join(root).join("song")).unwrap();
+            std::fs::write(base.join(root).join("bass.wav"), b"x").unwrap();
+        }
+        std::fs::write(base.join("two/song/bass.wav"), b"x").unwrap();
+        let library = Library::new(&[base.join("gone"), base.join("one"), base.join("two")], false);
+        assert_eq!(library.open("/dj/song/bass.wav").unwrap().path(), base.join("two/song/bass.wav"));
+        assert_eq!(library.open("/dj/other/bass.wav").unwrap().path(), base.join("one/bass.wav"));
+        // A root that appears later is found.
+        let why = library.open("late.wav").unwrap_err().to_string();
+        assert!(why.contains("gone is not there"), "{why}");
+        std::fs::create_dir_all(base.join("gone")).unwrap();
+        std::fs::write(base.join("gone/late.wav"), b"x").unwrap();
+        assert!(library.open("late.wav").is_ok());
         let _ = std::fs::remove_dir_all(base);
     }
 
@@ -150,10 +272,12 @@ mod tests {
             "stems",
             "/",
         ] {
-            assert!(library.find(path).is_err(), "{path:?}");
+            assert!(library.open(path).is_err(), "{path:?}");
         }
-        let error = library.find("no/such.wav").unwrap_err();
-        assert!(error.to_string().contains("no/such.wav") && error.tried.len() == 2);
+        let error = library.open("no/such.wav").unwrap_err();
+        assert!(error.to_string().contains("no/such.wav") && error.tried.len() == 2, "{error}");
+        let error = library.open("link.wav").unwrap_err().to_string();
+        assert!(error.contains("leads to") && error.contains("outside the media roots"), "{error}");
         let _ = std::fs::remove_dir_all(base);
     }
 }

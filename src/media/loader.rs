@@ -1,14 +1,13 @@
 //! Turns a file into a stem the engine can play.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::decode::{DecodeError, Decoder, Info};
-use super::disk::{Feeder, read_on};
+use super::feed::{Feeder, read_on};
+use super::file::MediaFile;
 use super::grid::Grid;
+use super::library::NotFound;
 use crate::engine::source::{CHUNK, StemSource, stream};
 use crate::system::realtime;
 
@@ -27,6 +26,8 @@ pub struct Loaded {
     pub source: Box<StemSource>,
     /// For the disk thread; `None` when the whole file is resident.
     pub feeder: Option<Feeder>,
+    /// The file's path.
+    pub path: PathBuf,
     /// What the file holds.
     pub info: Info,
     /// Memory it takes.
@@ -51,14 +52,46 @@ fn shape(info: &Info) -> (usize, usize) {
     }
 }
 
-/// Opens a file, decodes its head and makes its streams. Not for the audio thread; takes tens of milliseconds.
-pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
-    let mut decoder = Decoder::open(path)?;
+/// Why a file was not loaded; a whole sentence for whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It was not found.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// It cannot be played.
+    #[error("file '{0}' {1}")]
+    Decode(String, DecodeError),
+    /// Its disk does not answer.
+    #[error("file '{0}' was not loaded: no response for {1} s")]
+    NoResponse(String, u64),
+    /// The system has no thread for it.
+    #[error("no thread can be started: {0}")]
+    NoThread(String),
+}
+
+impl LoadError {
+    /// For a file that cannot be decoded.
+    pub fn damaged(path: &Path, why: &str) -> LoadError {
+        LoadError::Decode(path.display().to_string(), DecodeError::Damaged(why.into()))
+    }
+}
+
+/// Decodes a file's head and makes its streams. Not for the audio thread; takes tens of milliseconds, or as long as
+/// its disk takes.
+///
+/// # Errors
+/// If it cannot be played.
+pub fn load(file: &Arc<MediaFile>) -> Result<Loaded, LoadError> {
+    decode(file).map_err(|error| LoadError::Decode(file.path().display().to_string(), error))
+}
+
+fn decode(file: &Arc<MediaFile>) -> Result<Loaded, DecodeError> {
+    let mut decoder = Decoder::new(file)?;
     let info = decoder.info().clone();
     let (head, chunks) = shape(&info);
     let mut left = vec![0.0; head].into_boxed_slice();
     let mut right = vec![0.0; head].into_boxed_slice();
-    read_on(&mut decoder, path, &mut left, &mut right)?;
+    read_on(&mut decoder, &mut left, &mut right)?;
     let ((ra, wa), (rb, wb)) = (stream(chunks), stream(chunks));
     // A refusal was reported at the start already; unlocked is slower, not wrong.
     for plane in [&left, &right] {
@@ -78,68 +111,10 @@ pub fn load(path: &Path) -> Result<Loaded, DecodeError> {
             head_right: right,
             streams: [ra, rb],
         }),
-        feeder: (!whole).then(|| Feeder::new(path, decoder, [wa, wb])),
+        path: file.path().into(),
+        feeder: (!whole).then(|| Feeder::new(decoder, [wa, wb])),
         bytes: memory_for(&info),
-        grid: Grid::beside(path),
+        grid: Grid::beside(file),
         info,
     })
-}
-
-/// A file to be loaded; `tag` comes back with the result.
-#[derive(Debug)]
-pub struct Job {
-    /// Whatever the asker wants to know it again by.
-    pub tag: u64,
-    /// The file.
-    pub path: PathBuf,
-}
-
-/// A finished job.
-pub struct Done {
-    /// As given.
-    pub tag: u64,
-    /// The stem, or why there is none.
-    pub result: Result<Loaded, DecodeError>,
-}
-
-/// Threads that load files, so that nobody else has to wait for one.
-pub struct Pool {
-    jobs: Sender<Job>,
-    /// Debugging: milliseconds the next job takes longer, once.
-    pub stall_ms: Arc<AtomicU64>,
-}
-
-impl Pool {
-    /// Starts `threads` threads; `deliver` is called on them with every result.
-    pub fn start(threads: usize, deliver: impl Fn(Done) + Send + Sync + 'static) -> std::io::Result<Pool> {
-        let (jobs, inbox): (Sender<Job>, Receiver<Job>) = channel();
-        let inbox = Arc::new(Mutex::new(inbox));
-        let deliver = Arc::new(deliver);
-        let stall_ms = Arc::new(AtomicU64::new(0));
-        for _ in 0..threads.max(1) {
-            let (inbox, deliver, stall) = (inbox.clone(), deliver.clone(), stall_ms.clone());
-            std::thread::Builder::new().name("loader".into()).spawn(move || {
-                loop {
-                    // The nap goes with the job that was next, whichever thread is quicker.
-                    let (job, nap) = match inbox.lock() {
-                        Ok(inbox) => (inbox.recv(), stall.swap(0, Relaxed)),
-                        Err(_) => return,
-                    };
-                    let Ok(job) = job else { return };
-                    std::thread::sleep(Duration::from_millis(nap));
-                    // A decoder that panics on a hostile file costs that file, not the show.
-                    let result = std::panic::catch_unwind(|| load(&job.path))
-                        .unwrap_or_else(|_| Err(DecodeError::Damaged("the decoder gave up".into())));
-                    deliver(Done { tag: job.tag, result });
-                }
-            })?;
-        }
-        Ok(Pool { jobs, stall_ms })
-    }
-
-    /// Queues a job.
-    pub fn submit(&self, job: Job) {
-        // The threads live as long as the pool.
-        let _ = self.jobs.send(job);
-    }
 }

@@ -1,19 +1,22 @@
 //! Files: finding them, decoding them, and feeding them to the engine.
 //!
-//! - [`library`]: which files may be reached, and what a client meant by a path
+//! - [`library`]: what a client means by a path; [`root`]: opening files in a media root, and nowhere else
 //! - [`decode`]: any supported file as stereo frames, from any frame on
 //! - [`file`]: an open file, shared by everything that reads it
 //! - [`grid`]: where a track's beats are
-//! - [`loader`]: turns a file into a stem the engine can play
-//! - [`disk`]: keeps the streams of all loaded stems filled
+//! - [`loader`]: turns a file into a stem the engine can play; [`pool`]: on threads that may hang with their disks
+//! - [`feed`]: a stem's streams and their decoders; [`disk`]: keeps those of all stems filled
 //! - [`recorder`]: writes recordings, and repairs those a crash cut off
 //! - [`wav`]: the files it writes
 
 pub mod decode;
 pub mod disk;
+pub mod feed;
 pub mod file;
 pub mod grid;
 pub mod library;
 pub mod loader;
+pub mod pool;
 pub mod recorder;
+pub mod root;
 pub mod wav;

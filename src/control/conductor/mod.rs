@@ -30,7 +30,6 @@ mod waiting;
 pub mod work;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -51,9 +50,9 @@ use crate::engine::cover::{Bounds, WorkerEnd};
 use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::method::Method;
 use crate::engine::voices::VoiceCell;
-use crate::media::disk::Feeder;
+use crate::media::feed::Feeder;
 use crate::media::library::Library;
-use crate::media::loader::{Done, Job};
+use crate::media::pool::{Done, Job};
 use crate::media::recorder::Order;
 use crate::movement::crowd::{self, Crowd};
 use crate::output::report::Report;
@@ -129,6 +128,8 @@ pub type Stall = Box<dyn FnMut(&str, u64) + Send>;
 pub struct Hands {
     /// Loads a file; the result comes to [`Conductor::loaded`].
     pub load: Box<dyn FnMut(Job) + Send>,
+    /// Looks for files in other roots from now on.
+    pub roots: Box<dyn FnMut(Library) + Send>,
     /// Hands reserves to the worker that fills them.
     pub stretch: Box<dyn FnMut(Vec<WorkerEnd>) + Send>,
     /// Gives a stem to the disk worker.
@@ -190,7 +191,6 @@ pub struct Conductor {
     vocabulary: Arc<Vocabulary>,
     door: ControlDoor,
     hands: Hands,
-    library: Library,
     report: Arc<Report>,
     /// Commands on their way to the engine.
     outbox: VecDeque<Command>,
@@ -256,13 +256,7 @@ pub struct Conductor {
 
 impl Conductor {
     /// A conductor at `door`.
-    pub fn new(
-        settings: Settings,
-        door: ControlDoor,
-        hands: Hands,
-        roots: &[PathBuf],
-        report: Arc<Report>,
-    ) -> Conductor {
+    pub fn new(settings: Settings, door: ControlDoor, hands: Hands, report: Arc<Report>) -> Conductor {
         // Some more than stems: a place rests for a moment after its stem has gone.
         let free = (0..(settings.slots + settings.slots.min(SPARE_SLOTS)) as Slot).map(|slot| (slot, 0)).collect();
         let now = Instant::now();
@@ -273,7 +267,6 @@ impl Conductor {
         let voices = voices::Voices::new(settings.voices, hands.voices.clone());
         let mut conductor = Conductor {
             vocabulary,
-            library: Library::new(roots),
             decks: std::array::from_fn(|d| Deck {
                 level: settings.levels[d],
                 bands: [1.0; 3],
@@ -389,8 +382,8 @@ impl Conductor {
     }
 
     /// Takes over what a reload may change; the rest of `settings` is as before.
-    pub fn reconfigure(&mut self, settings: Settings, roots: &[PathBuf]) {
-        self.library = Library::new(roots);
+    pub fn reconfigure(&mut self, settings: Settings, library: Library) {
+        (self.hands.roots)(library);
         self.settings = Settings {
             // Moved since by whoever plays.
             bpm: self.settings.bpm,
@@ -724,6 +717,7 @@ mod tests {
         let engine = Engine::new(&EngineConfig { sample_rate: 48_000, slots: 4, ..EngineConfig::default() }, inner);
         let hands = Hands {
             load: Box::new(|_| {}),
+            roots: Box::new(|_| {}),
             feed: Box::new(|_| {}),
             stretch: Box::new(|_| {}),
             keep: Box::new(|_| {}),
@@ -735,6 +729,6 @@ mod tests {
             stall: Box::new(|_, _| {}),
         };
         let settings = Settings { slots: 4, ..crate::daemon::settings(&crate::config::Config::default()) };
-        (engine, Conductor::new(settings, outer, hands, &[], Arc::new(Report::default())))
+        (engine, Conductor::new(settings, outer, hands, Arc::new(Report::default())))
     }
 }

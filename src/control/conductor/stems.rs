@@ -1,6 +1,6 @@
 //! Loading, playing, stopping.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::request::Origin;
 use super::super::value::Value;
@@ -9,7 +9,8 @@ use super::tempo::Sync;
 use super::{Conductor, Deferred};
 use crate::engine::command::{Action, Command, Play, Slot};
 use crate::media::decode::Info;
-use crate::media::loader::{Done, Job};
+use crate::media::library::Wanted;
+use crate::media::pool::{Done, Job};
 
 /// Identifiers of deck A's buffers, B's, C's and D's begin here; each range is a thousand long.
 pub const FIRST_ID: [i64; 4] = [100, 1100, 2100, 3100];
@@ -40,7 +41,7 @@ pub struct Start {
 pub struct Buffer {
     /// Its name.
     pub name: String,
-    /// Its file.
+    /// Its file; as the client called it until it is found.
     pub path: PathBuf,
     /// What the client called it.
     pub requested: String,
@@ -69,6 +70,8 @@ pub enum State {
         asked: Vec<(Option<Origin>, String)>,
         /// Whether it is to be fetched at its start, for a cue.
         cue: Option<f64>,
+        /// What has this number until the load ends well. It plays on, and stays if the load fails.
+        before: Option<Box<Buffer>>,
     },
     /// Ready.
     Ready {
@@ -83,16 +86,32 @@ pub enum State {
     },
 }
 
+/// The longest name of a stem, in bytes: the status of all of them has to fit.
+const MOST_NAME: usize = 200;
+
+/// The beginning of a text, of at most so many bytes.
+fn clipped(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 impl Buffer {
+    /// Memory it takes.
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Ready { bytes, .. } => *bytes,
+            State::Loading { .. } => 0,
+        }
+    }
+
     /// Whether a load that was asked for before `serial` is still under way.
     pub(super) fn loads_before(&self, serial: u64) -> bool {
         matches!(self.state, State::Loading { tag, .. } if tag < serial)
     }
 
     fn slot(&self) -> Option<Slot> {
-        match self.state {
-            State::Ready { slot, .. } => Some(slot),
-            State::Loading { .. } => None,
+        match &self.state {
+            State::Ready { slot, .. } => Some(*slot),
+            State::Loading { before, .. } => before.as_ref()?.slot(),
         }
     }
 }
@@ -109,7 +128,8 @@ pub(super) fn stretch(info: &Info, start: &Start) -> Play {
 }
 
 impl Conductor {
-    /// Loads a file as buffer `id`; what had this number before stops and goes.
+    /// Loads a file as buffer `id`. What had this number plays on until the file is there, then stops and goes; it stays
+    /// if the load fails. Nothing here waits for a disk.
     pub fn load(
         &mut self,
         id: i64,
@@ -118,39 +138,52 @@ impl Conductor {
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
-        let path = self.library.find(requested).map_err(|e| Fault(e.to_string()))?;
-        self.unload(id, None);
+        Wanted::of(requested).map_err(|e| Fault(e.to_string()))?;
         if self.loads_under_way >= self.settings.slots + 16 {
             return Err(Fault(format!(
                 "{} files are being loaded already; wait for their /done",
                 self.loads_under_way
             )));
         }
-        if self.buffers.len() >= self.settings.slots {
+        if self.buffers.len() >= self.settings.slots && !self.buffers.contains_key(&id) {
             return Err(Fault(format!(
                 "{} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup",
                 self.settings.slots
             )));
         }
         let name = match name {
-            "" => path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
-            name => name.chars().take(200).collect(),
+            "" => Path::new(requested).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
+            name => name.into(),
+        };
+        let before = match self.buffers.remove(&id) {
+            Some(Buffer { state: State::Loading { asked, before, .. }, .. }) => {
+                self.tell_replaced(id, asked);
+                before
+            }
+            ready => ready.map(Box::new),
         };
         let tag = self.serial();
         let buffer = Buffer {
-            name,
-            path: path.clone(),
+            name: clipped(&name, MOST_NAME).into(),
+            path: requested.into(),
             requested: requested.into(),
             serial: tag,
-            state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None },
+            state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None, before },
             start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
             playing: false,
             starting: None,
         };
         self.buffers.insert(id, buffer);
         self.loads_under_way += 1;
-        (self.hands.load)(Job { tag, path });
+        (self.hands.load)(Job { tag, requested: requested.into() });
         Ok(Outcome::Later)
+    }
+
+    fn tell_replaced(&mut self, id: i64, asked: Vec<(Option<Origin>, String)>) {
+        for (origin, address) in asked {
+            let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
+            self.fail(origin, &address, &fault);
+        }
     }
 
     /// A load has ended.
@@ -168,12 +201,18 @@ impl Conductor {
         });
         // Nobody waits for it any more: it was replaced or cleaned up meanwhile.
         let Some(id) = found else { return };
+        let replaced = match &self.buffers[&id].state {
+            State::Loading { before: Some(before), .. } => before.bytes(),
+            _ => 0,
+        };
         let result = done.result.map_err(|e| e.to_string()).and_then(|loaded| {
-            if self.media_bytes + loaded.bytes > self.settings.media_bytes {
+            let others = self.media_bytes - replaced;
+            if others + loaded.bytes > self.settings.media_bytes {
                 return Err(format!(
-                    "needs {:.1} MB, but {:.1} of {:.1} MB are in use (media.memory_mb)",
+                    "file '{}' needs {:.1} MB, but {:.1} of {:.1} MB are in use (media.memory_mb)",
+                    loaded.path.display(),
                     megabytes(loaded.bytes),
-                    megabytes(self.media_bytes),
+                    megabytes(others),
                     megabytes(self.settings.media_bytes)
                 ));
             }
@@ -182,12 +221,12 @@ impl Conductor {
             let slot = clear
                 .and_then(|k| self.free.remove(k))
                 .map(|(slot, _)| slot)
-                .ok_or("finds no place: stems that were removed are still fading out")?;
+                .ok_or("no place is free: stems that were removed are still fading out")?;
             Ok((loaded, slot))
         });
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
-        let State::Loading { then, asked, cue, .. } = &mut buffer.state else { return };
-        let (then, asked, cue) = (then.take(), std::mem::take(asked), cue.take());
+        let State::Loading { then, asked, cue, before, .. } = &mut buffer.state else { return };
+        let (then, asked, cue, before) = (then.take(), std::mem::take(asked), cue.take(), before.take());
         match result {
             Ok((loaded, slot)) => {
                 tracing::info!(
@@ -202,11 +241,15 @@ impl Conductor {
                 let more =
                     vec![Value::Int(id), Value::from(loaded.info.seconds()), Value::from(megabytes(loaded.bytes))];
                 self.media_bytes += loaded.bytes;
+                buffer.path = loaded.path;
                 let grid = loaded.grid.unwrap_or_else(|why| {
                     tracing::warn!("beats of {}: {why}; the base tempo counts", buffer.name);
                     None
                 });
                 buffer.state = State::Ready { slot, info: loaded.info, bytes: loaded.bytes, primed: None };
+                if let Some(before) = before {
+                    self.remove_ready(id, *before, None);
+                }
                 if let Some(feeder) = loaded.feeder {
                     (self.hands.feed)(feeder);
                 }
@@ -224,15 +267,17 @@ impl Conductor {
                 }
             }
             Err(why) => {
-                let path = buffer.path.display().to_string();
                 let values = vec![Value::Int(id), buffer.name.as_str().into(), why.as_str().into()];
                 self.bulletin.post("/event/stem/failed", values);
                 self.buffers.remove(&id);
                 for deck in &mut self.decks {
                     deck.armed.take_if(|(armed, _)| *armed == id);
                 }
+                if let Some(before) = before {
+                    self.buffers.insert(id, *before);
+                }
                 for (origin, address) in asked {
-                    self.fail(origin, &address, &Fault(format!("file '{path}' {why}")));
+                    self.fail(origin, &address, &Fault(why.clone()));
                 }
             }
         }
@@ -240,21 +285,25 @@ impl Conductor {
 
     /// Stops and forgets a buffer; a number that is not there is fine.
     pub fn unload(&mut self, id: i64, at: Option<u64>) {
-        self.take_grid(deck_of(id), id, None);
-        match self.buffers.remove(&id).map(|b| b.state) {
-            Some(State::Ready { slot, bytes, .. }) => {
-                self.media_bytes = self.media_bytes.saturating_sub(bytes);
-                self.bulletin.post("/event/stem/unloaded", vec![Value::Int(id)]);
-                self.push(at, Action::Remove { slot });
-            }
-            Some(State::Loading { asked, .. }) => {
-                for (origin, address) in asked {
-                    let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
-                    self.fail(origin, &address, &fault);
+        let Some(buffer) = self.buffers.remove(&id) else { return };
+        match buffer.state {
+            State::Ready { .. } => self.remove_ready(id, buffer, at),
+            State::Loading { asked, before, .. } => {
+                self.tell_replaced(id, asked);
+                if let Some(before) = before {
+                    self.remove_ready(id, *before, at);
                 }
             }
-            None => {}
         }
+    }
+
+    /// Takes a buffer that is no longer known out of the engine.
+    fn remove_ready(&mut self, id: i64, buffer: Buffer, at: Option<u64>) {
+        let State::Ready { slot, bytes, .. } = buffer.state else { return };
+        self.take_grid(deck_of(id), id, None);
+        self.media_bytes = self.media_bytes.saturating_sub(bytes);
+        self.bulletin.post("/event/stem/unloaded", vec![Value::Int(id)]);
+        self.push(at, Action::Remove { slot });
     }
 
     /// Stops and forgets everything, and the bundles of whoever asks for it; levels, equalisers and tempo stay.
@@ -446,11 +495,16 @@ impl Conductor {
             }
             let Some(buffer) = self.buffers.get_mut(&id) else { return };
             match &mut buffer.state {
-                State::Loading { then, .. } => *then = None,
-                State::Ready { slot, .. } => {
-                    let slot = *slot;
-                    self.push(at, Action::Stop { slot });
+                State::Loading { then, before, .. } => {
+                    *then = None;
+                    if let Some(before) = before {
+                        before.playing = false;
+                    }
                 }
+                State::Ready { .. } => {}
+            }
+            if let Some(slot) = buffer.slot() {
+                self.push(at, Action::Stop { slot });
             }
         }
     }
@@ -512,10 +566,9 @@ impl Conductor {
         self.play(id, start, at)
     }
 
-    /// Whether this file is loaded (or loading) under this number.
+    /// Whether this file is loaded (or loading) under this number, as far as can be told without looking at a disk.
     pub(super) fn holds(&self, id: i64, requested: &str) -> bool {
-        let Some(buffer) = self.buffers.get(&id) else { return false };
-        buffer.requested == requested || self.library.find(requested).is_ok_and(|p| p == buffer.path)
+        self.buffers.get(&id).is_some_and(|b| b.requested == requested || b.path == Path::new(requested))
     }
 
     /// Adds someone to those told when a load ends; `false` if it has ended already.

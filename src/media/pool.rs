@@ -1,0 +1,350 @@
+//! Loads files on threads that may hang with their disks, so that nobody else has to.
+//!
+//! - Each media root has a thread that looks paths up in it. One that has not answered for [`LOOKUP_LIMIT`] counts as
+//!   unresponsive, and is passed over until it answers.
+//! - Each load has a thread of its own; [`PER_DEVICE`] of them decode at a time per device. A load whose disk does not
+//!   answer one read within [`READ_LIMIT`] fails; its thread is left to the disk, and further loads from that device
+//!   fail at once until the disk has answered.
+//! - A supervising thread, which touches no disk, hands out the work and enforces the limits.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::file::{IoWatch, MediaFile};
+use super::library::{Library, Look, NotFound, Wanted, best};
+use super::loader::{LoadError, Loaded, load};
+use super::root::Root;
+
+/// How long a root may take to look up a path.
+pub const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+/// How much longer other roots are waited for once one has the file.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long a disk may take to answer one read of a load.
+pub const READ_LIMIT: Duration = Duration::from_secs(5);
+/// Loads that decode at a time, per device.
+const PER_DEVICE: usize = 2;
+/// Loads that have a thread at a time; the rest wait.
+const MOST_THREADS: usize = 64;
+/// How often limits are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A file to be loaded; `tag` comes back with the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What the asker knows it again by.
+    pub tag: u64,
+    /// The path, as the client sent it.
+    pub requested: String,
+}
+
+/// A finished job.
+pub struct Done {
+    /// As given.
+    pub tag: u64,
+    /// The stem, or why there is none.
+    pub result: Result<Loaded, LoadError>,
+}
+
+/// What the supervising thread is told.
+enum Mail {
+    Load(Job),
+    Roots(Library),
+    /// A load has ended, by its number.
+    Ended(u64, Result<Loaded, LoadError>),
+}
+
+/// The way to the loaders.
+#[derive(Clone)]
+pub struct Pool {
+    mail: Sender<Mail>,
+    /// Debugging: milliseconds the next job takes longer, once.
+    pub stall_ms: Arc<AtomicU64>,
+}
+
+impl Pool {
+    /// Starts the supervising thread; `deliver` is called on it with every result.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn start(library: Library, deliver: impl Fn(Done) + Send + 'static) -> std::io::Result<Pool> {
+        let (mail, inbox) = channel();
+        let stall_ms = Arc::new(AtomicU64::new(0));
+        let pool = Pool { mail: mail.clone(), stall_ms: stall_ms.clone() };
+        std::thread::Builder::new().name("loads".into()).spawn(move || {
+            let mut supervisor = Supervisor {
+                seats: Vec::new(),
+                devices: Arc::default(),
+                waiting: VecDeque::new(),
+                running: HashMap::new(),
+                next: 0,
+                mail,
+                stall_ms,
+                deliver: Box::new(deliver),
+            };
+            supervisor.take_roots(&library);
+            supervisor.run(&inbox);
+        })?;
+        Ok(pool)
+    }
+
+    /// Queues a job.
+    pub fn submit(&self, job: Job) {
+        // The thread lives as long as the process.
+        let _ = self.mail.send(Mail::Load(job));
+    }
+
+    /// Looks in other roots from now on.
+    pub fn set_roots(&self, library: Library) {
+        let _ = self.mail.send(Mail::Roots(library));
+    }
+}
+
+/// A path to be looked up in one root, and where the result goes.
+struct Question {
+    wanted: Arc<Wanted>,
+    index: usize,
+    reply: Sender<(usize, Look)>,
+}
+
+/// A root with its thread.
+#[derive(Clone)]
+struct Seat {
+    root: Root,
+    ask: Sender<Question>,
+    watch: Arc<IoWatch>,
+}
+
+impl Seat {
+    fn start(root: Root) -> std::io::Result<Seat> {
+        let (ask, inbox) = channel::<Question>();
+        let watch: Arc<IoWatch> = Arc::default();
+        let (own, shown) = (root.clone(), watch.clone());
+        std::thread::Builder::new().name("lookup".into()).spawn(move || {
+            if !shown.during(|| own.is_there()) {
+                tracing::info!(
+                    "media.roots: {} is not there yet; it is used as soon as it appears",
+                    own.path.display()
+                );
+            }
+            for question in inbox {
+                // A load's own watch begins with its file: what is watched here is the looking up.
+                let look = shown.during(|| question.wanted.look(&own, &Arc::default()));
+                let _ = question.reply.send((question.index, look));
+            }
+        })?;
+        Ok(Seat { root, ask, watch })
+    }
+
+    fn is_unresponsive(&self) -> bool {
+        self.watch.waiting_for() >= LOOKUP_LIMIT
+    }
+
+    fn silence(&self, limit: Duration) -> String {
+        format!("{}: no response for {} s", self.root.path.display(), limit.as_secs())
+    }
+}
+
+/// What is under way on each device.
+#[derive(Default)]
+struct Devices {
+    busy: Mutex<HashMap<u64, Busy>>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Busy {
+    running: usize,
+    hung: usize,
+}
+
+impl Devices {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Busy>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, device: u64, change: impl FnOnce(&mut Busy)) {
+        let mut all = self.lock();
+        let busy = all.entry(device).or_default();
+        change(busy);
+        if busy.running + busy.hung == 0 {
+            all.remove(&device);
+        }
+        drop(all);
+        self.changed.notify_all();
+    }
+
+    /// Waits for a turn on a device; `false` if it does not respond.
+    fn enter(&self, device: u64) -> bool {
+        let mut all = self.lock();
+        loop {
+            let busy = all.entry(device).or_default();
+            if busy.hung > 0 {
+                return false;
+            }
+            if busy.running < PER_DEVICE {
+                busy.running += 1;
+                return true;
+            }
+            all = self.changed.wait(all).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A load that has a thread.
+struct Running {
+    tag: u64,
+    /// Its file, once it decodes.
+    file: Arc<Mutex<Option<Arc<MediaFile>>>>,
+    /// Whether its result is not waited for any more.
+    abandoned: bool,
+}
+
+struct Supervisor {
+    seats: Vec<Seat>,
+    devices: Arc<Devices>,
+    waiting: VecDeque<Job>,
+    running: HashMap<u64, Running>,
+    next: u64,
+    mail: Sender<Mail>,
+    stall_ms: Arc<AtomicU64>,
+    deliver: Box<dyn Fn(Done) + Send>,
+}
+
+impl Supervisor {
+    fn run(&mut self, inbox: &Receiver<Mail>) {
+        loop {
+            match inbox.recv_timeout(LOOK) {
+                Ok(Mail::Load(job)) => self.waiting.push_back(job),
+                Ok(Mail::Roots(library)) => self.take_roots(&library),
+                Ok(Mail::Ended(number, result)) => self.ended(number, result),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.abandon_hung();
+            while self.running.len() < MOST_THREADS
+                && let Some(job) = self.waiting.pop_front()
+            {
+                self.begin(job);
+            }
+        }
+    }
+
+    fn take_roots(&mut self, library: &Library) {
+        let before = std::mem::take(&mut self.seats);
+        for root in library.roots() {
+            let known = before.iter().find(|seat| seat.root == *root).cloned();
+            match known.map_or_else(|| Seat::start(root.clone()), Ok) {
+                Ok(seat) => self.seats.push(seat),
+                Err(error) => tracing::error!("media.roots: no thread for {}: {error}", root.path.display()),
+            }
+        }
+    }
+
+    fn begin(&mut self, job: Job) {
+        let number = self.next;
+        self.next += 1;
+        let file: Arc<Mutex<Option<Arc<MediaFile>>>> = Arc::default();
+        let (seats, devices, mail) = (self.seats.clone(), self.devices.clone(), self.mail.clone());
+        let (shown, nap) = (file.clone(), Duration::from_millis(self.stall_ms.swap(0, Relaxed)));
+        let requested = job.requested;
+        let spawned = std::thread::Builder::new().name("loader".into()).spawn(move || {
+            std::thread::sleep(nap);
+            let _ = mail.send(Mail::Ended(number, find_and_load(&requested, &seats, &devices, &shown)));
+        });
+        self.running.insert(number, Running { tag: job.tag, file, abandoned: false });
+        if let Err(error) = spawned {
+            self.ended(number, Err(LoadError::NoThread(error.to_string())));
+        }
+    }
+
+    fn ended(&mut self, number: u64, result: Result<Loaded, LoadError>) {
+        let Some(running) = self.running.remove(&number) else { return };
+        let file = running.file.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(file) = file {
+            self.devices.change(file.device(), |busy| match running.abandoned {
+                true => busy.hung -= 1,
+                false => busy.running -= 1,
+            });
+        }
+        if !running.abandoned {
+            (self.deliver)(Done { tag: running.tag, result });
+        }
+    }
+
+    /// Lets go of loads whose disk does not answer.
+    fn abandon_hung(&mut self) {
+        for running in self.running.values_mut().filter(|r| !r.abandoned) {
+            let file = running.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some(file) = file.filter(|f| f.watch().waiting_for() >= READ_LIMIT) else { continue };
+            running.abandoned = true;
+            self.devices.change(file.device(), |busy| {
+                busy.running -= 1;
+                busy.hung += 1;
+            });
+            let error = LoadError::NoResponse(file.path().display().to_string(), READ_LIMIT.as_secs());
+            (self.deliver)(Done { tag: running.tag, result: Err(error) });
+        }
+    }
+}
+
+/// What a loader's thread does.
+fn find_and_load(
+    requested: &str,
+    seats: &[Seat],
+    devices: &Devices,
+    shown: &Mutex<Option<Arc<MediaFile>>>,
+) -> Result<Loaded, LoadError> {
+    let file = find(requested, seats)?;
+    if !devices.enter(file.device()) {
+        return Err(LoadError::NoResponse(file.path().display().to_string(), READ_LIMIT.as_secs()));
+    }
+    *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
+    // A decoder that panics on a hostile file costs that file, not the show.
+    let result = std::panic::catch_unwind(|| load(&file));
+    result.unwrap_or_else(|_| Err(LoadError::damaged(file.path(), "the decoder failed")))
+}
+
+/// Looks a path up in all roots at once.
+fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
+    let wanted = Arc::new(Wanted::of(requested)?);
+    let roots: Vec<Root> = seats.iter().map(|seat| seat.root.clone()).collect();
+    let (reply, replies) = channel();
+    let mut looks: Vec<Option<Look>> = Vec::new();
+    for (index, seat) in seats.iter().enumerate() {
+        looks.push(seat.is_unresponsive().then(|| Look::Nothing(vec![seat.silence(LOOKUP_LIMIT)])));
+        if looks[index].is_none() {
+            let _ = seat.ask.send(Question { wanted: wanted.clone(), index, reply: reply.clone() });
+        }
+    }
+    drop(reply);
+    let mut deadline = Instant::now() + LOOKUP_LIMIT;
+    while looks.iter().any(Option::is_none) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match replies.recv_timeout(left) {
+            Ok((index, look)) => {
+                match look {
+                    // Its very path: no other root can have anything better.
+                    Look::Found(0, file) => return Ok(file),
+                    Look::Found(..) => deadline = deadline.min(Instant::now() + GRACE),
+                    Look::Nothing(_) => {}
+                }
+                looks[index] = Some(look);
+            }
+            Err(_) => break,
+        }
+    }
+    let silent = |index: usize| Look::Nothing(vec![seats[index].silence(LOOKUP_LIMIT)]);
+    let looks = looks.into_iter().enumerate().map(|(k, look)| look.unwrap_or_else(|| silent(k))).collect();
+    best(&wanted, &roots, looks)
+}
+
+/// Loads in the calling thread, for renders that need no threads.
+///
+/// # Errors
+/// As [`Done`] has them.
+pub fn load_now(library: &Library, requested: &str) -> Result<Loaded, LoadError> {
+    load(&library.open(requested)?)
+}
