@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
@@ -10,7 +11,9 @@ use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, last_show, live, media, render, safe_config, stretch, tune};
+use grooved::daemon::{
+    Failure, LastShow, Options, OutputMode, last_show, live, media, render, safe_config, stretch, tune,
+};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
@@ -347,10 +350,12 @@ fn go(cli: Cli) -> Result<(), Failure> {
         );
     }
     let mut plan = plan_of(&cli)?;
-    let mut show = None;
+    let mut show = LastShow::None;
     if plan.is_empty() {
-        show = if cli.render.is_none() { last_show(&config) } else { None };
-        if config.state.demo && show.is_none() {
+        if cli.render.is_none() {
+            show = last_show(&config);
+        }
+        if config.state.demo && !matches!(show, LastShow::Show(_)) {
             plan = demo()?;
         }
     } else if config.state.restore {
@@ -384,7 +389,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
             if cli.demo {
                 greet(&options);
             }
-            live::run(options, &|| configuration(&cli))
+            live::run(options, Arc::new(move || configuration(&cli)))
         }
     }
 }

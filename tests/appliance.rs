@@ -19,11 +19,13 @@ fn text(output: &Output) -> String {
 /// A root of the appliance in a folder, and programs that only note how they were called.
 struct Root {
     scratch: Scratch,
+    /// Who the daemon runs as there.
+    account: &'static str,
 }
 
 impl Root {
     fn new(name: &str) -> Root {
-        let root = Root { scratch: Scratch::new(name) };
+        let root = Root { scratch: Scratch::new(name), account: "root" };
         for folder in ["boot/firmware/grooved/update", "boot/firmware/overlays", "data/lib", "etc", "root", "tools"] {
             std::fs::create_dir_all(root.path(folder)).unwrap();
         }
@@ -77,6 +79,7 @@ impl Root {
             .env("GROOVED_ROOT", &self.scratch.0)
             .env("GROOVED_HEALTHY_S", "0")
             .env("GROOVED_RADIO_S", "0")
+            .env("GROOVED_ACCOUNT", self.account)
             .env("PATH", path)
             .output()
             .unwrap();
@@ -440,6 +443,69 @@ fn packages_that_cannot_be_right_are_not_even_tried() {
     assert!(log.contains("update/c.deb: it is bash for arm64"), "{log}");
     assert!(log.contains("update/d.deb: 1.0 is not newer than 1.0"), "{log}");
     assert!(!root.called().contains(" -i "), "{}", root.called());
+}
+
+#[test]
+fn with_a_key_in_the_image_only_signed_packages_are_tried() {
+    let root = updated("update-signed", true);
+    let keys = root.path("keys");
+    std::fs::create_dir_all(&keys).unwrap();
+    std::fs::create_dir_all(root.path("usr/share/grooved")).unwrap();
+    let minisign = |args: &[&str]| {
+        let done = Command::new("minisign").current_dir(&keys).args(args).output().unwrap();
+        assert!(done.status.success(), "{}", text(&done));
+    };
+    for name in ["own", "other"] {
+        minisign(&["-G", "-W", "-p", &format!("{name}.pub"), "-s", &format!("{name}.key")]);
+    }
+    std::fs::copy(keys.join("own.pub"), root.path("usr/share/grooved/update.pub")).unwrap();
+    let update = root.path("boot/firmware/grooved/update");
+    let sign = |file: &str, key: &str| minisign(&["-S", "-s", key, "-m", update.join(file).to_str().unwrap()]);
+    for file in ["a.deb", "b.deb", "c.deb", "d.deb"] {
+        package(&root, file, "grooved", "arm64", "2.0");
+    }
+    // Not at all, by somebody else, and another package than was signed.
+    sign("b.deb", "other.key");
+    sign("c.deb", "own.key");
+    package(&root, "c.deb", "grooved", "arm64", "3.0");
+    root.run(INTAKE, &[]);
+    let log = root.log();
+    for file in ["a.deb", "b.deb", "c.deb"] {
+        assert!(update.join(format!("{file}.refused")).exists(), "{log}");
+        assert!(log.contains(&format!("update/{file}: it is not signed with the key of this image")), "{log}");
+    }
+    let only = updated("update-signed-right", true);
+    std::fs::create_dir_all(only.path("usr/share/grooved")).unwrap();
+    std::fs::copy(keys.join("own.pub"), only.path("usr/share/grooved/update.pub")).unwrap();
+    package(&only, "e.deb", "grooved", "arm64", "2.0");
+    minisign(&["-S", "-s", "own.key", "-m", only.path("boot/firmware/grooved/update/e.deb").to_str().unwrap()]);
+    let said = only.run(INTAKE, &[]);
+    assert!(said.contains("installed"), "{said}\n{}", only.log());
+}
+
+#[test]
+fn links_that_the_daemons_account_made_lead_root_nowhere() {
+    // Only root can write as somebody else.
+    if !String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).starts_with("0\n") {
+        return;
+    }
+    let root = Root { account: "nobody", ..Root::new("card-links") };
+    std::fs::create_dir_all(root.path("boot/firmware/grooved/media")).unwrap();
+    root.scratch.sine("boot/firmware/grooved/media/a.wav", 48_000, 1, 440, 0.2);
+    std::fs::create_dir_all(root.path("data/lib/media")).unwrap();
+    let secret = root.path("secret");
+    std::fs::write(&secret, "root's own").unwrap();
+    for link in ["data/lib/media/a.wav.part", "data/lib/media/a.wav"] {
+        std::os::unix::fs::symlink(&secret, root.path(link)).unwrap();
+    }
+    // Every folder on the way can be walked through by that account.
+    for folder in root.path("data/lib/media").ancestors().take_while(|f| f.starts_with(&root.scratch.0)) {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder, open).unwrap();
+    }
+    Command::new("/bin/chown").arg("-Rh").arg("nobody").arg(root.path("data/lib/media")).status().unwrap();
+    root.run(INTAKE, &[]);
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "root's own", "{}", root.log());
 }
 
 #[test]

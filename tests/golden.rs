@@ -6,7 +6,7 @@ use common::{Scratch, grooved};
 use grooved::config::Config;
 use grooved::control::value::Value;
 use grooved::daemon::plan::Plan;
-use grooved::daemon::{Options, OutputMode, render};
+use grooved::daemon::{LastShow, Options, OutputMode, render};
 
 fn render(scratch: &Scratch, name: &str, args: &[&str]) -> Vec<u8> {
     let out = scratch.path(name);
@@ -92,8 +92,12 @@ fn render_plan(scratch: &Scratch, plan: Plan, size: usize, name: &str) -> Vec<u8
     config.voices.instrument = "clarinet".into();
     let path = scratch.path(name);
     let output = OutputMode::Wav(path.clone());
-    render::render(&Options { config, config_path: None, output, plan, show: None, measure: false }, 3.0, &path)
-        .unwrap();
+    render::render(
+        &Options { config, config_path: None, output, plan, show: LastShow::None, measure: false },
+        3.0,
+        &path,
+    )
+    .unwrap();
     std::fs::read(path).unwrap()
 }
 

@@ -4,7 +4,7 @@
 //! one that falls behind what is kept is told how many events it missed.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use super::value::Value;
 const KEPT: usize = 2048;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Event {
     /// Its number; the next event has the next one.
     pub number: u64,
@@ -25,6 +25,25 @@ pub struct Event {
     pub path: String,
     /// With which values.
     pub values: Vec<Value>,
+    json: OnceLock<String>,
+}
+
+impl Event {
+    /// As members of a JSON object, rendered once for all listeners: `"number":…,"at":…,"path":…,"values":[…]`.
+    pub fn json(&self) -> &str {
+        self.json.get_or_init(|| {
+            let path = serde_json::Value::from(self.path.as_str());
+            let at = serde_json::Value::from(self.at);
+            let values = super::json::list(&self.values);
+            format!("\"number\":{},\"at\":{at},\"path\":{path},\"values\":{values}", self.number)
+        })
+    }
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Event) -> bool {
+        (self.number, self.at, &self.path, &self.values) == (other.number, other.at, &other.path, &other.values)
+    }
 }
 
 /// What a listener gets.
@@ -72,7 +91,7 @@ impl Bulletin {
         if kept.1.len() == KEPT {
             kept.1.pop_front();
         }
-        kept.1.push_back(Arc::new(Event { number, at, path: path.into(), values }));
+        kept.1.push_back(Arc::new(Event { number, at, path: path.into(), values, json: OnceLock::new() }));
         drop(kept);
         self.newest.send_replace(number);
     }

@@ -45,6 +45,15 @@ impl Message {
     pub fn new(address: impl Into<String>, args: Vec<Value>) -> Message {
         Message { address: address.into(), args }
     }
+
+    /// Bytes it takes while it waits, roughly.
+    pub fn bytes(&self) -> usize {
+        let value = |v: &Value| match v {
+            Value::Text(text) => 32 + text.len(),
+            _ => 32,
+        };
+        64 + self.address.len() + self.args.iter().map(value).sum::<usize>()
+    }
 }
 
 /// When something is to happen.

@@ -1,35 +1,74 @@
 //! Connections that last, and the answers on their way to them.
+//!
+//! What waits for clients that do not read is bounded in bytes, for each and for all together. An answer that finds no
+//! room is replaced by a refusal that says so; a client that lets even those pile up is disconnected.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::request::{Answer, Line};
+use super::request::{Answer, Line, Message};
 use super::tally::Tally;
+use super::value::Value;
 
-/// Answers waiting for one connection. A client that lets more pile up does not read, and is let go.
+/// Answers waiting for one connection. A client that lets more pile up does not read, and is disconnected.
 const WAITING: usize = 1024;
+/// Bytes waiting for one connection.
+const MOST_BYTES: usize = 1 << 20;
+/// Bytes waiting for all of them.
+const MOST_TOTAL: usize = 16 << 20;
 
-/// See the module's text.
+/// An answer on its way; it counts as waiting until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    answer: Option<Answer>,
+    bytes: usize,
+    counts: [Arc<AtomicUsize>; 2],
+}
+
+impl Held {
+    /// The answer.
+    pub fn take(mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        for count in &self.counts {
+            count.fetch_sub(self.bytes, Relaxed);
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Session {
+    answers: mpsc::Sender<Held>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// All connections.
 #[derive(Debug, Default)]
 pub struct Sessions {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, mpsc::Sender<Answer>>>,
+    open: Mutex<HashMap<u64, Session>>,
+    total: Arc<AtomicUsize>,
     /// What came, and what was refused.
     pub tally: Tally,
 }
 
 impl Sessions {
     /// A new session: its number, and where its answers arrive. When the sender is dropped the session is over.
-    pub fn open(&self) -> (u64, mpsc::Receiver<Answer>) {
+    pub fn open(&self) -> (u64, mpsc::Receiver<Held>) {
         let number = self.next.fetch_add(1, Relaxed);
-        let (tx, rx) = mpsc::channel(WAITING);
+        let (answers, inbox) = mpsc::channel(WAITING);
         if let Ok(mut open) = self.open.lock() {
-            open.insert(number, tx);
+            open.insert(number, Session { answers, bytes: Arc::default() });
         }
-        (number, rx)
+        (number, inbox)
     }
 
     /// Forgets a session.
@@ -44,7 +83,25 @@ impl Sessions {
         let Line::Session(number) = answer.to.line else { return };
         let Ok(mut open) = self.open.lock() else { return };
         let Some(session) = open.get(&number) else { return };
-        if session.try_send(answer).is_err() {
+        let bytes = answer.messages.iter().map(Message::bytes).sum::<usize>();
+        let held = |answer, bytes| {
+            let counts = [session.bytes.clone(), self.total.clone()];
+            for count in &counts {
+                count.fetch_add(bytes, Relaxed);
+            }
+            Held { answer: Some(answer), bytes, counts }
+        };
+        let crowded = session.bytes.load(Relaxed) + bytes > MOST_BYTES || self.total.load(Relaxed) + bytes > MOST_TOTAL;
+        let held = if crowded {
+            self.tally.muted.fetch_add(1, Relaxed);
+            let why =
+                format!("its answer of {bytes} bytes found no room behind those that wait; read them, then ask again");
+            let refusal = Message::new("/fail", vec![Value::from(""), Value::from(why)]);
+            held(Answer { to: answer.to, messages: vec![refusal] }, 0)
+        } else {
+            held(answer, bytes)
+        };
+        if session.answers.try_send(held).is_err() {
             self.tally.muted.fetch_add(1, Relaxed);
             open.remove(&number);
         }
@@ -53,5 +110,41 @@ impl Sessions {
     /// How many are open.
     pub fn count(&self) -> usize {
         self.open.lock().map_or(0, |o| o.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::Origin;
+    use super::*;
+
+    fn answer(session: u64, text: usize) -> Answer {
+        let to = Origin { line: Line::Session(session), peer: ([127, 0, 0, 1], 1).into(), tag: 7 };
+        Answer { to, messages: vec![Message::new("/x", vec![Value::Text("A".repeat(text))])] }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_for_each_and_for_all() {
+        let sessions = Sessions::default();
+        let mut inboxes: Vec<_> = (0..40).map(|_| sessions.open()).collect();
+        for (number, _) in &inboxes {
+            for _ in 0..30 {
+                sessions.deliver(answer(*number, 100_000));
+            }
+        }
+        assert!(sessions.total.load(Relaxed) <= MOST_TOTAL);
+        let (first, inbox) = &mut inboxes[0];
+        let mut read = Vec::new();
+        while let Ok(held) = inbox.try_recv() {
+            read.extend(held.take().unwrap().messages);
+        }
+        let whole = read.iter().filter(|m| m.address == "/x").count();
+        assert_eq!((whole, read.len()), (10, 30), "each request is answered, if only by a refusal");
+        assert!(read[29].args[1].as_text().contains("found no room"));
+        // Whoever has read has room again.
+        sessions.deliver(answer(*first, 1_000));
+        assert_eq!(inbox.try_recv().unwrap().take().unwrap().messages[0].address, "/x");
+        drop(inboxes);
+        assert_eq!(sessions.total.load(Relaxed), 0, "and all of it is given back");
     }
 }

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::Workshop;
-use super::{Failure, Options, OutputMode, engine_config, library, settings};
+use super::{Failure, LastShow, Options, OutputMode, engine_config, library, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
@@ -25,6 +25,7 @@ use crate::control::midi;
 use crate::control::osc::OscFace;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
+use crate::control::show::Show;
 use crate::control::tally::StreamTally;
 use crate::engine::Engine;
 use crate::engine::door::door;
@@ -57,10 +58,10 @@ const LOG_TEXT: usize = 600;
 const FADE_OUT_S: f64 = 0.1;
 
 /// Reads file and flags anew.
-type Reread<'a> = &'a dyn Fn() -> Result<Config, Failure>;
+pub type Reread = Arc<dyn Fn() -> Result<Config, Failure> + Send + Sync>;
 
 /// Runs until told to stop. `reread` is called for a reload.
-pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
+pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let config = &options.config;
     let io = |what: &str| {
         let what = what.to_string();
@@ -220,10 +221,13 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     if folder.is_none() {
         (settings.keeps, settings.save_every) = (false, None);
     }
+    if matches!(options.show, LastShow::Stuck) {
+        settings.save_every = None;
+    }
     let mut conductor = Conductor::new(settings, outer, hands, report.clone());
 
-    if let Some(show) = &options.show {
-        conductor.restore(show.clone());
+    if let LastShow::Show(show) = &options.show {
+        conductor.restore(Show::clone(show));
     }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -238,7 +242,7 @@ pub fn run(options: Options, reread: Reread<'_>) -> Result<(), Failure> {
     let inboxes = Inboxes { loaded, kept, told, made };
     let result = runtime
         .block_on(open_faces(&options, &conductor, &workshop, &report))
-        .and_then(|faces| own.block_on(serve(&options, reread, conductor, inboxes, faces, report.clone())));
+        .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
 
     // Down again.
     orders.stop.store(true, Relaxed);
@@ -452,7 +456,7 @@ async fn open_faces(
 /// The conductor's loop. Time passes first, then results of other threads are taken, then calls are made.
 async fn serve(
     options: &Options,
-    reread: Reread<'_>,
+    reread: &Reread,
     mut conductor: Conductor,
     mut inboxes: Inboxes,
     mut faces: Faces,
@@ -469,6 +473,7 @@ async fn serve(
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut ticks = 0u32;
     let mut line = String::new();
+    let (read_tx, mut read) = mpsc::unbounded_channel();
     let mut counted = Losses::default();
     notify::ready();
     loop {
@@ -476,7 +481,7 @@ async fn serve(
             biased;
             signal = signals.next() => match signal {
                 Signal::Stop => break,
-                Signal::Reload => reload(options, reread, &mut conductor),
+                Signal::Reload => read_again(reread.clone(), read_tx.clone()),
             },
             _ = tick.tick() => {
                 conductor.tick();
@@ -496,6 +501,7 @@ async fn serve(
                     }
                 }
             }
+            Some(read) = read.recv() => reload(options, read, &mut conductor),
             Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
@@ -585,10 +591,19 @@ impl Losses {
     }
 }
 
-/// Reads the configuration again and applies what may change; a wrong file changes nothing.
-fn reload(options: &Options, reread: Reread<'_>, conductor: &mut Conductor) {
+/// Reads the configuration again, on a thread that may wait for the disk.
+fn read_again(reread: Reread, tell: mpsc::UnboundedSender<Result<Config, Failure>>) {
     notify::reloading();
-    match (&options.config_path, reread()) {
+    let read = std::thread::Builder::new().name("reload".into()).spawn(move || drop(tell.send(reread())));
+    if let Err(error) = read {
+        tracing::error!(target: log::AGAIN, "reload: no thread can be started: {error}; nothing was changed");
+        notify::ready();
+    }
+}
+
+/// Applies what may change of a configuration that was read again; a wrong one changes nothing.
+fn reload(options: &Options, read: Result<Config, Failure>, conductor: &mut Conductor) {
+    match (&options.config_path, read) {
         (None, _) => tracing::info!(target: log::AGAIN, "reload: there is no configuration file"),
         (Some(path), Ok(config)) => {
             let now = options.config.reloaded(&config);

@@ -62,7 +62,7 @@ pub struct Options {
     /// What is played from the start.
     pub plan: Plan,
     /// The show that comes back, if the plan is empty.
-    pub show: Option<Show>,
+    pub show: LastShow,
     /// Whether this is only to measure: then nothing is kept.
     pub measure: bool,
 }
@@ -156,21 +156,48 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// The show of the last run, if the configuration wants it back. One that cannot be read is put aside, so that it is not
-/// written over.
-pub fn last_show(config: &Config) -> Option<Show> {
-    let path = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)?;
-    match keeper::read_whole(&path).map(|bytes| Show::parse(&bytes)) {
-        Ok(Ok(show)) => return Some(show),
-        Ok(Err(why)) => {
-            let aside = path.with_extension("json.bad");
-            let kept = std::fs::rename(&path, &aside).map_or_else(|e| e.to_string(), |()| aside.display().to_string());
-            tracing::error!("{} is not used: {why} (kept as {kept})", path.display());
+/// What was found of the last run's show.
+#[derive(Clone, Debug, Default)]
+pub enum LastShow {
+    /// Nothing, or nothing was wanted.
+    #[default]
+    None,
+    /// This.
+    Show(Box<Show>),
+    /// A file that can neither be read nor be put aside: it must not be written over.
+    Stuck,
+}
+
+/// The show of the last run, if the configuration wants it back. A file that is there and cannot be used is put aside, so
+/// that it is never written over.
+pub fn last_show(config: &Config) -> LastShow {
+    let Some(path) = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)
+    else {
+        return LastShow::None;
+    };
+    let why = match keeper::read_whole(&path).map(|bytes| Show::parse(&bytes)) {
+        Ok(Ok(show)) => return LastShow::Show(Box::new(show)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            tracing::info!("state: none to restore yet");
+            return LastShow::None;
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => tracing::info!("there is no state to restore yet"),
-        Err(e) => tracing::error!("{}: {e}", path.display()),
+        Ok(Err(why)) => why,
+        Err(e) => e.to_string(),
+    };
+    match keeper::put_aside(&path) {
+        Ok(aside) => {
+            tracing::error!("state: {} cannot be used ({why}); kept as {}", path.display(), aside.display());
+            LastShow::None
+        }
+        Err(e) => {
+            tracing::error!(
+                "state: {} cannot be used ({why}) nor put aside ({e}); it is left as it is, and no state is kept until \
+                 the next start",
+                path.display()
+            );
+            LastShow::Stuck
+        }
     }
-    None
 }
 
 /// An appliance's token, where it is: there safe mode has its page, too.

@@ -117,7 +117,7 @@ impl Feed {
 
     /// Gets the decoder to `frame`, opening the file again if it has to be. Whether it got there.
     fn go_to(&mut self, frame: u64, file: &mut Arc<MediaFile>, info: &Info) -> bool {
-        let result = self.arrive(frame, file, info);
+        let result = self.arrive(frame, file, info).map_err(|error| file.take_error().map_or(error, DecodeError::Io));
         match result {
             Ok(()) => {
                 if self.lost.take().is_some() {
@@ -173,6 +173,7 @@ impl Feed {
                     break;
                 }
                 if let Err(error) = decoder.seek(play.start) {
+                    let error = file.take_error().map_or(error, DecodeError::Io);
                     self.give_up(play.start, file, &error);
                     break;
                 }
@@ -184,6 +185,7 @@ impl Feed {
                 Ok(0) => break,
                 Ok(n) => chunk.len += n,
                 Err(error) => {
+                    let error = file.take_error().map_or(error, DecodeError::Io);
                     self.give_up(at, file, &error);
                     break;
                 }

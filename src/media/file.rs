@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use symphonia::core::io::MediaSource;
@@ -59,6 +59,8 @@ pub struct MediaFile {
     device: u64,
     identity: Identity,
     watch: Arc<IoWatch>,
+    /// The system's number of the last read error; 0: none since it was last asked.
+    failed: AtomicI32,
 }
 
 impl MediaFile {
@@ -83,7 +85,15 @@ impl MediaFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
         let identity = Identity { len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
-        Ok(Arc::new(MediaFile { file, path: path.into(), place, device: metadata.dev(), identity, watch }))
+        Ok(Arc::new(MediaFile {
+            file,
+            path: path.into(),
+            place,
+            device: metadata.dev(),
+            identity,
+            watch,
+            failed: AtomicI32::new(0),
+        }))
     }
 
     /// Opens the same file again, after its disk has failed.
@@ -135,8 +145,21 @@ impl MediaFile {
         loop {
             match self.watch.during(|| self.file.read_at(into, offset)) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
+                Err(e) => {
+                    self.failed.store(e.raw_os_error().unwrap_or(libc::EIO), Relaxed);
+                    return Err(e);
+                }
+                read => return read,
             }
+        }
+    }
+
+    /// The disk's last error since this was last asked. Decoders that look for what a file holds take a failing disk
+    /// for a file of no known kind.
+    pub fn take_error(&self) -> Option<io::Error> {
+        match self.failed.swap(0, Relaxed) {
+            0 => None,
+            errno => Some(io::Error::from_raw_os_error(errno)),
         }
     }
 

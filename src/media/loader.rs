@@ -82,7 +82,10 @@ impl LoadError {
 /// # Errors
 /// If it cannot be played.
 pub fn load(file: &Arc<MediaFile>) -> Result<Loaded, LoadError> {
-    decode(file).map_err(|error| LoadError::Decode(file.path().display().to_string(), error))
+    decode(file).map_err(|error| {
+        let error = file.take_error().map_or(error, DecodeError::Io);
+        LoadError::Decode(file.path().display().to_string(), error)
+    })
 }
 
 fn decode(file: &Arc<MediaFile>) -> Result<Loaded, DecodeError> {

@@ -4,13 +4,19 @@
 //! the disk, and moved there in one step; a crash or a pulled plug leaves the old file or the new one.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 /// No file here is longer.
 const MOST_BYTES: u64 = 1 << 20;
+/// Files of a folder within this one, and bytes of all of them.
+pub const MOST_FILES: usize = 256;
+const MOST_TOTAL: u64 = 16 << 20;
+/// Bytes that are left free on the disk, for the state.
+const KEEP_FREE: u64 = 8 << 20;
 
 /// What can be asked for. Names are paths within the folder, such as `presets/evening.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,22 +88,77 @@ pub fn claim(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Reads a file of sensible length.
+/// Reads a regular file of sensible length. A FIFO or a device is refused without waiting for it.
+///
+/// # Errors
+/// Those of opening and reading, and `InvalidData` for what is too long or no regular file.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     super::guard::may_block();
-    let length = fs::metadata(path)?.len();
-    if length > MOST_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("it has {length} bytes; at most {MOST_BYTES} would do"),
-        ));
+    let wrong = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
+    if !file.metadata()?.is_file() {
+        return wrong("it is not a regular file".into());
     }
-    fs::read(path)
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return wrong(format!("it has more than {MOST_BYTES} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Moves a file that cannot be used out of the way of its successor, without taking the place of another: `name` becomes
+/// `name.bad`, `name.bad.2` and so on. Returns where it is now.
+///
+/// # Errors
+/// Those of renaming, and `AlreadyExists` if nine lie there already.
+pub fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    super::guard::may_block();
+    for number in 1..10 {
+        let mut aside = path.as_os_str().to_os_string();
+        aside.push(if number == 1 { ".bad".into() } else { format!(".bad.{number}") });
+        let aside = PathBuf::from(aside);
+        if aside.symlink_metadata().is_err() {
+            fs::rename(path, &aside)?;
+            return Ok(aside);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "nine files of that kind lie there already"))
+}
+
+/// Refuses a new file where too many, or too little room, are left.
+fn make_sure_of_room(folder: &Path, path: &Path, bytes: usize) -> io::Result<()> {
+    let Some(folder) = path.parent().filter(|parent| *parent != folder) else { return Ok(()) };
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let (mut files, mut total) = (0, bytes as u64);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        files += 1;
+        total += entry.metadata().map_or(0, |m| m.len());
+    }
+    if files >= MOST_FILES {
+        return Err(io::Error::other(format!("there are {files} already, which is the limit; delete some")));
+    }
+    let room = rustix::fs::statvfs(folder.parent().unwrap_or(folder)).map_or(u64::MAX, |s| s.f_bavail * s.f_frsize);
+    if room < bytes as u64 + KEEP_FREE {
+        return Err(io::Error::other(format!("only {room} bytes are free on the disk, which are kept for the state")));
+    }
+    if total > MOST_TOTAL {
+        return Err(io::Error::other(format!(
+            "all together they would have {total} bytes; at most {MOST_TOTAL} are allowed"
+        )));
+    }
+    Ok(())
 }
 
 fn fulfil(folder: &Path, wish: Wish) -> io::Result<Found> {
     match wish {
-        Wish::Write(name, bytes) => write_whole(&folder.join(name), &bytes).map(|()| Found::Nothing),
+        Wish::Write(name, bytes) => {
+            let path = folder.join(name);
+            make_sure_of_room(folder, &path, bytes.len())?;
+            write_whole(&path, &bytes).map(|()| Found::Nothing)
+        }
         Wish::Read(name) => read_whole(&folder.join(name)).map(Found::Bytes),
         Wish::Remove(name) => fs::remove_file(folder.join(name)).map(|()| Found::Nothing),
         Wish::List(name) => {
@@ -165,6 +226,37 @@ mod tests {
             "nothing is left lying about"
         );
         assert_eq!(fulfil(&folder, Wish::List("none".into())).unwrap(), Found::Names(vec![]));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_number_of_files_is_bounded_and_those_that_are_there_can_be_written_again() {
+        let folder = std::env::temp_dir().join(format!("grooved-keeper-many-{}", std::process::id()));
+        let write = |k: usize| fulfil(&folder, Wish::Write(format!("presets/{k}.json"), b"x".to_vec()));
+        for k in 0..MOST_FILES {
+            write(k).unwrap();
+        }
+        assert!(write(MOST_FILES).unwrap_err().to_string().contains("256 already"));
+        assert!(write(3).is_ok());
+        assert!(fulfil(&folder, Wish::Write("state.json".into(), b"x".to_vec())).is_ok(), "the state is not a preset");
+        fulfil(&folder, Wish::Remove("presets/3.json".into())).unwrap();
+        assert!(write(MOST_FILES).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_put_aside_and_nothing_is_written_over() {
+        let folder = std::env::temp_dir().join(format!("grooved-keeper-aside-{}", std::process::id()));
+        let path = folder.join("state.json");
+        for (text, aside) in [("one", "state.json.bad"), ("two", "state.json.bad.2")] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(put_aside(&path).unwrap(), folder.join(aside));
+            assert_eq!(std::fs::read_to_string(folder.join(aside)).unwrap(), text);
+        }
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        assert!(read_whole(&path).unwrap_err().to_string().contains("regular file"));
+        std::fs::write(folder.join("long"), vec![0; MOST_BYTES as usize + 1]).unwrap();
+        assert!(read_whole(&folder.join("long")).is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

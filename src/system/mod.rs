@@ -9,6 +9,7 @@
 //! - [`keeper`]: small files that survive a pulled plug
 //! - [`log`]: one line per event, repeated ones counted
 //! - `rubberband`: a GPL library, for those who build it in
+//! - [`net`]: what a UDP socket tells about its peers
 //! - [`usage`]: what the process uses; [`sensors`]: how the machine is
 //!
 //! Together with `output::alsa` this is the only room that may hold unsafe code.
@@ -16,6 +17,7 @@
 pub mod guard;
 pub mod keeper;
 pub mod log;
+pub mod net;
 pub mod notify;
 pub mod overseer;
 pub mod realtime;

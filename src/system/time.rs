@@ -50,10 +50,21 @@ pub fn wall_minus_monotonic_ns() -> i128 {
     best.1
 }
 
-/// The monotonic moment of an OSC timetag (seconds since 1900 and a fraction of 2⁻³²); `None` before the machine
-/// started.
+/// A timetag counts within an era of 2³² s, the next of which begins in February 2036. It is taken for one of that era
+/// if it lies within so many seconds of the present there; everything else counts from 1900.
+const NEAR_S: i128 = 7 * 86_400;
+
+/// Seconds since 1970 of a timetag's seconds, at `now`, likewise.
+fn unix_of_timetag(seconds: u32, now: i128) -> i128 {
+    let first = i128::from(seconds) - i128::from(NTP_TO_UNIX_S);
+    let second = first + (1 << 32);
+    if (second - now).abs() < NEAR_S { second } else { first }
+}
+
+/// The monotonic moment of an OSC timetag (seconds since 1900, or since 2036, and a fraction of 2⁻³²); `None` before the
+/// machine started.
 pub fn timetag_to_monotonic_ns(seconds: u32, fraction: u32) -> Option<u64> {
-    let unix_s = i128::from(seconds) - i128::from(NTP_TO_UNIX_S);
+    let unix_s = unix_of_timetag(seconds, i128::from(wall_ns() / 1_000_000_000));
     let wall = unix_s * 1_000_000_000 + ((i128::from(fraction) * 1_000_000_000) >> 32);
     u64::try_from(wall - wall_minus_monotonic_ns()).ok()
 }
@@ -89,6 +100,23 @@ mod tests {
         let mono = timetag_to_monotonic_ns(seconds, fraction).unwrap();
         assert!(monotonic_ns().abs_diff(mono) < 1_000_000_000);
         assert_eq!(timetag_to_monotonic_ns(1, 0), None);
+    }
+
+    #[test]
+    fn timetags_go_on_in_2036() {
+        let rollover = (1i128 << 32) - i128::from(NTP_TO_UNIX_S);
+        for (seconds, now, unix) in [
+            (3_989_000_000, 1_780_011_200, 1_780_011_200),
+            (u32::MAX, rollover - 1, rollover - 1),
+            (0, rollover, rollover),
+            (5, rollover - 5, rollover + 5),
+            (u32::MAX, rollover + 5, rollover - 1),
+            (1_000_000, rollover + 1_000_010, rollover + 1_000_000),
+            // Counted from the sender's own start, as some do: long ago.
+            (1, 1_780_011_200, 1 - i128::from(NTP_TO_UNIX_S)),
+        ] {
+            assert_eq!(unix_of_timetag(seconds, now), unix, "{seconds} at {now}");
+        }
     }
 
     #[test]

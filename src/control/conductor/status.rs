@@ -1,9 +1,9 @@
 //! What is told: status, subscriptions, values.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::super::board::State;
 use super::super::request::{Message, Origin};
 use super::super::table;
 use super::super::value::Value;
@@ -296,13 +296,13 @@ impl Conductor {
         self.watch_voices();
         if self.board.is_due(self.board_written, now) {
             self.board_written = now;
-            self.board.write(self.state());
+            self.board.write(self.door.telemetry.time(), self.state());
         }
     }
 
     /// Everything that has a value, by path: controls, status, meters.
-    pub fn state(&self) -> State {
-        let mut values = std::collections::BTreeMap::new();
+    pub fn state(&self) -> BTreeMap<String, Vec<Value>> {
+        let mut values = BTreeMap::new();
         for address in self.vocabulary.with_values() {
             if let Ok(now) = self.values_of(address) {
                 values.insert(address.clone(), now);
@@ -319,7 +319,7 @@ impl Conductor {
             };
             values.insert(path, rest);
         }
-        State { time: self.door.telemetry.time(), values }
+        values
     }
 
     /// The line `systemctl status` shows.
@@ -356,7 +356,7 @@ impl Conductor {
     pub fn values_of(&self, address: &str) -> Result<Vec<Value>, Fault> {
         let Some((control, in_address)) = self.vocabulary.find(address) else {
             let state = (address.starts_with("/status/") || address.starts_with("/meter/")).then(|| self.state());
-            return state.and_then(|mut s| s.values.remove(address)).ok_or_else(|| self.vocabulary.unknown(address));
+            return state.and_then(|mut s| s.remove(address)).ok_or_else(|| self.vocabulary.unknown(address));
         };
         let get = control.get.ok_or_else(|| Fault(format!("{address} is something to do; it has no value")))?;
         let args = control.check_address(&in_address)?;

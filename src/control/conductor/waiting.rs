@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::super::request::{Message, Origin, Request};
-use super::super::value::Value;
 use super::super::vocabulary::Fault;
 use super::Deferred;
 
@@ -29,12 +28,8 @@ struct Weight {
 }
 
 /// Bytes that calls take while they wait, roughly.
-pub(super) fn bytes_of(calls: &[Message]) -> usize {
-    let value = |v: &Value| match v {
-        Value::Text(text) => 32 + text.len(),
-        _ => 32,
-    };
-    calls.iter().map(|c| 64 + c.address.len() + c.args.iter().map(value).sum::<usize>()).sum()
+fn bytes_of(calls: &[Message]) -> usize {
+    calls.iter().map(Message::bytes).sum()
 }
 
 /// Everything that waits for its time, within bounds.
@@ -158,6 +153,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::super::super::request::{Line, When};
+    use super::super::super::value::Value;
     use super::*;
 
     fn from(host: u8) -> Option<Origin> {

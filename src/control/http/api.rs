@@ -68,7 +68,12 @@ struct Subscription {
     paths: Vec<String>,
     every: Duration,
     due: Instant,
-    sent: State,
+    /// The latest change it was told of.
+    told: u64,
+    /// The layout that `places` are of.
+    layout: u64,
+    /// Paths it wants and their places on the board.
+    places: Vec<(usize, Arc<board::Entry>)>,
     /// The event that is told next.
     cursor: u64,
 }
@@ -295,7 +300,9 @@ impl Conversation {
             paths,
             every: Duration::from_secs_f64(1.0 / rate).max(board::EVERY),
             due: Instant::now(),
-            sent: State::default(),
+            told: 0,
+            layout: 0,
+            places: Vec::new(),
             cursor: since.unwrap_or(next),
         });
         Ok(json!({ "subscription": number, "next_event": next, "life": self.bulletin.life() }))
@@ -379,26 +386,20 @@ impl Conversation {
     }
 
     /// The next events it wants, oldest first for each subscription; there may be more.
-    pub fn events(&mut self) -> Vec<Json> {
+    pub fn events(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         for s in self.subscriptions.iter_mut().filter(|s| s.wants_events()) {
             let batch = self.bulletin.since(s.cursor, EVENTS_AT_A_TIME);
             if batch.missed > 0 {
-                out.push(json!({
+                let gap = json!({
                     "push": "gap", "subscription": s.number, "missed": batch.missed, "from": s.cursor,
-                }));
+                });
+                out.push(gap.to_string());
             }
             s.cursor = batch.next;
             for event in batch.events {
                 if s.paths.iter().any(|p| glob::matches(p, &event.path)) {
-                    out.push(json!({
-                        "push": "event",
-                        "subscription": s.number,
-                        "number": event.number,
-                        "at": event.at,
-                        "path": event.path,
-                        "values": json::list(&event.values),
-                    }));
+                    out.push(format!("{{\"push\":\"event\",\"subscription\":{},{}}}", s.number, event.json()));
                 }
             }
         }
@@ -416,33 +417,51 @@ impl Conversation {
     }
 
     /// What has changed for the subscriptions that are due.
-    pub fn states(&mut self, now: Instant, state: &State) -> Vec<Json> {
-        let mut out = Vec::new();
-        for s in self.subscriptions.iter_mut().filter(|s| s.due <= now) {
+    pub fn states(&mut self, now: Instant, state: &State) -> Vec<String> {
+        let due = self.subscriptions.iter_mut().filter(|s| s.due <= now && s.wants_states());
+        due.filter_map(|s| {
             s.due = (s.due + s.every).max(now);
-            let mut changed = serde_json::Map::new();
-            let seen: std::collections::BTreeMap<String, Vec<Value>> = state
-                .values
-                .iter()
-                .filter(|(path, _)| s.paths.iter().any(|p| glob::matches(p, path)))
-                .map(|(path, values)| (path.clone(), values.clone()))
-                .collect();
-            for (path, values) in &seen {
-                if s.sent.values.get(path) != Some(values) {
-                    changed.insert(path.clone(), json::list(values));
-                }
+            s.push(state)
+        })
+        .collect()
+    }
+}
+
+impl Subscription {
+    /// Finds its paths on the board anew. Returns those that are there no more.
+    fn find(&mut self, state: &State) -> Vec<Arc<board::Entry>> {
+        let wants = |entry: &board::Entry| self.paths.iter().any(|p| glob::matches(p, &entry.path));
+        let found = state.entries.iter().enumerate().filter(|(_, e)| wants(e)).map(|(k, e)| (k, e.clone())).collect();
+        let before = std::mem::replace(&mut self.places, found);
+        self.layout = state.layout;
+        before.into_iter().map(|(_, entry)| entry).filter(|entry| state.get(&entry.path).is_none()).collect()
+    }
+
+    /// What it has not been told of, as a push; `None`: nothing.
+    fn push(&mut self, state: &State) -> Option<String> {
+        let gone = if self.layout == state.layout { Vec::new() } else { self.find(state) };
+        let mut text =
+            format!("{{\"push\":\"state\",\"subscription\":{},\"time\":{},\"values\":{{", self.number, state.time);
+        let empty = text.len();
+        let mut add = |member: &str| {
+            if text.len() > empty {
+                text.push(',');
             }
-            for path in s.sent.values.keys().filter(|path| !seen.contains_key(*path)) {
-                // It is no more: a stem that was unloaded, a player that stopped.
-                changed.insert(path.clone(), Json::Null);
+            text.push_str(member);
+        };
+        for (place, _) in &self.places {
+            if let Some(entry) = state.entries.get(*place).filter(|entry| entry.change > self.told) {
+                add(entry.json());
             }
-            if changed.is_empty() {
-                continue;
-            }
-            s.sent = State { time: state.time, values: seen };
-            out.push(json!({ "push": "state", "subscription": s.number, "time": state.time, "values": changed }));
         }
-        out
+        for entry in gone {
+            // A stem that was unloaded, a player that stopped.
+            add(&format!("{}:null", Json::from(entry.path.as_str())));
+        }
+        self.told = state.change;
+        let changed = text.len() > empty;
+        text.push_str("}}");
+        changed.then_some(text)
     }
 }
 

@@ -64,7 +64,8 @@ async fn now(links: &Links) -> BTreeMap<String, Vec<Value>> {
     let mut board = links.board.look();
     board.mark_unchanged();
     let _ = tokio::time::timeout(Duration::from_millis(500), board.changed()).await;
-    board.borrow().values.clone()
+    let state = board.borrow().clone();
+    state.entries.iter().map(|e| (e.path.clone(), e.values.clone())).collect()
 }
 
 fn host_info(links: &Links, headers: &HeaderMap) -> Json {

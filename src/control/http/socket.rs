@@ -13,9 +13,6 @@ use futures_util::SinkExt;
 use serde_json::Value as Json;
 
 use super::super::board::{EVERY, State};
-use super::super::packet;
-use super::super::request::Message;
-use super::super::value::Value;
 use super::api::{Conversation, Step};
 use super::{Caller, Links};
 
@@ -138,7 +135,11 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
                     ControlFlow::Break(()) => ControlFlow::Break(()),
                 },
                 answer = answers.recv() => match answer {
-                    Some(answer) => say(&mut wire, talk.answered(answer)).await,
+                    Some(held) => {
+                        // It counts as waiting no longer: what follows is bounded by the socket.
+                        let answered = held.take().map(|answer| talk.answered(answer)).unwrap_or_default();
+                        say(&mut wire, answered.iter().map(Json::to_string).collect()).await
+                    }
                     // So much was waiting that the session was given up.
                     None => ControlFlow::Break(()),
                 },
@@ -193,9 +194,9 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
     }
 }
 
-async fn say(wire: &mut Wire, messages: Vec<Json>) -> ControlFlow<()> {
+async fn say(wire: &mut Wire, messages: Vec<String>) -> ControlFlow<()> {
     for message in messages {
-        if wire.send_json(&message).await.is_break() {
+        if wire.send(Frame::Text(message.into())).await.is_break() {
             return ControlFlow::Break(());
         }
     }
@@ -233,7 +234,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
         let mut wire = Wire::new(socket);
         let mut board = fresh(&links);
         let mut paths: BTreeSet<String> = BTreeSet::new();
-        let mut sent: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut told: BTreeMap<String, u64> = BTreeMap::new();
         let mut look = tokio::time::interval(LISTEN_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -246,7 +247,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                                 if paths.len() < MOST_LISTENED && links.vocabulary.with_values().contains(&path) =>
                             {
                                 // What it is now comes first.
-                                sent.remove(&path);
+                                told.remove(&path);
                                 paths.insert(path);
                             }
                             Some(("IGNORE", path)) => {
@@ -271,14 +272,14 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                     }
                     let state = board.borrow_and_update().clone();
                     for path in &paths {
-                        let Some(values) = state.values.get(path) else { continue };
-                        if flow.is_break() || sent.get(path) == Some(values) {
+                        let Some(entry) = state.get(path) else { continue };
+                        if flow.is_break() || told.get(path) == Some(&entry.change) {
                             continue;
                         }
-                        if let Ok(bytes) = packet::encode(&[Message::new(path.as_str(), values.clone())]) {
-                            flow = wire.send(Frame::Binary(bytes.into())).await;
+                        if !entry.osc().is_empty() {
+                            flow = wire.send(Frame::Binary(entry.osc())).await;
                         }
-                        sent.insert(path.clone(), values.clone());
+                        told.insert(path.clone(), entry.change);
                     }
                     flow
                 }
