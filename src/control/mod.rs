@@ -13,6 +13,7 @@
 //! - [`show`]: everything as it is kept, in the state file and in presets
 //! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show; [`pace`]: reserves
 //!   and the crowd
+//! - [`ports`]: OSC ports that other programs take over
 
 pub mod board;
 pub mod bulletin;
@@ -26,6 +27,7 @@ pub mod midi;
 pub mod osc;
 pub mod pace;
 pub mod packet;
+pub mod ports;
 pub mod request;
 pub mod sessions;
 pub mod show;

@@ -23,6 +23,7 @@ use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
 use crate::control::midi;
 use crate::control::osc::OscFace;
+use crate::control::ports;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
 use crate::control::tally::StreamTally;
@@ -418,6 +419,11 @@ async fn serve(
     open_http(config, links).await;
     workshop.open_stream(config, stream).await;
     face.listen(&requests_tx);
+    if let Err(error) = ports::watch(face.ports()) {
+        tracing::warn!(
+            "OSC: nothing will tell whether another program takes a port over: no thread can be started: {error}"
+        );
+    }
     if config.midi.enabled
         && let Err(error) = midi::listen(config.midi.devices.clone(), requests_tx.clone(), conductor.midi())
     {
