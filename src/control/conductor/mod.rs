@@ -15,6 +15,7 @@
 
 pub mod clock;
 pub mod decks;
+mod lenience;
 pub mod midi;
 pub mod movement;
 pub mod recording;
@@ -86,7 +87,7 @@ pub struct Settings {
     pub bpm: f64,
     /// Beats per bar.
     pub meter: i64,
-    /// Whether equalisers obey.
+    /// Whether the older servers' equaliser addresses take effect.
     pub filters: bool,
     /// Seconds a group start waits for a slow load.
     pub group_wait_s: f64,
@@ -253,6 +254,7 @@ pub struct Conductor {
     kept_at: Instant,
     recall: Option<shows::Recall>,
     recording: Option<recording::Recording>,
+    lenience: lenience::Lenience,
 }
 
 impl Conductor {
@@ -336,6 +338,7 @@ impl Conductor {
             kept_at: now,
             recall: None,
             recording: None,
+            lenience: lenience::Lenience::default(),
         };
         conductor.set_paces();
         conductor.open_first_instrument();
@@ -609,6 +612,7 @@ impl Conductor {
             return self.fail(origin, address, &fault);
         };
         let result = control.check(&in_address, &message.args).and_then(|args| {
+            self.tell_clamped(control, &message.args);
             let call = Call { address: address.into(), args, at, origin };
             (control.run)(self, &call)
         });
