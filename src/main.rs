@@ -10,9 +10,10 @@ use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{Failure, Options, OutputMode, last_show, live, media, render, safe_config, stretch, tune};
+use grooved::daemon::{Failure, Options, OutputMode, last_show, live, media, older, render, safe_config};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
+use grooved::daemon::{stretch, tune};
 use grooved::engine::method::Method;
 use grooved::output::devices;
 use grooved::stretch::curve::Curve;
@@ -44,6 +45,12 @@ struct Cli {
     /// UDP port for OSC [default: 57120 and 57122]
     #[arg(long)]
     port: Option<u16>,
+    /// Address to bind for OSC, or a name of this machine [default: all]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// Folder that files may be loaded from, besides the configured ones; may be repeated
+    #[arg(long = "media-root", value_name = "FOLDER")]
+    media_roots: Vec<PathBuf>,
     /// ALSA name, or a number of 'grooved devices' [default: USB, HAT, HDMI, headphones, 'default']
     #[arg(long)]
     device: Option<String>,
@@ -87,10 +94,10 @@ struct Cli {
     #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     vol: f64,
     /// Levels of decks A and B
-    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true)]
     ab: Option<Vec<f64>>,
     /// Levels of decks A, B, C and D
-    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
+    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"], allow_negative_numbers = true)]
     levels: Option<Vec<f64>>,
     /// Base tempo in BPM [default: 120]
     #[arg(long)]
@@ -107,10 +114,10 @@ struct Cli {
     /// File to load for deck C, without a start
     #[arg(long = "c_preload", value_name = "FILE")]
     c_preload: Option<PathBuf>,
-    /// Let the equalisers obey (they do by default)
+    /// Let /deck_eq, /deck_eq_all and /deck_filter take effect, which the older server ignored by default
     #[arg(long)]
     enable_filters: bool,
-    /// Let the equalisers take their settings in silence; wins over --enable-filters
+    /// Ignore them (the default); wins over --enable-filters
     #[arg(long)]
     disable_filters: bool,
     /// Accepted; there is one implementation, and it is that one
@@ -127,12 +134,14 @@ struct Cli {
     log: Option<String>,
     #[arg(long, hide = true)]
     measure: bool,
-    #[arg(long = "dummy_after", hide = true)]
+    #[arg(long = "dummy_after", hide = true, allow_negative_numbers = true)]
     dummy_after: Option<f64>,
     #[arg(long = "dummy_args", hide = true, num_args = 0..)]
     dummy_args: Vec<String>,
-    #[arg(long = "bpm-config", hide = true)]
+    /// The older server's table of movement and tempo (bpm_config.json)
+    #[arg(long = "bpm-config", value_name = "FILE")]
     bpm_config: Option<PathBuf>,
+    /// Print a line and end, to find out whether the command line is understood
     #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
     cli_sentinel: Option<Option<String>>,
 }
@@ -339,8 +348,18 @@ fn go(cli: Cli) -> Result<(), Failure> {
         Some(Command::Stretch(args)) => return stretch_file(args),
         None => {}
     }
-    let config = configuration(&cli)?;
+    if cli.cli_sentinel.is_some() {
+        println!("grooved {}: the command line is understood; nothing is started", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    let (config, remarks) = configured(&cli)?;
     log::start(&config.system.log);
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    match (cli.enable_filters, cli.disable_filters) {
+        (_, true) => tracing::info!("--disable-filters: /deck_eq, /deck_eq_all and /deck_filter are ignored"),
+        (true, false) => tracing::info!("--enable-filters: /deck_eq, /deck_eq_all and /deck_filter take effect"),
+        (false, false) => {}
+    }
     if cli.safe {
         tracing::warn!(
             "safe mode: no configuration, no state, a sign every few seconds; 'systemctl reset-failed grooved; systemctl start grooved' tries the show again"
@@ -356,10 +375,16 @@ fn go(cli: Cli) -> Result<(), Failure> {
     } else if config.state.restore {
         tracing::info!("the command line says what is played: what was played last does not come back");
     }
-    if let Some(file) = plan.missing().first() {
+    for file in plan.missing() {
         let is = if file.is_dir() { "is a folder" } else { "is not there" };
-        return Err(Failure::Usage(format!("file '{}' {is}", file.display())));
+        let why = format!("file '{}' {is}", file.display());
+        // A render without it would not be what was asked for; a show goes on, as with the older server.
+        if cli.render.is_some() {
+            return Err(Failure::Usage(why));
+        }
+        tracing::error!("{why}; its deck stays empty");
     }
+    plan.leave_out_missing();
     if let OutputMode::Wav(output) = &cli.output {
         [&cli.a, &cli.b, &cli.c, &cli.d, &cli.c_preload]
             .into_iter()
@@ -531,8 +556,16 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
     Ok(())
 }
 
-/// The configuration file, overridden by flags.
+/// The configuration file, overridden by flags; what is wrong with those is logged.
 fn configuration(cli: &Cli) -> Result<Config, Failure> {
+    let (config, remarks) = configured(cli)?;
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    Ok(config)
+}
+
+/// The configuration file, overridden by flags, and remarks about flags that are not taken as they are.
+fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
+    let mut remarks = Vec::new();
     let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
         None if cli.safe => safe_config(),
@@ -562,11 +595,19 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     if cli.disable_time_stretch {
         config.mixer.sync = Sync::Off.name().into();
     }
-    for (k, level) in cli.ab.iter().flatten().enumerate() {
-        config.mixer.levels[k] = *level;
+    for (flag, levels) in [("ab", &cli.ab), ("levels", &cli.levels)] {
+        for (k, level) in levels.iter().flatten().enumerate() {
+            config.mixer.levels[k] = older::clamped(flag, *level, 0.0, 4.0, &mut remarks).map_err(Failure::Usage)?;
+        }
     }
-    for (k, level) in cli.levels.iter().flatten().enumerate() {
-        config.mixer.levels[k] = *level;
+    if let Some(host) = &cli.host {
+        config.osc.bind = older::bind_address(host).map_err(Failure::Usage)?.to_string();
+    }
+    config.media.roots.extend(cli.media_roots.iter().cloned());
+    if let Some(file) = &cli.bpm_config
+        && let Err(why) = older::bpm_config(file, &mut config)
+    {
+        remarks.push(format!("--bpm-config: file '{}' {why}; the table of [movement] is used", file.display()));
     }
     if cli.enable_filters {
         config.mixer.filters = true;
@@ -578,12 +619,11 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
         // Keys and flags are called alike.
         let flag = match key {
             "ddsp.listen" => "ddsp-listen".into(),
-            "mixer.levels" if cli.levels.is_none() => "ab".into(),
             _ => key.rsplit('.').next().unwrap_or(key).replace('_', "-"),
         };
         Failure::Usage(format!("--{flag}: {what}"))
     })?;
-    Ok(config)
+    Ok((config, remarks))
 }
 
 /// The demonstration set, composed if it is not there yet.
@@ -604,20 +644,18 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
         (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("the sign: {e}")))?,
         _ => Plan::default(),
     };
-    let (play, _) = table::vocabulary(false).find("/groove/stem/play").unzip();
-    let played = [Value::Int(100), cli.rate.into(), cli.vol.into()];
-    if let Some(Err(fault)) = play.map(|play| play.check(&[], &played)) {
-        let what = fault.0.replace("argument 'rate'", "--rate").replace("argument 'volume'", "--vol");
-        return Err(Failure::Usage(what));
-    }
-    if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
-        return Err(Failure::Usage("--c_at: 0 to 86400 seconds would be right".into()));
-    }
+    let mut remarks = Vec::new();
+    let mut clamped =
+        |flag, value, min, max| older::clamped(flag, value, min, max, &mut remarks).map_err(Failure::Usage);
+    let (rate, volume) = (clamped("rate", cli.rate, 0.25, 4.0)?, clamped("vol", cli.vol, 0.0, 4.0)?);
+    let c_at = cli.c_at.map(|at| clamped("c_at", at, 0.0, 86_400.0)).transpose()?;
+    let dummy_after = cli.dummy_after.map(|at| clamped("dummy_after", at, 0.0, 86_400.0)).transpose()?;
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
         if let Some(file) = file {
             plan.load(id, file, "");
             if at_once {
-                plan.call("/groove/stem/play", vec![Value::Int(id), cli.rate.into(), cli.vol.into(), Value::Int(1)]);
+                plan.call("/groove/stem/play", vec![Value::Int(id), rate.into(), volume.into(), Value::Int(1)]);
             }
         }
     };
@@ -625,13 +663,13 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     deck(1100, &cli.b, true);
     deck(2100, &cli.c_preload.clone().or(cli.c.clone()), false);
     deck(3100, &cli.d, true);
-    if let Some(seconds) = cli.c_at {
+    if let Some(seconds) = c_at {
         plan.call(
             "/groove/at",
-            vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), cli.rate.into(), cli.vol.into()],
+            vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), rate.into(), volume.into()],
         );
     }
-    if let Some(seconds) = cli.dummy_after {
+    if let Some(seconds) = dummy_after {
         let mut args = vec![seconds.into(), "/dummy".into()];
         args.extend(cli.dummy_args.iter().map(|a| Value::from(a.as_str())));
         plan.call("/groove/at", args);
@@ -655,7 +693,7 @@ fn greet(options: &Options) {
     eprintln!(
         "\nDeck A is heard, deck B runs beside it. OSC goes to UDP port {port}, as in:\n\n  \
          {ctl} send /crossfade 1.0 power 8     fade over to deck B within eight seconds\n  \
-         {ctl} send /deck_eq b low 0           take its bass away (50 brings it back)\n  \
+         {ctl} deck/b/eq/low 0                take its bass away (50 brings it back)\n  \
          {ctl} send /set_tempo 132             everything faster, pitch and all\n\n\
          {ctl} status tells what goes on. Ctrl-C fades out.\n"
     );

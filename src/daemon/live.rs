@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::Workshop;
-use super::{Failure, Options, OutputMode, engine_config, roots, settings};
+use super::{Failure, Options, OutputMode, engine_config, older, roots, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
@@ -440,6 +440,7 @@ async fn serve(
     let mut line = String::new();
     let mut counted = Losses::default();
     notify::ready();
+    older::announce();
     loop {
         tokio::select! {
             Some(request) = requests.recv(), if !conductor.is_behind() => conductor.handle(request),
