@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::instruments::Workshop;
 use super::{Failure, Options, OutputMode, engine_config, older, roots, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
+use crate::control::closing::Ending;
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
 use crate::control::http::access::Access;
@@ -398,6 +399,7 @@ async fn serve(
         bulletin.post(format!("/log/{level}"), vec![short.into()]);
     }));
     let stream = Arc::new(StreamTally::default());
+    let (end, ending) = Ending::new();
     let links = Links {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
@@ -415,9 +417,10 @@ async fn serve(
         voices: conductor.voices(),
         midi: conductor.midi(),
         access: access(options)?,
+        ending: ending.clone(),
     };
     open_http(config, links).await;
-    workshop.open_stream(config, stream).await;
+    workshop.open_stream(config, stream, ending).await;
     face.listen(&requests_tx);
     if let Err(error) = ports::watch(face.ports()) {
         tracing::warn!(
@@ -479,6 +482,7 @@ async fn serve(
         }
     }
     notify::stopping();
+    end.send_replace(true);
     tracing::info!("stopping: {}", conductor.status_line());
     conductor.save_state();
     conductor.cut();
