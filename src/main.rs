@@ -94,10 +94,10 @@ struct Cli {
     #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     vol: f64,
     /// Levels of decks A and B
-    #[arg(long, num_args = 2, value_names = ["A", "B"], allow_negative_numbers = true)]
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
     ab: Option<Vec<f64>>,
     /// Levels of decks A, B, C and D
-    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"], allow_negative_numbers = true)]
+    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
     levels: Option<Vec<f64>>,
     /// Base tempo in BPM [default: 120]
     #[arg(long)]
@@ -134,7 +134,7 @@ struct Cli {
     log: Option<String>,
     #[arg(long, hide = true)]
     measure: bool,
-    #[arg(long = "dummy_after", hide = true, allow_negative_numbers = true)]
+    #[arg(long = "dummy_after", hide = true)]
     dummy_after: Option<f64>,
     #[arg(long = "dummy_args", hide = true, num_args = 0..)]
     dummy_args: Vec<String>,
@@ -595,10 +595,11 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     if cli.disable_time_stretch {
         config.mixer.sync = Sync::Off.name().into();
     }
-    for (flag, levels) in [("ab", &cli.ab), ("levels", &cli.levels)] {
-        for (k, level) in levels.iter().flatten().enumerate() {
-            config.mixer.levels[k] = older::clamped(flag, *level, 0.0, 4.0, &mut remarks).map_err(Failure::Usage)?;
-        }
+    for (k, level) in cli.ab.iter().flatten().enumerate() {
+        config.mixer.levels[k] = *level;
+    }
+    for (k, level) in cli.levels.iter().flatten().enumerate() {
+        config.mixer.levels[k] = *level;
     }
     if let Some(host) = &cli.host {
         config.osc.bind = older::bind_address(host).map_err(Failure::Usage)?.to_string();
@@ -619,6 +620,7 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
         // Keys and flags are called alike.
         let flag = match key {
             "ddsp.listen" => "ddsp-listen".into(),
+            "mixer.levels" if cli.levels.is_none() => "ab".into(),
             _ => key.rsplit('.').next().unwrap_or(key).replace('_', "-"),
         };
         Failure::Usage(format!("--{flag}: {what}"))
@@ -648,9 +650,10 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     let mut clamped =
         |flag, value, min, max| older::clamped(flag, value, min, max, &mut remarks).map_err(Failure::Usage);
     let (rate, volume) = (clamped("rate", cli.rate, 0.25, 4.0)?, clamped("vol", cli.vol, 0.0, 4.0)?);
-    let c_at = cli.c_at.map(|at| clamped("c_at", at, 0.0, 86_400.0)).transpose()?;
-    let dummy_after = cli.dummy_after.map(|at| clamped("dummy_after", at, 0.0, 86_400.0)).transpose()?;
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
+        return Err(Failure::Usage("--c_at: 0 to 86400 seconds would be right".into()));
+    }
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
         if let Some(file) = file {
             plan.load(id, file, "");
@@ -663,13 +666,13 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     deck(1100, &cli.b, true);
     deck(2100, &cli.c_preload.clone().or(cli.c.clone()), false);
     deck(3100, &cli.d, true);
-    if let Some(seconds) = c_at {
+    if let Some(seconds) = cli.c_at {
         plan.call(
             "/groove/at",
             vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), rate.into(), volume.into()],
         );
     }
-    if let Some(seconds) = dummy_after {
+    if let Some(seconds) = cli.dummy_after {
         let mut args = vec![seconds.into(), "/dummy".into()];
         args.extend(cli.dummy_args.iter().map(|a| Value::from(a.as_str())));
         plan.call("/groove/at", args);
