@@ -11,11 +11,10 @@ use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::{
-    Failure, LastShow, Options, OutputMode, last_show, live, media, render, safe_config, stretch, tune,
-};
+use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
+use grooved::daemon::{stretch, tune};
 use grooved::engine::method::Method;
 use grooved::output::devices;
 use grooved::stretch::curve::Curve;
@@ -47,6 +46,12 @@ struct Cli {
     /// UDP port for OSC [default: 57120 and 57122]
     #[arg(long)]
     port: Option<u16>,
+    /// Address to bind for OSC, or a name of this machine [default: all]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+    /// Folder that files may be loaded from, besides the configured ones; may be repeated
+    #[arg(long = "media-root", value_name = "FOLDER")]
+    media_roots: Vec<PathBuf>,
     /// ALSA name, or a number of 'grooved devices' [default: USB, HAT, HDMI, headphones, 'default']
     #[arg(long)]
     device: Option<String>,
@@ -110,10 +115,10 @@ struct Cli {
     /// File to load for deck C, without a start
     #[arg(long = "c_preload", value_name = "FILE")]
     c_preload: Option<PathBuf>,
-    /// Let the equalisers obey (they do by default)
+    /// Let /deck_eq, /deck_eq_all and /deck_filter take effect, which the older server ignored by default
     #[arg(long)]
     enable_filters: bool,
-    /// Let the equalisers take their settings in silence; wins over --enable-filters
+    /// Ignore them (the default); wins over --enable-filters
     #[arg(long)]
     disable_filters: bool,
     /// Accepted; there is one implementation, and it is that one
@@ -134,8 +139,10 @@ struct Cli {
     dummy_after: Option<f64>,
     #[arg(long = "dummy_args", hide = true, num_args = 0..)]
     dummy_args: Vec<String>,
-    #[arg(long = "bpm-config", hide = true)]
+    /// The older server's table of movement and tempo (bpm_config.json)
+    #[arg(long = "bpm-config", value_name = "FILE")]
     bpm_config: Option<PathBuf>,
+    /// Print a line and end, to find out whether the command line is understood
     #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
     cli_sentinel: Option<Option<String>>,
 }
@@ -342,8 +349,18 @@ fn go(cli: Cli) -> Result<(), Failure> {
         Some(Command::Stretch(args)) => return stretch_file(args),
         None => {}
     }
-    let config = configuration(&cli)?;
+    if cli.cli_sentinel.is_some() {
+        println!("grooved {}: the command line is understood; nothing is started", env!("CARGO_PKG_VERSION"));
+        return Ok(());
+    }
+    let (config, remarks) = configured(&cli)?;
     log::start(&config.system.log);
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    match (cli.enable_filters, cli.disable_filters) {
+        (_, true) => tracing::info!("--disable-filters: /deck_eq, /deck_eq_all and /deck_filter are ignored"),
+        (true, false) => tracing::info!("--enable-filters: /deck_eq, /deck_eq_all and /deck_filter take effect"),
+        (false, false) => {}
+    }
     if cli.safe {
         tracing::warn!(
             "safe mode: no configuration, no state, a sign every few seconds; 'systemctl reset-failed grooved; systemctl start grooved' tries the show again"
@@ -361,10 +378,16 @@ fn go(cli: Cli) -> Result<(), Failure> {
     } else if config.state.restore {
         tracing::info!("the command line says what is played: what was played last does not come back");
     }
-    if let Some(file) = plan.missing().first() {
+    for file in plan.missing() {
         let is = if file.is_dir() { "is a folder" } else { "is not there" };
-        return Err(Failure::Usage(format!("file '{}' {is}", file.display())));
+        let why = format!("file '{}' {is}", file.display());
+        // A render without it would not be what was asked for; a show goes on, as with the older server.
+        if cli.render.is_some() {
+            return Err(Failure::Usage(why));
+        }
+        tracing::error!("{why}; its deck stays empty");
     }
+    plan.leave_out_missing();
     if let OutputMode::Wav(output) = &cli.output {
         [&cli.a, &cli.b, &cli.c, &cli.d, &cli.c_preload]
             .into_iter()
@@ -536,8 +559,16 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
     Ok(())
 }
 
-/// The configuration file, overridden by flags.
+/// The configuration file, overridden by flags; what is wrong with those is logged.
 fn configuration(cli: &Cli) -> Result<Config, Failure> {
+    let (config, remarks) = configured(cli)?;
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    Ok(config)
+}
+
+/// The configuration file, overridden by flags, and remarks about flags that are not taken as they are.
+fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
+    let mut remarks = Vec::new();
     let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
         None if cli.safe => safe_config(),
@@ -573,6 +604,15 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
     for (k, level) in cli.levels.iter().flatten().enumerate() {
         config.mixer.levels[k] = *level;
     }
+    if let Some(host) = &cli.host {
+        config.osc.bind = older::bind_address(host).map_err(Failure::Usage)?.to_string();
+    }
+    config.media.roots.extend(cli.media_roots.iter().cloned());
+    if let Some(file) = &cli.bpm_config
+        && let Err(why) = older::bpm_config(file, &mut config)
+    {
+        remarks.push(format!("--bpm-config: file '{}' {why}; the table of [movement] is used", file.display()));
+    }
     if cli.enable_filters {
         config.mixer.filters = true;
     }
@@ -588,7 +628,7 @@ fn configuration(cli: &Cli) -> Result<Config, Failure> {
         };
         Failure::Usage(format!("--{flag}: {what}"))
     })?;
-    Ok(config)
+    Ok((config, remarks))
 }
 
 /// The demonstration set, composed if it is not there yet.
@@ -609,12 +649,11 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
         (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("the sign: {e}")))?,
         _ => Plan::default(),
     };
-    let (play, _) = table::vocabulary(false).find("/groove/stem/play").unzip();
-    let played = [Value::Int(100), cli.rate.into(), cli.vol.into()];
-    if let Some(Err(fault)) = play.map(|play| play.check(&[], &played)) {
-        let what = fault.0.replace("argument 'rate'", "--rate").replace("argument 'volume'", "--vol");
-        return Err(Failure::Usage(what));
-    }
+    let mut remarks = Vec::new();
+    let mut clamped =
+        |flag, value, min, max| older::clamped(flag, value, min, max, &mut remarks).map_err(Failure::Usage);
+    let (rate, volume) = (clamped("rate", cli.rate, 0.25, 4.0)?, clamped("vol", cli.vol, 0.0, 4.0)?);
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
         return Err(Failure::Usage("--c_at: 0 to 86400 seconds would be right".into()));
     }
@@ -622,7 +661,7 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
         if let Some(file) = file {
             plan.load(id, file, "");
             if at_once {
-                plan.call("/groove/stem/play", vec![Value::Int(id), cli.rate.into(), cli.vol.into(), Value::Int(1)]);
+                plan.call("/groove/stem/play", vec![Value::Int(id), rate.into(), volume.into(), Value::Int(1)]);
             }
         }
     };
@@ -633,7 +672,7 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     if let Some(seconds) = cli.c_at {
         plan.call(
             "/groove/at",
-            vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), cli.rate.into(), cli.vol.into()],
+            vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), rate.into(), volume.into()],
         );
     }
     if let Some(seconds) = cli.dummy_after {
@@ -660,7 +699,7 @@ fn greet(options: &Options) {
     eprintln!(
         "\nDeck A is heard, deck B runs beside it. OSC goes to UDP port {port}, as in:\n\n  \
          {ctl} send /crossfade 1.0 power 8     fade over to deck B within eight seconds\n  \
-         {ctl} send /deck_eq b low 0           take its bass away (50 brings it back)\n  \
+         {ctl} deck/b/eq/low 0                take its bass away (50 brings it back)\n  \
          {ctl} send /set_tempo 132             everything faster, pitch and all\n\n\
          {ctl} status tells what goes on. Ctrl-C fades out.\n"
     );

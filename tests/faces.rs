@@ -189,6 +189,39 @@ fn the_greedy_and_the_slow_cost_nothing() {
 }
 
 #[test]
+fn connections_end_with_a_handshake_and_a_code() {
+    let scratch = Scratch::new("closing");
+    let http = free_tcp_port();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--http-port", &http.to_string()]);
+    for path in ["/api/ws", "/oscquery"] {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/closing.py");
+        let output = python().args([script, &http.to_string(), path, "65536"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("all of it"), "{path}: {text}\n{}", daemon.log());
+    }
+    for words in ["closed with 1002", "closed with 1007", "closed with 1009: a message of"] {
+        assert!(daemon.log().contains(words), "{words}: {}", daemon.log());
+    }
+    // JSON in a binary frame is answered, and the conversation goes on.
+    let mut socket = Socket::connect(http);
+    socket.0.send(tungstenite::Message::binary(&br#"{"id": 1, "op": "ping"}"#[..])).unwrap();
+    let answer = socket.hear().unwrap();
+    assert!(answer["ok"] == false && answer["error"]["message"].as_str().unwrap().contains("text frames"), "{answer}");
+    assert_eq!(socket.ask(json!({ "op": "ping" }))["result"], "pong");
+    // The daemon's own end.
+    daemon.signal(15);
+    let frame = loop {
+        match socket.0.read() {
+            Ok(tungstenite::Message::Close(frame)) => break frame.unwrap(),
+            Ok(_) => {}
+            Err(error) => panic!("no closing frame: {error}"),
+        }
+    };
+    assert_eq!(u16::from(frame.code), 1001);
+    daemon.stop();
+}
+
+#[test]
 fn who_does_not_keep_up_is_told_what_it_missed() {
     let scratch = Scratch::new("gaps");
     let http = free_tcp_port();

@@ -36,7 +36,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
     let scratch = Scratch::new("memory");
     let long = scratch.sine("long.wav", 44_100, 30, 441, 0.2);
     std::fs::write(scratch.path("g.toml"), "[record]\nfolder = \"tapes\"\nkeep_free_mb = 1\n").unwrap();
-    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    let daemon = Daemon::start(&scratch, &["--enable-filters", "--output", "null", "--config", "g.toml"]);
     let client = daemon.client();
     // From the first block on: what is used for the first time was there before.
     let (mut calm, before) = (faults(&daemon), locked_kb(&daemon));

@@ -45,7 +45,19 @@ fn play(script: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conduc
 
 /// The same, with a hand on the tempo: when, and to what.
 fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
-    let (mut engine, mut conductor) = rig(&Config::default());
+    play_by(&Config::default(), "/groove/tempo", script, hand, seconds, frames)
+}
+
+/// The same, with the address by which the tempo is set.
+fn play_by(
+    config: &Config,
+    address: &str,
+    script: &[(f64, f64)],
+    hand: &[(f64, f64)],
+    seconds: f64,
+    frames: usize,
+) -> (Vec<f64>, Conductor) {
+    let (mut engine, mut conductor) = rig(config);
     let mut block = Block::new(2, frames);
     let (mut next, mut tempo, mut by_hand) = (0, Vec::new(), 0);
     let total = (seconds * f64::from(RATE)) as usize;
@@ -57,7 +69,7 @@ fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: u
             next += 1;
         }
         while hand.get(by_hand).is_some_and(|h| h.0 <= now) {
-            conductor.own(vec![Message::new("/set_tempo", vec![Value::Float(hand[by_hand].1)])]);
+            conductor.own(vec![Message::new(address, vec![Value::Float(hand[by_hand].1)])]);
             by_hand += 1;
         }
         conductor.tick();
@@ -154,6 +166,26 @@ fn a_hand_on_the_tempo_wins_for_a_while() {
     assert!((tempo[199] - 126.6).abs() < 0.1, "{}", tempo[199]);
     assert!(tempo[203..798].iter().all(|t| *t == 100.0));
     assert!((arrival(&tempo[300..], 130.0) + 30.0 - 110.0).abs() < 1.0);
+}
+
+#[test]
+fn the_older_address_wins_until_the_next_movement() {
+    // Movement each second; a mixer sets 120 BPM at its start and 100 after twenty seconds, half a second before movement.
+    let script = often(0.0, 60.0, 1.0, |_| 0.6);
+    let hand = [(0.5, 120.0), (20.5, 100.0)];
+    let older = |config: &Config| play_by(config, "/set_tempo", &script, &hand, 60.0, 1_024).0;
+    let tempo = older(&Config::default());
+    assert!((tempo[200] - 126.3).abs() < 0.2, "movement took over after one second: {}", tempo[200]);
+    assert!(tempo[206..=209].iter().all(|t| *t == 100.0), "{:?}", &tempo[206..=209]);
+    assert!((tempo[360] - 115.0).abs() < 0.5, "and again: {}", tempo[360]);
+    assert!((arrival(&tempo[220..], 130.0) + 22.0 - 51.0).abs() < 0.5);
+    // Somebody who has set the time gets it.
+    let mut config = Config::default();
+    config.movement.manual_s = Some(10.0);
+    let tempo = older(&config);
+    assert!(tempo[6..104].iter().all(|t| *t == 120.0));
+    assert!(tempo[207..304].iter().all(|t| *t == 100.0));
+    assert!(tempo[330] > 101.0);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_loaded_stem_plays_as_loud_as_it_should_and_stops_without_a_click() {
     let scratch = Scratch::new("plays");
     let tone = scratch.sine("tone.wav", 48_000, 2, 440, 0.25);
     let out = scratch.path("out.wav");
-    let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
+    let daemon = Daemon::start(&scratch, &["--enable-filters", "--output", &format!("wav:{}", out.display())]);
     let client = daemon.client();
     client.done("/load_buffer", vec![i(100), p(&tone), s("tone")]);
     client.done("/play_stem", vec![i(100), f(1.0), f(0.8), i(1), f(0.0)]);
@@ -316,7 +316,7 @@ fn answers_say_what_was_wrong_and_what_would_be_right() {
         ("/load_buffer", vec![], vec!["buffer_id", "missing", "/load_buffer buffer_id file_path"]),
         ("/play_stem", vec![i(77)], vec!["77", "/load_buffer comes first"]),
         ("/set_tempo", vec![f(f64::NAN)], vec!["bpm", "20 to 400"]),
-        ("/set_tempo", vec![f(1e9)], vec!["bpm", "20 to 400"]),
+        ("/groove/tempo", vec![f(1e9)], vec!["bpm", "20 to 400"]),
         ("/deck_eq", vec![s("x"), s("low"), f(3.0)], vec!["deck", "a, b, c or d"]),
         ("/deck_eq", vec![s("a"), s("bass"), f(3.0)], vec!["band", "low, mid or high"]),
         ("/start_group", vec![f(1.0)], vec!["deck"]),

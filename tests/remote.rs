@@ -121,9 +121,8 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         ("stretch tone.wav tone.wav --rate 1.1 --quiet", 64, "OUTPUT: 'tone.wav' is read"),
         ("stretch cut.wav out.wav --rate 1.1 --quiet", 65, "are lacking or damaged"),
         ("--a text.wav --render 1 --output wav:out.wav", 65, "what it holds is none of these"),
-        ("--a . --output null", 64, "is a folder"),
-        ("--rate 9 --output null", 64, "--rate is 9: a number from 0.25 to 4"),
-        ("--a tone.wav --vol -1 --output null", 64, "--vol is -1"),
+        ("--a . --render 1 --output wav:out.wav", 64, "is a folder"),
+        ("--rate nan --output null", 64, "--rate: NaN is not a number"),
         ("--c_at -3 --output null", 64, "--c_at"),
         ("--ab 1 9 --output null", 64, "--ab: 9 is out of range"),
     ] {

@@ -120,7 +120,7 @@ fn exit_codes_and_messages_mean_something() {
         (vec!["--buffer-size", "7"], 64, "--buffer-size: 7 is out of range; 16 to 8192"),
         (vec!["--sample-rate", "22050"], 64, "44100, 48000 or 96000"),
         (vec!["--no-such-flag"], 64, "--no-such-flag"),
-        (vec!["--a", "none.wav"], 64, "none.wav"),
+        (vec!["--a", "none.wav", "--render", "1", "--output", "wav:x.wav"], 64, "none.wav"),
         (vec!["--render", "3"], 64, "--output wav:PATH"),
         (vec!["--output", "mp3:x"], 64, "card, null or wav:PATH"),
     ] {

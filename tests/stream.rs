@@ -57,6 +57,49 @@ fn older_clients_play_on_and_new_ones_ask_for_more() {
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
+/// Runs a Python client to its end; what it said.
+fn run(client: &str, args: &[&str], daemon: &Daemon) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(client);
+    let done = python().arg(script).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    println!("{said}");
+    assert!(done.status.success() && said.contains("all of it"), "{said}\n{}", daemon.log());
+}
+
+#[test]
+fn older_clients_get_what_the_older_server_gave_and_no_texts() {
+    let scratch = Scratch::new("stream-older");
+    let (daemon, port) = daemon(&scratch, "");
+    run("older_stream.py", &[&port.to_string()], &daemon);
+    let log = daemon.log();
+    assert!(log.contains("this is no JSON") && log.contains("such messages are ignored"), "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn connections_end_with_a_handshake_and_a_code() {
+    let scratch = Scratch::new("stream-closing");
+    let (daemon, port) = daemon(&scratch, "");
+    run("closing.py", &[&port.to_string(), "/", "262144"], &daemon);
+    let log = daemon.log();
+    for words in ["closed with 1002", "closed with 1007", "closed with 1009: a message of"] {
+        assert!(log.contains(words), "{words}: {log}");
+    }
+    // The daemon's own end.
+    let url = format!("ws://127.0.0.1:{port}/");
+    let (mut socket, _) = tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap();
+    daemon.signal(15);
+    let frame = loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Close(frame)) => break frame.unwrap(),
+            Ok(_) => {}
+            Err(error) => panic!("no closing frame: {error}"),
+        }
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "grooved stops"));
+    daemon.stop();
+}
+
 #[test]
 fn no_more_clients_than_are_allowed() {
     let scratch = Scratch::new("stream-few");
@@ -77,9 +120,9 @@ fn no_more_clients_than_are_allowed() {
 
 #[test]
 fn a_model_that_is_not_there_is_said_and_the_decks_play_on() {
-    for (path, wanted) in [
-        ("/nowhere/Violin.onnx", "Model file not found: /nowhere/Violin.onnx"),
-        ("old/Violin.tflite", "python3 models/convert.py"),
+    for (path, wanted, reason) in [
+        ("/nowhere/Violin.onnx", "Model file not found: /nowhere/Violin.onnx", "Model file not found: /nowhere/Violin"),
+        ("old/Violin.tflite", "python3 models/convert.py", "Violin.tflite"),
     ] {
         let scratch = Scratch::new("stream-missing");
         std::fs::create_dir(scratch.path("old")).unwrap();
@@ -101,15 +144,11 @@ fn a_model_that_is_not_there_is_said_and_the_decks_play_on() {
             daemon.log().contains(wanted)
         });
         assert!(told, "{}", daemon.log());
-        // Whoever connects is told as well, in a frame of text.
-        let (mut stream, mut answer) = knock(port);
-        while !answer.contains('}') {
-            let mut more = [0; 1_000];
-            let length = stream.read(&mut more).unwrap();
-            assert!(length > 0, "{answer}");
-            answer += &String::from_utf8_lossy(&more[..length]);
-        }
-        assert!(answer.contains(wanted), "{answer}");
+        // A client is told as well, in the reason of the closing frame: an older one would take a text for sound.
+        let url = format!("ws://127.0.0.1:{port}/");
+        let (mut socket, _) = tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap();
+        let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() else { panic!("no closing frame") };
+        assert!(u16::from(frame.code) == 1011 && frame.reason.contains(reason), "{frame}");
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(daemon.stop(), 0);
         let sound = std::fs::read(scratch.path("out.wav")).unwrap();

@@ -64,7 +64,7 @@ fn two_decks_of_four_stems_follow_the_tempo_while_controls_flood_in() {
         // What changes nothing that is heard: a flood of levels as they are, and of questions.
         for _ in 0..40 {
             client.send("/deck_levels", vec![f(1.0), f(1.0), f(1.0), f(1.0)]);
-            client.send("/deck_eq", vec![s("a"), s("mid"), f(50.0)]);
+            client.send("/groove/deck/a/eq/mid", vec![f(50.0)]);
             k += 2;
         }
         if !told && start.elapsed() > Duration::from_secs(6) {

@@ -98,7 +98,7 @@ mod tests {
     fn what_takes_a_restart_is_named() {
         let now = parse("");
         let live =
-            "[movement]\ntempo = false\n[mixer]\nfilters = false\n[media]\nmemory_mb = 99\n[osc]\nhorizon_s = 9.0\n";
+            "[movement]\ntempo = false\n[mixer]\nfilters = true\n[media]\nmemory_mb = 99\n[osc]\nhorizon_s = 9.0\n";
         assert_eq!(now.needs_restart(&parse(live)), Vec::<String>::new());
         assert_eq!(now.reloaded(&parse(live)), parse(live));
         let other = parse("[output]\nbuffer_size = 256\n[http]\nport = 9000\n[media]\nmax_stems = 9\n");

@@ -142,7 +142,7 @@ pub struct Mixer {
     pub bpm: f64,
     /// Beats per bar.
     pub meter: i64,
-    /// Whether equalisers obey.
+    /// Whether the older servers' equaliser addresses take effect.
     pub filters: bool,
     /// Crossover between low and mid, in Hz.
     pub eq_low_hz: f64,
@@ -179,7 +179,7 @@ impl Default for Mixer {
             levels: [1.0; DECKS],
             bpm: 120.0,
             meter: 4,
-            filters: true,
+            filters: false,
             eq_low_hz: 200.0,
             eq_high_hz: 2_000.0,
             tempo_glide_s: 0.05,
@@ -546,6 +546,8 @@ mod tests {
         let mut wanted = Config::default();
         // The one default that depends on the machine.
         wanted.system.hold_cpu_latency = true;
+        // Left out, it is 60 s for one of two addresses.
+        wanted.movement.manual_s = Some(60.0);
         assert_eq!(Config::parse(&all, Path::new(path)).map_err(|e| e.to_string()), Ok(wanted));
         for key in [
             "device",

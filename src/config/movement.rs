@@ -36,8 +36,9 @@ pub struct Movement {
     pub hold_s: f64,
     /// Seconds that takes.
     pub drift_s: f64,
-    /// Seconds for which a tempo set by hand wins.
-    pub manual_s: f64,
+    /// Seconds for which a tempo set by hand wins. Left out, these are 60 for `/groove/tempo` and 0 for `/set_tempo`, which
+    /// then wins until the next message of movement, as in the older server.
+    pub manual_s: Option<f64>,
 }
 
 impl Default for Movement {
@@ -55,7 +56,7 @@ impl Default for Movement {
             glide: "linear".into(),
             hold_s: settings.hold_s,
             drift_s: settings.drift_s,
-            manual_s: settings.manual_s,
+            manual_s: None,
         }
     }
 }
@@ -67,6 +68,7 @@ impl Movement {
 
     /// As the crowd's own settings.
     pub fn settings(&self) -> Settings {
+        let defaults = Settings::default();
         Settings {
             enabled: self.tempo,
             source: value::part(&self.source).into(),
@@ -78,7 +80,8 @@ impl Movement {
             glide: if self.glide == "exponential" { Shape::Exponential } else { Shape::Linear },
             hold_s: self.hold_s,
             drift_s: self.drift_s,
-            manual_s: self.manual_s,
+            manual_s: self.manual_s.unwrap_or(defaults.manual_s),
+            older_manual_s: self.manual_s.unwrap_or(defaults.older_manual_s),
         }
     }
 
@@ -92,7 +95,7 @@ impl Movement {
         super::range("movement.glide_s", self.glide_s, 0.0, 3_600.0)?;
         super::range("movement.hold_s", self.hold_s, 1.0, 86_400.0)?;
         super::range("movement.drift_s", self.drift_s, 0.0, 3_600.0)?;
-        super::range("movement.manual_s", self.manual_s, 0.0, 86_400.0)?;
+        super::range("movement.manual_s", self.manual_s.unwrap_or(0.0), 0.0, 86_400.0)?;
         if !["mean", "median"].contains(&self.window.as_str()) {
             return Err(("movement.window", format!("\"{}\": \"mean\" or \"median\" would be right", self.window)));
         }

@@ -1,6 +1,9 @@
 //! What faces have in common at the door: who is a neighbour, and connections taken, bounded and answered.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// Time a client has to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,13 +49,92 @@ pub fn answer(stream: TcpStream, router: Router, longest: Duration, held: impl S
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
             .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Lingering::new(stream)), service)
             .with_upgrades();
         // How a connection ends is its client's affair; when it ends at last, ours: one that takes nothing would keep
         // its place for ever. (What was upgraded is not held up by this.)
         let _ = tokio::time::timeout(longest, connection).await;
         drop(held);
     });
+}
+
+/// Time for which a connection is drained after its end, and how much of it.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 << 20;
+/// Connections that are drained at a time; more are dropped at once.
+const MOST_LINGERING: usize = 64;
+
+/// A connection that is read on for a moment when it ends.
+///
+/// The kernel resets a connection that is closed with unread bytes, and the reset may overtake what was sent last: an
+/// answer to a request that was too long, or a closing frame.
+struct Lingering(Option<TcpStream>);
+
+impl Lingering {
+    fn new(stream: TcpStream) -> Lingering {
+        Lingering(Some(stream))
+    }
+
+    /// The connection; it is there until this is dropped.
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.0.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl AsyncRead for Lingering {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Lingering {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        static PLACES: Semaphore = Semaphore::const_new(MOST_LINGERING);
+        let (Some(mut stream), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) else { return };
+        let Ok(place) = PLACES.try_acquire() else { return };
+        runtime.spawn(async move {
+            let drain = async {
+                let mut rest = vec![0; 16 * 1024];
+                let mut left = LINGER_BYTES;
+                stream.shutdown().await?;
+                while left > 0 {
+                    match stream.read(&mut rest).await? {
+                        0 => break,
+                        bytes => left = left.saturating_sub(bytes),
+                    }
+                }
+                io::Result::Ok(())
+            };
+            let _ = tokio::time::timeout(LINGER, drain).await;
+            drop(place);
+        });
+    }
 }
 
 /// An error, as JSON.

@@ -13,9 +13,12 @@
 //! - [`show`]: everything as it is kept, in the state file and in presets
 //! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show; [`pace`]: reserves
 //!   and the crowd
+//! - [`connection`]: what TCP faces have in common at the start of a connection, [`closing`]: at its end
+//! - [`ports`]: OSC ports that other programs take over
 
 pub mod board;
 pub mod bulletin;
+pub mod closing;
 pub mod conductor;
 pub mod connection;
 pub mod glob;
@@ -26,6 +29,7 @@ pub mod midi;
 pub mod osc;
 pub mod pace;
 pub mod packet;
+pub mod ports;
 pub mod request;
 pub mod sessions;
 pub mod show;

@@ -18,8 +18,6 @@ use super::packet;
 use super::request::{Answer, Line, Message, Origin, Request};
 use super::tally::Tally;
 
-/// Kernel buffer for packets that come while we are busy: a client's burst must not be lost.
-const RECEIVE_BUFFER: usize = 4 << 20;
 /// Complaints a sender gets per second, and in one burst.
 const FAILS_PER_SECOND: f64 = 10.0;
 const FAIL_BURST: f64 = 40.0;
@@ -40,18 +38,7 @@ struct Bucket {
 }
 
 fn bind(address: IpAddr, port: u16) -> std::io::Result<UdpSocket> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        // One socket for both worlds.
-        socket.set_only_v6(false)?;
-    }
-    // Granted up to net.core.rmem_max; what is refused only makes bursts a little riskier.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::new(address, port).into())?;
-    UdpSocket::from_std(socket.into())
+    UdpSocket::from_std(crate::system::port::bind(address, port)?)
 }
 
 impl OscFace {

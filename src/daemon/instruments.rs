@@ -5,6 +5,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, Realtime};
+use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::voices::{Job, Made};
 use crate::control::stream::monitor::Monitor;
@@ -101,7 +102,7 @@ impl Workshop {
     }
 
     /// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
-    pub async fn open_stream(&self, config: &Config, counts: Arc<StreamTally>) {
+    pub async fn open_stream(&self, config: &Config, counts: Arc<StreamTally>, ending: Ending) {
         let Ok(Some(address)) = config.ddsp.address() else { return };
         let settings = Settings {
             instrument: config.ddsp.first(),
@@ -110,6 +111,7 @@ impl Workshop {
             clients: config.ddsp.clients,
             frame_ms: config.ddsp.frame_ms,
             allow: config.ddsp.allow.clone(),
+            ending,
             enter: realtime::flush_denormals,
             monitor: self.mail.clone().filter(|_| config.ddsp.monitors > 0).map(|mail| {
                 let tell = move |number, guest| drop(mail.send(Told::Guest(number, guest)));

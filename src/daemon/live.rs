@@ -15,14 +15,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::Workshop;
-use super::{Failure, LastShow, Options, OutputMode, engine_config, library, settings};
+use super::{Failure, LastShow, Options, OutputMode, engine_config, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
+use crate::control::closing::Ending;
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
 use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
 use crate::control::midi;
 use crate::control::osc::OscFace;
+use crate::control::ports;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
 use crate::control::show::Show;
@@ -397,6 +399,8 @@ struct Faces {
     osc: OscFace,
     sessions: Arc<Sessions>,
     requests: mpsc::Receiver<Request>,
+    /// Set when the daemon ends.
+    end: tokio::sync::watch::Sender<bool>,
 }
 
 /// Opens all sockets, on the control runtime.
@@ -424,6 +428,7 @@ async fn open_faces(
         bulletin.post(format!("/log/{level}"), vec![short.into()]);
     }));
     let stream = Arc::new(StreamTally::default());
+    let (end, ending) = Ending::new();
     let links = Links {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
@@ -441,16 +446,22 @@ async fn open_faces(
         voices: conductor.voices(),
         midi: conductor.midi(),
         access: access(options)?,
+        ending: ending.clone(),
     };
     open_http(config, links).await;
-    workshop.open_stream(config, stream).await;
+    workshop.open_stream(config, stream, ending).await;
     face.listen(&requests_tx);
+    if let Err(error) = ports::watch(face.ports()) {
+        tracing::warn!(
+            "OSC: nothing will tell whether another program takes a port over: no thread can be started: {error}"
+        );
+    }
     if config.midi.enabled
         && let Err(error) = midi::listen(config.midi.devices.clone(), requests_tx.clone(), conductor.midi())
     {
         tracing::warn!("MIDI: no thread can be started: {error}");
     }
-    Ok(Faces { osc: face, sessions, requests })
+    Ok(Faces { osc: face, sessions, requests, end })
 }
 
 /// The conductor's loop. Time passes first, then results of other threads are taken, then calls are made.
@@ -476,6 +487,7 @@ async fn serve(
     let (read_tx, mut read) = mpsc::unbounded_channel();
     let mut counted = Losses::default();
     notify::ready();
+    older::announce();
     loop {
         tokio::select! {
             biased;
@@ -518,6 +530,7 @@ async fn serve(
         }
     }
     notify::stopping();
+    faces.end.send_replace(true);
     tracing::info!("stopping: {}", conductor.status_line());
     conductor.save_state();
     conductor.cut();

@@ -8,6 +8,7 @@
 //! - [`media`]: music looked over before it plays
 //! - [`models`]: instruments looked over before they play
 //! - [`perform`]: instruments into files
+//! - [`older`]: flags of the older servers that are more than a setting
 //! - [`solo`]: the demonstration's instrument
 //! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
 
@@ -18,6 +19,7 @@ pub mod live;
 pub mod media;
 #[cfg(feature = "ddsp")]
 pub mod models;
+pub mod older;
 #[cfg(feature = "ddsp")]
 pub mod perform;
 pub mod plan;

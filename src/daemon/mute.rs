@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::voices::{Job, Made};
 use crate::control::tally::StreamTally;
@@ -35,7 +36,7 @@ impl Workshop {
 
     /// There is no stream.
     #[expect(clippy::unused_async, reason = "the other build's waits")]
-    pub async fn open_stream(&self, _: &Config, _: Arc<StreamTally>) {}
+    pub async fn open_stream(&self, _: &Config, _: Arc<StreamTally>, _: Ending) {}
 }
 
 /// No voices.

@@ -27,7 +27,8 @@ const SIGN_PEAK: f64 = 0.1;
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     calls: Vec<Message>,
-    files: Vec<PathBuf>,
+    /// By the number of their stem.
+    files: Vec<(i64, PathBuf)>,
     /// The stem an instrument plays over, and its tempo.
     solo: Option<(i64, f64)>,
 }
@@ -42,7 +43,7 @@ impl Plan {
     pub fn load(&mut self, id: i64, file: &Path, name: &str) {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         self.call("/groove/stem/load", vec![Value::Int(id), file.display().to_string().into(), name.into()]);
-        self.files.push(file);
+        self.files.push((id, file));
     }
 
     /// The solo over one of its stems, if there are voices to play it.
@@ -63,14 +64,24 @@ impl Plan {
 
     /// The folders of its files.
     pub fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = self.files.iter().filter_map(|f| f.parent().map(Path::to_path_buf)).collect();
+        let mut folders: Vec<PathBuf> =
+            self.files.iter().filter_map(|(_, f)| f.parent().map(Path::to_path_buf)).collect();
         folders.dedup();
         folders
     }
 
     /// The files that are missing.
     pub fn missing(&self) -> Vec<&Path> {
-        self.files.iter().map(PathBuf::as_path).filter(|f| !f.is_file()).collect()
+        self.files.iter().map(|(_, file)| file.as_path()).filter(|f| !f.is_file()).collect()
+    }
+
+    /// Takes out what concerns files that are missing.
+    pub fn leave_out_missing(&mut self) {
+        let missing: Vec<i64> = self.files.iter().filter(|(_, f)| !f.is_file()).map(|(id, _)| *id).collect();
+        // Numbers of stems are not used for anything else here.
+        let concerns = |call: &Message| missing.iter().any(|id| call.args.contains(&Value::Int(*id)));
+        self.calls.retain(|call| !concerns(call));
+        self.files.retain(|(id, _)| !missing.contains(id));
     }
 }
 

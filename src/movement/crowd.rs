@@ -30,6 +30,8 @@ pub struct Settings {
     pub drift_s: f64,
     /// Seconds for which a tempo set by hand wins.
     pub manual_s: f64,
+    /// The same for a tempo that a client of the older servers sets.
+    pub older_manual_s: f64,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             hold_s: 60.0,
             drift_s: 60.0,
             manual_s: 60.0,
+            older_manual_s: 0.0,
         }
     }
 }
@@ -168,12 +171,17 @@ impl Crowd {
         None
     }
 
-    /// The tempo was set by hand, to be there within `seconds`.
-    pub fn manual(&mut self, now: f64, bpm: f64, seconds: f64) {
+    /// The tempo was set by hand, to be there within `seconds`, and movement changes nothing for another `hold` seconds.
+    pub fn manual(&mut self, now: f64, bpm: f64, seconds: f64, hold: f64) {
         self.glide = Glide::resting(self.glide.at(now));
         self.glide.aim(now, bpm, seconds, 0.0, Shape::Linear);
-        self.manual_until = now + self.settings.manual_s;
+        self.manual_until = now + hold;
         self.reason = Reason::Manual;
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What a sensor said last, as a share of full movement.
@@ -257,11 +265,25 @@ mod tests {
     fn a_hand_wins_for_a_minute() {
         let mut crowd = Crowd::new(Settings::default(), 120.0);
         assert!(crowd.hear(0.0, "total_movement", 0.6).is_some());
-        crowd.manual(1.0, 90.0, 0.05);
+        crowd.manual(1.0, 90.0, 0.05, 60.0);
         assert_eq!(crowd.hear(30.0, "total_movement", 0.01), None);
         assert_eq!(crowd.reason(), Reason::Manual);
         let order = crowd.hear(61.5, "total_movement", 0.6).unwrap();
         assert_eq!((order.bpm, order.seconds), (130.0, 30.0));
         assert!((crowd.glide.at(61.5) - 90.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn without_a_hold_the_next_message_takes_over() {
+        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        crowd.hear(0.0, "total_movement", 0.6);
+        crowd.manual(1.0, 90.0, 0.05, 0.0);
+        assert_eq!((crowd.pass(1.9, 120.0), crowd.reason()), (None, Reason::Manual));
+        let order = crowd.hear(2.0, "total_movement", 0.6).unwrap();
+        assert_eq!((order.bpm, order.seconds, crowd.reason()), (130.0, 30.0, Reason::Movement));
+        // Without a message it stays, however long that is.
+        crowd.manual(3.0, 90.0, 0.05, 0.0);
+        assert!((4..400).all(|s| crowd.pass(f64::from(s), 120.0).is_none()));
+        assert!((crowd.glide.at(400.0) - 90.0).abs() < 1e-9);
     }
 }

@@ -108,7 +108,13 @@ impl Player {
                     }
                     return Ok(Came::Text(json));
                 }
-                Ok(Message::Close(_)) => return Err("the daemon has closed the stream".into()),
+                Ok(Message::Close(frame)) => {
+                    let why = frame.map(|f| f.reason.to_string()).filter(|r| !r.is_empty());
+                    return Err(format!(
+                        "the daemon has closed the stream: {}",
+                        why.as_deref().unwrap_or("no reason given")
+                    ));
+                }
                 Ok(_) => {}
                 Err(e) => return Err(format!("the connection is lost: {e}")),
             }
@@ -189,6 +195,8 @@ impl Player {
             return Err("--tries: 1 to 10000 would be right".into());
         }
         let mut found = Vec::with_capacity(tries);
+        // A note sounds until it is told what to play.
+        self.say(&json!({ "f0s": [] }))?;
         for try_ in 0..tries {
             self.wait(|frame| frame.iter().all(|s| *s == 0.0))?;
             // Controls must not fall into step with the frames.

@@ -6,6 +6,7 @@
 //! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
 //! - [`time`][]: clocks
 //! - [`notify`]: systemd, and the watchdog that is fed by sound alone
+//! - [`port`]: UDP ports that other programs keep, or get
 //! - [`keeper`]: small files that survive a pulled plug
 //! - [`log`]: one line per event, repeated ones counted
 //! - `rubberband`: a GPL library, for those who build it in
@@ -20,6 +21,7 @@ pub mod log;
 pub mod net;
 pub mod notify;
 pub mod overseer;
+pub mod port;
 pub mod realtime;
 #[cfg(feature = "rubberband")]
 pub mod rubberband;

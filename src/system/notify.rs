@@ -49,8 +49,8 @@ pub struct Watchdog {
 impl Watchdog {
     /// A watchdog with the period systemd asked for, if it asked.
     pub fn from_environment(now: Instant) -> Watchdog {
-        // Half the limit, as sd_watchdog_enabled(3) recommends.
-        Watchdog::new(sd_notify::watchdog_enabled().map(|limit| limit / 2), now)
+        // Less than the half that sd_watchdog_enabled(3) recommends: one visit may find too little.
+        Watchdog::new(sd_notify::watchdog_enabled().map(|limit| limit / 3), now)
     }
 
     /// A watchdog to be fed `every` so often.

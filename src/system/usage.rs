@@ -65,11 +65,24 @@ pub fn udp_drops(ports: &[u16]) -> u64 {
         .sum()
 }
 
-/// The last column counts; the second is address and port, in hexadecimal.
+/// Sockets of all programs that are bound to each of these UDP ports.
+pub fn udp_sockets(ports: &[u16]) -> Vec<usize> {
+    let tables: Vec<String> =
+        ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    let count =
+        |port: &u16| tables.iter().flat_map(|t| t.lines().skip(1)).filter(|l| port_in(l) == Some(*port)).count();
+    ports.iter().map(count).collect()
+}
+
+/// The port of a line: the second column is address and port, in hexadecimal.
+fn port_in(line: &str) -> Option<u16> {
+    u16::from_str_radix(line.split_whitespace().nth(1)?.rsplit_once(':')?.1, 16).ok()
+}
+
+/// The last column counts.
 fn drops_in(table: &str, ports: &[u16]) -> u64 {
     let row = |line: &str| -> Option<u64> {
-        let port = line.split_whitespace().nth(1)?.rsplit_once(':')?.1;
-        let ours = ports.contains(&u16::from_str_radix(port, 16).ok()?);
+        let ours = ports.contains(&port_in(line)?);
         ours.then(|| line.split_whitespace().last()?.parse().ok()).flatten()
     };
     table.lines().skip(1).filter_map(row).sum()

@@ -90,11 +90,21 @@ impl Conductor {
         self.waiting.defer(at, serial, thing)
     }
 
-    /// Sets the tempo, within `glide_s` seconds or an ordinary glide.
+    /// Sets the tempo, within `glide_s` seconds or an ordinary glide. Movement leaves it alone for `movement.manual_s`.
     pub fn set_tempo(&mut self, at: Option<u64>, bpm: f64, glide_s: Option<f64>) {
+        self.hold_tempo(at, bpm, glide_s, self.crowd.settings().manual_s);
+    }
+
+    /// Sets the tempo for a client of the older servers: movement takes over with its next message, unless
+    /// `movement.manual_s` is set.
+    pub fn set_tempo_as_before(&mut self, at: Option<u64>, bpm: f64) {
+        self.hold_tempo(at, bpm, None, self.crowd.settings().older_manual_s);
+    }
+
+    fn hold_tempo(&mut self, at: Option<u64>, bpm: f64, glide_s: Option<f64>, hold_s: f64) {
         self.tempo = bpm;
         let seconds = glide_s.unwrap_or(self.settings.tempo_glide_s);
-        self.crowd.manual(self.seconds(), bpm, seconds);
+        self.crowd.manual(self.seconds(), bpm, seconds, hold_s);
         self.push_tempo(at, bpm, seconds, Shape::Linear);
     }
 
@@ -170,8 +180,12 @@ impl Conductor {
         if whole == self.last_beat {
             return;
         }
-        self.last_beat = whole;
         let bpm = self.door.telemetry.bpm();
+        if bpm <= 0.0 {
+            // The engine has rendered nothing yet.
+            return;
+        }
+        self.last_beat = whole;
         if self.print_clock {
             tracing::info!("beat {whole} (bar {bar}, {in_bar}/{}) at {bpm:.2} BPM", self.meter);
         }

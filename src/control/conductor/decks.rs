@@ -53,13 +53,15 @@ impl Conductor {
         self.push(at, Action::DeckLevel { deck, level: level as f32, frames });
     }
 
+    /// Whether the older servers' equaliser addresses take effect.
+    pub fn has_filters(&self) -> bool {
+        self.settings.filters
+    }
+
     /// Sets one band of a deck's equaliser (linear).
     pub fn set_band(&mut self, deck: usize, band: Band, gain: f64, at: Option<u64>) {
-        // As in the older server, equalisers that are switched off take their settings in silence.
         self.decks[deck].bands[band as usize] = gain;
-        if self.settings.filters {
-            self.push(at, Action::Eq { deck, band, gain: gain as f32 });
-        }
+        self.push(at, Action::Eq { deck, band, gain: gain as f32 });
     }
 
     /// Sets the master gain.

@@ -18,6 +18,7 @@
 
 pub mod clock;
 pub mod decks;
+mod lenience;
 pub mod midi;
 pub mod movement;
 pub mod recording;
@@ -89,7 +90,7 @@ pub struct Settings {
     pub bpm: f64,
     /// Beats per bar.
     pub meter: i64,
-    /// Whether equalisers obey.
+    /// Whether the older servers' equaliser addresses take effect.
     pub filters: bool,
     /// Seconds a group start waits for a slow load.
     pub group_wait_s: f64,
@@ -252,6 +253,7 @@ pub struct Conductor {
     recall: Option<shows::Recall>,
     recording: Option<recording::Recording>,
     work: work::Work,
+    lenience: lenience::Lenience,
 }
 
 impl Conductor {
@@ -326,6 +328,7 @@ impl Conductor {
             recall: None,
             recording: None,
             work: work::Work::default(),
+            lenience: lenience::Lenience::default(),
         };
         conductor.set_paces();
         conductor.open_first_instrument();
@@ -595,6 +598,7 @@ impl Conductor {
             return self.fail(origin, address, &fault);
         };
         let result = control.check(&in_address, &message.args).and_then(|args| {
+            self.tell_clamped(control, &message.args);
             let call = Call { address: address.into(), args, at, origin };
             (control.run)(self, &call)
         });

@@ -7,7 +7,7 @@ use super::super::show::{self, FORM, Show};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
 use super::Conductor;
-use super::stems::{Start, State};
+use super::stems::{Start, State, share};
 use crate::system::keeper::{Found, Job, Kept, Wish};
 
 /// The state's file.
@@ -57,7 +57,9 @@ impl Conductor {
             }
         }
         let stems = self.buffers.iter().map(|(id, buffer)| {
-            let mut position = buffer.start.from;
+            let length = if let State::Ready { info, .. } = &buffer.state { info.seconds() } else { 0.0 };
+            let from = share(buffer.start.from, length);
+            let mut position = from;
             if let State::Ready { slot, info, .. } = &buffer.state
                 && let Some(frame) = at.get(usize::from(*slot))
                 // One that is about to start shows no position yet.
@@ -76,7 +78,7 @@ impl Conductor {
                 seconds: buffer.start.seconds,
                 playing: buffer.playing,
                 // A stretch begins where it began.
-                position: if buffer.start.seconds > 0.0 { buffer.start.from } else { position },
+                position: if buffer.start.seconds > 0.0 { from } else { position },
             }
         });
         Show {

@@ -218,7 +218,13 @@ impl Conductor {
         self.report.worst_wake_ns.store(0, Relaxed);
     }
 
-    fn players(&self) -> Vec<Message> {
+    /// Stems that are loaded.
+    pub(super) fn ready_buffers(&self) -> usize {
+        self.buffers.values().filter(|b| matches!(b.state, Stem::Ready { .. })).count()
+    }
+
+    /// Stems that play.
+    pub(super) fn players(&self) -> Vec<Message> {
         let mut out = Vec::new();
         for (id, buffer) in &self.buffers {
             let Stem::Ready { slot, info, .. } = &buffer.state else { continue };

@@ -30,7 +30,7 @@ pub struct Start {
     pub volume: f64,
     /// Whether it repeats.
     pub looped: bool,
-    /// Where to begin, as a fraction of the file.
+    /// Where to begin, as a fraction of the file; above 1, from older clients, in seconds (see [`share`]).
     pub from: f64,
     /// How many seconds of the file; 0 is all.
     pub seconds: f64,
@@ -116,9 +116,21 @@ impl Buffer {
     }
 }
 
+/// A place in a file of `seconds` as a fraction of it. Up to 1 `from` is that fraction. Above it is a number of seconds,
+/// as older clients send it; one beyond the end counts on from the beginning, as in a loop. 0 if the length is unknown.
+pub(super) fn share(from: f64, seconds: f64) -> f64 {
+    match from {
+        // A fraction may have been rounded to 32 bits on its way.
+        from if from <= 1.0 + 1e-6 => from.min(1.0),
+        from if seconds > 0.0 => (from % seconds) / seconds,
+        _ => 0.0,
+    }
+}
+
 /// The stretch of a file that a start means.
 pub(super) fn stretch(info: &Info, start: &Start) -> Play {
-    let from = ((start.from * info.frames as f64) as u64).min(info.frames.saturating_sub(1));
+    let from = (share(start.from, info.seconds()) * info.frames as f64) as u64;
+    let from = from.min(info.frames.saturating_sub(1));
     if start.seconds > 0.0 {
         let length = ((start.seconds * f64::from(info.sample_rate)) as u64).max(64);
         let end = (from + length).min(info.frames);
@@ -360,6 +372,7 @@ impl Conductor {
         let deck = deck_of(id);
         let Some(State::Ready { info, .. }) = self.buffers.get(&id).map(|b| &b.state) else { return };
         let seconds = info.seconds();
+        let start = Start { from: share(start.from, seconds), ..start };
         let (start, at) = match self.decks[deck].pace.sync {
             Sync::Off | Sync::Tempo => (start, at),
             Sync::Beat | Sync::Bar => {
@@ -404,11 +417,13 @@ impl Conductor {
             Some(State::Ready { info, .. }) => info.seconds(),
             _ => 0.0,
         };
-        let from = self.snapped(deck_of(id), from, seconds);
+        let place = if seconds > 0.0 { share(from, seconds) } else { from };
+        let from = self.snapped(deck_of(id), place, seconds);
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         match &mut buffer.state {
             State::Loading { cue, .. } => *cue = Some(from),
             State::Ready { slot, info, primed, .. } => {
+                buffer.start.from = share(buffer.start.from, seconds);
                 let start = Start { rate: 1.0, volume: 0.8, looped: true, from, seconds: 0.0 };
                 let play = stretch(info, &start);
                 *primed = None;

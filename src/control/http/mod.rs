@@ -35,6 +35,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::board::Board;
 use super::bulletin::Bulletin;
+use super::closing::Ending;
 use super::connection::{self, problem};
 use super::pace::PaceBoard;
 use super::request::Request;
@@ -91,6 +92,8 @@ pub struct Links {
     pub late: Arc<[AtomicU64; 3]>,
     /// Who may knock.
     pub access: Access,
+    /// The end of the daemon.
+    pub ending: Ending,
 }
 
 /// Where a connection comes from, and its place among those allowed.

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::ws::{Message as Frame, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
-use futures_util::SinkExt;
 use serde_json::Value as Json;
 
 use super::super::board::{EVERY, State};
+use super::super::closing;
 use super::api::{Conversation, Step};
 use super::{Caller, Links};
 
@@ -49,11 +49,16 @@ struct Wire {
     pinged: Instant,
     allowance: f64,
     counted: Instant,
+    /// What the client is told when the connection ends, if that is not its own wish.
+    last: Option<CloseFrame>,
+    /// Whether the client can still be told.
+    gone: bool,
 }
 
 /// What came in.
 enum Heard {
     Text(String),
+    Binary,
     Other,
     TooFast,
 }
@@ -61,14 +66,38 @@ enum Heard {
 impl Wire {
     fn new(socket: WebSocket) -> Wire {
         let now = Instant::now();
-        Wire { socket, heard: now, pinged: now, allowance: BURST, counted: now }
+        Wire { socket, heard: now, pinged: now, allowance: BURST, counted: now, last: None, gone: false }
     }
 
     /// Sends a frame; an error ends the connection.
     async fn send(&mut self, frame: Frame) -> ControlFlow<()> {
         match tokio::time::timeout(SEND_WITHIN, self.socket.send(frame)).await {
             Ok(Ok(())) => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
+            _ => {
+                self.gone = true;
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Ends the connection with a code and a reason.
+    fn end(&mut self, frame: CloseFrame) -> ControlFlow<()> {
+        self.last = Some(frame);
+        ControlFlow::Break(())
+    }
+
+    /// Completes the closing handshake.
+    async fn part(mut self, caller: &Caller) {
+        if let Some(frame) = &self.last {
+            tracing::info!(
+                "HTTP: WebSocket of {}: closed with {}: {}",
+                caller.peer.ip(),
+                frame.code,
+                frame.reason.as_str()
+            );
+        }
+        if !self.gone {
+            closing::part(&mut self.socket, self.last).await;
         }
     }
 
@@ -80,7 +109,15 @@ impl Wire {
     async fn next(&mut self) -> ControlFlow<(), Heard> {
         let frame = match self.socket.recv().await {
             Some(Ok(frame)) => frame,
-            _ => return ControlFlow::Break(()),
+            Some(Err(error)) => {
+                self.last = closing::fault(error);
+                self.gone = self.last.is_none();
+                return ControlFlow::Break(());
+            }
+            None => {
+                self.gone = true;
+                return ControlFlow::Break(());
+            }
         };
         let now = Instant::now();
         self.heard = now;
@@ -92,8 +129,9 @@ impl Wire {
         self.allowance -= 1.0;
         match frame {
             Frame::Text(text) => ControlFlow::Continue(Heard::Text(text.as_str().to_string())),
+            Frame::Binary(_) => ControlFlow::Continue(Heard::Binary),
             Frame::Close(_) => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(Heard::Other),
+            Frame::Ping(_) | Frame::Pong(_) => ControlFlow::Continue(Heard::Other),
         }
     }
 
@@ -101,7 +139,7 @@ impl Wire {
     async fn keep_alive(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
         if now.duration_since(self.heard) > GONE_AFTER {
-            return ControlFlow::Break(());
+            return self.end(closing::frame(close_code::POLICY, "no answer to pings for a minute"));
         }
         if now.duration_since(self.heard.max(self.pinged)) > PING_EVERY {
             self.pinged = now;
@@ -120,6 +158,7 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
         let mut newest = links.bulletin.newest();
         let mut board = None;
         let mut alive = tokio::time::interval(Duration::from_secs(5));
+        let mut ending = links.ending.clone();
         loop {
             // Whoever looks makes the conductor write; nobody looks without need.
             match (talk.wants_states(), &board) {
@@ -141,8 +180,9 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
                         say(&mut wire, answered.iter().map(Json::to_string).collect()).await
                     }
                     // So much was waiting that the session was given up.
-                    None => ControlFlow::Break(()),
+                    None => wire.end(closing::frame(close_code::POLICY, "too many answers were not read")),
                 },
+                () = ending.comes() => wire.end(closing::stopping()),
                 _ = happening(&mut newest, news), if talk.wants_events() => {
                     let events = talk.events();
                     say(&mut wire, events).await
@@ -168,8 +208,7 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
             }
         }
         links.sessions.close(session);
-        let _ = tokio::time::timeout(Duration::from_secs(1), wire.socket.close()).await;
-        drop(caller);
+        wire.part(&caller).await;
     })
 }
 
@@ -224,6 +263,11 @@ async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: He
             let why = format!("dropped: more than {RATE} messages per second");
             wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
         }
+        Heard::Binary => {
+            tally.malformed.fetch_add(1, Relaxed);
+            let why = "a binary frame is not read; JSON in text frames is expected";
+            wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
+        }
         Heard::Other => ControlFlow::Continue(()),
     }
 }
@@ -236,6 +280,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
         let mut paths: BTreeSet<String> = BTreeSet::new();
         let mut told: BTreeMap<String, u64> = BTreeMap::new();
         let mut look = tokio::time::interval(LISTEN_EVERY);
+        let mut ending = links.ending.clone();
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let flow = tokio::select! {
@@ -262,6 +307,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                     ControlFlow::Continue(_) => ControlFlow::Continue(()),
                     ControlFlow::Break(()) => ControlFlow::Break(()),
                 },
+                () = ending.comes() => wire.end(closing::stopping()),
                 _ = look.tick() => {
                     let mut flow = wire.keep_alive().await;
                     if flow.is_break() {
@@ -288,7 +334,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                 break;
             }
         }
-        drop(caller);
+        wire.part(&caller).await;
     })
 }
 

@@ -27,6 +27,7 @@ use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::closing::Ending;
 use super::connection::{self, is_allowed, problem};
 use super::tally::StreamTally;
 use crate::ddsp::library::Shelf;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub monitor: Option<Arc<monitor::Monitor>>,
     /// Who may connect.
     pub allow: Vec<IpNet>,
+    /// The end of the daemon.
+    pub ending: Ending,
     /// What a rendering thread does first. Clients from the network set its load, so it gets no realtime priority: a stage
     /// must not fall silent because somebody asks for a thousand frames at once.
     pub enter: fn(),

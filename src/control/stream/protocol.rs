@@ -3,7 +3,7 @@
 //! ```text
 //! {"f0s":[440.0,550.0],"loudness":0.7}             pitches in Hz; "loudness" may be a list, one each
 //! {"f0":440,"loudness":0.5}                        one voice
-//! {"type":"gain","value":0.5}                      gain of the stream, 0 to 2
+//! {"type":"gain","value":0.5}                      the older server's name for the loudness
 //! {"type":"note_on","note":60,"velocity":100}      and note_off; beside the list
 //! {"pitch_shift":-12,"harmonic_gain":1,"noise_gain":0.5,"instrument":"cello","reset":true}
 //! {"at":250,"f0s":[440]}                           in so many milliseconds
@@ -13,8 +13,11 @@
 //! {"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}
 //! ```
 //!
-//! Pitches and loudness out of range are held, as the older server held them; other numbers out of range are refused, with
-//! the field's name.
+//! Pitches and loudness out of range are clamped, as in the older server; other numbers out of range are refused, with the
+//! field's name. As there, numbers may be text, `"f0s":null` is silence and an unknown `type` is ignored.
+//!
+//! The older clients take every frame for sound, also one of text. Texts are therefore for clients that have used something
+//! that server did not know ([`is_new`]).
 
 use serde_json::{Map, Value as Json, json};
 
@@ -100,17 +103,52 @@ impl Wrong {
     }
 }
 
+/// A message's JSON.
+///
+/// # Errors
+/// If it is none.
+pub fn parse(text: &str) -> Result<Json, Wrong> {
+    serde_json::from_str(text).map_err(|e| {
+        Wrong::new("", format!("this is no JSON ({e}); {{\"f0s\":[440.0],\"loudness\":0.7}} would be right"))
+    })
+}
+
+/// Whether a message has something the older server did not know, so that its sender is not one of its clients.
+pub fn is_new(json: &Json) -> bool {
+    const FIELDS: [&str; 12] = [
+        "pitch_shift",
+        "harmonic_gain",
+        "noise_gain",
+        "gain",
+        "instrument",
+        "reset",
+        "at",
+        "monitor",
+        "format",
+        "frame_ms",
+        "rate",
+        "mode",
+    ];
+    match json {
+        Json::Array(_) => true,
+        Json::Object(fields) => {
+            FIELDS.iter().any(|name| present(fields, name).is_some())
+                || present(fields, "hello").is_some_and(|h| h.as_bool() != Some(false))
+                || matches!(fields.get("loudness"), Some(Json::Array(_)))
+                || matches!(type_of(fields), Some("note_on" | "note_off" | "hello" | "reset"))
+        }
+        _ => false,
+    }
+}
+
 /// Reads a message. `voices` is how many can sound; `shape` is the stream's present one.
 ///
 /// # Errors
 /// The first thing that is wrong; then nothing of the message is obeyed.
-pub fn read(text: &str, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
-    let json: Json = serde_json::from_str(text).map_err(|e| {
-        Wrong::new("", format!("this is no JSON ({e}); {{\"f0s\":[440.0],\"loudness\":0.7}} would be right"))
-    })?;
+pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
     let mut heard = Heard::default();
     let mut shape = *shape;
-    match &json {
+    match json {
         Json::Array(list) if list.len() > MOST_UPDATES => {
             return Err(Wrong::new(
                 "",
@@ -133,14 +171,13 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     };
     let at = number(fields, "at", 0.0, FARTHEST_S * 1e3)?.unwrap_or(0.0) * 1e-3;
     let mut update = Update::default();
-    let mut greets = fields.get("hello").is_some_and(|h| h.as_bool() != Some(false));
-    match fields.get("type").map(|t| t.as_str().unwrap_or_default()) {
+    let mut greets = present(fields, "hello").is_some_and(|h| h.as_bool() != Some(false));
+    match type_of(fields) {
         None => {}
         Some("gain") => {
-            update.gain = Some(
-                number(fields, "value", 0.0, 2.0)?
-                    .ok_or_else(|| Wrong::new("value", "a number from 0 to 2 would be right"))?,
-            )
+            let loudness = present(fields, "value").and_then(as_number);
+            let loudness = loudness.ok_or_else(|| Wrong::new("value", "a number from 0 to 1 is expected"))?;
+            update.loudness = Some(vec![loudness.clamp(0.0, 1.0)]);
         }
         Some("note_on") => {
             let velocity = number(fields, "velocity", 0.0, 127.0)?.unwrap_or(100.0);
@@ -152,7 +189,10 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         Some("hello") => greets = true,
         Some("reset") => update.reset = true,
         Some("control" | "update" | "f0s") => {}
-        Some(_) => return Err(Wrong::new("type", "gain, note_on, note_off, hello or reset would be right")),
+        Some(other) => {
+            let other: String = other.chars().take(32).collect();
+            heard.notes.push(format!("type: '{other}' is ignored; gain, note_on, note_off, hello and reset are known"));
+        }
     }
     pitches(fields, voices, &mut update, heard)?;
     loudness(fields, &mut update)?;
@@ -162,20 +202,20 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     if let Some(gain) = number(fields, "gain", 0.0, 2.0)? {
         update.gain = Some(gain);
     }
-    update.reset |= fields.get("reset").is_some_and(|r| r.as_bool() == Some(true));
+    update.reset |= present(fields, "reset").is_some_and(|r| r.as_bool() == Some(true));
     let reshaped = reshape(fields, shape)?;
-    if let Some(name) = fields.get("instrument") {
+    if let Some(name) = present(fields, "instrument") {
         let name = name.as_str().filter(|n| is_name(n));
         let name = name.ok_or_else(|| {
             Wrong::new("instrument", "the name of an instrument, as {\"type\":\"hello\"} lists them, would be right")
         })?;
         heard.orders.push(Order::Instrument(name.into()));
     }
-    if let Some(heard_there) = fields.get("monitor") {
+    if let Some(heard_there) = present(fields, "monitor") {
         let heard_there = heard_there.as_bool().ok_or_else(|| Wrong::new("monitor", "true or false would be right"))?;
         heard.orders.push(Order::Monitor(heard_there));
     }
-    let at_once = ["instrument", "monitor"].iter().any(|f| fields.contains_key(*f));
+    let at_once = ["instrument", "monitor"].iter().any(|f| present(fields, f).is_some());
     if at > 0.0 && (reshaped || greets || at_once) {
         return Err(Wrong::new(
             "at",
@@ -199,10 +239,12 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
 fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Heard) -> Result<(), Wrong> {
     let held = |hz: f64| if hz > 0.0 { hz.clamp(8.18, 12_544.0) } else { 0.0 };
     if let Some(list) = fields.get("f0s") {
-        let list = list
-            .as_array()
-            .ok_or_else(|| Wrong::new("f0s", "a list of frequencies in Hz, as in [440.0, 550.0], would be right"))?;
-        let mut f0s: Vec<f64> = list.iter().filter_map(Json::as_f64).map(held).take(MOST_LISTED).collect();
+        let list = match list {
+            Json::Array(list) => list.as_slice(),
+            Json::Null => &[],
+            _ => return Err(Wrong::new("f0s", "a list of frequencies in Hz, as in [440.0, 550.0], would be right")),
+        };
+        let mut f0s: Vec<f64> = list.iter().filter_map(as_number).map(held).take(MOST_LISTED).collect();
         let sounding = f0s.iter().filter(|hz| **hz > 0.0).count();
         if sounding > voices {
             heard.notes.push(format!("f0s: {sounding} pitches, and {voices} voices: the first {voices} are played"));
@@ -214,8 +256,8 @@ fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard
             });
         }
         update.f0s = Some(f0s);
-    } else if let Some(hz) = fields.get("f0") {
-        let hz = hz.as_f64().ok_or_else(|| Wrong::new("f0", "a frequency in Hz would be right"))?;
+    } else if let Some(hz) = present(fields, "f0") {
+        let hz = as_number(hz).ok_or_else(|| Wrong::new("f0", "a frequency in Hz would be right"))?;
         update.f0s = Some(vec![held(hz)]);
     }
     Ok(())
@@ -223,25 +265,26 @@ fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard
 
 fn loudness(fields: &Map<String, Json>, update: &mut Update) -> Result<(), Wrong> {
     let wrong = || Wrong::new("loudness", "a number from 0 to 1, or a list of such, would be right");
-    let held = |value: &Json| value.as_f64().map(|l| l.clamp(0.0, 1.0)).ok_or_else(wrong);
-    update.loudness = match fields.get("loudness") {
-        None => None,
+    let held = |value: &Json| as_number(value).map(|l| l.clamp(0.0, 1.0)).ok_or_else(wrong);
+    let given = match present(fields, "loudness") {
+        None => return Ok(()),
         Some(Json::Array(list)) if list.is_empty() || list.len() > MOST_LISTED => return Err(wrong()),
-        Some(Json::Array(list)) => Some(list.iter().map(held).collect::<Result<_, _>>()?),
-        Some(value) => Some(vec![held(value)?]),
+        Some(Json::Array(list)) => list.iter().map(held).collect::<Result<_, _>>()?,
+        Some(value) => vec![held(value)?],
     };
+    update.loudness = Some(given);
     Ok(())
 }
 
 fn reshape(fields: &Map<String, Json>, shape: &mut Shape) -> Result<bool, Wrong> {
     let before = *shape;
-    match fields.get("format").map(|f| f.as_str().unwrap_or_default()) {
+    match present(fields, "format").map(|f| f.as_str().unwrap_or_default()) {
         None => {}
         Some("s16" | "int16" | "pcm16") => shape.format = Format::S16,
         Some("f32" | "float32") => shape.format = Format::F32,
         Some(_) => return Err(Wrong::new("format", "s16 or f32 would be right")),
     }
-    match fields.get("mode").map(|m| m.as_str().unwrap_or_default()) {
+    match present(fields, "mode").map(|m| m.as_str().unwrap_or_default()) {
         None => {}
         Some("push") => shape.pull = false,
         Some("pull") => shape.pull = true,
@@ -256,14 +299,31 @@ fn reshape(fields: &Map<String, Json>, shape: &mut Shape) -> Result<bool, Wrong>
     Ok(*shape != before)
 }
 
+/// A field that is there and not null.
+fn present<'a>(fields: &'a Map<String, Json>, name: &str) -> Option<&'a Json> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+fn type_of(fields: &Map<String, Json>) -> Option<&str> {
+    present(fields, "type").map(|t| t.as_str().unwrap_or_default())
+}
+
+/// A finite number, also as text.
+fn as_number(value: &Json) -> Option<f64> {
+    match value {
+        Json::String(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
+        value => value.as_f64(),
+    }
+}
+
 fn note(fields: &Map<String, Json>) -> Result<f64, Wrong> {
     number(fields, "note", 0.0, 127.0)?.ok_or_else(|| Wrong::new("note", "a MIDI number from 0 to 127 would be right"))
 }
 
 fn number(fields: &Map<String, Json>, name: &str, least: f64, most: f64) -> Result<Option<f64>, Wrong> {
-    match fields.get(name) {
+    match present(fields, name) {
         None => Ok(None),
-        Some(value) => match value.as_f64() {
+        Some(value) => match as_number(value) {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
             _ => Err(Wrong::new(name, format!("a number from {least} to {most} would be right"))),
         },
@@ -275,6 +335,10 @@ mod tests {
     use super::*;
 
     const SHAPE: Shape = Shape { format: Format::S16, frame_ms: 20.0, rate: 48_000, pull: false };
+
+    fn read(text: &str, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
+        super::read(&parse(text)?, voices, shape)
+    }
 
     fn update(text: &str) -> (Update, f64) {
         match read(text, 3, &SHAPE).unwrap().orders.pop() {
@@ -290,7 +354,19 @@ mod tests {
         assert_eq!(update(r#"{"f0":440,"loudness":7}"#).0.loudness, Some(vec![1.0]));
         assert_eq!(update(r#"{"f0s":["x",440,null,-5,0]}"#).0.f0s, Some(vec![440.0, 0.0, 0.0]));
         assert_eq!(update(r#"{"f0s":[]}"#).0.f0s, Some(vec![]));
-        assert_eq!(update(r#"{"type":"gain","value":0.5}"#).0.gain, Some(0.5));
+        let (u, _) = update(r#"{"type":"gain","value":0.5}"#);
+        assert_eq!((u.loudness, u.gain), (Some(vec![0.5]), None));
+        assert_eq!(update(r#"{"type":"gain","value":"5"}"#).0.loudness, Some(vec![1.0]));
+        assert_eq!(update(r#"{"type":"gain","value":0.5,"f0s":[220]}"#).0.f0s, Some(vec![220.0]));
+        assert_eq!(update(r#"{"f0s":["440"," 550.0 ","nan","x"]}"#).0.f0s, Some(vec![440.0, 550.0]));
+        let (u, _) = update(r#"{"f0":"440","loudness":"0.8"}"#);
+        assert_eq!((u.f0s, u.loudness), (Some(vec![440.0]), Some(vec![0.8])));
+        assert_eq!(update(r#"{"f0s":null,"loudness":null}"#).0, Update { f0s: Some(vec![]), ..Update::default() });
+        assert_eq!(update(r#"{"f0":null,"loudness":0.3}"#).0.loudness, Some(vec![0.3]));
+        for odd in [r#""control""#, r#""dance""#, "7", "null"] {
+            let (u, _) = update(&format!(r#"{{"type":{odd},"f0s":[330],"instrument":null}}"#));
+            assert_eq!(u.f0s, Some(vec![330.0]), "{odd}");
+        }
         assert_eq!(read(r#"{"something":"else"}"#, 3, &SHAPE), Ok(Heard::default()));
     }
 
@@ -315,13 +391,40 @@ mod tests {
     }
 
     #[test]
+    fn new_clients_are_told_from_older_ones() {
+        for text in [
+            r#"{"f0s":[440],"loudness":0.7}"#,
+            r#"{"f0":440}"#,
+            r#"{"type":"gain","value":5}"#,
+            r#"{"type":"dance","f0s":[1,2,3,4,5,6,7,8,9]}"#,
+            r#"{"f0s":null,"instrument":null}"#,
+            "[]7",
+            "7",
+        ] {
+            assert!(!parse(text).is_ok_and(|json| is_new(&json)), "{text}");
+        }
+        for text in [
+            r#"{"type":"hello"}"#,
+            r#"{"hello":true}"#,
+            r#"{"f0s":[440],"loudness":[0.7]}"#,
+            r#"{"type":"note_on","note":60}"#,
+            r#"{"pitch_shift":1000}"#,
+            r#"{"gain":1}"#,
+            r#"[{"f0s":[440]}]"#,
+        ] {
+            assert!(is_new(&parse(text).unwrap()), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, field) in [
             (r#"{"f0s":440}"#, "f0s"),
             (r#"{"f0s":[440],"loudness":"loud"}"#, "loudness"),
             (r#"{"pitch_shift":99}"#, "pitch_shift"),
             (r#"{"at":-1,"f0s":[440]}"#, "at"),
-            (r#"{"type":"dance"}"#, "type"),
+            (r#"{"type":"gain"}"#, "value"),
+            (r#"{"type":"gain","value":"loud"}"#, "value"),
             (r#"{"type":"note_on"}"#, "note"),
             (r#"{"format":"mp3"}"#, "format"),
             (r#"{"monitor":"loud"}"#, "monitor"),
@@ -333,7 +436,7 @@ mod tests {
         ] {
             let wrong = read(text, 3, &SHAPE).unwrap_err();
             assert_eq!(wrong.field, field, "{text}: {wrong:?}");
-            assert!(wrong.why.contains("would be right"), "{wrong:?}");
+            assert!(wrong.why.contains("would be right") || wrong.why.contains("is expected"), "{wrong:?}");
         }
     }
 }

@@ -3,22 +3,26 @@
 //! Three parties: the socket's reading half (a task) understands messages and hands orders to the rendering thread; the
 //! rendering thread makes a frame whenever one is due and hands it on if there is room; the writing half (a task) sends.
 //! Nobody waits for a client but its own writing half.
+//!
+//! A client hears A4 at half loudness until it says what to play, as with the older server. It gets texts only after it has
+//! used something that server did not know: the older clients take every frame for sound.
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::super::closing;
 use super::monitor;
 use super::protocol::{self, Format, Heard, Order, Shape};
 use super::{Place, Studio};
@@ -39,6 +43,12 @@ const MOST_BEHIND: Duration = Duration::from_millis(100);
 const ORDERS_A_FRAME: usize = 64;
 /// Time a frame may take to be sent: a client that stalls loses frames, one that is gone loses its place.
 const SEND_WITHIN: Duration = Duration::from_secs(120);
+/// Time the writing half has to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a client hears until it says what to play: a pitch in Hz, and the loudness that holds until it says another.
+const FIRST_HZ: f64 = 440.0;
+const FIRST_LOUDNESS: f64 = 0.5;
 
 /// What the rendering thread is told.
 enum Told {
@@ -68,35 +78,46 @@ pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer:
         .max_write_buffer_size(1 << 20)
         .on_upgrade(move |socket| async move {
             tracing::info!("DDSP stream: {peer} is here");
-            let dropped = serve(socket, studio, Arc::new(place)).await;
+            let dropped = serve(socket, studio, Arc::new(place), peer).await;
             let lost = if dropped > 0 { format!(", {dropped} frames were not read in time") } else { String::new() };
             tracing::info!("DDSP stream: {peer} is gone{lost}");
         })
 }
 
+/// How a connection comes to its end.
+enum End {
+    /// The client is gone, or takes nothing any more.
+    Gone,
+    /// It has sent a closing frame.
+    Closed,
+    /// We end it.
+    Ours(CloseFrame),
+}
+
 /// Serves a client; its place is given back when the last of the three parties is gone.
-async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64 {
-    let (write, read) = socket.split();
+async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, peer: SocketAddr) -> u64 {
     let (out, outbox) = mpsc::channel(FRAMES);
     let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
     let dropped = Arc::new(AtomicU64::new(0));
     let first = build(studio.clone(), studio.settings.instrument.clone(), shape.rate).await;
-    let (contract, stream) = match first {
+    let (contract, mut stream) = match first {
         Ok(made) => made,
         Err(why) => {
-            // The old clients read no text, but whoever looks finds it.
-            drop(out.send(Out::Say(json!({ "error": why, "field": "instrument" }))).await);
-            drop(out);
-            send(write, outbox).await;
+            closing::part(&mut socket, Some(closing::frame(close_code::ERROR, &why))).await;
             return 0;
         }
     };
+    let greeting = Update { f0s: Some(vec![FIRST_HZ]), loudness: Some(vec![FIRST_LOUDNESS]), ..Update::default() };
+    // An update for now is always obeyed.
+    let _ = stream.update(greeting, 0.0);
     let (tell, told) = sync_channel(ORDERS);
+    let texts = Arc::new(AtomicBool::new(false));
     let renderer = Renderer {
         stream,
         shape,
         told,
         out: out.clone(),
+        texts: texts.clone(),
         dropped: dropped.clone(),
         studio: studio.clone(),
         owed: 0,
@@ -111,16 +132,47 @@ async fn serve(socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>) -> u64
     });
     if let Err(error) = started {
         tracing::error!("DDSP stream: no thread can be started: {error}");
+        closing::part(&mut socket, Some(closing::frame(close_code::AGAIN, "no thread can be started"))).await;
         return 0;
     }
-    let mut sending = tokio::spawn(send(write, outbox));
+    let (write, mut read) = socket.split();
+    let (stop, stopped) = oneshot::channel();
+    let mut sending = tokio::spawn(send(write, outbox, stopped));
     let name = studio.settings.instrument.clone();
-    let mut reader = Reader { studio, name, contract, shape, tell, out, monitored: None };
-    tokio::select! {
-        () = reader.run(read) => {}
-        _ = &mut sending => {}
+    let mut ending = studio.settings.ending.clone();
+    let mut reader = Reader {
+        studio,
+        name,
+        contract,
+        shape,
+        tell,
+        out,
+        texts,
+        greeted: true,
+        refused: false,
+        peer,
+        monitored: None,
+    };
+    let end = tokio::select! {
+        end = reader.run(&mut read) => end,
+        () = ending.comes() => End::Ours(closing::stopping()),
+        _ = &mut sending => return dropped.load(Relaxed),
+    };
+    // Nothing is rendered any more.
+    drop(reader);
+    drop(stop);
+    if let Ok(Ok(write)) = tokio::time::timeout(STOP_WITHIN, &mut sending).await
+        && let Ok(mut socket) = write.reunite(read)
+    {
+        match end {
+            End::Gone => {}
+            End::Closed => closing::part(&mut socket, None).await,
+            End::Ours(frame) => {
+                tracing::info!("DDSP stream: {peer}: closed with {}: {}", frame.code, frame.reason.as_str());
+                closing::part(&mut socket, Some(frame)).await;
+            }
+        }
     }
-    // Whoever has gone takes no more frames.
     sending.abort();
     drop(place);
     dropped.load(Relaxed)
@@ -135,19 +187,33 @@ async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
 }
 
-/// The writing half: ends when the client does not take what it is sent, or nothing more can come.
-async fn send(mut write: SplitSink<WebSocket, Message>, mut outbox: mpsc::Receiver<Out>) {
-    while let Some(out) = outbox.recv().await {
-        let message = match out {
-            Out::Frame(bytes) => Message::Binary(bytes),
-            Out::Say(json) => Message::Text(json.to_string().into()),
+/// The writing half: ends when the client does not take what it is sent, nothing more can come, or it is stopped. Gives its
+/// half of the socket back.
+async fn send(
+    mut write: SplitSink<WebSocket, Message>,
+    mut outbox: mpsc::Receiver<Out>,
+    mut stopped: oneshot::Receiver<()>,
+) -> SplitSink<WebSocket, Message> {
+    loop {
+        let out = tokio::select! {
+            biased;
+            _ = &mut stopped => return write,
+            out = outbox.recv() => out,
         };
-        match tokio::time::timeout(SEND_WITHIN, write.send(message)).await {
-            Ok(Ok(())) => {}
-            _ => return,
+        let message = match out {
+            Some(Out::Frame(bytes)) => Message::Binary(bytes),
+            Some(Out::Say(json)) => Message::Text(json.to_string().into()),
+            None => return write,
+        };
+        tokio::select! {
+            biased;
+            _ = &mut stopped => return write,
+            sent = tokio::time::timeout(SEND_WITHIN, write.send(message)) => match sent {
+                Ok(Ok(())) => {}
+                _ => return write,
+            },
         }
     }
-    let _ = tokio::time::timeout(SEND_WITHIN, write.close()).await;
 }
 
 /// The reading half.
@@ -159,27 +225,42 @@ struct Reader {
     shape: Shape,
     tell: SyncSender<Told>,
     out: mpsc::Sender<Out>,
+    /// Whether the client understands texts.
+    texts: Arc<AtomicBool>,
+    /// Whether it hears the first note, because it has not said what to play.
+    greeted: bool,
+    /// Whether a message that it is not told of was refused.
+    refused: bool,
+    peer: SocketAddr,
     /// Sample rate of the speakers, while it is heard there.
     monitored: Option<u32>,
 }
 
 impl Reader {
-    async fn run(&mut self, mut read: SplitStream<WebSocket>) {
-        while let Some(Ok(message)) = read.next().await {
+    async fn run(&mut self, read: &mut SplitStream<WebSocket>) -> End {
+        while let Some(message) = read.next().await {
             let flow = match message {
-                Message::Text(text) => self.hear(text.as_str()).await,
-                Message::Close(_) => ControlFlow::Break(()),
+                Ok(Message::Text(text)) => self.hear(text.as_str()).await,
+                Ok(Message::Close(_)) => return End::Closed,
                 // Binary messages mean nothing here, as they never did; pings are answered below us.
-                _ => ControlFlow::Continue(()),
+                Ok(_) => ControlFlow::Continue(()),
+                Err(error) => return closing::fault(error).map_or(End::Gone, End::Ours),
             };
             if flow.is_break() {
-                return;
+                return End::Ours(closing::frame(close_code::ERROR, "the stream cannot be rendered any more"));
             }
         }
+        End::Gone
     }
 
     async fn hear(&mut self, text: &str) -> ControlFlow<()> {
-        match protocol::read(text, self.studio.settings.voices, &self.shape) {
+        let json = protocol::parse(text);
+        if json.as_ref().is_ok_and(protocol::is_new) {
+            self.texts.store(true, Relaxed);
+        }
+        let heard = json.and_then(|json| protocol::read(&json, self.studio.settings.voices, &self.shape));
+        self.end_greeting(heard.as_ref().map_or(&[], |h| &h.orders)).await?;
+        match heard {
             Ok(Heard { orders, notes }) => {
                 for note in notes {
                     self.say(json!({ "note": note })).await?;
@@ -188,9 +269,28 @@ impl Reader {
                     self.obey(order).await?;
                 }
             }
-            Err(wrong) => self.say(wrong.to_json()).await?,
+            Err(wrong) => {
+                if !self.texts.load(Relaxed) && !std::mem::replace(&mut self.refused, true) {
+                    let why: String = wrong.to_json()["error"].as_str().unwrap_or_default().chars().take(200).collect();
+                    tracing::info!("DDSP stream: {}: {why}; such messages are ignored", self.peer);
+                }
+                self.say(wrong.to_json()).await?;
+            }
         }
         if self.shape.pull { self.pass(Told::Pull).await } else { ControlFlow::Continue(()) }
+    }
+
+    /// Ends the first note when a client of the new kind appears, or pitches come, which replace it.
+    async fn end_greeting(&mut self, orders: &[Order]) -> ControlFlow<()> {
+        let pitched = orders.iter().any(|o| matches!(o, Order::Update(u, after) if u.f0s.is_some() && *after <= 0.0));
+        if self.greeted && pitched {
+            self.greeted = false;
+        } else if self.greeted && self.texts.load(Relaxed) {
+            self.greeted = false;
+            let silence = Update { f0s: Some(Vec::new()), ..Update::default() };
+            self.pass(Told::Update(silence, 0.0)).await?;
+        }
+        ControlFlow::Continue(())
     }
 
     async fn obey(&mut self, order: Order) -> ControlFlow<()> {
@@ -290,7 +390,11 @@ impl Reader {
         }
     }
 
+    /// Tells a client something, if it understands that.
     async fn say(&mut self, json: Json) -> ControlFlow<()> {
+        if !self.texts.load(Relaxed) {
+            return ControlFlow::Continue(());
+        }
         match self.out.send(Out::Say(json)).await {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -332,6 +436,8 @@ struct Renderer {
     shape: Shape,
     told: Receiver<Told>,
     out: mpsc::Sender<Out>,
+    /// Whether the client understands texts.
+    texts: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
     studio: Arc<Studio>,
     /// Frames that were lost and that the client has not been told of.
@@ -428,12 +534,12 @@ impl Renderer {
                     seat.update(update.clone(), after);
                 }
                 if let Err(why) = self.stream.update(update, after) {
-                    let _ = self.out.try_send(Out::Say(json!({ "error": format!("at: {why}"), "field": "at" })));
+                    self.say(json!({ "error": format!("at: {why}"), "field": "at" }));
                 }
                 if self.stream.unplayed() > 0 {
                     let most = self.studio.settings.voices;
                     let say = json!({ "note": format!("there are {most} voices, and all are taken: pitches wait, notes are dropped") });
-                    let _ = self.out.try_send(Out::Say(say));
+                    self.say(say);
                 }
             }
             Told::Voices(voices, there) => {
@@ -453,7 +559,7 @@ impl Renderer {
                     }
                     Some((Err(why), _)) => json!({ "error": format!("monitor: {why}"), "field": "monitor" }),
                 };
-                let _ = self.out.try_send(Out::Say(said));
+                self.say(said);
             }
             Told::Shape(shape, model) => {
                 if let Some(model) = model {
@@ -487,11 +593,13 @@ impl Renderer {
 
     /// Tells a client that reads again what it has lost.
     fn confess(&mut self) {
-        if self.owed > 0 {
-            let say = json!({ "dropped": self.owed, "note": "these frames were not read in time" });
-            if self.out.try_send(Out::Say(say)).is_ok() {
-                self.owed = 0;
-            }
+        if self.owed > 0 && self.say(json!({ "dropped": self.owed, "note": "these frames were not read in time" })) {
+            self.owed = 0;
         }
+    }
+
+    /// Tells a client something, if it understands that and there is room; whether it did.
+    fn say(&self, json: Json) -> bool {
+        self.texts.load(Relaxed) && self.out.try_send(Out::Say(json)).is_ok()
     }
 }

@@ -1,21 +1,28 @@
 //! Addresses of the servers whose place grooved takes: their argument orders and defaults.
+//!
+//! They are lenient where those servers were: a number out of range is clamped, a time in the past means now, and what
+//! those servers ignored is ignored. The first case of each kind is logged
+//! ([`Conductor::tell_once`]).
 
 use super::super::conductor::Conductor;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Run};
+use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Run, deck_index};
 use super::groove;
 
 const ID: Arg = Arg::int("buffer_id", 0, 1_000_000_000);
 const DECK: Arg = Arg::of("deck", Kind::Deck);
 const BAND: Arg = Arg::of("band", Kind::Band);
-const LEVEL: Arg = Arg::float("level", 0.0, 4.0, "linear");
+const LEVEL: Arg = Arg::clamped("level", 0.0, 4.0, "linear");
 const PERCENT: Arg = Arg::clamped("percent", 0.0, 50.0, "%");
-const RATE: Arg = Arg::float("rate", 0.25, 4.0, "× speed").or(Default::Float(1.0));
-const VOLUME: Arg = Arg::float("volume", 0.0, 4.0, "linear").or(Default::Float(0.8));
+const RATE: Arg = Arg::clamped("rate", 0.25, 4.0, "× speed").or(Default::Float(1.0));
+const VOLUME: Arg = Arg::clamped("volume", 0.0, 4.0, "linear");
 const LOOP: Arg = Arg::of("loop", Kind::Flag).or(Default::Int(1));
-const FROM: Arg = Arg::float("start_pos", 0.0, 1.0, "of the file").or(Default::Float(0.0));
-const START_AT: Arg = Arg::float("start_at", 0.0, 86_400.0, "s from now");
+const FROM: Arg =
+    Arg::clamped("start_pos", 0.0, LONGEST_S, "of the file up to 1, above 1 in s").or(Default::Float(0.0));
+const START_AT: Arg = Arg::clamped("start_at", 0.0, LONGEST_S, "s from now").or(Default::Float(0.0));
+/// The longest time, in seconds.
+const LONGEST_S: f64 = 86_400.0;
 
 const fn row(
     address: &'static str,
@@ -37,13 +44,89 @@ fn levels(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
     Ok(Outcome::Done)
 }
 
+/// The older servers ignored their equaliser's addresses unless it was switched on.
+fn has_filters(c: &mut Conductor, call: &Call) -> bool {
+    let on = c.has_filters();
+    if !on {
+        c.tell_once("", "filters", || {
+            let address = &call.address;
+            format!(
+                "{address} is ignored, as are /deck_eq, /deck_eq_all and /deck_filter: filters are off; --enable-filters or \
+                 mixer.filters = true turns them on, and /groove/deck/…/eq/… always works"
+            )
+        });
+    }
+    on
+}
+
+fn filter(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+    if has_filters(c, call) { groove::band_gain(c, call) } else { Ok(Outcome::Done) }
+}
+
+fn eq(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+    if has_filters(c, call) { groove::band_percent(c, call) } else { Ok(Outcome::Done) }
+}
+
 fn eq_all(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
     use super::super::conductor::decks::gain_of_percent;
     use crate::engine::eq::Band;
+    if !has_filters(c, call) {
+        return Ok(Outcome::Done);
+    }
     for (k, band) in [Band::Low, Band::Mid, Band::High].into_iter().enumerate() {
         c.set_band(call.deck(0), band, gain_of_percent(call.float(1 + k)), call.at);
     }
     Ok(Outcome::Done)
+}
+
+/// Some clients send a start in seconds, where the older servers expected a fraction of the file.
+fn tell_seconds(c: &mut Conductor, address: &'static str, from: f64) {
+    if from > 1.0 {
+        c.tell_once(address, "start_pos in seconds", || {
+            format!("{address}: start_pos {from} is above 1 and is taken as seconds into the file")
+        });
+    }
+}
+
+fn play(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+    tell_seconds(c, "/play_stem", call.float(4));
+    groove::play(c, call)
+}
+
+fn cue(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+    tell_seconds(c, "/cue", call.float(2));
+    groove::cue(c, call)
+}
+
+/// Decks and a number of seconds in any order. Every number is a time, and the last one counts; a time in the past is
+/// now. The decks there are start; the others are reported.
+fn start_group(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+    let (mut seconds, mut decks, mut unknown) = (0.0, Vec::new(), Vec::new());
+    for value in call.rest(0) {
+        match (value.as_float(), deck_index(value)) {
+            (Some(s), _) => seconds = s,
+            (None, Some(deck)) => decks.push(deck),
+            (None, None) => unknown.push(value.to_string()),
+        }
+    }
+    if !(0.0..=LONGEST_S).contains(&seconds) {
+        c.tell_once("/start_group", "start_at", || {
+            format!("/start_group: start_at {seconds} is outside 0 to {LONGEST_S} and is clamped")
+        });
+        seconds = seconds.clamp(0.0, LONGEST_S);
+    }
+    decks.sort_unstable();
+    decks.dedup();
+    if unknown.is_empty() {
+        return c.start_group(decks, seconds, call.at, call.origin, &call.address);
+    }
+    unknown.truncate(4);
+    let mut why = format!("{}: not a deck (a, b, c or d)", unknown.join(", "));
+    if !decks.is_empty() {
+        c.start_group(decks, seconds, call.at, call.origin, &call.address)?;
+        why.push_str("; the others are started");
+    }
+    Err(Fault(why))
 }
 
 fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Result<Outcome, Fault> {
@@ -69,6 +152,23 @@ fn let_go(_: &mut Conductor, _: &Call) -> Result<Outcome, Fault> {
     Ok(Outcome::Done)
 }
 
+/// An address that some client sends and no older server acted on, or only one of another kind.
+macro_rules! ignored {
+    ($address:literal) => {
+        row(
+            $address,
+            VALUES,
+            "Ignored, as before; the first one is logged.",
+            Ack::Quiet,
+            |c, _| {
+                c.ignore($address);
+                Ok(Outcome::Done)
+            },
+            "",
+        )
+    };
+}
+
 const VALUES: &[Arg] = &[Arg::of("values", Kind::Rest)];
 const MOVEMENT: &str = "A measurement of movement: it steers the tempo, and what it is mapped to; never answered.";
 
@@ -84,29 +184,29 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/play_stem",
-        &[ID, RATE, VOLUME, LOOP, FROM],
+        &[ID, RATE, VOLUME.or(Default::Float(0.8)), LOOP, FROM],
         "Plays a buffer; the rate is honoured (the older servers ignored it).",
         Ack::Done,
-        groove::play,
+        play,
         "/groove/stem/play",
     ),
     row(
         "/play_stem_section",
-        &[ID, RATE, VOLUME, LOOP, FROM, Arg::float("duration", 0.0, 86_400.0, "s").or(Default::Float(0.0))],
+        &[
+            ID,
+            RATE,
+            VOLUME.or(Default::Float(0.8)),
+            LOOP,
+            FROM,
+            Arg::clamped("duration", 0.0, LONGEST_S, "s").or(Default::Float(0.0)),
+        ],
         "Plays a stretch of a buffer; the duration is honoured (the older server ignored it).",
         Ack::Done,
-        groove::play,
+        play,
         "/groove/stem/section",
     ),
     row("/stop_stem", &[ID], "Stops a buffer; it stays loaded.", Ack::Done, groove::stop, "/groove/stem/stop"),
-    row(
-        "/stem_volume",
-        &[ID, Arg::float("volume", 0.0, 4.0, "linear")],
-        "Sets a buffer's volume.",
-        Ack::Quiet,
-        groove::volume,
-        "/groove/stem/volume",
-    ),
+    row("/stem_volume", &[ID, VOLUME], "Sets a buffer's volume.", Ack::Quiet, groove::volume, "/groove/stem/volume"),
     row(
         "/crossfade_levels",
         &[LEVEL, LEVEL],
@@ -118,21 +218,31 @@ pub static CONTROLS: &[Control] = &[
     row(
         "/crossfade",
         &[
-            Arg::float("position", 0.0, 1.0, "0 is A, 1 is B"),
+            Arg::clamped("position", 0.0, 1.0, "0 is A, 1 is B"),
             Arg::of("curve", Kind::Choice(&["linear", "power", "cut", "off"])).or(Default::Text("power")),
-            Arg::float("seconds", 0.0, 86_400.0, "s").or(Default::Keep),
+            Arg::clamped("seconds", 0.0, LONGEST_S, "s").or(Default::Keep),
         ],
         "Fades between decks A and B, on top of their levels.",
         Ack::Quiet,
         groove::crossfade,
         "/groove/crossfade",
     ),
-    row("/get_status", &[], "Answers with the status as a bundle.", Ack::Done, groove::status, "/groove/status"),
+    row(
+        "/get_status",
+        &[],
+        "Answers with the status as a bundle, and logs a line.",
+        Ack::Done,
+        |c, call| {
+            c.log_status();
+            groove::status(c, call)
+        },
+        "/groove/status",
+    ),
     row(
         "/test_tone",
         &[
-            Arg::float("freq", 20.0, 20_000.0, "Hz").or(Default::Float(440.0)),
-            Arg::float("duration", 0.01, 60.0, "s").or(Default::Float(0.5)),
+            Arg::clamped("freq", 20.0, 20_000.0, "Hz").or(Default::Float(440.0)),
+            Arg::clamped("duration", 0.01, 60.0, "s").or(Default::Float(0.5)),
         ],
         "Sounds a tone (the older Python server only printed).",
         Ack::Done,
@@ -157,39 +267,43 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/deck_filter",
-        &[DECK, BAND, Arg::float("gain", 0.0, 8.0, "linear")],
-        "Sets a band's gain.",
+        &[DECK, BAND, Arg::clamped("gain", 0.0, 8.0, "linear")],
+        "Sets a band's gain, if filters are on (`mixer.filters`).",
         Ack::Quiet,
-        groove::band_gain,
+        filter,
         "/groove/deck/{deck}/gain/{band}",
     ),
     row(
         "/deck_eq",
         &[DECK, BAND, PERCENT],
-        "Sets a band in percent.",
+        "Sets a band in percent, if filters are on (`mixer.filters`).",
         Ack::Quiet,
-        groove::band_percent,
+        eq,
         "/groove/deck/{deck}/eq/{band}",
     ),
     row(
         "/deck_eq_all",
         &[DECK, PERCENT, PERCENT, PERCENT],
-        "Sets low, mid and high in percent.",
+        "Sets low, mid and high in percent, if filters are on (`mixer.filters`).",
         Ack::Quiet,
         eq_all,
         "/groove/deck/{deck}/eq/{band}",
     ),
     row(
         "/set_tempo",
-        &[Arg::float("bpm", 20.0, 400.0, "BPM")],
-        "Sets the tempo; beats keep their phase (the older server restarted them).",
+        &[Arg::clamped("bpm", 20.0, 400.0, "BPM")],
+        "Sets the tempo until the next movement, or for `movement.manual_s` if that is set; beats keep their phase (the \
+         older server restarted them).",
         Ack::Quiet,
-        super::tempo::tempo,
+        |c, call| {
+            c.set_tempo_as_before(call.at, call.float(0));
+            Ok(Outcome::Done)
+        },
         "/groove/tempo",
     ),
     row(
         "/set_meter",
-        &[Arg::int("beats_per_bar", 1, 64)],
+        &[Arg::clamped("beats_per_bar", 1.0, 64.0, "")],
         "Sets the beats per bar.",
         Ack::Quiet,
         groove::meter,
@@ -209,7 +323,7 @@ pub static CONTROLS: &[Control] = &[
         &[DECK, Arg::of("path", Kind::Text), FROM],
         "Loads a track onto a deck and makes it ready.",
         Ack::Done,
-        groove::cue,
+        cue,
         "/groove/deck/{deck}/cue",
     ),
     row(
@@ -217,12 +331,12 @@ pub static CONTROLS: &[Control] = &[
         &[Arg::of("start_at and decks", Kind::Rest)],
         "Starts cued decks on one sample; `start_at` counts from arrival.",
         Ack::Done,
-        groove::start_group,
+        start_group,
         "/groove/start",
     ),
     row(
         "/play",
-        &[DECK, Arg::of("path", Kind::Text), START_AT.or(Default::Float(0.0))],
+        &[DECK, Arg::of("path", Kind::Text), START_AT],
         "Loads a track onto a deck and plays it; `start_at` counts from arrival.",
         Ack::Done,
         groove::play_on_deck,
@@ -230,7 +344,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/fade",
-        &[DECK, START_AT.or(Default::Float(0.0)), Arg::clamped("duration", 0.0, 3_600.0, "s").or(Default::Float(2.0))],
+        &[DECK, START_AT, Arg::clamped("duration", 0.0, 3_600.0, "s").or(Default::Float(2.0))],
         "Fades a deck out in a straight line.",
         Ack::Done,
         groove::fade,
@@ -238,7 +352,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/schedule_c_at",
-        &[Arg::float("seconds", 0.0, 86_400.0, "s since the last reset")],
+        &[Arg::clamped("seconds", 0.0, LONGEST_S, "s since the last reset")],
         "Plays buffer 2100 at a time of the session's clock.",
         Ack::Done,
         |c, call| schedule_c(c, call.float(0), call),
@@ -258,8 +372,8 @@ pub static CONTROLS: &[Control] = &[
             tracing::info!("/dummy {}", words.join(" "));
             match words.as_slice() {
                 [word, seconds, ..] if word == "schedule_c_at" => match seconds.parse::<f64>() {
-                    Ok(s) if (0.0..=86_400.0).contains(&s) => schedule_c(c, s, call),
-                    _ => Err(Fault(format!("{seconds:?} is no number of seconds from 0 to 86400"))),
+                    Ok(s) if s.is_finite() => schedule_c(c, s.clamp(0.0, LONGEST_S), call),
+                    _ => Err(Fault(format!("{seconds:?} is not a number of seconds"))),
                 },
                 _ => Ok(Outcome::Done),
             }
@@ -297,4 +411,11 @@ pub static CONTROLS: &[Control] = &[
     row("/legs", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/dance/pose/person/{person}/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
     row("/pose/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
+    ignored!("/memory_cleanup"),
+    ignored!("/mixer_init"),
+    ignored!("/set_key"),
+    ignored!("/play_sound"),
+    ignored!("/set_volume"),
+    ignored!("/stop_sound"),
+    ignored!("/stop_all"),
 ];

@@ -11,7 +11,7 @@ const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");
 
 type Ran = Result<Outcome, Fault>;
 
-pub(super) fn tempo(c: &mut Conductor, call: &Call) -> Ran {
+fn tempo(c: &mut Conductor, call: &Call) -> Ran {
     c.set_tempo(call.at, call.float(0), call.maybe_float(1));
     Ok(Outcome::Done)
 }
