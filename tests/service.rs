@@ -72,7 +72,7 @@ fn a_stopped_audio_thread_is_not_fed() {
     // Half of all that was due since the last meal: it takes as long again as it starved.
     let after = told(&socket, 6.0);
     assert!(meals(&after, 0.0, 6.0) >= 2, "it recovers: {after:?}");
-    assert!(daemon.log().contains("goes hungry"), "{}", daemon.log());
+    assert!(daemon.log().contains("watchdog: not notified"), "{}", daemon.log());
     daemon.stop();
 }
 
@@ -241,7 +241,7 @@ fn the_demonstration_plays_until_there_is_a_state() {
     // A state that can't be read is put aside, and the machine is not silent.
     std::fs::write(scratch.path("kept/state.json"), "{").unwrap();
     let third = start();
-    assert!(third.log().contains("is not used") && third.log().contains("state.json.bad"), "{}", third.log());
+    assert!(third.log().contains("cannot be used") && third.log().contains("state.json.bad"), "{}", third.log());
     eight(&third);
     assert_eq!(third.stop(), 0);
     assert_eq!(std::fs::read_to_string(scratch.path("kept/state.json.bad")).unwrap(), "{");

@@ -6,9 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
+use super::lobby::Lobby;
+#[cfg(doc)]
+use super::lobby::Visitor;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -41,10 +44,12 @@ pub async fn next(listener: &TcpListener, face: &str) -> (TcpStream, SocketAddr)
     }
 }
 
-/// Answers a connection in a task of its own, for `longest` at most; `held` is let go when it ends.
-pub fn answer(stream: TcpStream, router: Router, longest: Duration, held: impl Send + 'static) {
-    let service = TowerToHyperService::new(router);
-    tokio::spawn(async move {
+/// Answers a connection of `peer` in a task of its own, for `longest` at most. It waits in the lobby until its
+/// [`Visitor`], which every request has as an extension, is let in.
+pub fn answer(stream: TcpStream, peer: SocketAddr, router: Router, longest: Duration, lobby: &Lobby) {
+    let visitor = lobby.visitor();
+    let service = TowerToHyperService::new(router.layer(Extension(visitor.clone())));
+    let task = tokio::spawn(async move {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(PATIENCE)
@@ -54,8 +59,8 @@ pub fn answer(stream: TcpStream, router: Router, longest: Duration, held: impl S
         // How a connection ends is its client's affair; when it ends at last, ours: one that takes nothing would keep
         // its place for ever. (What was upgraded is not held up by this.)
         let _ = tokio::time::timeout(longest, connection).await;
-        drop(held);
     });
+    lobby.enter(&visitor, neighbourhood(peer.ip()), task.abort_handle());
 }
 
 /// Time for which a connection is drained after its end, and how much of it.
@@ -164,6 +169,14 @@ pub fn private_ranges() -> Vec<IpNet> {
     .iter()
     .filter_map(|r| r.parse().ok())
     .collect()
+}
+
+/// What counts as one address: of IPv6 the first 64 bits, which are one household.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
+        other => other,
+    }
 }
 
 /// Whether an address is within one of the ranges; IPv4 that came in through IPv6 counts as IPv4.

@@ -24,6 +24,7 @@ pub mod connection;
 pub mod glob;
 pub mod http;
 pub mod json;
+pub mod lobby;
 pub mod meters;
 pub mod midi;
 pub mod osc;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -17,7 +18,14 @@ use super::connection::is_allowed;
 use super::packet;
 use super::request::{Answer, Line, Message, Origin, Request};
 use super::tally::Tally;
+use crate::system::net;
 
+/// Bytes on their way out beyond which subscribers are told nothing: half of what Linux lets a socket hold by default.
+const MOST_UNSENT: usize = 106_496;
+/// The longest UDP packet over IPv4.
+const MOST_PACKET: usize = 65_507;
+/// Times that a packet is sent when the socket tells of earlier ones that failed.
+const TRIES: usize = 4;
 /// Complaints a sender gets per second, and in one burst.
 const FAILS_PER_SECOND: f64 = 10.0;
 const FAIL_BURST: f64 = 40.0;
@@ -38,7 +46,10 @@ struct Bucket {
 }
 
 fn bind(address: IpAddr, port: u16) -> std::io::Result<UdpSocket> {
-    UdpSocket::from_std(crate::system::port::bind(address, port)?)
+    let socket = crate::system::port::bind(address, port)?;
+    // Without it subscribers that are gone are told until they lapse; nothing else is lost.
+    let _ = net::keep_errors(socket.as_fd(), address.is_ipv6());
+    UdpSocket::from_std(socket)
 }
 
 impl OscFace {
@@ -78,17 +89,24 @@ impl OscFace {
     }
 
     /// Starts a task per socket that turns packets into requests.
-    pub fn listen(&self, requests: &mpsc::Sender<Request>) {
+    /// `gone` gets the peers that turned out not to be there any more.
+    pub fn listen(&self, requests: &mpsc::Sender<Request>, gone: &mpsc::Sender<SocketAddr>) {
         for (index, socket) in self.sockets.iter().enumerate() {
-            let (socket, requests) = (socket.clone(), requests.clone());
+            let (socket, requests, gone) = (socket.clone(), requests.clone(), gone.clone());
             let (allow, tally) = (self.allow.clone(), self.tally.clone());
             tokio::spawn(async move {
                 let mut buffer = vec![0u8; 65_536];
                 loop {
                     let (length, peer) = match socket.recv_from(&mut buffer).await {
                         Ok(got) => got,
-                        // An ICMP error of an answer nobody took; the socket is as good as before.
-                        Err(_) => continue,
+                        // An answer that did not reach its peer; the socket is as good as before.
+                        Err(_) => {
+                            for peer in net::gone(socket.as_fd()) {
+                                // If the conductor is busy, the next error tells it.
+                                let _ = gone.try_send(peer);
+                            }
+                            continue;
+                        }
                     };
                     tally.received.fetch_add(1, Relaxed);
                     if !is_allowed(&allow, peer.ip()) {
@@ -130,9 +148,50 @@ impl OscFace {
             self.tally.muted.fetch_add(1, Relaxed);
             return;
         }
-        let Ok(bytes) = packet::encode(&answer.messages) else { return };
-        // A full socket or an unreachable peer is no reason to wait.
-        let _ = socket.try_send_to(&bytes, answer.to.peer);
+        if answer.push && net::unsent(socket.as_fd()) > MOST_UNSENT {
+            // Peers that are gone fill the socket until the kernel has given them up. Answers need what is left.
+            self.tally.muted.fetch_add(1, Relaxed);
+            return;
+        }
+        self.send_parts(socket, &answer.messages, answer.to.peer);
+    }
+
+    /// Sends messages in as many packets as they need.
+    fn send_parts(&self, socket: &UdpSocket, messages: &[Message], peer: SocketAddr) {
+        match (packet::encode(messages), messages) {
+            (Ok(bytes), _) if bytes.len() <= MOST_PACKET => self.send_packet(socket, &bytes, peer),
+            (_, []) => {}
+            (encoded, [only]) => {
+                let length = encoded.map_or(0, |bytes| bytes.len());
+                let why = format!(
+                    "its answer {:.200} has {length} bytes, and a UDP packet holds {MOST_PACKET}; /api/ws has no such limit",
+                    only.address
+                );
+                let shown = &only.address[..only.address.floor_char_boundary(200)];
+                let fail = Message::new("/fail", vec![shown.into(), why.into()]);
+                if let Ok(bytes) = packet::encode(&[fail]) {
+                    self.send_packet(socket, &bytes, peer);
+                }
+            }
+            (_, many) => {
+                let (first, second) = many.split_at(many.len() / 2);
+                self.send_parts(socket, first, peer);
+                self.send_parts(socket, second, peer);
+            }
+        }
+    }
+
+    fn send_packet(&self, socket: &UdpSocket, bytes: &[u8], peer: SocketAddr) {
+        // An error may be that of a packet to another peer, told at the next occasion: then this one was not sent.
+        for _ in 0..TRIES {
+            match socket.try_send_to(bytes, peer) {
+                Ok(_) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => {}
+            }
+        }
+        self.tally.muted.fetch_add(1, Relaxed);
+        tracing::warn!("OSC: an answer to {} could not be sent", peer.ip());
     }
 
     fn may_complain(&self, peer: SocketAddr) -> bool {

@@ -85,4 +85,6 @@ pub struct Answer {
     pub to: Origin,
     /// What. More than one are sent as a bundle.
     pub messages: Vec<Message>,
+    /// Whether it is told to a subscriber unasked: then it may be left out where there is no room.
+    pub push: bool,
 }

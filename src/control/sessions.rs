@@ -97,7 +97,7 @@ impl Sessions {
             let why =
                 format!("its answer of {bytes} bytes found no room behind those that wait; read them, then ask again");
             let refusal = Message::new("/fail", vec![Value::from(""), Value::from(why)]);
-            held(Answer { to: answer.to, messages: vec![refusal] }, 0)
+            held(Answer { to: answer.to, messages: vec![refusal], push: false }, 0)
         } else {
             held(answer, bytes)
         };
@@ -120,7 +120,7 @@ mod tests {
 
     fn answer(session: u64, text: usize) -> Answer {
         let to = Origin { line: Line::Session(session), peer: ([127, 0, 0, 1], 1).into(), tag: 7 };
-        Answer { to, messages: vec![Message::new("/x", vec![Value::Text("A".repeat(text))])] }
+        Answer { to, messages: vec![Message::new("/x", vec![Value::Text("A".repeat(text))])], push: false }
     }
 
     #[test]

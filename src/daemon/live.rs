@@ -399,6 +399,8 @@ struct Faces {
     osc: OscFace,
     sessions: Arc<Sessions>,
     requests: mpsc::Receiver<Request>,
+    /// Peers that are not there any more.
+    gone: mpsc::Receiver<std::net::SocketAddr>,
     /// Set when the daemon ends.
     end: tokio::sync::watch::Sender<bool>,
 }
@@ -450,7 +452,8 @@ async fn open_faces(
     };
     open_http(config, links).await;
     workshop.open_stream(config, stream, ending).await;
-    face.listen(&requests_tx);
+    let (gone_tx, gone) = mpsc::channel(64);
+    face.listen(&requests_tx, &gone_tx);
     if let Err(error) = ports::watch(face.ports()) {
         tracing::warn!(
             "OSC: nothing will tell whether another program takes a port over: no thread can be started: {error}"
@@ -461,7 +464,7 @@ async fn open_faces(
     {
         tracing::warn!("MIDI: no thread can be started: {error}");
     }
-    Ok(Faces { osc: face, sessions, requests, end })
+    Ok(Faces { osc: face, sessions, requests, gone, end })
 }
 
 /// The conductor's loop. Time passes first, then results of other threads are taken, then calls are made.
@@ -518,6 +521,7 @@ async fn serve(
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
             Some(made) = inboxes.made.recv() => conductor.made(made),
+            Some(peer) = faces.gone.recv() => conductor.gone(peer),
             // A slice at a time: the branches above have their turn in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),
             Some(request) = faces.requests.recv(), if !conductor.has_work() => conductor.accept(request),

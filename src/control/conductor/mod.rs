@@ -63,6 +63,8 @@ use waiting::Waiting;
 
 /// Commands cross the door this long before they are due (seconds); until then they wait here.
 const LEAD_S: f64 = 0.2;
+/// Bytes of an address that come back with a `/fail`.
+const MOST_SHOWN: usize = 200;
 /// Timed calls of which it is remembered who asked for them.
 const MOST_TICKETS: usize = 4096;
 /// Commands waiting for the engine beyond which no more requests are taken for a while.
@@ -571,8 +573,13 @@ impl Conductor {
 
     fn answer(&mut self, to: Option<Origin>, messages: Vec<Message>) {
         if let Some(to) = to {
-            self.answers.push(Answer { to, messages });
+            self.answers.push(Answer { to, messages, push: false });
         }
+    }
+
+    /// Tells a subscriber something.
+    fn push_to(&mut self, to: Origin, messages: Vec<Message>) {
+        self.answers.push(Answer { to, messages, push: true });
     }
 
     fn done(&mut self, to: Option<Origin>, address: &str, more: Vec<Value>) {
@@ -586,7 +593,9 @@ impl Conductor {
             Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.peer, fault.0),
             None => tracing::warn!("{address:.200}: {:.500}", fault.0),
         }
-        self.answer(to, vec![Message::new("/fail", vec![Value::from(address), Value::from(fault.0.as_str())])]);
+        // What no control can be called is not worth sending back whole.
+        let shown = &address[..address.floor_char_boundary(MOST_SHOWN)];
+        self.answer(to, vec![Message::new("/fail", vec![Value::from(shown), Value::from(fault.0.as_str())])]);
     }
 
     /// Does one call.

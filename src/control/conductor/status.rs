@@ -1,6 +1,7 @@
 //! What is told: status, subscriptions, values.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use crate::output::report::{Cause, State as OutputState};
 use crate::system::{guard, time, usage};
 
 /// Most subscriptions at a time.
-const MOST_SUBSCRIPTIONS: usize = 32;
+const MOST_SUBSCRIPTIONS: usize = 64;
+/// Most of one address.
+const MOST_OF_ONE: usize = 16;
 
 /// What can be subscribed to.
 pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "all"];
@@ -57,9 +60,7 @@ impl Conductor {
         }
         let now = Instant::now();
         self.subscriptions.retain(|s| s.ends > now && !(s.origin == origin && s.topic == topic));
-        if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
-            return Err(Fault(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit")));
-        }
+        self.make_room_for(origin)?;
         self.subscriptions.push(Subscription {
             origin,
             topic: topic.into(),
@@ -70,6 +71,38 @@ impl Conductor {
         Ok(Outcome::Done)
     }
 
+    /// Finds room for one more subscription of a peer. Where all are taken, the oldest of the address that has most ends,
+    /// if that has more than this one would.
+    fn make_room_for(&mut self, origin: Origin) -> Result<(), Fault> {
+        let address = |o: Origin| o.peer.ip().to_canonical();
+        let count = |ip| self.subscriptions.iter().filter(|s| address(s.origin) == ip).count();
+        let own = count(address(origin));
+        if own >= MOST_OF_ONE {
+            return Err(Fault(format!("{own} subscriptions of this address are running, which is the limit")));
+        }
+        if self.subscriptions.len() < MOST_SUBSCRIPTIONS {
+            return Ok(());
+        }
+        // The list is in the order in which they began, so that the first of equals is the oldest.
+        let crowded = self.subscriptions.iter().map(|s| count(address(s.origin))).max().unwrap_or(0);
+        match self.subscriptions.iter().position(|s| count(address(s.origin)) == crowded) {
+            Some(oldest) if crowded > own + 1 => {
+                self.subscriptions.remove(oldest);
+                Ok(())
+            }
+            _ => Err(Fault(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit"))),
+        }
+    }
+
+    /// A peer is not there any more: it is told nothing more.
+    pub fn gone(&mut self, peer: SocketAddr) {
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|s| s.origin.peer != peer);
+        if self.subscriptions.len() < before {
+            tracing::info!("OSC: {peer} is gone; its subscriptions have ended");
+        }
+    }
+
     /// Ends a peer's subscriptions to a topic ("all": to every topic).
     pub fn unsubscribe(&mut self, call: &Call, topic: &str) {
         self.subscriptions.retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
@@ -78,7 +111,7 @@ impl Conductor {
     pub(super) fn push_beat(&mut self, beat: Message) {
         let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.origin).collect();
         for origin in to {
-            self.answer(Some(origin), vec![beat.clone()]);
+            self.push_to(origin, vec![beat.clone()]);
         }
     }
 
@@ -108,7 +141,7 @@ impl Conductor {
                 messages.extend(self.meters());
             }
             if !messages.is_empty() {
-                self.answer(Some(origin), messages);
+                self.push_to(origin, messages);
             }
         }
     }
@@ -376,5 +409,37 @@ impl Conductor {
         } else {
             (self.hands.stall)(what, ms);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::request::{Line, Request, When};
+    use super::super::tests::rig;
+    use super::*;
+
+    fn subscribe(conductor: &mut Conductor, host: u8, port: u16) -> bool {
+        let origin = Origin { line: Line::Osc(0), peer: ([10, 0, 0, host], port).into(), tag: 0 };
+        let call = Message::new("/groove/subscribe", vec!["status".into(), Value::Float(10.0), Value::Float(60.0)]);
+        conductor.handle(Request { origin: Some(origin), when: When::Now, calls: vec![call] });
+        conductor.take_answers().iter().any(|a| a.messages[0].address == "/done")
+    }
+
+    #[test]
+    fn nobody_can_take_all_subscriptions() {
+        let (_engine, mut conductor) = rig();
+        // One address has its share and no more, however many ports it sends from.
+        let own = (0..100).filter(|k| subscribe(&mut conductor, 1, 9_000 + k)).count();
+        assert_eq!(own, MOST_OF_ONE);
+        for host in 2..=4 {
+            let own = (0..100).filter(|k| subscribe(&mut conductor, host, 9_000 + k)).count();
+            assert_eq!(own, MOST_OF_ONE, "10.0.0.{host}");
+        }
+        assert_eq!(conductor.subscriptions.len(), MOST_SUBSCRIPTIONS, "all are taken");
+        // Whoever comes next gets one of those who have most.
+        assert!(subscribe(&mut conductor, 9, 9_000) && subscribe(&mut conductor, 9, 9_001));
+        assert_eq!(conductor.subscriptions.len(), MOST_SUBSCRIPTIONS);
+        conductor.gone(([10, 0, 0, 9], 9_000).into());
+        assert_eq!(conductor.subscriptions.iter().filter(|s| s.origin.peer.ip().to_string() == "10.0.0.9").count(), 1);
     }
 }

@@ -13,13 +13,17 @@ use std::time::Instant;
 use axum::http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 
+use super::super::connection::neighbourhood;
 use super::super::tally::Tally;
 
-/// Refusals an address gets before it is not even listened to, and how many of them are forgiven per second.
-const PATIENCE: f64 = 20.0;
-const FORGIVEN_PER_S: f64 = 0.2;
+/// Wrong tokens of an address before it gets 429 for a while, and how many are forgiven per second: ten, and a minute.
+const PATIENCE: f64 = 10.0;
+const FORGIVEN_PER_S: f64 = 10.0 / 60.0;
 /// Addresses remembered for that.
 const REMEMBERED: usize = 1024;
+
+/// What a wrong token is answered with.
+const WRONG_TOKEN: &str = "the token is wrong";
 
 /// The rules.
 #[derive(Debug, Default)]
@@ -61,18 +65,23 @@ impl Access {
 
     /// Lets a request in, or says why not. `query` is the part of the address behind the question mark.
     pub fn judge(&self, peer: IpAddr, headers: &HeaderMap, query: &str, tally: &Tally) -> Result<(), Refused> {
-        let (now, peer) = (Instant::now(), peer.to_canonical());
-        if !peer.is_loopback() && self.is_tired_of(peer, now) {
-            tally.strangers.fetch_add(1, Relaxed);
-            return refused(StatusCode::TOO_MANY_REQUESTS, "too many refused requests; wait a minute");
+        let now = Instant::now();
+        let no = match self.weigh(peer.to_canonical(), headers, query) {
+            // Whoever has the token gets in, whatever others of the same address have tried.
+            Ok(()) => return Ok(()),
+            Err(no) => no,
+        };
+        tally.strangers.fetch_add(1, Relaxed);
+        tracing::warn!("HTTP from {peer} is refused: {}", no.why);
+        // A token that is missing, or a page that may not ask, is no guess.
+        if no.why == WRONG_TOKEN && !peer.to_canonical().is_loopback() {
+            let household = neighbourhood(peer);
+            if self.is_tired_of(household, now) {
+                return refused(StatusCode::TOO_MANY_REQUESTS, "too many wrong tokens; wait a minute");
+            }
+            self.remember(household, now);
         }
-        let verdict = self.weigh(peer, headers, query);
-        if let Err(no) = &verdict {
-            tally.strangers.fetch_add(1, Relaxed);
-            self.remember(peer, now);
-            tracing::warn!("HTTP from {peer} is refused: {}", no.why);
-        }
-        verdict
+        Err(no)
     }
 
     fn weigh(&self, peer: IpAddr, headers: &HeaderMap, query: &str) -> Result<(), Refused> {
@@ -92,7 +101,7 @@ impl Access {
         if let (Some(wanted), Some(got)) = (&self.token, &presented) {
             return match bool::from(wanted.as_bytes().ct_eq(got.trim().as_bytes())) {
                 true => Ok(()),
-                false => refused(StatusCode::UNAUTHORIZED, "the token is wrong"),
+                false => refused(StatusCode::UNAUTHORIZED, WRONG_TOKEN),
             };
         }
         if !self.is_own_name(host) {
@@ -215,13 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn guessing_is_slow() {
+    fn only_wrong_tokens_count_and_the_right_one_is_always_taken() {
         let access = Access::new(Some("right".into()), false, vec![]);
-        let host = [("host", "10.0.0.1")];
-        for _ in 0..PATIENCE as usize {
-            assert_eq!(ask(&access, "10.0.0.9", &host, "token=wrong"), 401);
+        let host = ("host", "10.0.0.1");
+        // A foreign page in somebody's browser, and clients that know of no token, are no guesses.
+        for _ in 0..50 {
+            assert_eq!(ask(&access, "10.0.0.9", &[host, ("origin", "http://evil.example")], ""), 403);
+            assert_eq!(ask(&access, "10.0.0.9", &[host], ""), 401);
         }
-        assert_eq!(ask(&access, "10.0.0.9", &host, "token=right"), 429, "not even the right one");
-        assert_eq!(ask(&access, "10.0.0.8", &host, "token=right"), 200, "others are not concerned");
+        for _ in 0..PATIENCE as usize {
+            assert_eq!(ask(&access, "10.0.0.9", &[host], "token=wrong"), 401);
+        }
+        assert_eq!(ask(&access, "10.0.0.9", &[host], "token=wrong"), 429);
+        assert_eq!(ask(&access, "10.0.0.9", &[host], "token=right"), 200, "somebody else at the same address");
+        assert_eq!(ask(&access, "10.0.0.8", &[host], "token=wrong"), 401, "others are not concerned");
+        // The addresses of one IPv6 network are one guesser.
+        let answers: Vec<u16> =
+            (0..900).map(|k| ask(&access, &format!("2001:db8::{k:x}"), &[host], "token=wrong")).collect();
+        assert_eq!(answers.iter().filter(|a| **a == 401).count(), PATIENCE as usize);
+        assert_eq!(ask(&access, "2001:db8:0:1::1", &[host], "token=wrong"), 401);
     }
 }

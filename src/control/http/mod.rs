@@ -37,6 +37,7 @@ use super::board::Board;
 use super::bulletin::Bulletin;
 use super::closing::Ending;
 use super::connection::{self, problem};
+use super::lobby::{Lobby, Visitor};
 use super::pace::PaceBoard;
 use super::request::Request;
 use super::sessions::Sessions;
@@ -129,6 +130,7 @@ pub async fn serve(listener: TcpListener, links: Arc<Links>) {
     let router = router(links.clone());
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let crowd: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
+    let lobby = Lobby::default();
     loop {
         let (stream, peer) = connection::next(&listener, "HTTP").await;
         let Some(caller) = admit(&places, &crowd, peer) else {
@@ -136,12 +138,12 @@ pub async fn serve(listener: TcpListener, links: Arc<Links>) {
             tracing::warn!("HTTP from {} is refused: too many connections", peer.ip());
             continue;
         };
-        connection::answer(stream, router.clone().layer(Extension(caller)), LONGEST, ());
+        connection::answer(stream, peer, router.clone().layer(Extension(caller)), LONGEST, &lobby);
     }
 }
 
 fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, peer: SocketAddr) -> Option<Caller> {
-    let address = neighbourhood(peer.ip());
+    let address = connection::neighbourhood(peer.ip());
     if !address.is_loopback() && places.available_permits() <= KEPT_FOR_US {
         return None;
     }
@@ -153,14 +155,6 @@ fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, pe
     }
     *count += 1;
     Some(Caller { peer, _place: Arc::new(Place { _permit: permit, peer: address, crowd: crowd.clone() }) })
-}
-
-/// What counts as one address: of IPv6 the first 64 bits, which are one household.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
-        other => other,
-    }
 }
 
 fn router(links: Arc<Links>) -> Router {
@@ -175,6 +169,9 @@ fn router(links: Arc<Links>) -> Router {
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .fallback(elsewhere)
+        .method_not_allowed_fallback(|| async {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here; controls are moved over /api/ws")
+        })
         .layer(middleware::from_fn_with_state(links.clone(), knock))
         .with_state(links)
 }
@@ -183,6 +180,7 @@ fn router(links: Arc<Links>) -> Router {
 async fn knock(
     State(links): State<Arc<Links>>,
     Extension(caller): Extension<Caller>,
+    Extension(visitor): Extension<Visitor>,
     request: HttpRequest,
     next: Next,
 ) -> Response {
@@ -190,7 +188,10 @@ async fn knock(
     tally.received.fetch_add(1, Relaxed);
     let query = request.uri().query().unwrap_or_default();
     let mut response = match links.access.judge(caller.peer.ip(), request.headers(), query, tally) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            visitor.let_in();
+            next.run(request).await
+        }
         Err(no) => {
             let mut response = problem(no.status, &no.why);
             if no.status == StatusCode::UNAUTHORIZED {

@@ -13,8 +13,8 @@ pub mod protocol;
 pub mod session;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -25,17 +25,21 @@ use axum::response::Response;
 use axum::{Extension, Router};
 use ipnet::IpNet;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::closing::Ending;
 use super::connection::{self, is_allowed, problem};
+use super::lobby::{Lobby, Visitor};
 use super::tally::StreamTally;
 use crate::ddsp::library::Shelf;
+use crate::system::time::monotonic_ns;
 
 /// The longest life of a connection that is no WebSocket.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Connections that are not streams (yet).
-const KNOCKING: usize = 32;
+/// A client that has not read for so long makes room for another.
+const MOST_STALLED: Duration = Duration::from_secs(5);
+/// Time that takes.
+const MAKE_ROOM: Duration = Duration::from_secs(2);
 /// What the system may keep of frames that a client does not read: a third of a second.
 const UNSENT_BYTES: usize = 32 * 1024;
 
@@ -70,16 +74,63 @@ pub struct Studio {
     /// What is counted.
     pub counts: Arc<StreamTally>,
     places: Arc<Semaphore>,
+    /// Who is there, and since when it has not read.
+    stalls: Mutex<Vec<Weak<Stall>>>,
+}
+
+/// Since when a client has not taken its frames, and the way to end its stay.
+#[derive(Debug, Default)]
+pub struct Stall {
+    /// Monotonic, in nanoseconds; 0: it takes them.
+    since: AtomicU64,
+    evict: Notify,
+}
+
+impl Stall {
+    /// A frame was taken, or could not be.
+    pub fn note(&self, taken: bool) {
+        if taken {
+            self.since.store(0, Relaxed);
+        } else {
+            let _ = self.since.compare_exchange(0, monotonic_ns().max(1), Relaxed, Relaxed);
+        }
+    }
+
+    /// Returns when the client has to make room for another.
+    pub async fn evicted(&self) {
+        self.evict.notified().await;
+    }
+
+    fn lasts(&self) -> Duration {
+        match self.since.load(Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_nanos(monotonic_ns().saturating_sub(since)),
+        }
+    }
 }
 
 impl Studio {
+    /// A place for a client. Where all are taken, the one that has not read for longest makes room, if that is long.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        let longest = {
+            let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+            stalls.retain(|s| s.strong_count() > 0);
+            stalls.iter().filter_map(Weak::upgrade).max_by_key(|s| s.lasts()).filter(|s| s.lasts() >= MOST_STALLED)
+        };
+        longest?.evict.notify_one();
+        tokio::time::timeout(MAKE_ROOM, self.places.clone().acquire_owned()).await.ok()?.ok()
+    }
+
     /// A studio whose first instrument is opened now, so that what is wrong with it is said at once.
     ///
     /// # Errors
     /// What is wrong with that instrument; the studio is there all the same, and tells its clients.
     pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
-        let studio = Studio { settings, counts, places };
+        let studio = Studio { settings, counts, places, stalls: Mutex::default() };
         let first = studio.settings.shelf.model(&studio.settings.instrument).map(drop);
         (Arc::new(studio), first)
     }
@@ -89,6 +140,8 @@ impl Studio {
 pub struct Place {
     studio: Arc<Studio>,
     _permit: OwnedSemaphorePermit,
+    /// Whether it reads.
+    pub stall: Arc<Stall>,
 }
 
 impl Drop for Place {
@@ -100,8 +153,7 @@ impl Drop for Place {
 /// Serves until the runtime ends.
 pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
     let router = Router::new().fallback(answer).with_state(studio.clone());
-    // Whoever only knocks has a place as well, for as long as it takes to answer.
-    let door = Arc::new(Semaphore::new(studio.settings.clients + KNOCKING));
+    let lobby = Lobby::default();
     loop {
         let (stream, peer) = connection::next(&listener, "DDSP stream").await;
         if !is_allowed(&studio.settings.allow, peer.ip()) {
@@ -110,18 +162,15 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
             }
             continue;
         }
-        let Ok(knocking) = door.clone().try_acquire_owned() else {
-            studio.counts.refused.fetch_add(1, Relaxed);
-            continue;
-        };
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(UNSENT_BYTES);
-        connection::answer(stream, router.clone().layer(Extension(peer)), LONGEST, knocking);
+        connection::answer(stream, peer, router.clone().layer(Extension(peer)), LONGEST, &lobby);
     }
 }
 
 async fn answer(
     State(studio): State<Arc<Studio>>,
     Extension(peer): Extension<SocketAddr>,
+    Extension(visitor): Extension<Visitor>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(socket) = socket else {
@@ -129,12 +178,15 @@ async fn answer(
                    frames of 16-bit mono PCM at 48 kHz come back. {\"type\":\"hello\"} tells what else there is";
         return connection::upgrade_required(why);
     };
-    let Ok(permit) = studio.places.clone().try_acquire_owned() else {
+    let Some(permit) = studio.permit().await else {
         studio.counts.refused.fetch_add(1, Relaxed);
         let why = format!("{} clients are here already (ddsp.clients in the configuration)", studio.settings.clients);
         return problem(StatusCode::SERVICE_UNAVAILABLE, &why);
     };
     studio.counts.clients.fetch_add(1, Relaxed);
-    let place = Place { studio: studio.clone(), _permit: permit };
+    visitor.let_in();
+    let stall: Arc<Stall> = Arc::default();
+    studio.stalls.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&stall));
+    let place = Place { studio: studio.clone(), _permit: permit, stall };
     session::answer(socket, studio, place, peer)
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::closing;
 use super::monitor;
 use super::protocol::{self, Format, Heard, Order, Shape};
-use super::{Place, Studio};
+use super::{Place, Stall, Studio};
 use crate::ddsp::contract::Contract;
 use crate::ddsp::model::Model;
 use crate::ddsp::stream::{Stream, Update, voices};
@@ -122,6 +122,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
         studio: studio.clone(),
         owed: 0,
         seat: None,
+        stall: place.stall.clone(),
     };
     let enter = studio.settings.enter;
     let held = place.clone();
@@ -156,6 +157,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
     let end = tokio::select! {
         end = reader.run(&mut read) => end,
         () = ending.comes() => End::Ours(closing::stopping()),
+        () = place.stall.evicted() => End::Ours(closing::frame(close_code::POLICY, "another client waits, and this one does not read")),
         _ = &mut sending => return dropped.load(Relaxed),
     };
     // Nothing is rendered any more.
@@ -444,6 +446,8 @@ struct Renderer {
     owed: u64,
     /// Its place on the speakers.
     seat: Option<monitor::Seat>,
+    /// Whether the client reads.
+    stall: Arc<Stall>,
 }
 
 impl Renderer {
@@ -496,7 +500,9 @@ impl Renderer {
             }
         }
         let frame = self.frame();
-        match self.out.try_send(Out::Frame(frame)) {
+        let sent = self.out.try_send(Out::Frame(frame));
+        self.stall.note(sent.is_ok());
+        match sent {
             Ok(()) => self.confess(),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.owed += 1;

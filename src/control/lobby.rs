@@ -1,0 +1,128 @@
+//! Connections that have not yet shown that they may be here.
+//!
+//! A connection waits in the lobby from the moment it is accepted until its first request is let in. There is room for
+//! so many, and for so many of one address: whoever opens more loses its own oldest, so that half-open connections
+//! keep nobody out.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// Connections that may wait.
+const MOST: usize = 64;
+/// Of one address.
+const MOST_OF_ONE: usize = 16;
+
+struct Waiting {
+    number: u64,
+    address: IpAddr,
+    task: AbortHandle,
+}
+
+#[derive(Default)]
+struct Room {
+    next: u64,
+    /// The oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+/// The lobby of one port.
+#[derive(Clone, Default)]
+pub struct Lobby(Arc<Mutex<Room>>);
+
+impl std::fmt::Debug for Lobby {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lobby")
+    }
+}
+
+/// A connection's place in the lobby; it leaves when this is dropped, or when it is let in.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    lobby: Lobby,
+    number: u64,
+}
+
+impl Visitor {
+    /// It may be here.
+    pub fn let_in(&self) {
+        self.lobby.room(|room| room.waiting.retain(|w| w.number != self.number));
+    }
+}
+
+impl Lobby {
+    fn room<T>(&self, act: impl FnOnce(&mut Room) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A place for a connection that comes.
+    pub fn visitor(&self) -> Visitor {
+        let number = self.room(|room| {
+            room.next += 1;
+            room.next
+        });
+        Visitor { lobby: self.clone(), number }
+    }
+
+    /// Lets a connection wait, whose task is `task`. One that waits too long in too large a crowd is aborted.
+    pub fn enter(&self, visitor: &Visitor, address: IpAddr, task: AbortHandle) {
+        self.room(|room| {
+            room.waiting.retain(|w| !w.task.is_finished());
+            let count = |address: IpAddr| room.waiting.iter().filter(|w| w.address == address).count();
+            let crowded = match (count(address) >= MOST_OF_ONE, room.waiting.len() >= MOST) {
+                (true, _) => Some(address),
+                // Whoever has most makes room.
+                (_, true) => room.waiting.iter().map(|w| w.address).max_by_key(|a| count(*a)),
+                _ => None,
+            };
+            if let Some(place) = room.waiting.iter().position(|w| Some(w.address) == crowded)
+                && let Some(oldest) = room.waiting.remove(place)
+            {
+                oldest.task.abort();
+            }
+            room.waiting.push_back(Waiting { number: visitor.number, address, task });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn half_open_connections_keep_nobody_out() {
+        let lobby = Lobby::default();
+        let mut tasks = Vec::new();
+        let mut come = |host: u8| {
+            let task = tokio::spawn(std::future::pending::<()>());
+            let visitor = lobby.visitor();
+            lobby.enter(&visitor, IpAddr::from([10, 0, 0, host]), task.abort_handle());
+            tasks.push((host, task));
+            visitor
+        };
+        let honest = come(9);
+        for host in [1, 2, 3, 4, 5] {
+            for _ in 0..100 {
+                come(host);
+            }
+        }
+        let waiting =
+            |host: u8| lobby.room(|r| r.waiting.iter().filter(|w| w.address == IpAddr::from([10, 0, 0, host])).count());
+        assert_eq!(waiting(9), 1, "it was there first, and has done nothing");
+        assert!(waiting(1) <= MOST_OF_ONE && lobby.room(|r| r.waiting.len()) == MOST);
+        let last = come(8);
+        assert_eq!(waiting(8), 1, "and whoever comes last waits like anybody");
+        honest.let_in();
+        last.let_in();
+        tokio::task::yield_now().await;
+        for host in 1..100 {
+            come(host % 5 + 1);
+        }
+        tokio::task::yield_now().await;
+        for (host, task) in tasks.iter().filter(|(host, _)| *host >= 8) {
+            assert!(!task.is_finished(), "10.0.0.{host} was let in");
+        }
+    }
+}
