@@ -19,7 +19,7 @@ use grooved::engine::method::Method;
 use grooved::output::devices;
 use grooved::stretch::curve::Curve;
 use grooved::stretch::offline::Order;
-use grooved::system::{guard, log};
+use grooved::system::{guard, log, realtime};
 use indicatif::{ProgressBar, ProgressStyle};
 
 #[global_allocator]
@@ -354,6 +354,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     let (config, remarks) = configured(&cli)?;
+    realtime::share_heaps();
     log::start(&config.system.log);
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     match (cli.enable_filters, cli.disable_filters) {
@@ -638,7 +639,14 @@ fn demo() -> Result<Plan, Failure> {
     if !folder.is_dir() {
         eprintln!("Composing the demonstration set (once, a few seconds) …");
     }
-    plan::make_demo(&folder).map_err(failed)?;
+    if !plan::has_demo(&folder) {
+        // In a process of its own: what composing takes of memory, and leaves scattered, goes with it.
+        let mut child = std::env::current_exe().map(std::process::Command::new).map_err(failed)?;
+        let done = child.arg("make-demo").stdout(std::process::Stdio::null()).status().map_err(failed)?;
+        if !done.success() {
+            return Err(failed(std::io::Error::other("the demonstration set could not be composed")));
+        }
+    }
     Ok(plan::demo_plan(&folder))
 }
 

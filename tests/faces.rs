@@ -227,19 +227,21 @@ fn who_does_not_keep_up_is_told_what_it_missed() {
     let http = free_tcp_port();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--http-port", &http.to_string()]);
     let mut socket = Socket::connect(http);
-    let subscribed = socket.ask(json!({ "op": "subscribe", "paths": ["/log/*"] }));
+    let subscribed = socket.ask(json!({ "op": "subscribe", "paths": ["/event/*"] }));
     let from = subscribed["result"]["next_event"].as_u64().unwrap();
     assert_eq!(socket.ask(json!({ "op": "unsubscribe" }))["result"]["ended"], 1);
-    // Many more events than are kept: each complaint is a line of the log.
+    // Many more events than are kept: each start is one.
     let client = daemon.client();
+    scratch.sine("a.wav", 48_000, 1, 440, 0.1);
+    client.done("/load_buffer", vec![common::i(100), common::s("a.wav")]);
     for k in 0..5_000 {
-        client.send(&format!("/nothing/{k}"), vec![]);
+        client.send("/play_stem", vec![common::i(100)]);
         if k % 200 == 0 {
             client.ask("/groove/movement/arms", vec![common::f(0.5)]);
         }
     }
     client.ask("/groove/movement/arms", vec![common::f(0.5)]);
-    let next = socket.ask(json!({ "op": "subscribe", "paths": ["/log/*"], "since": from }));
+    let next = socket.ask(json!({ "op": "subscribe", "paths": ["/event/*"], "since": from }));
     let next = next["result"]["next_event"].as_u64().unwrap();
     let (mut told, mut missed) = (0, 0);
     while from + missed + told < next {
@@ -247,7 +249,7 @@ fn who_does_not_keep_up_is_told_what_it_missed() {
         let Some(push) = socket.hear() else { break };
         match push["push"].as_str() {
             Some("gap") => missed += push["missed"].as_u64().unwrap(),
-            Some("event") => told += u64::from(push["path"].as_str().unwrap().starts_with("/log/")),
+            Some("event") => told += u64::from(push["path"].as_str().unwrap().starts_with("/event/")),
             // Beats have numbers as well; this subscription does not show them.
             _ => {}
         }

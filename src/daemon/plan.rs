@@ -99,6 +99,11 @@ pub fn demo_folder() -> PathBuf {
     cache.join(format!("grooved/demo-{DEMO_VERSION}"))
 }
 
+/// Whether the demonstration set lies in `folder`.
+pub fn has_demo(folder: &Path) -> bool {
+    demo::STEMS.iter().all(|s| demo_file(folder, s).is_file())
+}
+
 /// Renders the demonstration set into `folder`, unless it is there; tells whether it had to.
 pub fn make_demo(folder: &Path) -> io::Result<bool> {
     std::fs::create_dir_all(folder)?;

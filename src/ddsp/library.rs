@@ -63,14 +63,22 @@ impl Library {
     /// # Errors
     /// What is wrong with the file, or which instruments there are.
     pub fn open(&self, name: &str) -> Result<Model, LibraryError> {
+        Ok(Model::open(&self.find(name)?)?)
+    }
+
+    /// The file of an instrument, which is not opened. Realtime: no.
+    ///
+    /// # Errors
+    /// Which instruments there are. The path of a file is not looked at.
+    pub fn find(&self, name: &str) -> Result<PathBuf, LibraryError> {
         if name.contains('/') || [".onnx", ".tflite"].iter().any(|end| name.ends_with(end)) {
-            return Ok(Model::open(Path::new(name))?);
+            return Ok(name.into());
         }
         let there = self.names();
         if !there.iter().any(|n| n == name) {
             return Err(LibraryError::Unknown { name: name.chars().take(60).collect(), there });
         }
-        Ok(Model::open(&self.folder.join(format!("{name}.onnx")))?)
+        Ok(self.folder.join(format!("{name}.onnx")))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`guard`]: the mark of a thread that may not block, and what happens when it does
 //! - [`overseer`]: watches realtime workers, and abandons one that stops responding
+//! - [`reach`]: which code the audio thread can reach
 //! - [`realtime`]: scheduling class, memory locks, denormals, and what was refused
 //! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
 //! - [`time`][]: clocks
@@ -22,6 +23,7 @@ pub mod net;
 pub mod notify;
 pub mod overseer;
 pub mod port;
+pub mod reach;
 pub mod realtime;
 #[cfg(feature = "rubberband")]
 pub mod rubberband;

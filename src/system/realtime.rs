@@ -81,8 +81,16 @@ pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
 /// Brings every page into being that the process has been promised: memory that was allocated and never written, code
 /// that never ran. Otherwise whoever gets there first waits for the kernel, or for the disk. A kernel that doesn't know
 /// how (before 5.14) leaves things as they are.
+///
+/// Of the program's own code and constants only what the audio thread can reach is brought in; see [`super::reach`].
 pub fn touch_present_memory() {
+    let own = Own::find();
     for mapping in mappings() {
+        if let Some(own) = &own
+            && own.touch(&mapping)
+        {
+            continue;
+        }
         // What is written privately has to be there as our own copy.
         let advice = match (mapping.reads, mapping.writes && mapping.private) {
             (false, _) => continue,
@@ -101,13 +109,76 @@ pub fn page_out() {
     }
 }
 
+/// The program's own file in memory.
+struct Own {
+    path: String,
+    /// What was added to its addresses when it was loaded.
+    moved: u64,
+    reachable: Vec<std::ops::Range<u64>>,
+    unwinding: Vec<std::ops::Range<u64>>,
+}
+
+impl Own {
+    /// `None`: the program does not tell what is where.
+    fn find() -> Option<Own> {
+        // Only what is looked at is read: with all there is for debuggers the file is large.
+        let program = object::ReadCache::new(std::fs::File::open("/proc/self/exe").ok()?);
+        let program = &program;
+        let path = std::fs::read_link("/proc/self/exe").ok()?.to_str()?.to_string();
+        let first = mappings().into_iter().find(|m| m.path == path)?;
+        let moved = (first.from as u64).checked_sub(super::reach::base(program)?)?;
+        Some(Own {
+            path,
+            moved,
+            reachable: super::reach::reachable(program)?,
+            unwinding: super::reach::unwinding(program),
+        })
+    }
+
+    /// Brings in what is needed of a mapping of the program; `false` if it is none, or one that is needed as a whole.
+    fn touch(&self, mapping: &Mapping) -> bool {
+        if mapping.path != self.path || mapping.writes || !mapping.reads {
+            return false;
+        }
+        let (from, to) = (mapping.from as u64 - self.moved, mapping.to as u64 - self.moved);
+        let within = |r: &std::ops::Range<u64>| r.start.max(from)..r.end.min(to);
+        let wanted: Vec<std::ops::Range<u64>> = if mapping.runs {
+            self.reachable.iter().map(within).collect()
+        } else {
+            // Constants: all but what only the unwinder reads.
+            let mut left = vec![from..to];
+            for gap in self.unwinding.iter().map(within).filter(|g| g.start < g.end) {
+                left = left
+                    .into_iter()
+                    .flat_map(|r| [r.start..r.end.min(gap.start), r.start.max(gap.end)..r.end])
+                    .collect();
+            }
+            left
+        };
+        for range in wanted.into_iter().filter(|r| r.start < r.end) {
+            let page = |address: u64| (address & !0xfff) as usize;
+            let part = Mapping {
+                from: page(range.start + self.moved),
+                to: page(range.end + self.moved + 0xfff),
+                path: String::new(),
+                ..*mapping
+            };
+            part.advise(libc::MADV_POPULATE_READ);
+        }
+        true
+    }
+}
+
 /// A stretch of the process's memory.
 struct Mapping {
     from: usize,
     to: usize,
     reads: bool,
     writes: bool,
+    runs: bool,
     private: bool,
+    /// The file it is of, or empty.
+    path: String,
 }
 
 impl Mapping {
@@ -122,7 +193,9 @@ impl Mapping {
             to: hex(to)?,
             reads: may(0, b'r'),
             writes: may(1, b'w'),
+            runs: may(2, b'x'),
             private: may(3, b'p'),
+            path: rest.splitn(5, ' ').nth(4).unwrap_or_default().trim_start().to_string(),
         })
     }
 
@@ -178,6 +251,12 @@ pub fn flush_denormals() {
         // SAFETY: sets its flush-to-zero bit and nothing else.
         unsafe { std::arch::asm!("msr fpcr, {}", in(reg) control, options(nomem, nostack)) };
     }
+}
+
+/// Lets all threads share two heaps. By default each of the first threads gets its own, which keeps what it once needed.
+pub fn share_heaps() {
+    // SAFETY: called with constants that mallopt(3) allows; it changes nothing that exists.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
 }
 
 /// Keeps the processor out of its deep sleep states for as long as the returned handle lives.

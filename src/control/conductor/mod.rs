@@ -333,7 +333,7 @@ impl Conductor {
             lenience: lenience::Lenience::default(),
         };
         conductor.set_paces();
-        conductor.open_first_instrument();
+        conductor.choose_first_instrument();
         conductor
     }
 

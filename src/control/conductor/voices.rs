@@ -21,6 +21,8 @@ const MOST_COMING: usize = 32;
 
 /// What stands in the place of an address for the instrument at the start.
 const FIRST: &str = "instrument";
+/// Orders that are kept while the first instrument is opened.
+const MOST_HELD: usize = 1_024;
 
 /// How often the log tells that voices come too late.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
@@ -81,6 +83,10 @@ pub(super) struct Voices {
     parts: Vec<Part>,
     hall: [f64; Hall::ALL.len()],
     loaded: BTreeMap<String, Card>,
+    /// The instrument of all parts, as long as it has not been opened.
+    first: Option<String>,
+    /// Orders that wait for it.
+    held: Vec<(Option<u64>, Order)>,
     coming: Vec<Coming>,
     /// What there is, as far as that is known.
     names: Vec<String>,
@@ -103,6 +109,8 @@ impl Voices {
             parts: vec![Part { instrument: Choice::default(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
             hall: Hall::ALL.map(|(_, _, v)| v),
             loaded: BTreeMap::new(),
+            first: None,
+            held: Vec::new(),
             coming: Vec::new(),
             names: Vec::new(),
             asking: Vec::new(),
@@ -126,8 +134,9 @@ impl Conductor {
         self.voices.voices.len()
     }
 
-    /// Asks for the instrument at the start.
-    pub(super) fn open_first_instrument(&mut self) {
+    /// Decides on the instrument of all parts. It is opened when it is first played: a show of stems alone does without
+    /// its memory.
+    pub(super) fn choose_first_instrument(&mut self) {
         if self.voices.voices.is_empty() {
             return;
         }
@@ -135,13 +144,31 @@ impl Conductor {
         let name = self.settings.instrument.clone();
         if !name.is_empty() {
             self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
+            self.voices.first = Some(name);
+        }
+    }
+
+    /// Opens the first instrument, if that has not been done.
+    fn open_first_instrument(&mut self) {
+        if let Some(name) = self.voices.first.take() {
             self.fetch(&name, None, FIRST);
         }
     }
 
-    /// Sends the voices an order.
+    /// Sends the voices an order, or keeps it until the instrument is there that it is for.
     fn order(&mut self, at: Option<u64>, order: Order) {
-        (self.hands.voice)(at, order);
+        if self.voices.held.is_empty() || self.voices.held.len() >= MOST_HELD {
+            (self.hands.voice)(at, order);
+        } else {
+            self.voices.held.push((at, order));
+        }
+    }
+
+    /// Sends what was kept.
+    fn release(&mut self) {
+        for (at, order) in std::mem::take(&mut self.voices.held) {
+            (self.hands.voice)(at, order);
+        }
     }
 
     /// Makes sure that there is such a voice.
@@ -183,6 +210,9 @@ impl Conductor {
         at: Option<u64>,
     ) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
+        if setting == Setting::Loudness && value > 0.0 {
+            self.open_first_instrument();
+        }
         for k in self.each_voice(which) {
             self.voices.voices[k][setting as usize] = value;
         }
@@ -193,6 +223,7 @@ impl Conductor {
     /// Sets a voice's loudness in decibels.
     pub fn set_voice_db(&mut self, which: Option<usize>, db: f64, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
+        self.open_first_instrument();
         for k in self.each_voice(which) {
             let own = &self.voices.own[k].has;
             let name = if own.is_empty() { &self.voices.parts[0].instrument.has } else { own };
@@ -265,8 +296,16 @@ impl Conductor {
     pub fn note_on(&mut self, part: Option<usize>, key: f64, loudness: f64, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         for k in Self::each_part(part) {
-            if self.voices.parts[k].instrument.has.is_empty() {
-                return Err(self.no_instrument());
+            let Choice { has, wants } = &self.voices.parts[k].instrument;
+            if has.is_empty() {
+                let wants = wants.clone();
+                self.open_first_instrument();
+                if !self.voices.coming.iter().any(|c| c.name == wants) {
+                    return Err(self.no_instrument());
+                }
+                self.voices.held.push((at, Order::NoteOn(k, key, loudness)));
+                self.voices.held.truncate(MOST_HELD);
+                continue;
             }
             self.order(at, Order::NoteOn(k, key, loudness));
         }
@@ -478,6 +517,7 @@ impl Conductor {
         match made {
             Made::Names(names) => {
                 self.voices.names = names;
+                self.check_first_instrument();
                 for (origin, address, _) in std::mem::take(&mut self.voices.asking) {
                     let messages = self.instruments();
                     self.answer(origin, messages);
@@ -494,6 +534,7 @@ impl Conductor {
                         self.voices.trouble.clear();
                         tracing::info!("instrument: {name}");
                         self.settle(None);
+                        self.release();
                         for coming in here {
                             self.done(coming.origin, &coming.address, vec![name.as_str().into()]);
                         }
@@ -501,6 +542,7 @@ impl Conductor {
                     Err(why) => {
                         self.voices.trouble.clone_from(&why);
                         self.do_without(&name);
+                        self.release();
                         for coming in here {
                             // Who installed none does not miss them.
                             if coming.address == FIRST && self.voices.names.is_empty() && is_name(&name) {
@@ -514,6 +556,18 @@ impl Conductor {
             }
         }
         self.flush();
+    }
+
+    /// The first instrument is opened when it is played; that it is not there is told at once.
+    fn check_first_instrument(&self) {
+        let Some(name) = self.voices.first.as_ref().filter(|name| is_name(name)) else { return };
+        match self.voices.names.as_slice() {
+            [] => tracing::info!("no instruments are installed: voices have nothing to play"),
+            names if !names.contains(name) => {
+                tracing::warn!("instrument: there is no '{name}' (ddsp.instrument); there are {}", names.join(", "))
+            }
+            _ => {}
+        }
     }
 
     fn instruments(&self) -> Vec<Message> {

@@ -124,14 +124,15 @@ impl Studio {
         tokio::time::timeout(MAKE_ROOM, self.places.clone().acquire_owned()).await.ok()?.ok()
     }
 
-    /// A studio whose first instrument is opened now, so that what is wrong with it is said at once.
+    /// A studio. Its first instrument is opened when the first client comes; that there is none is told at once.
     ///
     /// # Errors
-    /// What is wrong with that instrument; the studio is there all the same, and tells its clients.
+    /// That there is no such instrument; the studio is there all the same, and tells its clients.
     pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
         let studio = Studio { settings, counts, places, stalls: Mutex::default() };
-        let first = studio.settings.shelf.model(&studio.settings.instrument).map(drop);
+        let first = studio.settings.shelf.library.find(&studio.settings.instrument);
+        let first = first.map(drop).map_err(|e| e.to_string());
         (Arc::new(studio), first)
     }
 }
