@@ -42,7 +42,7 @@ fn single_packets_stop_nothing() {
     client.done("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
     let (open, close) = ("[".repeat(15_000), "]".repeat(15_000));
     // Schedules within schedules, as deep as a packet goes.
-    let levels = 4_000;
+    let levels = 3_000;
     let nested: Vec<Value> =
         (0..levels).flat_map(|_| [i(0), s("/groove/at")]).chain([i(0), s("/groove/tempo"), f(120.0)]).collect();
     let packets = [

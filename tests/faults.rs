@@ -204,6 +204,11 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.set(Mode::Gone);
+        // The daemon may still have files of it open.
+        let lazily = |program: &str, flag| std::process::Command::new(program).arg(flag).arg(&self.path).status();
+        if !lazily("umount", "-l").is_ok_and(|s| s.success()) {
+            let _ = lazily("fusermount3", "-uz");
+        }
         drop(self.session.take());
     }
 }

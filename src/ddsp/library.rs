@@ -69,10 +69,12 @@ impl Library {
     /// The file of an instrument, which is not opened. Realtime: no.
     ///
     /// # Errors
-    /// Which instruments there are. The path of a file is not looked at.
+    /// Which instruments there are, or that there is no such file.
     pub fn find(&self, name: &str) -> Result<PathBuf, LibraryError> {
         if name.contains('/') || [".onnx", ".tflite"].iter().any(|end| name.ends_with(end)) {
-            return Ok(name.into());
+            let path = PathBuf::from(name);
+            Model::look(&path)?;
+            return Ok(path);
         }
         let there = self.names();
         if !there.iter().any(|n| n == name) {

@@ -103,6 +103,14 @@ impl Model {
         }
     }
 
+    /// Whether there is a file that may hold a model; it is read, and no more.
+    ///
+    /// # Errors
+    /// As [`Model::open`] has them for a file that is missing or of another kind.
+    pub fn look(path: &Path) -> Result<(), ModelError> {
+        bytes_of(path).map(drop)
+    }
+
     /// What the file says of itself.
     pub fn contract(&self) -> &Contract {
         &self.contract
