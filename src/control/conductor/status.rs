@@ -18,7 +18,7 @@ use crate::system::{guard, time, usage};
 const MOST_SUBSCRIPTIONS: usize = 32;
 
 /// What can be subscribed to.
-pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "all"];
+pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "answers", "all"];
 
 /// Counters of the output as they were last told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +31,10 @@ pub(super) struct Told {
 /// Someone who is told something until it lapses.
 #[derive(Clone, Debug)]
 pub struct Subscription {
+    /// Who asked for it.
     origin: Origin,
+    /// Where it goes.
+    to: Origin,
     topic: String,
     every: Duration,
     next: Instant,
@@ -49,19 +52,34 @@ fn int(value: u64) -> Value {
 }
 
 impl Conductor {
-    /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews.
-    pub fn subscribe(&mut self, call: &Call, topic: &str, rate_hz: f64, seconds: f64) -> Result<Outcome, Fault> {
+    /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews. `to` is another
+    /// recipient (see [`Conductor::recipient`]). Of the topic `answers` the sender's own answers go there.
+    pub fn subscribe(
+        &mut self,
+        call: &Call,
+        topic: &str,
+        rate_hz: f64,
+        seconds: f64,
+        to: &str,
+    ) -> Result<Outcome, Fault> {
         let Some(origin) = call.origin else { return Ok(Outcome::Done) };
         if origin.awaits_everything() {
             return Err(Fault("this is for OSC; on this connection it is the operation \"subscribe\"".into()));
         }
+        let to = self.recipient(origin, to)?;
         let now = Instant::now();
-        self.subscriptions.retain(|s| s.ends > now && !(s.origin == origin && s.topic == topic));
+        let answers = topic == "answers";
+        // A sender may have another port each time; what counts is where it goes.
+        self.subscriptions.retain(|s| {
+            let same = s.topic == topic && if answers { s.origin == origin } else { s.to == to };
+            s.ends > now && !same
+        });
         if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
             return Err(Fault(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit")));
         }
         self.subscriptions.push(Subscription {
             origin,
+            to,
             topic: topic.into(),
             every: Duration::from_secs_f64(1.0 / rate_hz),
             next: now,
@@ -70,13 +88,26 @@ impl Conductor {
         Ok(Outcome::Done)
     }
 
-    /// Ends a peer's subscriptions to a topic ("all": to every topic).
-    pub fn unsubscribe(&mut self, call: &Call, topic: &str) {
-        self.subscriptions.retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
+    /// Ends a peer's subscriptions to a topic ("all": to every topic), or those that go to another recipient.
+    pub fn unsubscribe(&mut self, call: &Call, topic: &str, to: &str) -> Result<Outcome, Fault> {
+        if let Some(origin) = call.origin.filter(|o| !o.awaits_everything()) {
+            let other = if to.is_empty() { None } else { Some(self.recipient(origin, to)?) };
+            self.subscriptions.retain(|s| {
+                let theirs = other.map_or(s.origin == origin, |to| s.to == to);
+                !theirs || (topic != "all" && s.topic != topic)
+            });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Where an answer to `origin` goes.
+    pub(super) fn answers_to(&self, origin: Origin) -> Origin {
+        let elsewhere = self.subscriptions.iter().find(|s| s.topic == "answers" && s.origin == origin);
+        elsewhere.filter(|s| s.ends > Instant::now()).map_or(origin, |s| s.to)
     }
 
     pub(super) fn push_beat(&mut self, beat: Message) {
-        let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.origin).collect();
+        let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.to).collect();
         for origin in to {
             self.answer(Some(origin), vec![beat.clone()]);
         }
@@ -92,7 +123,7 @@ impl Conductor {
         for s in &mut self.subscriptions {
             if s.next <= now {
                 s.next = (s.next + s.every).max(now);
-                due.push((s.origin, s.topic.clone()));
+                due.push((s.to, s.topic.clone()));
             }
         }
         for (origin, topic) in due {
