@@ -19,6 +19,7 @@
 //! | `voices`, SCHED_FIFO 45 | [`ddsp::worker`] | renders the instruments of the speakers |
 //! | `luthier` | [`daemon::instruments`] | opens instruments |
 //! | `midi` | [`control::midi`] | reads the ALSA sequencer |
+//! | `dashboard` | [`control::dashboard`] | resolves a dashboard's name and tells it the tempo |
 //! | `ports` | [`control::ports`] | looks whether another program has taken over an OSC port |
 //! | `stream`, one per client | [`control::stream`] | renders what a client of the DDSP stream hears |
 //! | `wav` | [`output::tap`] | writes what is tapped |

@@ -16,7 +16,7 @@ use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, m
 use grooved::daemon::{models, perform};
 use grooved::daemon::{stretch, tune};
 use grooved::engine::method::Method;
-use grooved::output::devices;
+use grooved::output::{alsa, devices};
 use grooved::stretch::curve::Curve;
 use grooved::stretch::offline::Order;
 use grooved::system::{guard, log, realtime};
@@ -290,6 +290,7 @@ fn main() -> ExitCode {
         // 64 is EX_USAGE; help and version are no errors.
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
+    alsa::quieten();
     match go(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

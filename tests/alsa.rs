@@ -69,3 +69,17 @@ fn a_device_that_is_not_there_is_no_reason_not_to_start() {
     assert_eq!(log.matches("Nobody").count(), 1, "said once: {log}");
     daemon.stop();
 }
+
+#[test]
+fn libasound_writes_nothing_itself_while_there_is_no_card() {
+    let scratch = Scratch::new("alsa-quiet");
+    for args in [&[][..], &["--device", "hw:CARD=nobody"]] {
+        let daemon = Daemon::start(&scratch, args);
+        std::thread::sleep(Duration::from_millis(2_500));
+        let log = daemon.log();
+        assert!(!log.contains("ALSA lib"), "{log}");
+        daemon.stop();
+    }
+    let listed = common::grooved().arg("devices").output().unwrap();
+    assert!(!String::from_utf8_lossy(&listed.stderr).contains("ALSA lib"));
+}

@@ -280,3 +280,44 @@ fn the_line_the_older_launchers_wait_for_comes_when_it_is_ready() {
     child.wait().unwrap();
     assert!(answered && elsewhere);
 }
+
+#[test]
+fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
+    let scratch = Scratch::new("dashboard");
+    let dashboard = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = dashboard.local_addr().unwrap().port();
+    let text = format!("[osc]\ndashboard = \"localhost:{port}\"\n[movement]\nglide_s = 2.0\nwindow_s = 0.0\n");
+    std::fs::write(scratch.path("g.toml"), text).unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    // What it is told until nothing moves for a second.
+    let told = || {
+        dashboard.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let mut buffer = [0; 256];
+        let mut values = Vec::new();
+        while let Ok(length) = dashboard.recv(&mut buffer) {
+            let messages = grooved::control::packet::messages(&buffer[..length]).unwrap();
+            assert!(messages.len() == 1 && messages[0].address == "/audio/bpm", "{messages:?}");
+            values.push(messages[0].args[0].as_float().unwrap());
+        }
+        values
+    };
+    assert_eq!(told(), [120.0], "at first");
+    let client = daemon.client();
+    client.quiet("/groove/tempo", vec![f(126.0), f(2.0)]);
+    let hand = told();
+    assert!(hand.is_sorted() && (5..=25).contains(&hand.len()) && hand.last() == Some(&126.0), "{hand:?}");
+    client.quiet("/set_tempo", vec![f(120.0)]);
+    let older = told();
+    assert!(older.last() == Some(&120.0), "{older:?}");
+    client.quiet("/dance/total_movement", vec![f(0.6)]);
+    let crowd = told();
+    assert!(crowd.is_sorted() && (5..=25).contains(&crowd.len()) && crowd.last() == Some(&130.0), "{crowd:?}");
+    daemon.stop();
+
+    // A name that is not there keeps nobody waiting.
+    std::fs::write(scratch.path("g.toml"), "[osc]\ndashboard = \"no-such-host.invalid:5005\"\n").unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
+    assert_eq!(lines(&daemon, "dashboard: 'no-such-host.invalid' (osc.dashboard) is not found"), 1);
+    daemon.client().done("/test_tone", vec![]);
+    daemon.stop();
+}

@@ -497,3 +497,36 @@ fn more_than_can_be_stretched_is_told_and_made_good() {
     assert!(log.contains("deck a: all of it is stretched again"), "{log}");
     daemon.stop();
 }
+
+#[test]
+fn symbols_and_latin_texts_are_read_and_damaged_packets_answered() {
+    let scratch = Scratch::new("odd-packets");
+    scratch.sine("Caf\u{e9}.wav", 48_000, 1, 440, 0.1);
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let client = daemon.client();
+    let sent = |bytes: &[u8]| {
+        client.socket.send(bytes).unwrap();
+        client.next(Duration::from_secs(5)).expect("no answer").remove(0)
+    };
+    let got = sent(b"/groove/get\0,S\0\0/groove/master\0\0");
+    assert_eq!(got.address, "/groove/master");
+    let loaded = sent(b"/load_buffer\0\0\0\0,is\0\0\0\0\x64Caf\xe9.wav\0\0\0\0");
+    assert!(loaded.address == "/done" && loaded.args[1] == i(100), "{loaded:?}");
+    // Half a number; an unknown type; half a time tag; an element that is not there.
+    for (bytes, address) in [
+        (&b"/groove/master\0\0,f\0\0\x3f\0"[..], "/groove/master"),
+        (b"/stem_volume\0\0\0\0,iq\0\0\0\0\x64", "/stem_volume"),
+        (b"#bundle\0\0\0\0\0", "#bundle"),
+        (b"#bundle\0\0\0\0\0\0\0\0\x01\0\0\0\x40/x\0\0", "#bundle"),
+    ] {
+        let fail = sent(bytes);
+        assert!(fail.address == "/fail" && fail.args[0] == s(address), "{fail:?}");
+        assert!(fail.args[1].as_text().contains("is not OSC"), "{fail:?}");
+    }
+    // What is no OSC at all, and an answer, are not answered.
+    for bytes in [&b"hello"[..], b"\0\0\0\0", b"/fail\0\0\0,q\0\0", b"/status/x\0\0\0,q\0\0", b""] {
+        client.socket.send(bytes).unwrap();
+    }
+    assert!(client.ask("/groove/movement/arms", vec![f(0.1)]).is_empty());
+    daemon.stop();
+}

@@ -62,6 +62,29 @@ fn systemd_is_told_everything_from_ready_to_stopping() {
 }
 
 #[test]
+fn a_socket_in_the_abstract_namespace_is_reached() {
+    use std::os::linux::net::SocketAddrExt;
+    let scratch = Scratch::new("notify-abstract");
+    let name = format!("grooved-test-{}", std::process::id());
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    let port = free_port();
+    let mut command = grooved();
+    command.current_dir(&scratch.0).env("NOTIFY_SOCKET", format!("@{name}")).args([
+        "--port",
+        &port.to_string(),
+        "--output",
+        "null",
+    ]);
+    let daemon = Daemon::spawn(&scratch, command, port);
+    let mut buffer = [0; 4096];
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let length = socket.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], b"READY=1\n");
+    daemon.stop();
+}
+
+#[test]
 fn a_stopped_audio_thread_is_not_fed() {
     let scratch = Scratch::new("dog-audio");
     let (daemon, socket) = supervised(&scratch);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use voices::{Midi, Voices};
 
 use crate::control::conductor::tempo::Sync;
+use crate::control::dashboard;
 use crate::engine::DECKS;
 use crate::engine::method::Method;
 
@@ -240,6 +241,8 @@ pub struct Osc {
     pub allow: Vec<IpNet>,
     /// Seconds into the future that time tags may lie.
     pub horizon_s: f64,
+    /// HOST:PORT of a dashboard that is told the tempo; empty: none.
+    pub dashboard: String,
 }
 
 impl Default for Osc {
@@ -249,6 +252,7 @@ impl Default for Osc {
             bind: String::new(),
             allow: crate::control::connection::private_ranges(),
             horizon_s: 3_600.0,
+            dashboard: String::new(),
         }
     }
 }
@@ -467,6 +471,7 @@ impl Config {
         if !self.osc.bind.is_empty() && self.osc.bind.parse::<std::net::IpAddr>().is_err() {
             return Err(("osc.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", self.osc.bind)));
         }
+        dashboard::target(&self.osc.dashboard).map_err(|what| ("osc.dashboard", what))?;
         range("osc.horizon_s", self.osc.horizon_s, 1.0, 86_400.0)?;
         let h = &self.http;
         let Ok(bind) = h.bind.parse::<std::net::IpAddr>() else {
@@ -590,6 +595,7 @@ mod tests {
             "bind",
             "allow",
             "horizon_s",
+            "dashboard",
             "port",
             "auth",
             "token",
@@ -634,6 +640,7 @@ mod tests {
             ("[media]\nroots = \"here\"\n", vec!["x.toml:2: media.roots: string \"here\"", "a list"]),
             ("[[map]]\nsource = 1\n", vec!["x.toml:2: map.source: integer `1`", "a string"]),
             ("buffer_size = 512\n", vec!["x.toml:1:", "it belongs below [output]"]),
+            ("[osc]\n\ndashboard = \"stage\"\n", vec!["x.toml:3: osc.dashboard: ", "HOST:PORT"]),
             ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2: osc.allow: "]),
             ("[http]\nauth = \"none\"\n", vec!["x.toml:2: http.auth: \"none\" will not do", "token, open"]),
             (

@@ -14,6 +14,8 @@
 //! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show; [`pace`]: reserves
 //!   and the crowd
 //! - [`connection`]: what TCP faces have in common at the start of a connection, [`closing`]: at its end
+//! - [`mend`]: OSC packets that are read though they are not quite right
+//! - [`dashboard`]: tells a dashboard the tempo
 //! - [`ports`]: OSC ports that other programs take over
 
 pub mod board;
@@ -21,10 +23,12 @@ pub mod bulletin;
 pub mod closing;
 pub mod conductor;
 pub mod connection;
+pub mod dashboard;
 pub mod glob;
 pub mod http;
 pub mod json;
 pub mod lobby;
+pub mod mend;
 pub mod meters;
 pub mod midi;
 pub mod osc;

@@ -37,6 +37,12 @@ pub struct OscFace {
     sockets: Vec<Arc<UdpSocket>>,
     allow: Arc<Vec<IpNet>>,
     tally: Arc<Tally>,
+    complaints: Arc<Complaints>,
+}
+
+/// How many complaints each sender has had.
+#[derive(Default)]
+struct Complaints {
     buckets: Mutex<HashMap<SocketAddr, Bucket>>,
 }
 
@@ -74,7 +80,7 @@ impl OscFace {
                 )),
             }
         }
-        let face = OscFace { sockets, allow: Arc::new(allow), tally: Arc::default(), buckets: Mutex::default() };
+        let face = OscFace { sockets, allow: Arc::new(allow), tally: Arc::default(), complaints: Arc::default() };
         (face, troubles)
     }
 
@@ -93,7 +99,7 @@ impl OscFace {
     pub fn listen(&self, requests: &mpsc::Sender<Request>, gone: &mpsc::Sender<SocketAddr>) {
         for (index, socket) in self.sockets.iter().enumerate() {
             let (socket, requests, gone) = (socket.clone(), requests.clone(), gone.clone());
-            let (allow, tally) = (self.allow.clone(), self.tally.clone());
+            let (allow, tally, complaints) = (self.allow.clone(), self.tally.clone(), self.complaints.clone());
             tokio::spawn(async move {
                 let mut buffer = vec![0u8; 65_536];
                 loop {
@@ -132,6 +138,14 @@ impl OscFace {
                         Err(why) => {
                             tally.malformed.fetch_add(1, Relaxed);
                             tracing::warn!("a packet from {} is not OSC: {why}", peer.ip());
+                            if let Some(address) = complained_of(&buffer[..length])
+                                && complaints.allow(peer)
+                            {
+                                let args = vec![address.into(), format!("the packet is not OSC: {why}").into()];
+                                if let Ok(bytes) = packet::encode(&[Message::new("/fail", args)]) {
+                                    let _ = socket.try_send_to(&bytes, peer);
+                                }
+                            }
                         }
                     }
                 }
@@ -144,7 +158,7 @@ impl OscFace {
         let Line::Osc(index) = answer.to.line else { return };
         let Some(socket) = self.sockets.get(index) else { return };
         let complains = answer.messages.iter().any(|m| m.address == "/fail");
-        if complains && !self.may_complain(answer.to.peer) {
+        if complains && !self.complaints.allow(answer.to.peer) {
             self.tally.muted.fetch_add(1, Relaxed);
             return;
         }
@@ -193,8 +207,11 @@ impl OscFace {
         self.tally.muted.fetch_add(1, Relaxed);
         tracing::warn!("OSC: an answer to {} could not be sent", peer.ip());
     }
+}
 
-    fn may_complain(&self, peer: SocketAddr) -> bool {
+impl Complaints {
+    /// Whether a sender may have another one now.
+    fn allow(&self, peer: SocketAddr) -> bool {
         let Ok(mut buckets) = self.buckets.lock() else { return false };
         let now = Instant::now();
         if buckets.len() >= SENDERS
@@ -220,4 +237,12 @@ fn is_answer(address: &str) -> bool {
     matches!(address, "/done" | "/fail" | "/late" | "/synced" | "/beat" | "/groove/control")
         || address.starts_with("/status/")
         || address.starts_with("/meter/")
+}
+
+/// What a complaint about a packet that cannot be read is about: the address of its message, or that it is a bundle. None
+/// for what was never meant to be OSC, and for answers, or two servers could complain to each other for ever.
+fn complained_of(bytes: &[u8]) -> Option<String> {
+    let name = bytes.split(|b| *b == 0).next().unwrap_or_default();
+    let address: String = String::from_utf8_lossy(name).chars().take(200).collect();
+    ((address.starts_with('/') && !is_answer(&address)) || address == "#bundle").then_some(address)
 }

@@ -2,6 +2,7 @@
 
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
+use super::mend;
 use super::request::{Message, When};
 use super::value::Value;
 use crate::system::time::timetag_to_monotonic_ns;
@@ -45,7 +46,18 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
     if array_depth(bytes) > MOST_ARRAYS {
         return Err(format!("its arrays are nested more than {MOST_ARRAYS} deep"));
     }
-    let (_, packet) = rosc::decoder::decode_udp(bytes).map_err(|e| format!("{e}"))?;
+    let packet = match rosc::decoder::decode_udp(bytes) {
+        // Of a bundle with a damaged element the decoder returns what comes before, without a word.
+        Ok((_, OscPacket::Bundle(_))) => {
+            let bytes = mend::mended(bytes).ok_or("an element of the bundle is damaged")?;
+            rosc::decoder::decode_udp(&bytes).map_err(|e| e.to_string())?.1
+        }
+        Ok((_, packet)) => packet,
+        Err(error) => {
+            let mended = mend::mended(bytes).and_then(|bytes| Some(rosc::decoder::decode_udp(&bytes).ok()?.1));
+            mended.ok_or_else(|| error.to_string())?
+        }
+    };
     let mut parts = Vec::new();
     unroll(packet, When::Now, &mut parts);
     let calls = || parts.iter().flat_map(|(_, calls)| calls);

@@ -20,6 +20,7 @@ use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::closing::Ending;
 use crate::control::conductor::voices::Made;
 use crate::control::conductor::{Conductor, Hands};
+use crate::control::dashboard;
 use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
 use crate::control::midi;
@@ -458,6 +459,11 @@ async fn open_faces(
         tracing::warn!(
             "OSC: nothing will tell whether another program takes a port over: no thread can be started: {error}"
         );
+    }
+    if let Ok(Some((host, port))) = dashboard::target(&config.osc.dashboard)
+        && let Err(error) = dashboard::start(host, port, conductor.telemetry())
+    {
+        tracing::warn!("dashboard: no thread can be started: {error}; it is not told the tempo");
     }
     if config.midi.enabled
         && let Err(error) = midi::listen(config.midi.devices.clone(), requests_tx.clone(), conductor.midi())

@@ -143,6 +143,7 @@ pub fn settings(config: &Config) -> Settings {
         filters: config.mixer.filters,
         group_wait_s: config.mixer.group_wait_s,
         horizon_s: config.osc.horizon_s,
+        allow: config.osc.allow.clone(),
         tempo_glide_s: config.mixer.tempo_glide_s,
         crowd: config.movement.settings(),
         maps: config.maps.iter().map(Map::as_control).collect(),

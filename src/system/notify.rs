@@ -1,7 +1,14 @@
 //! systemd: readiness, a status line, and a watchdog that only sound can feed.
 
-use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
 
 /// Control is up. Audio may still be looking for its card; that is what [`status`] tells.
 pub fn ready() {
@@ -28,9 +35,23 @@ pub fn stopping() {
 
 fn say(states: &[NotifyState<'_>]) {
     super::guard::may_block();
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET").filter(|s| !s.is_empty()) else { return };
+    let mut text = String::new();
+    for state in states {
+        let _ = writeln!(text, "{state}");
+    }
+    if let Err(error) = send(&socket, text.as_bytes()) {
         tracing::debug!("systemd could not be notified: {error}");
     }
+}
+
+/// Sends to the socket that systemd names: a path, or a name in the abstract namespace behind an `@` (sd_notify(3)).
+fn send(socket: &OsStr, text: &[u8]) -> io::Result<()> {
+    let address = match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(text, &address).map(drop)
 }
 
 /// Decides whether the watchdog has earned its food.

@@ -21,6 +21,7 @@ pub mod decks;
 mod lenience;
 pub mod midi;
 pub mod movement;
+mod recipient;
 pub mod recording;
 pub mod shows;
 pub mod status;
@@ -98,6 +99,8 @@ pub struct Settings {
     pub group_wait_s: f64,
     /// Seconds into the future that timed bundles may lie.
     pub horizon_s: f64,
+    /// Ranges of addresses that OSC may be sent to.
+    pub allow: Vec<ipnet::IpNet>,
     /// How decks change their tempo.
     pub method: Method,
     /// How far decks follow the clock.
@@ -573,6 +576,7 @@ impl Conductor {
 
     fn answer(&mut self, to: Option<Origin>, messages: Vec<Message>) {
         if let Some(to) = to {
+            let to = self.answers_to(to);
             self.answers.push(Answer { to, messages, push: false });
         }
     }

@@ -21,7 +21,7 @@ const MOST_SUBSCRIPTIONS: usize = 64;
 const MOST_OF_ONE: usize = 16;
 
 /// What can be subscribed to.
-pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "all"];
+pub const TOPICS: &[&str] = &["status", "positions", "beats", "meters", "answers", "all"];
 
 /// Counters of the output as they were last told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +34,10 @@ pub(super) struct Told {
 /// Someone who is told something until it lapses.
 #[derive(Clone, Debug)]
 pub struct Subscription {
+    /// Who asked for it.
     origin: Origin,
+    /// Where it goes.
+    to: Origin,
     topic: String,
     every: Duration,
     next: Instant,
@@ -52,17 +55,32 @@ fn int(value: u64) -> Value {
 }
 
 impl Conductor {
-    /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews.
-    pub fn subscribe(&mut self, call: &Call, topic: &str, rate_hz: f64, seconds: f64) -> Result<Outcome, Fault> {
+    /// Subscribes a peer to a topic, `rate_hz` times a second for `seconds`; subscribing again renews. `to` is another
+    /// recipient (see [`Conductor::recipient`]). Of the topic `answers` the sender's own answers go there.
+    pub fn subscribe(
+        &mut self,
+        call: &Call,
+        topic: &str,
+        rate_hz: f64,
+        seconds: f64,
+        to: &str,
+    ) -> Result<Outcome, Fault> {
         let Some(origin) = call.origin else { return Ok(Outcome::Done) };
         if origin.awaits_everything() {
             return Err(Fault("this is for OSC; on this connection it is the operation \"subscribe\"".into()));
         }
+        let to = self.recipient(origin, to)?;
         let now = Instant::now();
-        self.subscriptions.retain(|s| s.ends > now && !(s.origin == origin && s.topic == topic));
+        let answers = topic == "answers";
+        // A sender may have another port each time; what counts is where it goes.
+        self.subscriptions.retain(|s| {
+            let same = s.topic == topic && if answers { s.origin == origin } else { s.to == to };
+            s.ends > now && !same
+        });
         self.make_room_for(origin)?;
         self.subscriptions.push(Subscription {
             origin,
+            to,
             topic: topic.into(),
             every: Duration::from_secs_f64(1.0 / rate_hz),
             next: now,
@@ -97,19 +115,32 @@ impl Conductor {
     /// A peer is not there any more: it is told nothing more.
     pub fn gone(&mut self, peer: SocketAddr) {
         let before = self.subscriptions.len();
-        self.subscriptions.retain(|s| s.origin.peer != peer);
+        self.subscriptions.retain(|s| s.to.peer != peer);
         if self.subscriptions.len() < before {
             tracing::info!("OSC: {peer} is gone; its subscriptions have ended");
         }
     }
 
-    /// Ends a peer's subscriptions to a topic ("all": to every topic).
-    pub fn unsubscribe(&mut self, call: &Call, topic: &str) {
-        self.subscriptions.retain(|s| Some(s.origin) != call.origin || (topic != "all" && s.topic != topic));
+    /// Ends a peer's subscriptions to a topic ("all": to every topic), or those that go to another recipient.
+    pub fn unsubscribe(&mut self, call: &Call, topic: &str, to: &str) -> Result<Outcome, Fault> {
+        if let Some(origin) = call.origin.filter(|o| !o.awaits_everything()) {
+            let other = if to.is_empty() { None } else { Some(self.recipient(origin, to)?) };
+            self.subscriptions.retain(|s| {
+                let theirs = other.map_or(s.origin == origin, |to| s.to == to);
+                !theirs || (topic != "all" && s.topic != topic)
+            });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Where an answer to `origin` goes.
+    pub(super) fn answers_to(&self, origin: Origin) -> Origin {
+        let elsewhere = self.subscriptions.iter().find(|s| s.topic == "answers" && s.origin == origin);
+        elsewhere.filter(|s| s.ends > Instant::now()).map_or(origin, |s| s.to)
     }
 
     pub(super) fn push_beat(&mut self, beat: Message) {
-        let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.origin).collect();
+        let to: Vec<Origin> = self.subscriptions.iter().filter(|s| s.wants("beats")).map(|s| s.to).collect();
         for origin in to {
             self.push_to(origin, vec![beat.clone()]);
         }
@@ -125,7 +156,7 @@ impl Conductor {
         for s in &mut self.subscriptions {
             if s.next <= now {
                 s.next = (s.next + s.every).max(now);
-                due.push((s.origin, s.topic.clone()));
+                due.push((s.to, s.topic.clone()));
             }
         }
         for (origin, topic) in due {

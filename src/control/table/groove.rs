@@ -128,17 +128,17 @@ pub(super) fn crossfade(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 pub(super) fn subscribe(c: &mut Conductor, call: &Call) -> Ran {
-    c.subscribe(call, &call.text(0), call.float(1), call.float(2))
+    c.subscribe(call, &call.text(0), call.float(1), call.float(2), &call.text(3))
 }
 
 pub(super) fn unsubscribe(c: &mut Conductor, call: &Call) -> Ran {
-    c.unsubscribe(call, &call.text(0));
-    Ok(Outcome::Done)
+    c.unsubscribe(call, &call.text(0), &call.text(1))
 }
 
 pub(super) const TOPIC: Arg = Arg::of("topic", Kind::Choice(TOPICS)).or(Default::Text("status"));
 pub(super) const PUSH_RATE: Arg = Arg::float("rate", 0.1, 60.0, "Hz").or(Default::Float(10.0));
 pub(super) const LAPSE: Arg = Arg::float("seconds", 1.0, 3_600.0, "s").or(Default::Float(60.0));
+pub(super) const RECIPIENT: Arg = Arg::of("to", Kind::Text).or(Default::Text(""));
 
 pub(super) const fn row(
     address: &'static str,
@@ -424,12 +424,20 @@ pub static CONTROLS: &[Control] = &[
     }),
     row(
         "/groove/subscribe",
-        &[TOPIC, PUSH_RATE, LAPSE],
-        "Sends status, positions, beats or meters to the asker until it lapses; asking again renews.",
+        &[TOPIC, PUSH_RATE, LAPSE, RECIPIENT],
+        "Sends status, positions, beats or meters to the sender until it lapses; asking again renews. `to` is another \
+         recipient within `osc.allow`: a port of the sender's host, or `192.168.1.5:9000`. With the topic `answers` all \
+         answers to the sender go there instead.",
         Ack::Done,
         subscribe,
     ),
-    row("/groove/unsubscribe", &[TOPIC], "Ends a subscription.", Ack::Done, unsubscribe),
+    row(
+        "/groove/unsubscribe",
+        &[TOPIC, RECIPIENT],
+        "Ends a subscription of the sender, or one that goes to the recipient `to`.",
+        Ack::Done,
+        unsubscribe,
+    ),
     row(
         "/groove/sync",
         &[Arg::of("id", Kind::Rest)],

@@ -390,15 +390,15 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/subscribe",
-        &[groove::TOPIC, groove::PUSH_RATE, groove::LAPSE],
-        "Sends status, positions, beats or meters until it lapses.",
+        &[groove::TOPIC, groove::PUSH_RATE, groove::LAPSE, groove::RECIPIENT],
+        "Sends status, positions, beats or meters until it lapses, also to another port or host.",
         Ack::Done,
         groove::subscribe,
         "/groove/subscribe",
     ),
     row(
         "/unsubscribe",
-        &[groove::TOPIC],
+        &[groove::TOPIC, groove::RECIPIENT],
         "Ends a subscription.",
         Ack::Done,
         groove::unsubscribe,

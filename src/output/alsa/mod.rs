@@ -3,7 +3,10 @@
 //! Memory-mapped transfer was left out on purpose: at one write per period a copy of a few kilobytes is not what
 //! costs, and plugins and some USB drivers take no other access.
 
+mod quiet;
 mod raw;
+
+pub use quiet::quieten;
 
 use super::convert::SampleFormat;
 use super::pcm::{Fault, Pcm, PcmSetup};
