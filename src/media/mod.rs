@@ -6,6 +6,7 @@
 //! - [`grid`]: where a track's beats are
 //! - [`loader`]: turns a file into a stem the engine can play
 //! - [`disk`]: keeps the streams of all loaded stems filled
+//! - [`stems`]: the tracks of a file that holds several
 //! - [`recorder`]: writes recordings, and repairs those a crash cut off
 //! - [`wav`]: the files it writes
 
@@ -16,4 +17,5 @@ pub mod grid;
 pub mod library;
 pub mod loader;
 pub mod recorder;
+pub mod stems;
 pub mod wav;
