@@ -6,6 +6,7 @@
 //! - [`grid`]: where a track's beats are
 //! - [`loader`]: turns a file into a stem the engine can play; [`pool`]: on threads that may hang with their disks
 //! - [`feed`]: a stem's streams and their decoders; [`disk`]: keeps those of all stems filled
+//! - [`stems`]: the tracks of a file that holds several
 //! - [`recorder`]: writes recordings, and repairs those a crash cut off
 //! - [`wav`]: the files it writes
 
@@ -19,4 +20,5 @@ pub mod loader;
 pub mod pool;
 pub mod recorder;
 pub mod root;
+pub mod stems;
 pub mod wav;

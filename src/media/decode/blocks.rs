@@ -1,0 +1,81 @@
+//! Blocks of equal size, one behind the other: plain samples and ADPCM.
+
+use std::sync::Arc;
+
+use super::bytes::Bytes;
+use super::error::DecodeError;
+use super::plan::{Packet, Packets};
+use crate::media::file::MediaFile;
+
+/// Bytes of a packet at most, where blocks are smaller.
+const PACKET: u64 = 16 * 1024;
+
+/// Where the blocks lie.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// The first byte.
+    pub from: u64,
+    /// The byte behind the last one.
+    pub to: u64,
+    /// Bytes of a block.
+    pub bytes: u64,
+    /// Frames of a block.
+    pub frames: u32,
+    /// Frames of all, where the last block is not full.
+    pub total: u64,
+}
+
+impl Blocks {
+    /// Plain samples of `bytes` bytes a frame.
+    pub fn of_frames(from: u64, to: u64, bytes: u64) -> Blocks {
+        Blocks { from, to, bytes, frames: 1, total: to.saturating_sub(from) / bytes.max(1) }
+    }
+
+    /// Blocks that are read as one packet: as many as decode independently and fit.
+    fn at_once(&self) -> u64 {
+        if self.frames == 1 { (PACKET / self.bytes.max(1)).max(1) } else { 1 }
+    }
+}
+
+/// Reads [`Blocks`].
+pub(super) struct BlocksReader {
+    bytes: Bytes,
+    blocks: Arc<Blocks>,
+    /// The next block.
+    next: u64,
+}
+
+impl BlocksReader {
+    /// At the first block.
+    pub fn new(file: &Arc<MediaFile>, blocks: &Arc<Blocks>) -> BlocksReader {
+        BlocksReader { bytes: Bytes::new(file), blocks: blocks.clone(), next: 0 }
+    }
+}
+
+impl Packets for BlocksReader {
+    fn seek(&mut self, frame: i64) -> Result<(), DecodeError> {
+        self.next = frame.max(0) as u64 / u64::from(self.blocks.frames.max(1));
+        Ok(())
+    }
+
+    fn next(&mut self, packet: &mut Packet) -> Result<bool, DecodeError> {
+        let blocks = &self.blocks;
+        let first = self.next.saturating_mul(u64::from(blocks.frames));
+        let at = blocks.from.saturating_add(self.next.saturating_mul(blocks.bytes));
+        if first >= blocks.total || at >= blocks.to {
+            return Ok(false);
+        }
+        let count = blocks.at_once();
+        let want = (count * blocks.bytes).min(blocks.to - at);
+        self.bytes.read(at, want as usize, &mut packet.data)?;
+        if packet.data.is_empty() {
+            return Ok(false);
+        }
+        packet.at = first as i64;
+        packet.frames = (count * u64::from(blocks.frames)).min(blocks.total - first) as u32;
+        packet.setup = 0;
+        packet.fresh = false;
+        self.next += count;
+        Ok(true)
+    }
+}

@@ -1,0 +1,114 @@
+//! One decoder of packets, of whatever kind.
+
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration, Timestamp};
+
+use super::adpcm;
+use super::error::DecodeError;
+use super::mix::{Mix, View};
+use super::plan::{Codec, Packet, Setup};
+use super::vorbis::Lewton;
+
+/// What a float file may hold beyond full scale.
+const MOST_LEVEL: f32 = 64.0;
+
+/// What a decoder keeps from packet to packet.
+enum State {
+    /// Nothing: every packet stands alone.
+    None,
+    Symphonia(Box<dyn AudioDecoder>),
+    Lewton(Box<Lewton>),
+}
+
+/// A decoder and the mix of its channels.
+pub(super) struct Coder {
+    setup: Setup,
+    view: View,
+    state: State,
+    mix: Option<Mix>,
+}
+
+impl Coder {
+    /// Makes the decoder.
+    ///
+    /// # Errors
+    /// A codec, or a variant of it, that is not supported.
+    pub fn new(setup: &Setup, view: View) -> Result<Coder, DecodeError> {
+        let state = match &setup.codec {
+            Codec::Symphonia(parameters) => {
+                let options = AudioDecoderOptions::default();
+                let made = symphonia::default::get_codecs().make_audio_decoder(parameters, &options);
+                State::Symphonia(made.map_err(|error| match error {
+                    SymphoniaError::Unsupported(what) => DecodeError::Unsupported(format!("its codec says '{what}'")),
+                    other => DecodeError::Damaged(other.to_string()),
+                })?)
+            }
+            Codec::Vorbis(vorbis) => State::Lewton(Box::new(Lewton::new(vorbis)?)),
+            _ => State::None,
+        };
+        Ok(Coder { setup: setup.clone(), view, state, mix: None })
+    }
+
+    /// Forgets what came before: the next packet does not follow the last one.
+    pub fn reset(&mut self) {
+        match &mut self.state {
+            State::None => {}
+            State::Symphonia(decoder) => decoder.reset(),
+            State::Lewton(decoder) => decoder.reset(),
+        }
+    }
+
+    /// The weights of the planes that the last packet gave.
+    pub fn mix(&mut self) -> &Mix {
+        let (setup, view) = (&self.setup, self.view);
+        self.mix.get_or_insert_with(|| view.mix(setup.positions.as_ref(), setup.channels))
+    }
+
+    /// Decodes a packet into one plane per channel; `false`, and no planes, if it is damaged.
+    pub fn decode(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> bool {
+        let channels = self.setup.channels;
+        match &self.setup.codec {
+            Codec::Pcm(sample) => sample.decode(&packet.data, channels, planes),
+            Codec::ImaWav(frames) => adpcm::ima_wav(&packet.data, channels, *frames, planes),
+            Codec::ImaApple => {
+                let size = adpcm::APPLE_BYTES * channels;
+                let mut block = Vec::new();
+                planes.clear();
+                planes.resize_with(channels, Vec::new);
+                for data in packet.data.chunks_exact(size) {
+                    adpcm::ima_apple(data, channels, &mut block);
+                    planes.iter_mut().zip(&block).for_each(|(plane, more)| plane.extend_from_slice(more));
+                }
+            }
+            Codec::Ms(frames, table) => adpcm::ms(&packet.data, channels, *frames, table, planes),
+            Codec::Vorbis(_) | Codec::Symphonia(_) => {
+                let whole = match &mut self.state {
+                    State::None => false,
+                    State::Lewton(decoder) => decoder.decode(&packet.data, planes),
+                    State::Symphonia(decoder) => {
+                        let reference = PacketRef::new(0, Timestamp::new(0), Duration::new(0), &packet.data);
+                        let decoded = decoder.decode_ref(&reference);
+                        if let Ok(buffer) = &decoded {
+                            buffer.copy_to_vecs_planar(planes);
+                            if self.mix.as_ref().is_none_or(|mix| mix.len() != planes.len()) && !planes.is_empty() {
+                                self.mix = Some(self.view.mix(Some(buffer.spec().channels()), planes.len()));
+                            }
+                        }
+                        decoded.is_ok()
+                    }
+                };
+                if !whole {
+                    planes.iter_mut().for_each(Vec::clear);
+                    return false;
+                }
+            }
+        }
+        // A float file can hold anything; one sample that is not a number would silence a filter for good.
+        for sample in planes.iter_mut().flatten() {
+            *sample = if sample.is_finite() { sample.clamp(-MOST_LEVEL, MOST_LEVEL) } else { 0.0 };
+        }
+        true
+    }
+}

@@ -1,0 +1,492 @@
+//! Streams of frames that each begin with a header and say nothing of their place: MPEG audio and ADTS.
+//!
+//! The only true length is the number of frames, so they are counted while the file is opened. Only headers are looked
+//! at. What is noted on the way is where every 32nd frame begins and where the stream is interrupted; a seek reads
+//! a few dozen frames.
+
+use std::io;
+use std::sync::Arc;
+
+use super::bytes::Bytes;
+use super::error::DecodeError;
+use super::grid::Grid;
+use super::plan::{Packet, Packets};
+use super::tags;
+use crate::media::file::MediaFile;
+
+/// Bytes that a header has at most.
+pub(super) const HEADER: usize = 9;
+/// Frames from one noted place to the next.
+const STRIDE: u64 = 32;
+/// Frames that must follow each other before a stream is believed to begin at the first of them.
+pub(super) const CHAIN: usize = 4;
+/// Frames decoded before the wanted one: MPEG layer III borrows from up to nine frames before, and windows overlap.
+const RUN_UP: u64 = 12;
+
+/// What a frame's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Bytes of the frame, header included.
+    pub bytes: u32,
+    /// Bytes of the header that the decoder does not want.
+    pub lead: u32,
+    /// Frames of sound.
+    pub frames: u32,
+    /// Frames of sound per second.
+    pub rate: u32,
+    /// Channels.
+    pub channels: u8,
+    /// Bits per second, if the header says so.
+    pub bit_rate: u32,
+    /// What all frames of one stream have in common, besides the rate.
+    pub kind: u32,
+}
+
+impl Head {
+    /// Whether a frame with this header may follow one with that.
+    fn follows(&self, other: &Head) -> bool {
+        (self.kind, self.rate, self.frames) == (other.kind, other.rate, other.frames)
+    }
+}
+
+/// Reads a header of [`HEADER`] bytes or fewer; `None` if it is none.
+pub(super) type Parse = fn(&[u8]) -> Option<Head>;
+
+/// A run of frames without interruption.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The first frame of sound.
+    pub at: i64,
+    /// Where the first frame begins in the file.
+    pub offset: u64,
+    /// Frames.
+    pub packets: u64,
+    /// What they have in common.
+    pub head: Head,
+    /// Whether something is lacking before it.
+    pub fresh: bool,
+    /// Where the frames are.
+    pub marks: Marks,
+}
+
+/// Where frames are.
+#[derive(Debug)]
+pub(super) enum Marks {
+    /// Offsets of frames 0, 32, 64, …
+    Every(Vec<u64>),
+    /// All at a constant distance.
+    Grid(Grid),
+}
+
+/// A stream of frames.
+#[derive(Debug)]
+pub(super) struct Frames {
+    /// Reads a header.
+    pub parse: Parse,
+    /// The byte behind the last frame.
+    pub end: u64,
+    /// Frames per second of what is heard. Runs at other rates last as long, but are silent.
+    pub rate: u32,
+    /// In their order.
+    pub runs: Vec<Run>,
+    /// Rate and channels of each decoder.
+    pub setups: Vec<(u32, u8)>,
+}
+
+impl Run {
+    /// Frames of sound at `rate` in the first `packets` frames.
+    fn length(&self, packets: u64, rate: u32) -> i64 {
+        let own = u128::from(packets) * u128::from(self.head.frames);
+        (own * u128::from(rate) / u128::from(self.head.rate.max(1))) as i64
+    }
+}
+
+impl Frames {
+    /// The frame of sound behind the last one.
+    pub fn last(&self) -> i64 {
+        self.runs.last().map_or(0, |run| run.at + run.length(run.packets, self.rate))
+    }
+}
+
+/// A run as it was found, with what was passed over before it.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where the first frame begins.
+    pub offset: u64,
+    /// Frames.
+    pub packets: u64,
+    /// The first header.
+    pub head: Head,
+    /// Where every 32nd frame begins.
+    pub marks: Vec<u64>,
+    /// Bytes before it that are neither frames nor tags.
+    pub gap: u64,
+    /// Bytes of all frames.
+    pub bytes: u64,
+    /// Whether all frames have one bit rate.
+    pub constant: bool,
+    /// Where the last frame begins.
+    pub last: u64,
+}
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// In their order.
+    pub runs: Vec<Found>,
+    /// Rate and channels of every kind of frame.
+    pub setups: Vec<(u32, u8)>,
+    /// The byte behind the last frame.
+    pub end: u64,
+    /// Whether a frame begins there that the file does not hold to its end.
+    pub cut: bool,
+}
+
+/// Whether `count` frames follow each other from `at` on, or as many as there are up to `to` or to a tag.
+pub(super) fn is_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, count: usize) -> io::Result<bool> {
+    let mut first: Option<Head> = None;
+    for _ in 0..count {
+        let Some(head) = parse(bytes.peek(at, HEADER)?) else {
+            return Ok(first.is_some() && (at + 4 > to || tags::at(bytes, at, to)?.is_some()));
+        };
+        if first.is_some_and(|first| !head.follows(&first)) {
+            return Ok(false);
+        }
+        let next = at + u64::from(head.bytes);
+        if next > to {
+            // Cut off in the middle: believed behind a whole frame.
+            return Ok(first.is_some());
+        }
+        first.get_or_insert(head);
+        at = next;
+    }
+    Ok(true)
+}
+
+/// The next place from `at` on where a stream begins; one that continues `like` needs fewer witnesses.
+pub(super) fn search(
+    bytes: &mut Bytes,
+    parse: Parse,
+    mut at: u64,
+    to: u64,
+    like: Option<&Head>,
+) -> io::Result<Option<u64>> {
+    while at + 4 <= to {
+        let part = bytes.peek(at, 4096)?;
+        let Some(skip) = part.iter().position(|byte| *byte == 0xff) else {
+            at += part.len().max(1) as u64;
+            continue;
+        };
+        at += skip as u64;
+        if let Some(head) = parse(bytes.peek(at, HEADER)?) {
+            let count = if like.is_some_and(|like| head.follows(like)) { CHAIN - 1 } else { CHAIN };
+            let alone = at + u64::from(head.bytes) == to && like.is_some_and(|like| head.follows(like));
+            if alone || is_chain(bytes, parse, at, to, count)? {
+                return Ok(Some(at));
+            }
+        }
+        at += 1;
+    }
+    Ok(None)
+}
+
+/// Follows the frames from `from`, where one begins, up to `to`.
+pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::Result<Walk> {
+    let mut walk = Walk { end: from, ..Walk::default() };
+    let mut at = from;
+    // Bytes passed over since the last frame, and whether the next frame begins a run of its own.
+    let (mut gap, mut apart) = (0, true);
+    // Where a frame was searched for and found.
+    let mut found = from;
+    while at + 4 <= to {
+        let head = parse(bytes.peek(at, HEADER)?);
+        let fits = head.filter(|head| at + u64::from(head.bytes) <= to);
+        let follows = match (fits, walk.runs.last()) {
+            (Some(head), Some(run)) => head.follows(&run.head),
+            _ => false,
+        };
+        // Where a frame is expected, one that fits is enough; a change of the stream needs more of its kind.
+        if let Some(head) = fits
+            && (follows || at == found || is_chain(bytes, parse, at, to, CHAIN)?)
+        {
+            if apart || !follows {
+                let (offset, marks) = (at, Vec::new());
+                walk.runs.push(Found { offset, packets: 0, head, marks, gap, bytes: 0, constant: true, last: at });
+            }
+            (gap, apart) = (0, false);
+            if let Some(run) = walk.runs.last_mut() {
+                if run.packets.is_multiple_of(STRIDE) {
+                    run.marks.push(at);
+                }
+                run.packets += 1;
+                run.bytes += u64::from(head.bytes);
+                run.constant &= head.bit_rate == run.head.bit_rate;
+                run.last = at;
+            }
+            if !walk.setups.contains(&(head.rate, head.channels)) {
+                walk.setups.push((head.rate, head.channels));
+            }
+            at += u64::from(head.bytes);
+            walk.end = at;
+            continue;
+        }
+        walk.cut = head.is_some() && fits.is_none() && walk.end == at;
+        apart = true;
+        if let Some(length) = tags::at(bytes, at, to)? {
+            at += length;
+            continue;
+        }
+        // The last frame may be the one that was cut: the next may begin within it.
+        let like = walk.runs.last().map(|run| (run.head, run.last));
+        let since = like.map_or(at, |(_, last)| if walk.end == at { last + 4 } else { at });
+        let Some(next) = search(bytes, parse, since, to, like.as_ref().map(|(head, _)| head))? else { break };
+        walk.cut = false;
+        if next < at {
+            if let Some(run) = walk.runs.last_mut() {
+                gap += next - run.last;
+                run.forget_last();
+                if run.packets == 0 {
+                    gap += run.gap;
+                    walk.runs.pop();
+                }
+            }
+        } else {
+            gap += next - at;
+        }
+        at = next;
+        found = next;
+    }
+    Ok(walk)
+}
+
+impl Found {
+    /// Takes back the last frame.
+    pub fn forget_last(&mut self) {
+        self.packets = self.packets.saturating_sub(1);
+        if self.packets.is_multiple_of(STRIDE) {
+            self.marks.pop();
+        }
+    }
+}
+
+impl Walk {
+    /// Frames in all.
+    pub fn packets(&self) -> u64 {
+        self.runs.iter().map(|run| run.packets).sum()
+    }
+
+    /// Puts the runs in their places. `promised`: how many frames the file should hold, if that is known.
+    ///
+    /// Nothing says how many frames a damaged place held. In a file of constant bit rate their number follows from the
+    /// bytes, if it comes out whole; otherwise it is estimated, and corrected by the number that the file promises.
+    ///
+    /// Returns how many frames there are and how many were lost as well.
+    pub fn place(mut self, parse: Parse, promised: Option<u64>) -> (Frames, u64, u64) {
+        let rate = self.runs.first().map_or(1, |run| run.head.rate);
+        let bytes: u64 = self.runs.iter().map(|run| run.bytes).sum();
+        let mean = bytes as f64 / self.packets().max(1) as f64;
+        let first = self.runs.first().map(|run| run.head);
+        let constant = self.runs.iter().all(|run| run.constant && Some(run.head.bit_rate) == first.map(|h| h.bit_rate));
+        let mut lost: Vec<(u64, bool)> = Vec::new();
+        for k in 0..self.runs.len() {
+            let gap = self.runs[k].gap;
+            if gap == 0 || k == 0 {
+                lost.push((0, true));
+                continue;
+            }
+            let (whole, off) = match constant.then(|| self.runs[k].head.constant_bytes()).flatten() {
+                Some(each) => {
+                    let whole = (gap as f64 / each).round();
+                    (whole, (gap as f64 - whole * each).abs())
+                }
+                None => ((gap as f64 / mean).round(), f64::INFINITY),
+            };
+            if whole >= 1.0 && off <= whole.min(8.0) + 1.0 {
+                lost.push((whole as u64, true));
+            } else {
+                // Bytes were added or taken away in the middle of the frame before, which can't be trusted then.
+                if self.runs[k - 1].packets > 0 {
+                    self.runs[k - 1].forget_last();
+                }
+                lost.push(((whole as u64).max(1), false));
+            }
+        }
+        let there = self.packets();
+        if let Some(promised) = promised {
+            settle(&mut lost, promised, there);
+        }
+        let mut runs: Vec<Run> = Vec::new();
+        let (mut at, mut missing) = (0, 0);
+        for (found, (packets, _)) in self.runs.into_iter().zip(&lost) {
+            let fresh = *packets > 0 || found.gap > 0;
+            let (offset, head, marks) = (found.offset, found.head, Marks::Every(found.marks));
+            let mut run = Run { at, offset, packets: found.packets, head, fresh, marks };
+            missing += packets;
+            run.at += run.length(*packets, rate);
+            at = run.at + run.length(run.packets, rate);
+            if run.packets > 0 {
+                runs.push(run);
+            }
+        }
+        (Frames { parse, end: self.end, rate, runs, setups: self.setups }, there, missing)
+    }
+}
+
+/// Corrects estimates of how many frames each gap held, so that all frames together are as many as promised.
+fn settle(lost: &mut [(u64, bool)], promised: u64, there: u64) {
+    let all: u64 = lost.iter().map(|l| l.0).sum();
+    let gaps = lost.iter().filter(|l| l.0 > 0).count() as u64;
+    // A promise that is far off is about another file.
+    let Some(lacking) = promised.checked_sub(there).filter(|n| *n <= 2 * all + gaps) else { return };
+    if lacking == all {
+        return;
+    }
+    let certain: u64 = lost.iter().filter(|l| l.1).map(|l| l.0).sum();
+    if lacking < certain {
+        // Whole frames' worth of bytes was put in.
+        lost.iter_mut().filter(|l| l.1).for_each(|l| l.0 = 0);
+        return settle_rest(lost, lacking);
+    }
+    settle_rest(lost, lacking - certain);
+}
+
+/// Shares `lacking` frames among the gaps whose size is estimated, in proportion.
+fn settle_rest(lost: &mut [(u64, bool)], lacking: u64) {
+    let all: u64 = lost.iter().filter(|l| !l.1).map(|l| l.0).sum();
+    let (mut sum, mut given) = (0, 0);
+    for (frames, _) in lost.iter_mut().filter(|l| !l.1) {
+        sum += *frames;
+        let up_to = (lacking * sum).checked_div(all).unwrap_or(0);
+        *frames = up_to - given;
+        given = up_to;
+    }
+}
+
+impl Head {
+    /// Bytes of a frame on average, at a constant bit rate.
+    pub fn constant_bytes(&self) -> Option<f64> {
+        let bytes = f64::from(self.frames) / 8.0 * f64::from(self.bit_rate) / f64::from(self.rate.max(1));
+        (self.bit_rate > 0).then_some(bytes)
+    }
+}
+
+/// Reads [`Frames`].
+pub(super) struct FramesReader {
+    bytes: Bytes,
+    frames: Arc<Frames>,
+    run: usize,
+    /// The next frame within the run, and where it begins.
+    packet: u64,
+    offset: u64,
+    fresh: bool,
+}
+
+impl FramesReader {
+    /// At the first frame.
+    pub fn new(file: &Arc<MediaFile>, frames: &Arc<Frames>) -> FramesReader {
+        let offset = frames.runs.first().map_or(0, |run| run.offset);
+        FramesReader { bytes: Bytes::new(file), frames: frames.clone(), run: 0, packet: 0, offset, fresh: false }
+    }
+
+    fn enter(&mut self, run: usize) {
+        self.run = run;
+        self.packet = 0;
+        if let Some(run) = self.frames.runs.get(run) {
+            self.offset = run.offset;
+            self.fresh |= run.fresh;
+        }
+    }
+}
+
+impl Packets for FramesReader {
+    fn seek(&mut self, frame: i64) -> Result<(), DecodeError> {
+        let frames = self.frames.clone();
+        let index = frames.runs.partition_point(|run| run.at <= frame).saturating_sub(1);
+        self.fresh = true;
+        self.enter(index);
+        let Some(run) = frames.runs.get(index) else { return Ok(()) };
+        let own = (frame - run.at).max(0) as u128 * u128::from(run.head.rate) / u128::from(frames.rate.max(1));
+        let wanted = (own / u128::from(run.head.frames.max(1))) as u64;
+        let target = wanted.saturating_sub(RUN_UP).min(run.packets.saturating_sub(1));
+        match &run.marks {
+            Marks::Every(marks) => {
+                let mark = (target / STRIDE) as usize;
+                let Some(offset) = marks.get(mark) else { return Ok(()) };
+                (self.packet, self.offset) = (mark as u64 * STRIDE, *offset);
+            }
+            Marks::Grid(grid) => {
+                if let Some((packet, offset)) = grid.find(&mut self.bytes, frames.parse, target, frames.end)? {
+                    (self.packet, self.offset) = (packet, offset);
+                }
+            }
+        }
+        while self.packet < target {
+            let Some(head) = (frames.parse)(self.bytes.peek(self.offset, HEADER)?) else { break };
+            self.offset += u64::from(head.bytes);
+            self.packet += 1;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, packet: &mut Packet) -> Result<bool, DecodeError> {
+        let frames = self.frames.clone();
+        loop {
+            let Some(run) = frames.runs.get(self.run) else { return Ok(false) };
+            if self.packet >= run.packets {
+                self.enter(self.run + 1);
+                continue;
+            }
+            let head = (frames.parse)(self.bytes.peek(self.offset, HEADER)?);
+            let known = head.and_then(|head| {
+                frames.setups.iter().position(|setup| *setup == (head.rate, head.channels)).map(|setup| (head, setup))
+            });
+            let Some((head, setup)) = known else {
+                // A grid was not walked, so damage in it shows only here; otherwise the file has changed.
+                self.fresh = true;
+                let found = match &run.marks {
+                    Marks::Grid(grid) => grid.resume(&mut self.bytes, frames.parse, self.offset, frames.end)?,
+                    Marks::Every(_) => None,
+                };
+                match found {
+                    Some((packet, offset)) if packet > self.packet => (self.packet, self.offset) = (packet, offset),
+                    _ => self.packet = run.packets,
+                }
+                continue;
+            };
+            self.bytes.read(self.offset, head.bytes as usize, &mut packet.data)?;
+            packet.data.drain(..(head.lead as usize).min(packet.data.len()));
+            packet.at = run.at + run.length(self.packet, frames.rate);
+            packet.frames = (run.at + run.length(self.packet + 1, frames.rate) - packet.at) as u32;
+            packet.setup = setup;
+            packet.fresh = std::mem::take(&mut self.fresh);
+            self.offset += u64::from(head.bytes);
+            self.packet += 1;
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_yield_to_what_the_file_promises() {
+        // One gap of about three frames, ten frames there, fourteen promised: four were lost.
+        let mut lost = [(0, true), (3, false)];
+        settle(&mut lost, 14, 10);
+        assert_eq!(lost, [(0, true), (4, false)]);
+        // Nothing lacks: the bytes in between were put in.
+        let mut lost = [(0, true), (1, false), (2, true)];
+        settle(&mut lost, 10, 10);
+        assert_eq!(lost, [(0, true), (0, false), (0, true)]);
+        // What is certain stays, the rest is shared.
+        let mut lost = [(2, true), (2, false), (2, false)];
+        settle(&mut lost, 12, 7);
+        assert_eq!(lost, [(2, true), (1, false), (2, false)]);
+        // A promise that is far off is not believed.
+        let mut lost = [(0, true), (3, false)];
+        settle(&mut lost, 100_000, 10);
+        assert_eq!(lost, [(0, true), (3, false)]);
+    }
+}
