@@ -48,6 +48,8 @@ tools:
 bench: tools
 	@sh scripts/need bench
 	sh benches/table
+	$(CARGO) build --release --bins
+	benches/memory $(TARGET)/release/grooved
 
 ## How well tempo is changed, as figures: ours beside SoundTouch, Rubber Band and Signalsmith's stretcher.
 bench-quality: build

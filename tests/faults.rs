@@ -445,3 +445,38 @@ fn a_file_that_is_replaced_or_deleted_while_it_plays_plays_on() {
         assert!(sound.tone(440.0, from, to) > 0.08 && sound.tone(880.0, from, to) < 0.01, "{from}");
     }
 }
+
+#[test]
+fn a_stem_file_becomes_a_stem_per_track() {
+    let scratch = Scratch::new("faults-stems");
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ni.stem.mp4");
+    std::fs::copy(fixture, scratch.path("song.stem.mp4")).unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let client = daemon.client();
+    client.done("/load_buffer", vec![i(100), s("song.stem.mp4")]);
+    let status = client.ask("/get_status", vec![]);
+    let stems: Vec<(i64, String)> = status
+        .iter()
+        .filter(|m| m.address == "/status/buffer")
+        .map(|m| (m.args[0].as_int().unwrap(), m.args[1].as_text()))
+        .collect();
+    assert_eq!(stems.len(), 4, "{stems:?}\n{}", daemon.log());
+    assert_eq!(stems.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [100, 101, 102, 103]);
+    assert!(stems.iter().all(|(_, name)| !name.is_empty() && name != "song.stem"), "{stems:?}");
+    for (id, _) in &stems {
+        client.done("/play_stem", vec![i(*id)]);
+    }
+    // Six channels are three stems, if they are asked for.
+    let mut writer = grooved::media::wav::WavWriter::create(
+        &scratch.path("six.wav"),
+        6,
+        48_000,
+        grooved::media::wav::Depth::Sixteen,
+    )
+    .unwrap();
+    writer.write(&vec![0.1; 6 * 48_000]).unwrap();
+    writer.finish().unwrap();
+    client.done("/load_buffer", vec![i(200), s("six.wav")]);
+    client.done("/load_buffer", vec![i(300), s("six.wav#stems")]);
+    assert_eq!(client.status("buffers", 0), i(4 + 1 + 3));
+}

@@ -8,6 +8,7 @@ use super::feed::{Feeder, read_on};
 use super::file::MediaFile;
 use super::grid::Grid;
 use super::library::NotFound;
+use super::stems;
 use crate::engine::source::{CHUNK, StemSource, stream};
 use crate::system::realtime;
 
@@ -34,6 +35,10 @@ pub struct Loaded {
     pub bytes: usize,
     /// Its beats, from the file beside it, or what is wrong with that.
     pub grid: Result<Option<Grid>, String>,
+    /// What the file calls it, if it holds several stems.
+    pub name: Option<String>,
+    /// The file's other stems, in order.
+    pub others: Vec<Loaded>,
 }
 
 /// Bytes a stem of this length and rate will take.
@@ -76,20 +81,68 @@ impl LoadError {
     }
 }
 
+/// What a file is asked for that holds more than one stem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its sound as a whole; of a stem file (`.stem.mp4`) its stems.
+    Usual,
+    /// Each of its tracks, or of its pairs of channels, as a stem.
+    Stems,
+}
+
+impl Part {
+    /// A client's path without the mark at its end (`#stems`) that asks for stems.
+    pub fn of(requested: &str) -> (&str, Part) {
+        requested.strip_suffix("#stems").map_or((requested, Part::Usual), |path| (path, Part::Stems))
+    }
+}
+
 /// Decodes a file's head and makes its streams. Not for the audio thread; takes tens of milliseconds, or as long as
 /// its disk takes.
 ///
 /// # Errors
 /// If it cannot be played.
-pub fn load(file: &Arc<MediaFile>) -> Result<Loaded, LoadError> {
-    decode(file).map_err(|error| {
+pub fn load(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, LoadError> {
+    all(file, part).map_err(|error| {
         let error = file.take_error().map_or(error, DecodeError::Io);
         LoadError::Decode(file.path().display().to_string(), error)
     })
 }
 
-fn decode(file: &Arc<MediaFile>) -> Result<Loaded, DecodeError> {
-    let mut decoder = Decoder::new(file)?;
+/// The stems of a file that is asked for.
+fn all(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, DecodeError> {
+    let name = file.path().file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let is_stem_file = name.ends_with(".stem.mp4") || name.ends_with(".stem.m4a");
+    if part == Part::Usual && !is_stem_file {
+        return decode(Decoder::new(file)?);
+    }
+    let tracks = stems::list(file)?;
+    let mut loaded = Vec::new();
+    if tracks.len() > 1 {
+        for track in tracks {
+            let stem = decode(Decoder::track(file, track.track)?)?;
+            loaded.push(Loaded { name: Some(track.name), ..stem });
+        }
+    } else {
+        let first = Decoder::pair(file, 0)?;
+        let pairs = first.info().channels.div_ceil(2);
+        loaded.push(decode(first)?);
+        for pair in 1..pairs {
+            loaded.push(decode(Decoder::pair(file, pair)?)?);
+        }
+        if pairs > 1 {
+            for (k, stem) in loaded.iter_mut().enumerate() {
+                stem.name = Some(format!("channels {} and {}", 2 * k + 1, 2 * k + 2));
+            }
+        }
+    }
+    let mut loaded = loaded.into_iter();
+    let first = loaded.next().ok_or_else(|| DecodeError::Unsupported("it has no audio track".into()))?;
+    Ok(Loaded { others: loaded.collect(), ..first })
+}
+
+fn decode(mut decoder: Decoder) -> Result<Loaded, DecodeError> {
+    let file = decoder.file().clone();
     let info = decoder.info().clone();
     let (head, chunks) = shape(&info);
     let mut left = vec![0.0; head].into_boxed_slice();
@@ -117,7 +170,9 @@ fn decode(file: &Arc<MediaFile>) -> Result<Loaded, DecodeError> {
         path: file.path().into(),
         feeder: (!whole).then(|| Feeder::new(decoder, [wa, wb])),
         bytes: memory_for(&info),
-        grid: Grid::beside(file),
+        grid: Grid::beside(&file),
+        name: None,
+        others: Vec::new(),
         info,
     })
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::file::{IoWatch, MediaFile};
 use super::library::{Library, Look, NotFound, Wanted, best};
-use super::loader::{LoadError, Loaded, load};
+use super::loader::{LoadError, Loaded, Part, load};
 use super::root::Root;
 
 /// How long a root may take to look up a path.
@@ -297,13 +297,14 @@ fn find_and_load(
     devices: &Devices,
     shown: &Mutex<Option<Arc<MediaFile>>>,
 ) -> Result<Loaded, LoadError> {
+    let (requested, part) = Part::of(requested);
     let file = find(requested, seats)?;
     if !devices.enter(file.device()) {
         return Err(LoadError::NoResponse(file.path().display().to_string(), READ_LIMIT.as_secs()));
     }
     *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
     // A decoder that panics on a hostile file costs that file, not the show.
-    let result = std::panic::catch_unwind(|| load(&file));
+    let result = std::panic::catch_unwind(|| load(&file, part));
     result.unwrap_or_else(|_| Err(LoadError::damaged(file.path(), "the decoder failed")))
 }
 
@@ -346,5 +347,6 @@ fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
 /// # Errors
 /// As [`Done`] has them.
 pub fn load_now(library: &Library, requested: &str) -> Result<Loaded, LoadError> {
-    load(&library.open(requested)?)
+    let (requested, part) = Part::of(requested);
+    load(&library.open(requested)?, part)
 }

@@ -10,6 +10,7 @@ use super::{Conductor, Deferred};
 use crate::engine::command::{Action, Command, Play, Slot};
 use crate::media::decode::Info;
 use crate::media::library::Wanted;
+use crate::media::loader::{Loaded, Part};
 use crate::media::pool::{Done, Job};
 
 /// Identifiers of deck A's buffers, B's, C's and D's begin here; each range is a thousand long.
@@ -150,7 +151,7 @@ impl Conductor {
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
-        Wanted::of(requested).map_err(|e| Fault(e.to_string()))?;
+        Wanted::of(Part::of(requested).0).map_err(|e| Fault(e.to_string()))?;
         if self.loads_under_way >= self.settings.slots + 16 {
             return Err(Fault(format!(
                 "{} files are being loaded already; wait for their /done",
@@ -252,6 +253,13 @@ impl Conductor {
                 );
                 let more =
                     vec![Value::Int(id), Value::from(loaded.info.seconds()), Value::from(megabytes(loaded.bytes))];
+                if let Some(name) = &loaded.name {
+                    buffer.name = clipped(name, MOST_NAME).into();
+                }
+                for remark in loaded.info.remarks() {
+                    tracing::warn!("{}: {}", loaded.path.display(), remark.text);
+                }
+                let (others, requested) = (loaded.others, buffer.requested.clone());
                 self.media_bytes += loaded.bytes;
                 buffer.path = loaded.path;
                 let grid = loaded.grid.unwrap_or_else(|why| {
@@ -274,8 +282,13 @@ impl Conductor {
                 if let Some((at, start)) = then {
                     self.start_ready(id, start, at);
                 }
+                let lacking: Vec<String> =
+                    (id + 1..).zip(others).filter_map(|(id, stem)| self.add_stem(id, stem, &requested).err()).collect();
                 for (origin, address) in asked {
-                    self.done(origin, &address, more.clone());
+                    match lacking.first() {
+                        None => self.done(origin, &address, more.clone()),
+                        Some(why) => self.fail(origin, &address, &Fault(why.clone())),
+                    }
                 }
             }
             Err(why) => {
@@ -293,6 +306,44 @@ impl Conductor {
                 }
             }
         }
+    }
+
+    /// Takes in another stem of a file that holds several. What has its number stops and goes.
+    fn add_stem(&mut self, id: i64, stem: Loaded, requested: &str) -> Result<(), String> {
+        let name = stem.name.unwrap_or_default();
+        self.unload(id, None);
+        if self.buffers.len() >= self.settings.slots {
+            return Err(format!(
+                "stem '{name}' finds no place: {} stems are loaded (media.max_stems)",
+                self.buffers.len()
+            ));
+        }
+        if self.media_bytes + stem.bytes > self.settings.media_bytes {
+            return Err(format!("stem '{name}' finds no memory (media.memory_mb)"));
+        }
+        let now = self.now();
+        let clear = self.free.iter().position(|(_, from)| *from <= now).and_then(|k| self.free.remove(k));
+        let (slot, _) =
+            clear.ok_or_else(|| format!("stem '{name}' finds no place: removed stems are still fading out"))?;
+        tracing::info!("loaded {name} as {id} on deck {} (a stem of the same file)", deck_name(deck_of(id)));
+        self.media_bytes += stem.bytes;
+        let buffer = Buffer {
+            name: clipped(&name, MOST_NAME).into(),
+            path: stem.path,
+            requested: format!("{requested} ({name})"),
+            serial: self.serial(),
+            state: State::Ready { slot, info: stem.info, bytes: stem.bytes, primed: None },
+            start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
+            playing: false,
+            starting: None,
+        };
+        self.buffers.insert(id, buffer);
+        if let Some(feeder) = stem.feeder {
+            (self.hands.feed)(feeder);
+        }
+        self.push(None, Action::Install { slot, deck: deck_of(id), source: stem.source });
+        self.post_stem("loaded", slot);
+        Ok(())
     }
 
     /// Stops and forgets a buffer; a number that is not there is fine.
