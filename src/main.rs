@@ -480,6 +480,7 @@ fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failur
         false => perform::controls(&args.input, &args.output, &orders, progress)?,
     };
     bar.finish_and_clear();
+    done.remarks.iter().for_each(|remark| eprintln!("grooved: file '{}': {remark}", args.input.display()));
     if !args.quiet {
         done.players.iter().for_each(|line| println!("{line}"));
         println!("{:.1} s, peak {:.1} dBFS", done.seconds, 20.0 * f64::from(done.peak.max(1e-10)).log10());

@@ -20,13 +20,12 @@ use tokio::sync::mpsc::Sender;
 use super::request::{Message, Request, When};
 use super::tally::MidiTally;
 use super::value::Value;
+use crate::ddsp::tuning::Tuning;
 
 /// The sequencer's device.
 const DEVICE: &str = "/dev/snd/seq";
 /// How often a sequencer that is not there is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// Semitones that a bend wheel goes to either side.
-const BEND_SEMITONES: f64 = 2.0;
 /// The controller by which wheels and pedals are put where they rest.
 const RESET_ALL: i64 = 121;
 /// The events that the kernel may keep for us.
@@ -71,6 +70,8 @@ struct Port<'t> {
     held: BTreeMap<(i32, i32), BTreeSet<(u8, u8)>>,
     /// Channels on which a device has moved a wheel or a pedal.
     moved: BTreeSet<((i32, i32), u8)>,
+    /// How each channel of a device is tuned.
+    tunings: BTreeMap<((i32, i32), u8), Tuning>,
 }
 
 fn key(addr: Addr) -> (i32, i32) {
@@ -92,7 +93,15 @@ impl<'t> Port<'t> {
             info.set_type(PortType::MIDI_GENERIC | PortType::SYNTHESIZER | PortType::APPLICATION);
             seq.create_port(&info)?;
             let own = Addr { client: seq.client_id()?, port: info.get_port() };
-            let port = Port { seq, own, wanted, tally, held: BTreeMap::new(), moved: BTreeSet::new() };
+            let port = Port {
+                seq,
+                own,
+                wanted,
+                tally,
+                held: BTreeMap::new(),
+                moved: BTreeSet::new(),
+                tunings: BTreeMap::new(),
+            };
             port.connect(Addr::system_announce())?;
             Ok(port)
         };
@@ -206,11 +215,14 @@ impl<'t> Port<'t> {
                 }
             }
             _ => {
-                if let Some(call) = call_of(event) {
+                let channel = event.get_data().map_or(0, |EvCtrl { channel, .. }| channel);
+                let tuning = self.tunings.entry((key(event.get_source()), channel)).or_default();
+                let calls = calls_of(event, tuning);
+                if !calls.is_empty() {
                     self.tally.events.fetch_add(1, Relaxed);
                     self.remember(event);
-                    send(requests, call);
                 }
+                calls.into_iter().for_each(|call| send(requests, call));
             }
         }
     }
@@ -235,6 +247,7 @@ impl<'t> Port<'t> {
         for (channel, note) in self.held.remove(&key(addr)).unwrap_or_default() {
             send(requests, note_off(channel, note));
         }
+        self.tunings.retain(|(device, _), _| *device != key(addr));
         let moved: Vec<u8> = self.moved.iter().filter(|(k, _)| *k == key(addr)).map(|(_, channel)| *channel).collect();
         for channel in moved {
             self.moved.remove(&(key(addr), channel));
@@ -261,32 +274,48 @@ fn note_off(channel: u8, note: u8) -> Message {
     Message::new("/groove/note/off", vec![Value::Int(note.into()), Value::Int(i64::from(channel) + 1)])
 }
 
-/// What an event asks for; nothing, if it is not for us.
-pub fn call_of(event: &Event) -> Option<Message> {
+/// What an event asks for; nothing, if it is not for us. `tuning` is the pitch of its channel.
+pub fn calls_of(event: &Event, tuning: &mut Tuning) -> Vec<Message> {
     let int = |n: i64| Value::Int(n);
     match event.get_type() {
         EventType::Noteon | EventType::Noteoff => {
-            let EvNote { channel, note, velocity, .. } = event.get_data()?;
+            let Some(EvNote { channel, note, velocity, .. }) = event.get_data() else { return Vec::new() };
             if event.get_type() == EventType::Noteoff || velocity == 0 {
-                return Some(note_off(channel, note));
+                return vec![note_off(channel, note)];
             }
             let values = vec![int(note.into()), int(velocity.into()), int(i64::from(channel) + 1)];
-            Some(Message::new("/groove/note/on", values))
+            vec![Message::new("/groove/note/on", values)]
         }
         kind => {
-            let EvCtrl { channel, param, value } = event.get_data()?;
+            let Some(EvCtrl { channel, param, value }) = event.get_data() else { return Vec::new() };
             let part = |what: &str| format!("/groove/part/{}/{what}", u32::from(channel) + 1);
+            // The vocabulary bends by four octaves at most.
+            let bend = |tuning: &Tuning| Message::new(part("bend"), vec![tuning.semitones().clamp(-48.0, 48.0).into()]);
             match kind {
-                EventType::Controller => Some(Message::new(
-                    "/groove/midi/controller",
-                    vec![int(i64::from(channel) + 1), int(param.into()), int(value.into())],
-                )),
-                EventType::Pitchbend => {
-                    let bend = f64::from(value) / 8_192.0 * BEND_SEMITONES;
-                    Some(Message::new(part("bend"), vec![bend.into()]))
+                EventType::Controller => {
+                    let values = vec![int(i64::from(channel) + 1), int(param.into()), int(value.into())];
+                    let mut calls = vec![Message::new("/groove/midi/controller", values)];
+                    if tuning.control(param.min(127) as u8, value.clamp(0, 127) as u8) {
+                        calls.push(bend(tuning));
+                    }
+                    calls
                 }
-                EventType::Pgmchange => Some(Message::new(part("program"), vec![int(value.into())])),
-                _ => None,
+                EventType::Pitchbend => {
+                    tuning.bend(f64::from(value) / 8_192.0);
+                    vec![bend(tuning)]
+                }
+                // The same as one event, as some programs send it.
+                EventType::Regparam => {
+                    let halves = |n: i64| ((n >> 7 & 127) as u8, (n & 127) as u8);
+                    let (number, value) = (halves(param.into()), halves(value.into()));
+                    let before = *tuning;
+                    for (controller, value) in [(101, number.0), (100, number.1), (6, value.0), (38, value.1)] {
+                        tuning.control(controller, value);
+                    }
+                    if before.semitones() == tuning.semitones() { Vec::new() } else { vec![bend(tuning)] }
+                }
+                EventType::Pgmchange => vec![Message::new(part("program"), vec![int(value.into())])],
+                _ => Vec::new(),
             }
         }
     }
@@ -303,14 +332,15 @@ mod tests {
     #[test]
     fn events_become_calls() {
         let note = |kind, velocity| {
-            call_of(&Event::new(kind, &EvNote { channel: 2, note: 60, velocity, ..EvNote::default() })).unwrap()
+            let event = Event::new(kind, &EvNote { channel: 2, note: 60, velocity, ..EvNote::default() });
+            calls_of(&event, &mut Tuning::default()).remove(0)
         };
         let (on, off) = ("/groove/note/on", "/groove/note/off");
         assert_eq!(note(EventType::Noteon, 90), Message::new(on, vec![Value::Int(60), Value::Int(90), Value::Int(3)]));
         for event in [note(EventType::Noteon, 0), note(EventType::Noteoff, 64)] {
             assert_eq!(event, Message::new(off, vec![Value::Int(60), Value::Int(3)]));
         }
-        let call = |event: Event| call_of(&event).unwrap();
+        let call = |event: Event| calls_of(&event, &mut Tuning::default()).remove(0);
         assert_eq!(
             call(ctrl(EventType::Pitchbend, 0, 0, -8_192)),
             Message::new("/groove/part/1/bend", vec![Value::Float(-2.0)])
@@ -323,8 +353,24 @@ mod tests {
             call(ctrl(EventType::Pgmchange, 15, 0, 71)),
             Message::new("/groove/part/16/program", vec![Value::Int(71)])
         );
-        assert_eq!(call_of(&ctrl(EventType::Chanpress, 0, 0, 3)), None);
-        assert_eq!(call_of(&Event::new(EventType::Clock, &())), None);
+        for event in [ctrl(EventType::Chanpress, 0, 0, 3), Event::new(EventType::Sensing, &())] {
+            assert_eq!(calls_of(&event, &mut Tuning::default()), []);
+        }
+    }
+
+    #[test]
+    fn a_device_says_how_far_its_wheel_goes() {
+        let mut tuning = Tuning::default();
+        for (controller, value) in [(101, 0), (100, 0), (6, 12)] {
+            calls_of(&ctrl(EventType::Controller, 3, controller, value), &mut tuning);
+        }
+        let bend = calls_of(&ctrl(EventType::Pitchbend, 3, 0, -8_192), &mut tuning);
+        assert_eq!(bend, [Message::new("/groove/part/4/bend", vec![Value::Float(-12.0)])]);
+        // A change while the wheel is held is heard at once.
+        let change = calls_of(&ctrl(EventType::Controller, 3, 6, 7), &mut tuning);
+        assert_eq!(change[1], Message::new("/groove/part/4/bend", vec![Value::Float(-7.0)]));
+        let change = calls_of(&ctrl(EventType::Regparam, 3, 0, 5 << 7), &mut tuning);
+        assert_eq!(change, [Message::new("/groove/part/4/bend", vec![Value::Float(-5.0)])]);
     }
 
     #[test]
@@ -338,7 +384,7 @@ mod tests {
             ctrl(EventType::Controller, 15, 127, 127),
             ctrl(EventType::Pgmchange, 15, 0, 127),
         ] {
-            let call = call_of(&event).unwrap();
+            let call = calls_of(&event, &mut Tuning::default()).remove(0);
             let (control, in_address) = vocabulary.find(&call.address).unwrap();
             control.check(&in_address, &call.args).unwrap();
         }

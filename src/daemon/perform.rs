@@ -81,6 +81,8 @@ pub struct Rendered {
     pub players: Vec<String>,
     /// Notes that took a sounding voice.
     pub stolen: u64,
+    /// What is odd about the file.
+    pub remarks: Vec<String>,
 }
 
 /// A part of the score at work.
@@ -149,7 +151,7 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
             to.display()
         )));
     }
-    Ok(Rendered { seconds, peak, players, stolen })
+    Ok(Rendered { seconds, peak, players, stolen, remarks: score.remarks })
 }
 
 /// What a part does about an event.
@@ -213,7 +215,7 @@ pub fn controls(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMu
         progress(now.min(last) as f64 / last.max(1) as f64);
     }
     let (seconds, peak) = sink.finish()?;
-    Ok(Rendered { seconds, peak, players: vec![model.contract().instrument.clone()], stolen: 0 })
+    Ok(Rendered { seconds, peak, players: vec![model.contract().instrument.clone()], stolen: 0, remarks: Vec::new() })
 }
 
 /// Where the sound goes.

@@ -5,14 +5,14 @@
 //! - [`harmonics`] and [`noise`]: the two halves of the sound; [`synth`]: both
 //! - [`performer`]: envelope, glide, vibrato; [`voice`]: a model, a synthesiser and a performer
 //! - [`band`]: several voices of one instrument; [`library`]: where instruments are found
-//! - [`score`]: notes of a MIDI file, and of tables of controls
+//! - [`score`]: notes of a MIDI file ([`smf`]), and of tables of controls; [`tuning`]: the pitch of a MIDI channel
 //! - [`stream`]: the voices of one client
 //! - [`ensemble`]: the voices of the speakers; [`order`]: what they are told; [`room`]: their reverb
 //! - [`worker`]: makes their sound ahead of the engine
 //! - [`processor`]: a voice for programs that embed it
 //!
 //! A step of a model allocates, so nothing in here may be called on the audio thread. Without
-//! the feature `ddsp` only [`order`] is there.
+//! the feature `ddsp` only [`order`] and [`tuning`] are there.
 
 #[cfg(feature = "ddsp")]
 pub mod band;
@@ -38,9 +38,12 @@ pub mod room;
 #[cfg(feature = "ddsp")]
 pub mod score;
 #[cfg(feature = "ddsp")]
+pub mod smf;
+#[cfg(feature = "ddsp")]
 pub mod stream;
 #[cfg(feature = "ddsp")]
 pub mod synth;
+pub mod tuning;
 #[cfg(feature = "ddsp")]
 pub mod voice;
 #[cfg(feature = "ddsp")]

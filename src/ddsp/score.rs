@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use midly::{Format, MetaMessage, MidiMessage, Smf, Timing, TrackEventKind};
+use super::smf::{Division, Event as Raw, File, Kind};
+use super::tuning::Tuning;
 
-/// Semitones that a full pitch bend is worth: General MIDI's default, whatever a file asks for.
-const BEND_SEMITONES: f64 = 2.0;
+pub use super::smf::is_midi;
+
 /// The channel that General MIDI keeps for drums, which none of the instruments is.
 const DRUMS: u8 = 9;
 /// Most parts, and the longest score in seconds.
@@ -19,7 +20,7 @@ pub enum Action {
     On(u8, u8),
     /// A key goes up.
     Off(u8),
-    /// Pitch bend in semitones.
+    /// What is added to every key in semitones: bend and tuning.
     Bend(f64),
     /// A controller and its value, 0 to 127.
     Control(u8, u8),
@@ -58,6 +59,8 @@ pub struct Score {
     pub seconds: f64,
     /// Whether the file ends before its tracks do.
     pub cut: bool,
+    /// What is odd about the file but costs no note.
+    pub remarks: Vec<String>,
 }
 
 impl Score {
@@ -66,83 +69,108 @@ impl Score {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Score, String> {
-        let smf = Smf::parse(bytes).map_err(|e| format!("is no MIDI file: {e}"))?;
-        if smf.header.format == Format::Sequential {
-            return Err("is a MIDI file of format 2 (songs one after another): format 0 or 1 would be right".into());
-        }
-        let clock = Clock::of(&smf)?;
-        let ends = |t: &Vec<midly::TrackEvent>| {
-            t.last().is_some_and(|e| e.kind == TrackEventKind::Meta(MetaMessage::EndOfTrack))
-        };
-        // After 'MThd', its length and the format: how many tracks there should be.
-        let promised = bytes.get(10..12).map_or(0, |n| usize::from(n[0]) << 8 | usize::from(n[1]));
-        let cut = smf.tracks.len() < promised || !smf.tracks.iter().all(ends);
-        let mut score = Score { cut, ..Score::default() };
-        let mut heard = 0;
-        for track in &smf.tracks {
-            let notes = track
-                .iter()
-                .any(|e| matches!(e.kind, TrackEventKind::Midi { message: MidiMessage::NoteOn { .. }, .. }));
-            if notes {
-                heard += 1;
-                score.read_track(track, heard, &clock);
-            }
-        }
-        if score.parts.is_empty() && cut {
+        let file = File::read(bytes)?;
+        let clock = Clock::of(&file);
+        let mut score = Score { cut: file.cut, remarks: file.remarks.clone(), ..Score::default() };
+        score.read_tracks(&file.tracks, &clock);
+        if score.parts.is_empty() && score.cut {
             return Err("ends too early; copy it again".into());
         }
         if score.parts.is_empty() {
             return Err("holds no notes (drums, on channel 10, are not played)".into());
         }
         if score.parts.len() > MOST_PARTS {
-            return Err(format!("has {} parts: {MOST_PARTS} at most would be right", score.parts.len()));
+            return Err(format!("has {} parts; {MOST_PARTS} at most are supported", score.parts.len()));
         }
-        // Stable: what stands first in the file happens first.
-        score.events.sort_by(|a, b| a.at.total_cmp(&b.at));
         score.seconds = score.events.last().map_or(0.0, |e| e.at);
         if score.seconds > LONGEST_S {
-            return Err(format!("lasts {:.0} hours: a day at most would be right", score.seconds / 3_600.0));
+            return Err(format!("lasts {:.0} hours; a day at most is supported", score.seconds / 3_600.0));
         }
         Ok(score)
     }
 
-    fn read_track(&mut self, track: &[midly::TrackEvent], number: usize, clock: &Clock) {
-        let mut parts: BTreeMap<u8, usize> = BTreeMap::new();
-        let (mut ticks, mut name) = (0u64, String::new());
-        let mut programs = [None; 16];
-        for event in track {
-            ticks += u64::from(event.delta.as_int());
-            let at = clock.seconds(ticks);
-            let (channel, message) = match event.kind {
-                TrackEventKind::Meta(MetaMessage::TrackName(text)) => {
-                    name = String::from_utf8_lossy(text).trim().to_string();
+    /// Notes that begin.
+    pub fn notes(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event.action, Action::On(..))).count()
+    }
+
+    /// Turns the tracks into parts and events. A channel is the same in all tracks: what one says of its pitch holds for
+    /// the notes of another.
+    fn read_tracks(&mut self, tracks: &[Vec<Raw>], clock: &Clock) {
+        let has_notes = |track: &[Raw]| track.iter().any(|e| matches!(e.kind, Kind::Channel(0x9, ..)));
+        // Tracks are counted among those with notes; the others are heard through their channels only.
+        let mut number = 0;
+        let mut all: Vec<(u64, usize, bool, usize, Raw)> = Vec::new();
+        for (index, track) in tracks.iter().enumerate() {
+            let heard = has_notes(track);
+            number += usize::from(heard);
+            all.extend(track.iter().map(|event| (event.tick, index, heard, number, *event)));
+        }
+        // Stable: what stands first in the file happens first.
+        all.sort_by_key(|(tick, ..)| *tick);
+        let mut parts: BTreeMap<(usize, u8), usize> = BTreeMap::new();
+        let mut names: BTreeMap<usize, String> = BTreeMap::new();
+        let mut programs: BTreeMap<(usize, u8), u8> = BTreeMap::new();
+        let mut tunings = [Tuning::default(); 16];
+        for (tick, index, heard, number, event) in all {
+            let at = clock.seconds(tick);
+            let (status, channel, one, two) = match event.kind {
+                Kind::Name(text) => {
+                    names.insert(index, String::from_utf8_lossy(text).trim().to_string());
                     continue;
                 }
-                TrackEventKind::Midi { channel, .. } if channel.as_int() == DRUMS => continue,
-                TrackEventKind::Midi { channel, message } => (channel.as_int(), message),
-                _ => continue,
+                Kind::Channel(_, DRUMS, ..) | Kind::Tempo(_) => continue,
+                Kind::Channel(status, channel, one, two) => (status, channel, one, two),
             };
-            let action = match message {
-                MidiMessage::ProgramChange { program } => {
-                    programs[usize::from(channel)].get_or_insert(program.as_int());
+            let tuning = &mut tunings[usize::from(channel)];
+            let action = match status {
+                0x9 if two > 0 => Action::On(one, two),
+                0x8 | 0x9 => Action::Off(one),
+                0xb => {
+                    if tuning.control(one, two) {
+                        self.tune(&parts, channel, at, tuning.semitones());
+                    }
+                    if Tuning::is_own(one) {
+                        continue;
+                    }
+                    Action::Control(one, two)
+                }
+                0xc => {
+                    programs.entry((index, channel)).or_insert(one);
                     continue;
                 }
-                MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => Action::On(key.as_int(), vel.as_int()),
-                MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => Action::Off(key.as_int()),
-                MidiMessage::PitchBend { bend } => Action::Bend(bend.as_f64() * BEND_SEMITONES),
-                MidiMessage::Controller { controller, value } => Action::Control(controller.as_int(), value.as_int()),
+                0xe => {
+                    let wheel = f64::from((u16::from(two) << 7 | u16::from(one)) as i16 - 8_192) / 8_192.0;
+                    tuning.bend(wheel);
+                    self.tune(&parts, channel, at, tuning.semitones());
+                    continue;
+                }
                 _ => continue,
             };
+            if !heard {
+                continue;
+            }
             let next = self.parts.len();
-            let part = *parts.entry(channel).or_insert(next);
+            let part = *parts.entry((index, channel)).or_insert(next);
             if part == next {
-                self.parts.push(Part { track: number, name: name.clone(), program: 0 });
+                let name = names.get(&index).cloned().unwrap_or_default();
+                self.parts.push(Part { track: number, name, program: 0 });
+                let semitones = tuning.semitones();
+                if semitones != 0.0 {
+                    self.events.push(Event { at, part, action: Action::Bend(semitones) });
+                }
             }
             if matches!(action, Action::On(..)) {
-                self.parts[part].program = programs[usize::from(channel)].unwrap_or(0);
+                self.parts[part].program = programs.get(&(index, channel)).copied().unwrap_or(0);
             }
             self.events.push(Event { at, part, action });
         }
+    }
+
+    /// Bends all parts of a channel.
+    fn tune(&mut self, parts: &BTreeMap<(usize, u8), usize>, channel: u8, at: f64, semitones: f64) {
+        let mine = parts.iter().filter(|((_, other), _)| *other == channel);
+        self.events.extend(mine.map(|(_, part)| Event { at, part: *part, action: Action::Bend(semitones) }));
     }
 }
 
@@ -153,23 +181,16 @@ struct Clock {
 }
 
 impl Clock {
-    fn of(smf: &Smf) -> Result<Clock, String> {
-        let per_beat = match smf.header.timing {
-            Timing::Timecode(rate, sub) => {
-                let tick = 1.0 / (f64::from(rate.as_f32()) * f64::from(sub.max(1)));
-                return Ok(Clock { legs: vec![(0, 0.0, tick)] });
-            }
-            Timing::Metrical(ticks) if ticks.as_int() > 0 => f64::from(ticks.as_int()),
-            Timing::Metrical(_) => return Err("has no ticks in a beat".into()),
+    fn of(file: &File) -> Clock {
+        let per_beat = match file.division {
+            Some(Division::Time(tick)) => return Clock { legs: vec![(0, 0.0, tick)] },
+            Some(Division::Beat(ticks)) => f64::from(ticks),
+            None => 96.0,
         };
         let mut tempos = vec![(0u64, 500_000.0)];
-        for track in &smf.tracks {
-            let mut ticks = 0u64;
-            for event in track {
-                ticks += u64::from(event.delta.as_int());
-                if let TrackEventKind::Meta(MetaMessage::Tempo(micros)) = event.kind {
-                    tempos.push((ticks, f64::from(micros.as_int().max(1))));
-                }
+        for event in file.tracks.iter().flatten() {
+            if let Kind::Tempo(micros) = event.kind {
+                tempos.push((event.tick, f64::from(micros)));
             }
         }
         tempos.sort_by_key(|t| t.0);
@@ -178,7 +199,7 @@ impl Clock {
             let at = legs.last().map_or(0.0, |(from, seconds, each)| seconds + (tick - from) as f64 * each);
             legs.push((tick, at, micros * 1e-6 / per_beat));
         }
-        Ok(Clock { legs })
+        Clock { legs }
     }
 
     fn seconds(&self, tick: u64) -> f64 {
@@ -288,7 +309,7 @@ mod tests {
     #[test]
     fn what_can_not_be_played_says_why() {
         assert!(Score::parse(b"RIFF").unwrap_err().starts_with("is no MIDI file"));
-        assert!(Score::parse(&file(2, &[&[]])).unwrap_err().contains("format 0 or 1"));
+        assert!(Score::parse(&file(2, &[&[]])).unwrap_err().contains("formats 0 and 1"));
         assert!(Score::parse(&file(0, &[&[]])).unwrap_err().starts_with("holds no notes"));
         assert!(Score::parse(&file(0, &[&[0, 0x99, 60, 100]])).unwrap_err().contains("channel 10"));
         // One tick in a beat would do; here it is many long deltas at the slowest tempo.
@@ -298,16 +319,117 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_too_early_is_told() {
+    fn a_file_that_ends_in_the_middle_is_cut() {
         let notes: &[u8] = &[0, 0x90, 60, 100, 96, 0x80, 60, 0];
         let whole = file(1, &[notes, notes]);
         assert!(!Score::parse(&whole).unwrap().cut);
-        // Within the second track, before it, and within the first one.
-        for lacking in [3, 20, 28] {
+        // Within the second track, and within the first one.
+        for lacking in [3, 28] {
             let score = Score::parse(&whole[..whole.len() - lacking]).unwrap();
             assert!(score.cut && !score.events.is_empty(), "{lacking} bytes less: {score:?}");
         }
         assert!(Score::parse(&whole[..20]).unwrap_err().starts_with("ends too early"));
+        // A whole track less looks like a header that counts wrong.
+        let score = Score::parse(&whole[..whole.len() - 20]).unwrap();
+        assert!(!score.cut && score.remarks == ["its header promises 2 tracks, but 1 are there"], "{score:?}");
+    }
+
+    /// Key, on or off, and milliseconds of every note event.
+    fn notes_of(bytes: &[u8]) -> Vec<(u8, bool, i64)> {
+        let events = Score::parse(bytes).unwrap().events;
+        let notes = events.iter().filter_map(|e| match e.action {
+            Action::On(key, _) => Some((key, true, (e.at * 1_000.0).round() as i64)),
+            Action::Off(key) => Some((key, false, (e.at * 1_000.0).round() as i64)),
+            _ => None,
+        });
+        notes.collect()
+    }
+
+    const PLAIN: [(u8, bool, i64); 4] = [(60, true, 0), (60, false, 500), (64, true, 500), (64, false, 1_000)];
+    const NOTES: &[u8] = &[0, 0x90, 60, 100, 96, 0x80, 60, 0, 0, 0x90, 64, 100, 96, 0x80, 64, 0];
+
+    #[test]
+    fn running_status_goes_on_behind_meta_events_and_exclusive_messages() {
+        for between in [&[0xff, 5, 2, b'l', b'a'][..], &[0xf0, 3, 0x7e, 9, 0xf7], &[0xf7, 1, 0x43], &[0xf8]] {
+            let mut track = vec![0, 0x90, 60, 100, 0];
+            track.extend(between);
+            track.extend([96, 60, 0, 0, 64, 100, 96, 64, 0]);
+            let bytes = file(0, &[&track]);
+            assert_eq!(notes_of(&bytes), PLAIN, "{between:02x?}");
+            assert!(!Score::parse(&bytes).unwrap().cut);
+        }
+    }
+
+    #[test]
+    fn wrappers_and_foreign_chunks_are_passed_over() {
+        let plain = file(0, &[NOTES]);
+        let mut riff = b"RIFF\0\0\0\0RMIDINFO\x03\0\0\0abc\0data".to_vec();
+        riff.extend((plain.len() as u32).to_le_bytes());
+        riff.extend(&plain);
+        let mut foreign = plain[..14].to_vec();
+        foreign.extend(b"XFIH\0\0\0\x05abcde");
+        foreign.extend(&plain[14..]);
+        let mut behind = plain.clone();
+        behind.extend([0x55; 100]);
+        let head = [[0u8; 128].as_slice(), &plain].concat();
+        for (bytes, what) in [(riff, "RMID"), (foreign, "foreign"), (behind, "rubbish behind"), (head, "MacBinary")] {
+            assert_eq!(notes_of(&bytes), PLAIN, "{what}");
+            let score = Score::parse(&bytes).unwrap();
+            assert!(!score.cut && score.remarks.is_empty(), "{what}: {score:?}");
+        }
+    }
+
+    #[test]
+    fn a_track_ends_where_its_events_do_whatever_its_length_says() {
+        let both = [PLAIN[0], PLAIN[0], PLAIN[1], PLAIN[2], PLAIN[1], PLAIN[2], PLAIN[3], PLAIN[3]];
+        for wrong in [-20i32, -7, -1, 1, 3, 1_000] {
+            let mut bytes = file(1, &[NOTES, NOTES]);
+            let length = (NOTES.len() as i32 + 4 + wrong) as u32;
+            bytes[18..22].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(notes_of(&bytes), both, "{wrong}");
+            assert!(!Score::parse(&bytes).unwrap().cut, "{wrong}");
+        }
+        // Without an end-of-track event, in the middle and at the end.
+        let mut bytes = file(1, &[NOTES, NOTES]);
+        bytes[18..22].copy_from_slice(&(NOTES.len() as u32).to_be_bytes());
+        let first = 22 + NOTES.len();
+        bytes.drain(first..first + 4);
+        let length = bytes.len();
+        bytes[first + 4..first + 8].copy_from_slice(&(NOTES.len() as u32).to_be_bytes());
+        bytes.truncate(length - 4);
+        assert_eq!(notes_of(&bytes), both);
+        let score = Score::parse(&bytes).unwrap();
+        assert!(!score.cut && score.remarks.len() == 2, "{score:?}");
+    }
+
+    #[test]
+    fn a_tempo_of_nothing_is_left_out() {
+        let track = [&[0, 0xff, 0x51, 3, 0, 0, 0], NOTES].concat();
+        assert_eq!(notes_of(&file(0, &[&track])), PLAIN);
+    }
+
+    #[test]
+    fn bends_and_tuning_go_as_far_as_the_file_says() {
+        let bends = |tracks: &[&[u8]]| -> Vec<(usize, f64)> {
+            let events = Score::parse(&file(1, tracks)).unwrap().events;
+            let bends = events.iter().filter_map(|e| match e.action {
+                Action::Bend(semitones) => Some((e.part, (semitones * 100.0).round() / 100.0)),
+                _ => None,
+            });
+            bends.collect()
+        };
+        let range = |semitones| [0, 0xb0, 101, 0, 0, 100, 0, 0, 6, semitones, 0, 38, 0];
+        // The whole way down.
+        let bent = [NOTES, &[0, 0xe0, 0, 0]].concat();
+        assert_eq!(bends(&[&bent]), [(0, -2.0)]);
+        assert_eq!(bends(&[&[&range(12)[..], &bent].concat()]), [(0, -12.0)]);
+        // What one track says of a channel holds in another; a part that begins later has it from its beginning.
+        assert_eq!(bends(&[&range(24), &bent]), [(0, -24.0)]);
+        let tuned = [0, 0xb0, 101, 0, 0, 100, 2, 0, 6, 64 - 3];
+        assert_eq!(bends(&[&[&tuned[..], &bent].concat()]), [(0, -3.0), (0, -5.0)]);
+        // Other channels are not concerned.
+        let other = [0, 0x91, 60, 100, 96, 0x81, 60, 0, 0, 0xe1, 0, 0];
+        assert_eq!(bends(&[&range(12), &other]), [(0, -2.0)]);
     }
 
     #[test]

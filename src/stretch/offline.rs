@@ -121,7 +121,7 @@ pub fn ahead(method: Method, sample_rate: u32, more: usize) -> Box<dyn Machine> 
 
 /// Stretches everything `source` has into `sink`; `progress` is told the input frames used so far.
 ///
-/// The output ends where the input's last frame has been played.
+/// The output ends where the input's last frame has been played; a part of a frame is left out.
 pub fn stretch<E>(
     order: &Order,
     sample_rate: u32,
@@ -137,6 +137,21 @@ pub fn stretch<E>(
     let factor = (order.pitch / 12.0).exp2();
     machine.keep_formants((order.formants && order.pitch != 0.0).then_some(factor));
     keep_pitch(&mut *machine, order, sample_rate, source, sink, progress)
+}
+
+/// Frames of a quantum that lie within the sound: whole ones, because what is between the last frame and the one behind it
+/// is half of nothing.
+fn rest(end: Option<i64>, ideal: Fixed, speed: f64) -> usize {
+    // A length that comes out whole does so but for rounding.
+    end.map_or(GRID, |end| ((end as f64 - ideal.to_f64()) / speed + 1e-6).clamp(0.0, GRID as f64) as usize)
+}
+
+/// Puts the first frame before the beginning as well, where an interpolator reaches.
+fn before(window: &mut Window) {
+    let (first, reach) = (window.frame(0), MAX_HALF);
+    let (left, right) = window.tail_mut(-(reach as i64));
+    left.iter_mut().take(reach).for_each(|sample| *sample = first.0);
+    right.iter_mut().take(reach).for_each(|sample| *sample = first.1);
 }
 
 fn keep_pitch<E>(
@@ -159,6 +174,8 @@ fn keep_pitch<E>(
     let mut course = Course::new(order.curve.clone(), sample_rate);
     let (mut left, mut right) = (vec![0.0; 4096], vec![0.0; 4096]);
     let mut end: Option<i64> = None;
+    // The last frame, which goes on behind the end: a sound that is cut there does not fall to zero before it.
+    let mut last = (0.0, 0.0);
     loop {
         let (ideal, from, to) = course.now();
         if end.is_some_and(|end| ideal.floor() >= end) {
@@ -176,14 +193,19 @@ fn keep_pitch<E>(
                 let mut got = if end.is_none() { source(&mut left[..want], &mut right[..want])? } else { 0 };
                 if got == 0 {
                     end.get_or_insert(machine.fed());
-                    left[..want].fill(0.0);
-                    right[..want].fill(0.0);
+                    left[..want].fill(last.0);
+                    right[..want].fill(last.1);
                     got = want;
                 }
+                last = (left[got - 1], right[got - 1]);
                 machine.feed(&left[..got], &right[..got]);
             }
+            let first = stretched.filled() == 0;
             let (l, r) = stretched.extend(GRID, position.floor() - MAX_HALF as i64);
             machine.render(ideal, speed, l, r);
+            if first {
+                before(&mut stretched);
+            }
         }
         let mut out = [[0.0; GRID]; 2];
         let [l, r] = &mut out;
@@ -200,7 +222,7 @@ fn keep_pitch<E>(
             };
             table.add([from_l, from_r], walk, [l, r]);
         }
-        let frames = end.map_or(GRID, |end| (((end - ideal.floor()) as f64 / from).ceil() as usize).clamp(1, GRID));
+        let frames = rest(end, ideal, from);
         sink(&out[0][..frames], &out[1][..frames])?;
         position += step * GRID as i64;
         course.advance();
@@ -221,6 +243,8 @@ fn resample<E>(
     window.restart(-(MAX_HALF as i64));
     window.extend(MAX_HALF, 0);
     let mut end: Option<i64> = None;
+    // As above.
+    let mut last = (0.0, 0.0);
     loop {
         let (ideal, from, to) = course.now();
         if end.is_some_and(|end| ideal.floor() >= end) {
@@ -230,13 +254,21 @@ fn resample<E>(
         while window.filled() < until {
             let want = (until - window.filled()) as usize;
             let mut got = 0;
-            let before = window.filled();
+            let filled = window.filled();
             let (l, r) = window.extend(want, ideal.floor() - MAX_HALF as i64);
             while got < want && end.is_none() {
                 match source(&mut l[got..], &mut r[got..])? {
-                    0 => end = Some(before + got as i64),
-                    n => got += n,
+                    0 => end = Some(filled + got as i64),
+                    n => {
+                        got += n;
+                        last = (l[got - 1], r[got - 1]);
+                    }
                 }
+            }
+            l[got..].fill(last.0);
+            r[got..].fill(last.1);
+            if filled == 0 {
+                before(&mut window);
             }
         }
         let slope = if from == to { Fixed::ZERO } else { Fixed::from_f64(to - from).div_int(GRID) };
@@ -249,9 +281,51 @@ fn resample<E>(
         let (l, r) = window.get(window.origin(), window.capacity());
         let [out_l, out_r] = &mut out;
         bank.table(from.max(to)).add([l, r], walk, [out_l, out_r]);
-        let frames = end.map_or(GRID, |end| (((end - ideal.floor()) as f64 / from).ceil() as usize).clamp(1, GRID));
+        let frames = rest(end, ideal, from);
         sink(&out[0][..frames], &out[1][..frames])?;
         course.advance();
         progress(ideal.floor().max(0) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_stays_to_the_last_frame_and_lengths_are_rounded_down() {
+        for (method, speed, pitch) in [
+            (Method::PlaybackRate, 1.07, 0.0),
+            (Method::PlaybackRate, 0.93, 0.0),
+            (Method::Wsola, 1.07, 0.0),
+            (Method::Wsola, 0.93, 0.0),
+            (Method::Wsola, 1.0, 3.0),
+            (Method::Hq, 0.777, 0.0),
+            (Method::Hq, 0.93, -2.0),
+            (Method::Hq, 1.0, 0.0),
+        ] {
+            for length in [10_000usize, 10_001, 44_100] {
+                let order = Order { method, curve: Curve::constant(speed), pitch, formants: false };
+                let mut left = length;
+                let mut source = |l: &mut [f32], r: &mut [f32]| {
+                    let n = l.len().min(left);
+                    l[..n].fill(0.3);
+                    r[..n].fill(-0.3);
+                    left -= n;
+                    Ok::<usize, ()>(n)
+                };
+                let mut out: Vec<(f32, f32)> = Vec::new();
+                let mut sink = |l: &[f32], r: &[f32]| {
+                    out.extend(l.iter().copied().zip(r.iter().copied()));
+                    Ok(())
+                };
+                stretch(&order, 44_100, &mut source, &mut sink, &mut |_| {}).unwrap();
+                let name = format!("{method} at {speed}, {pitch} semitones, {length} frames");
+                assert_eq!(out.len(), (length as f64 / speed) as usize, "{name}");
+                // Interpolation ripples by a thousandth; silence beyond either end would show as tenths.
+                let off = out.iter().map(|(l, r)| (l - 0.3).abs().max((r + 0.3).abs())).fold(0.0, f32::max);
+                assert!(off < 2e-3, "{name}: {off}, ends with {:?}", &out[out.len() - 3..]);
+            }
+        }
     }
 }
