@@ -66,6 +66,11 @@ impl Score {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(bytes: &[u8]) -> Result<Score, String> {
+        // midly 0.5.3 negates the frame rate as an `i8`, which overflows for -128.
+        let header = bytes.windows(4).position(|w| w == b"MThd").unwrap_or(0);
+        if bytes.get(header + 12) == Some(&0x80) {
+            return Err("is no MIDI file: 128 is not a frame rate".into());
+        }
         let smf = Smf::parse(bytes).map_err(|e| format!("is no MIDI file: {e}"))?;
         if smf.header.format == Format::Sequential {
             return Err("is a MIDI file of format 2 (songs one after another): format 0 or 1 would be right".into());
