@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut
+.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -80,6 +80,12 @@ test-rubberband: tools
 	@sh scripts/need rubberband
 	$(CARGO) clippy --release --all-targets --features rubberband -- -D warnings
 	$(CARGO) test --release --features rubberband --test tempo ticks -- --nocapture
+
+## Searches for inputs that crash, hang or fill the memory: RUNS=10000000 of each cheap target, SECONDS=600 of each of the
+## others; TARGETS="osc wav" picks some. Hours on two cores. docs/testing.md tells more.
+fuzz: tools
+	@sh scripts/need fuzz
+	TARGETS="$(TARGETS)" RUNS="$(RUNS)" SECONDS_EACH="$(SECONDS)" JOBS="$(JOBS)" SANITIZER="$(SANITIZER)" fuzz/run
 
 ## A hundred kills each at random moments of writing state and recordings: both come back whole every time.
 test-kill: tools

@@ -84,11 +84,18 @@ impl Model {
     /// # Errors
     /// What is wrong with the file, in a line that names it.
     pub fn open(path: &Path) -> Result<Model, ModelError> {
-        let bytes = bytes_of(path)?;
+        Model::read(&bytes_of(path)?, path)
+    }
+
+    /// The same for the content of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn read(bytes: &[u8], path: &Path) -> Result<Model, ModelError> {
         let owned = || path.to_path_buf();
         let onnx = tract_onnx::onnx();
         let proto = onnx
-            .proto_model_for_read(&mut bytes.as_slice())
+            .proto_model_for_read(&mut &bytes[..])
             .ok()
             .filter(|proto| proto.graph.is_some())
             .ok_or_else(|| ModelError::NoModel { path: owned() })?;

@@ -71,7 +71,11 @@ impl Grid {
         Grid::parse(&bytes).map_err(|e| wrong(&e))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Option<Grid>, String> {
+    /// Reads the content of such a file; `None` if it names no tempo.
+    ///
+    /// # Errors
+    /// Which part of it is not accepted, in words.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Grid>, String> {
         let found: Analysis = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         let tidy = |mut times: Vec<f64>| {
             times.retain(|t| t.is_finite() && *t >= 0.0);

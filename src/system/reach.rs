@@ -4,6 +4,10 @@
 //! the program is safe and wasteful: most of it is inference, decoders and servers, which other threads run. So pages of
 //! the program's code are brought in unless everything on them belongs to one of [`ELSEWHERE`], judged by the names in
 //! the program's own symbol table. A program without one (stripped) is brought in as a whole.
+//!
+//! What is generic in `core` and `alloc` bears no name of whoever uses it. The linker keeps together what was compiled
+//! together, so it counts as its neighbours do: it is reachable if the nearest function with a telling name is, on either
+//! side.
 
 use std::ops::Range;
 
@@ -62,6 +66,16 @@ const ELSEWHERE: &[&str] = &[
     "num_",
     "flate2",
     "tar..",
+    "rustfft",
+    "realfft",
+    "7grooved7control",
+    "7grooved6daemon",
+    "7grooved6config",
+    "7grooved6remote",
+    "7grooved4demo",
+    "7grooved5media",
+    "7grooved4ddsp",
+    "7grooved8movement",
     "memmap2",
     "rand",
     "unarray",
@@ -82,15 +96,30 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
     let file = ElfFile64::<object::Endianness, _>::parse(program).ok()?;
     let mut pages = std::collections::BTreeSet::new();
     let mut add = |from: u64, size: u64| pages.extend(from / PAGE..(from + size.max(1)).div_ceil(PAGE));
-    let mut named = 0;
-    for symbol in file.symbols().filter(|s| s.kind() == SymbolKind::Text && s.size() > 0) {
-        named += 1;
-        if !symbol.name().is_ok_and(is_elsewhere) {
-            add(symbol.address(), symbol.size());
-        }
-    }
-    if named < 1_000 {
+    let mut functions: Vec<(u64, u64, Whose)> = file
+        .symbols()
+        .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
+        .map(|s| (s.address(), s.size(), s.name().map_or(Whose::Reachable, whose)))
+        .collect();
+    if functions.len() < 1_000 {
         return None;
+    }
+    functions.sort_unstable_by_key(|(address, ..)| *address);
+    // The nearest telling names before and behind each function; at the ends everything counts as reachable.
+    let telling = |last: &mut Whose, whose: Whose| {
+        if whose != Whose::Untold {
+            *last = whose;
+        }
+        *last
+    };
+    let mut last = Whose::Reachable;
+    let before: Vec<Whose> = functions.iter().map(|(.., whose)| telling(&mut last, *whose)).collect();
+    let mut last = Whose::Reachable;
+    let behind: Vec<Whose> = functions.iter().rev().map(|(.., whose)| telling(&mut last, *whose)).collect();
+    for (((address, size, _), before), behind) in functions.iter().zip(before).zip(behind.into_iter().rev()) {
+        if before == Whose::Reachable || behind == Whose::Reachable {
+            add(*address, *size);
+        }
     }
     // Where no symbols are (the table of imports) everything counts.
     for section in file.sections().filter(|s| s.kind() == SectionKind::Text && s.name() != Ok(".text")) {
@@ -123,6 +152,24 @@ pub fn base<'p>(program: impl ReadRef<'p>) -> Option<u64> {
     segments.iter().filter(|s| s.p_type(endian) == object::elf::PT_LOAD).map(|s| s.p_vaddr(endian)).min()
 }
 
+/// What a function's name tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Reachable,
+    Elsewhere,
+    /// It is generic, and may be anybody's.
+    Untold,
+}
+
+fn whose(name: &str) -> Whose {
+    if is_elsewhere(name) {
+        return Whose::Elsewhere;
+    }
+    let generic = ["_ZN4core", "_ZN5alloc", "_ZN9hashbrown"].iter().any(|start| name.starts_with(start))
+        || (name.starts_with("_ZN") && name.contains("_$LT$") && !name.contains("grooved"));
+    if generic { Whose::Untold } else { Whose::Reachable }
+}
+
 /// Whether a mangled name is of one of [`ELSEWHERE`], or of something generic over its types.
 fn is_elsewhere(name: &str) -> bool {
     ELSEWHERE.iter().any(|part| {
@@ -130,7 +177,8 @@ fn is_elsewhere(name: &str) -> bool {
         name.match_indices(part).any(|(at, _)| {
             // A path's part follows its length (`_ZN10tract_core`) or a separator within a generic's name.
             let before = name[..at].bytes().next_back();
-            before.is_none_or(|b| b.is_ascii_digit() || matches!(b, b'.' | b'$' | b'_'))
+            // Modules of this crate are named from their own length on.
+            part.starts_with('7') || before.is_none_or(|b| b.is_ascii_digit() || matches!(b, b'.' | b'$' | b'_'))
         })
     })
 }
@@ -149,8 +197,9 @@ mod tests {
             ("_ZN4core5slice4sort6stable14driftsort_main17h0E", false),
             ("_ZN7ringbuf6traits8producer8Producer8try_push17h0E", false),
             ("memcpy", false),
+            ("_ZN7grooved7control3osc7OscFace4send17h0E", true),
         ] {
-            assert_eq!(is_elsewhere(name), elsewhere, "{name}");
+            assert_eq!(whose(name) == Whose::Elsewhere, elsewhere, "{name}");
         }
     }
 

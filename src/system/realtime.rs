@@ -155,15 +155,31 @@ impl Own {
             }
             left
         };
-        for range in wanted.into_iter().filter(|r| r.start < r.end) {
-            let page = |address: u64| (address & !0xfff) as usize;
-            let part = Mapping {
-                from: page(range.start + self.moved),
-                to: page(range.end + self.moved + 0xfff),
-                path: String::new(),
-                ..*mapping
-            };
-            part.advise(libc::MADV_POPULATE_READ);
+        let wanted: Vec<std::ops::Range<u64>> = wanted.into_iter().filter(|r| r.start < r.end).collect();
+        let part = |from: u64, to: u64| Mapping {
+            from: (from + self.moved) as usize & !0xfff,
+            to: (to + self.moved + 0xfff) as usize & !0xfff,
+            path: String::new(),
+            ..*mapping
+        };
+        for range in &wanted {
+            part(range.start, range.end).advise(libc::MADV_POPULATE_READ);
+        }
+        if !mapping.runs {
+            return true;
+        }
+        // The kernel brings in neighbours as well, and what ran at the start is there: whoever needs it gets it again.
+        let mut at = from;
+        for range in &wanted {
+            let gap = part((at + 0xfff) & !0xfff, range.start & !0xfff);
+            if gap.from < gap.to {
+                gap.advise(libc::MADV_DONTNEED);
+            }
+            at = range.end;
+        }
+        let rest = part((at + 0xfff) & !0xfff, to);
+        if rest.from < rest.to {
+            rest.advise(libc::MADV_DONTNEED);
         }
         true
     }
@@ -201,8 +217,8 @@ impl Mapping {
 
     /// Tells the kernel what is to happen to its pages.
     fn advise(&self, advice: libc::c_int) {
-        // SAFETY: the advices given here bring pages into memory or move them out, and never change what they hold; a
-        // range one does not suit, or that is gone by now, is refused.
+        // SAFETY: the advices given here bring pages into memory or move them out, and never change what they hold: pages
+        // that are dropped are code, which nobody writes. A range one does not suit, or that is gone, is refused.
         unsafe { libc::madvise(self.from as *mut libc::c_void, self.to - self.from, advice) };
     }
 }

@@ -1,0 +1,358 @@
+//! Everything a client can ask of a running machine: calls with arguments in and out of range, in any order and at any
+//! time, with the engine, the voices, stems, stretching and kept files at work behind them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use grooved::config::Config;
+use grooved::control::conductor::voices::{Job as VoiceJob, Made};
+use grooved::control::conductor::{Conductor, Hands, Settings};
+use grooved::control::packet;
+use grooved::control::request::{Line, Message, Origin, Request, When};
+use grooved::control::show::Show;
+use grooved::control::table;
+use grooved::control::value::Value;
+use grooved::control::vocabulary::{Kind, Vocabulary};
+use grooved::daemon::settings;
+use grooved::ddsp::ensemble::{Ensemble, Section};
+use grooved::ddsp::library::{Library as Instruments, Shelf};
+use grooved::ddsp::order::Order;
+use grooved::ddsp::worker::Worker as VoiceWorker;
+use grooved::engine::cover::WorkerEnd;
+use grooved::engine::door::door;
+use grooved::engine::source::HOLD_BACK;
+use grooved::engine::voices::line;
+use grooved::engine::{Block, Engine, EngineConfig, GRID};
+use grooved::media::disk::Worker as DiskWorker;
+use grooved::media::feed::Feeder;
+use grooved::media::library::Library;
+use grooved::media::pool::{Done, Job, load_now};
+use grooved::output::report::Report;
+use grooved::stretch::worker::Worker as StretchWorker;
+use grooved::system::keeper::{Found, Job as KeeperJob, Kept, Wish};
+use grooved::system::time::monotonic_ns;
+
+use super::Target;
+use super::bytes::Bytes;
+
+/// A sequence of calls, moments and stretches of sound.
+pub const CONDUCTOR: Target = Target { name: "conductor", run, seeds, words: &[] };
+
+const RATE: u32 = 48_000;
+const SLOTS: usize = 6;
+const VOICES: usize = 2;
+/// Actions of one run, and blocks of sound.
+const MOST_ACTIONS: usize = 96;
+const MOST_BLOCKS: usize = 64;
+const BLOCK: usize = 256;
+
+/// Texts that mean something to some control.
+const TEXTS: &[&str] = &[
+    "short.wav",
+    "short.flac",
+    "tone16.wav",
+    "surround.wav",
+    "greedy.onnx",
+    "no/such.wav",
+    "flute",
+    "oboe",
+    "kazoo",
+    "all",
+    "a",
+    "d",
+    "low",
+    "high",
+    "power",
+    "linear",
+    "off",
+    "tape",
+    "hq",
+    "follow",
+    "on",
+    "one",
+    "two",
+    "../x",
+    "/groove/tempo",
+    "/groove/master",
+    "/groove/note/on",
+    "/groove/at",
+    "/groove/preset/load",
+    "/groove/*",
+    "midi/1/7",
+    "",
+    "1e308",
+    "-1",
+    "\u{1f3b5}\u{301}",
+];
+const FLOATS: &[f64] = &[
+    0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.0,
+    60.0,
+    120.0,
+    440.0,
+    1e-310,
+    -3e-16,
+    1e9,
+    1e30,
+    1e308,
+    -1e308,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+];
+const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::MAX as i64, i64::MAX, i64::MIN];
+
+/// What every run has in common.
+struct House {
+    config: Config,
+    shelf: Shelf,
+    library: Library,
+    vocabulary: Vocabulary,
+}
+
+static HOUSE: LazyLock<House> = LazyLock::new(|| {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR").trim_end_matches("/fuzz"));
+    let mut config = Config::default();
+    config.media.max_stems = SLOTS;
+    config.voices.polyphony = VOICES;
+    config.voices.instrument = "flute".into();
+    config.mixer.filters = true;
+    House {
+        config,
+        shelf: Shelf::new(Instruments::new(Some(&root.join("models")))),
+        library: Library::new(&[root.join("tests/fixtures")], false),
+        vocabulary: table::vocabulary_of(true, VOICES),
+    }
+});
+
+/// What the conductor asks of others, who do it between two blocks.
+#[derive(Default)]
+struct Asked {
+    loads: VecDeque<Job>,
+    feeders: Vec<Feeder>,
+    reserves: Vec<WorkerEnd>,
+    files: Vec<KeeperJob>,
+    orders: Vec<(Option<u64>, Order)>,
+    instruments: Vec<VoiceJob>,
+}
+
+/// The machine, with everything pumped by hand that has a thread of its own in the daemon.
+struct Rig {
+    engine: Engine,
+    conductor: Conductor,
+    voices: VoiceWorker,
+    disk: DiskWorker,
+    stretch: StretchWorker,
+    kept: BTreeMap<String, Vec<u8>>,
+    asked: Arc<Mutex<Asked>>,
+    block: Block,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let (inner, outer) = door(SLOTS, 2);
+        let config = EngineConfig { sample_rate: RATE, slots: SLOTS, ..EngineConfig::default() };
+        let mut engine = Engine::new(&config, inner);
+        let (writer, reader) = line(0);
+        engine.hear(reader);
+        let asked: Arc<Mutex<Asked>> = Arc::default();
+        macro_rules! hand {
+            (|$asked:ident, $($thing:ident),+| $act:expr) => {{
+                let shared = asked.clone();
+                Box::new(move |$($thing),+| { let mut $asked = shared.lock().expect("nobody panics with it"); $act })
+            }};
+        }
+        let hands = Hands {
+            load: hand!(|asked, job| asked.loads.push_back(job)),
+            roots: Box::new(|_| {}),
+            feed: hand!(|asked, feeder| asked.feeders.push(feeder)),
+            stretch: hand!(|asked, ends| asked.reserves.extend(ends)),
+            keep: hand!(|asked, job| asked.files.push(job)),
+            record: Box::new(|_| false),
+            recorded: Box::new(|| (0, 0)),
+            voice: hand!(|asked, at, order| asked.orders.push((at, order))),
+            instrument: hand!(|asked, job| asked.instruments.push(job)),
+            voices: None,
+            stall: Box::new(|_, _| {}),
+        };
+        let settings = Settings { debug: true, keeps: true, ..settings(&HOUSE.config) };
+        Rig {
+            engine,
+            conductor: Conductor::new(settings, outer, hands, Arc::new(Report::default())),
+            voices: VoiceWorker::new(Ensemble::new(VOICES, RATE), writer, RATE),
+            disk: DiskWorker::default(),
+            stretch: StretchWorker::steady(),
+            kept: BTreeMap::new(),
+            asked,
+            block: Block::new(2, BLOCK),
+        }
+    }
+
+    fn keep(&mut self, job: KeeperJob) {
+        let absent = || io::Error::from(io::ErrorKind::NotFound);
+        let result = match job.wish {
+            Wish::Write(name, bytes) => {
+                self.kept.insert(name, bytes);
+                Ok(Found::Nothing)
+            }
+            Wish::Read(name) => self.kept.get(&name).cloned().map(Found::Bytes).ok_or_else(absent),
+            Wish::Remove(name) => self.kept.remove(&name).map(|_| Found::Nothing).ok_or_else(absent),
+            Wish::List(folder) => {
+                let within = |name: &String| Some(name.strip_prefix(&folder)?.trim_start_matches('/').to_string());
+                Ok(Found::Names(self.kept.keys().filter_map(within).collect()))
+            }
+        };
+        self.conductor.kept(Kept { tag: job.tag, result });
+    }
+
+    /// Does what was asked, lets time pass, and makes a block of sound.
+    fn turn(&mut self, frames: usize) {
+        self.conductor.tick();
+        self.conductor.finish_work();
+        let Asked { loads, feeders, reserves, files, orders, instruments } =
+            std::mem::take(&mut *self.asked.lock().expect("nobody panics with it"));
+        for job in loads {
+            let result = load_now(&HOUSE.library, &job.requested);
+            self.conductor.loaded(Done { tag: job.tag, result });
+        }
+        files.into_iter().for_each(|job| self.keep(job));
+        feeders.into_iter().for_each(|f| self.disk.add(f));
+        self.disk.pump();
+        reserves.into_iter().for_each(|r| self.stretch.add(r));
+        self.stretch.pump();
+        orders.into_iter().for_each(|(at, order)| self.voices.tell(at, order));
+        for job in instruments {
+            self.conductor.made(match job {
+                VoiceJob::List => Made::Names(HOUSE.shelf.library.names()),
+                VoiceJob::Open(name) => {
+                    let made = Section::open(&HOUSE.shelf, &name, VOICES, RATE).map(|(section, card)| {
+                        self.voices.seat(section);
+                        card
+                    });
+                    Made::Instrument(name, made)
+                }
+            });
+        }
+        let now = self.engine.time();
+        self.voices.advance(now, now, now + (2 * GRID + HOLD_BACK + frames) as u64);
+        self.block.set_frames(frames);
+        self.engine.render(&mut self.block);
+        for channel in 0..2 {
+            let samples = self.block.channel(channel);
+            assert!(samples.iter().all(|s| s.abs() <= 1.0), "the output is within its range");
+        }
+        for answer in self.conductor.take_answers() {
+            let _ = packet::encode(&answer.messages);
+        }
+    }
+}
+
+fn value(bytes: &mut Bytes, kind: Kind) -> Value {
+    // Most of the time something that is accepted, else anything.
+    let way = bytes.byte();
+    match (kind, way) {
+        (Kind::Float(low, high) | Kind::Clamped(low, high), 0..=159) => {
+            Value::Float(low + (high - low) * bytes.number::<2>() as f64 / 65_535.0)
+        }
+        (Kind::Int(low, high), 0..=127) => Value::Int(bytes.one_of(INTS).clamp(low, high)),
+        (Kind::Int(low, _), 128..=159) => Value::Int(low.saturating_add(i64::from(bytes.byte()))),
+        (Kind::Flag | Kind::Each(_) | Kind::Deck, 0..=159) => Value::Int(i64::from(bytes.byte() % 4)),
+        (Kind::Choice(words), 0..=159) => bytes.one_of(words).into(),
+        (Kind::Band, 0..=159) => bytes.one_of(&["low", "mid", "high"]).into(),
+        (Kind::Text | Kind::Rest, 0..=159) => bytes.one_of(TEXTS).into(),
+        (_, 160..=191) => Value::Float(bytes.one_of(FLOATS)),
+        (_, 192..=215) => Value::Int(bytes.one_of(INTS)),
+        (_, 216..=235) => bytes.one_of(TEXTS).into(),
+        (_, 236..=245) => Value::Long(bytes.number::<8>() as i64),
+        _ => Value::Float(f64::from_bits(bytes.number::<8>())),
+    }
+}
+
+fn call(bytes: &mut Bytes) -> Message {
+    let addresses = HOUSE.vocabulary.concrete();
+    let address = &addresses[bytes.number::<2>() as usize % addresses.len()];
+    let args = HOUSE.vocabulary.find(address).map_or(&[][..], |(control, _)| control.args);
+    let shape = bytes.byte();
+    let mut values: Vec<Value> = args.iter().map(|arg| value(bytes, arg.kind)).collect();
+    match shape {
+        // One too few, and some too many.
+        224..=239 => drop(values.pop()),
+        240..=255 => values.extend((0..shape % 16).map(|_| value(bytes, Kind::Rest))),
+        _ => {}
+    }
+    // Now and then a pattern in place of the address.
+    let address = match shape {
+        216..=219 => format!("{}/*", address.rsplit_once('/').map_or("", |(above, _)| above)),
+        220..=221 => address.replace('a', "?"),
+        _ => address.clone(),
+    };
+    Message::new(address, values)
+}
+
+/// See [`CONDUCTOR`].
+pub fn run(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let mut rig = Rig::new();
+    let peer = ([127, 0, 0, 1], 9).into();
+    let mut blocks = 0;
+    for _ in 0..MOST_ACTIONS {
+        if !bytes.more() {
+            break;
+        }
+        let action = bytes.byte();
+        let when = match action {
+            0..=191 => When::Now,
+            192..=199 => When::Past,
+            200..=215 => When::Monotonic(monotonic_ns() + bytes.number::<2>() * 10_000),
+            _ => {
+                for _ in 0..=action % 8 {
+                    if blocks < MOST_BLOCKS {
+                        rig.turn(GRID << (action % 4));
+                        blocks += 1;
+                    }
+                }
+                continue;
+            }
+        };
+        let line = if action % 8 == 7 { Line::Session(1) } else { Line::Osc(0) };
+        let calls = (0..=action % 3).map(|_| call(&mut bytes)).collect();
+        rig.conductor.accept(Request { origin: Some(Origin { line, peer, tag: u64::from(action) }), when, calls });
+        rig.conductor.finish_work();
+    }
+    rig.turn(BLOCK);
+    let _ = (rig.conductor.status(), rig.conductor.state(), rig.conductor.status_line());
+    let written = rig.conductor.show().to_bytes();
+    let show = Show::parse(&written);
+    // What is kept must come back.
+    rig.conductor.restore(show.unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&written))));
+    for _ in 0..4 {
+        rig.turn(BLOCK);
+    }
+}
+
+/// Every address there is, called with what it accepts; and shows of some length.
+fn seeds() -> Vec<Vec<u8>> {
+    let addresses = HOUSE.vocabulary.concrete();
+    let index = |wanted: &str| addresses.iter().position(|a| a == wanted).unwrap_or(0) as u16;
+    let one = |number: u16, args: &[u8]| [&[0][..], &number.to_be_bytes(), &[0], args].concat();
+    let mut seeds: Vec<Vec<u8>> = (0..addresses.len() as u16)
+        .collect::<Vec<_>>()
+        .chunks(24)
+        .map(|numbers| numbers.iter().flat_map(|n| [one(*n, &[0; 8]), vec![0xe3]].concat()).collect())
+        .collect();
+    // Load a file, play it in a loop, and let it sound.
+    let load = one(index("/groove/stem/load"), &[0, 9, 0, 0, 0, 2]);
+    let play = one(index("/groove/stem/play"), &[0, 9, 0, 0x40, 0, 0, 0xc0, 0, 0, 1, 0, 0, 0]);
+    let sound = vec![0xe7, 0xe7];
+    seeds.push([load.clone(), sound.clone(), play.clone(), sound.clone()].concat());
+    // Notes with an instrument, while the tempo changes.
+    let note = one(index("/groove/note/on"), &[0, 0x80, 0, 0, 0xc0, 0, 0, 1]);
+    let tempo = one(index("/groove/tempo"), &[0, 0x10, 0, 0, 0x10, 0]);
+    seeds.push([sound.clone(), note, sound.clone(), tempo, sound.clone(), load, play, sound].concat());
+    seeds
+}

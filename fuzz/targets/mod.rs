@@ -1,0 +1,92 @@
+//! What is fuzzed: functions that take any bytes, with valid examples and words to begin from.
+//!
+//! `fuzz/fuzz_targets` runs them in libFuzzer, `tests/fuzz.rs` a bounded number of times within `make test`. A target
+//! fails by panicking; apart from that it returns nothing and keeps nothing from one run to the next.
+
+pub mod api;
+pub mod bytes;
+pub mod conductor;
+pub mod config;
+pub mod grid;
+pub mod media;
+pub mod midi;
+pub mod onnx;
+pub mod osc;
+pub mod protocol;
+pub mod state;
+pub mod stream;
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Once;
+
+/// A function that takes bytes from strangers.
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Does with the bytes what grooved would do with them.
+    pub run: fn(&[u8]),
+    /// Inputs that reach far, mostly valid ones.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// What such inputs are made of.
+    pub words: &'static [&'static str],
+}
+
+/// Environment variable with the folder that receives seeds and dictionary.
+pub const FOLDER: &str = "GROOVED_FUZZ_FOLDER";
+
+/// Called once before libFuzzer begins: writes `seeds/` and `words.dict` into the folder of [`FOLDER`], if it is set.
+///
+/// A panic that is caught is no failure here: opening a model file relies on it. What libFuzzer's wrapper does not
+/// catch ends the process all the same.
+///
+/// # Panics
+/// If the folder cannot be written.
+pub fn begin(target: &Target) {
+    if target.name == "onnx" {
+        // Thousands of them.
+        std::panic::set_hook(Box::new(|_| {}));
+    } else {
+        let _ = std::panic::take_hook();
+    }
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let seeds = folder.join("seeds");
+    std::fs::create_dir_all(&seeds).expect("the folder can be made");
+    for (k, seed) in (target.seeds)().iter().enumerate() {
+        std::fs::write(seeds.join(format!("{k:03}")), seed).expect("seeds can be written");
+    }
+    let mut words = std::fs::File::create(folder.join("words.dict")).expect("the dictionary can be written");
+    for word in target.words {
+        let escaped: String = word.bytes().map(|b| format!("\\x{b:02x}")).collect();
+        writeln!(words, "\"{escaped}\"").expect("the dictionary can be written");
+    }
+}
+
+thread_local! {
+    /// The source file that the last panic of this thread came from.
+    static PANICKED: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Does what whoever loads files does: a panic in a library's code counts as a refusal. One in grooved's code goes on.
+pub fn refusing<T>(act: impl FnOnce() -> T) -> Option<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let file = panic.location().map_or(String::new(), |l| l.file().to_string());
+            let ours = !file.contains("/registry/");
+            PANICKED.set(file);
+            if ours {
+                before(panic);
+            }
+        }));
+    });
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(made) => Some(made),
+        Err(_) if PANICKED.with_borrow(|file| file.contains("/registry/")) => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}

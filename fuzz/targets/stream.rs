@@ -1,0 +1,53 @@
+//! The stream's voices, as its messages move them.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use grooved::control::stream::protocol::{self, Order};
+use grooved::ddsp::model::Model;
+use grooved::ddsp::stream::{Stream, voices};
+
+use super::Target;
+use super::protocol::{SHAPE, WORDS, seeds};
+
+/// Messages as for `protocol`, obeyed by a stream of two voices of a flute; a frame is made after each.
+pub const STREAM: Target = Target { name: "stream", run, seeds, words: WORDS };
+
+const VOICES: usize = 2;
+/// Frames of one run.
+const MOST_FRAMES: usize = 40;
+/// Samples of a frame that are made, whatever its shape.
+const MOST_SAMPLES: usize = 4_800;
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    Model::open(&Path::new(env!("CARGO_MANIFEST_DIR").trim_end_matches("/fuzz")).join("models/flute.onnx"))
+        .expect("the flute is there")
+});
+
+/// See [`STREAM`].
+pub fn run(data: &[u8]) {
+    let mut stream = Stream::new(&MODEL, VOICES, SHAPE.rate).expect("a stream can be made");
+    let mut shape = SHAPE;
+    let mut block = vec![0.0; MOST_SAMPLES];
+    for line in String::from_utf8_lossy(data).lines().take(MOST_FRAMES) {
+        let heard = protocol::parse(line).and_then(|json| protocol::read(&json, VOICES, &shape));
+        for order in heard.map(|h| h.orders).unwrap_or_default() {
+            match order {
+                Order::Update(update, after) => drop(stream.update(update, after)),
+                Order::Instrument(_) => stream.swap(voices(&MODEL, VOICES, shape.rate).expect("voices can be made")),
+                Order::Reshape(other) => {
+                    if other.rate != shape.rate {
+                        stream = stream.resample(&MODEL, other.rate).expect("a stream can be made");
+                    }
+                    shape = other;
+                }
+                Order::Monitor(_) | Order::Hello => {}
+            }
+        }
+        let block = &mut block[..shape.samples().min(MOST_SAMPLES)];
+        stream.fill(block);
+        assert!(block.iter().all(|s| s.is_finite()), "after {line}");
+        assert!(stream.sounding() <= VOICES);
+        let _ = (stream.awaits(), stream.silent(), stream.unplayed());
+    }
+}
