@@ -562,7 +562,7 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
     Ok(())
 }
 
-/// The configuration file, overridden by flags; what is wrong with those is logged.
+/// The configuration file, overridden by flags; remarks about these are logged.
 fn configuration(cli: &Cli) -> Result<Config, Failure> {
     let (config, remarks) = configured(cli)?;
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));

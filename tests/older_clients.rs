@@ -289,7 +289,7 @@ fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
     let text = format!("[osc]\ndashboard = \"localhost:{port}\"\n[movement]\nglide_s = 2.0\nwindow_s = 0.0\n");
     std::fs::write(scratch.path("g.toml"), text).unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
-    // What it is told until nothing moves for a second.
+    // Tempos that arrive until nothing moves for a second.
     let told = || {
         dashboard.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut buffer = [0; 256];

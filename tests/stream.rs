@@ -144,7 +144,7 @@ fn a_model_that_is_not_there_is_said_and_the_decks_play_on() {
             daemon.log().contains(wanted)
         });
         assert!(told, "{}", daemon.log());
-        // A client is told as well, in the reason of the closing frame: an older one would take a text for sound.
+        // The closing frame gives a client the reason: an older one would take a text for sound.
         let url = format!("ws://127.0.0.1:{port}/");
         let (mut socket, _) = tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap();
         let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() else { panic!("no closing frame") };

@@ -241,7 +241,7 @@ pub struct Osc {
     pub allow: Vec<IpNet>,
     /// Seconds into the future that time tags may lie.
     pub horizon_s: f64,
-    /// HOST:PORT of a dashboard that is told the tempo; empty: none.
+    /// HOST:PORT of a dashboard that receives the tempo; empty: none.
     pub dashboard: String,
 }
 

@@ -1,8 +1,8 @@
 //! The end of WebSocket connections: the closing handshake with a code, on every port.
 //!
-//! A client that closes gets its frame back. One that breaks the protocol is told why: 1002 for what is not WebSocket,
-//! 1007 for text that is not UTF-8, 1009 for a message that is too long (RFC 6455, section 7.4.1). When the daemon stops,
-//! all of them get 1001.
+//! A client that closes gets its frame back. One that breaks the protocol gets a code and a reason: 1002 for frames that
+//! violate it, 1007 for text that is not UTF-8, 1009 for a message that is too long (RFC 6455, section 7.4.1). When the
+//! daemon stops, all of them get 1001.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// The longest reason that fits a frame, in bytes.
 const LONGEST_REASON: usize = 123;
 
-/// The end of the daemon, as those who wait for it see it.
+/// A signal that the daemon stops, for tasks that wait for it.
 #[derive(Clone, Debug)]
 pub struct Ending(watch::Receiver<bool>);
 
 impl Ending {
-    /// An ending, and the sender that brings it about.
+    /// The signal, and the sender that sets it off.
     pub fn new() -> (watch::Sender<bool>, Ending) {
         let (tell, told) = watch::channel(false);
         (tell, Ending(told))
     }
 
-    /// Returns when the end has come; never if nobody can tell any more.
+    /// Returns when the daemon stops; never if the sender is gone.
     pub async fn comes(&mut self) {
         if self.0.wait_for(|ends| *ends).await.is_err() {
             std::future::pending().await
@@ -52,7 +52,7 @@ pub fn stopping() -> CloseFrame {
     frame(close_code::AWAY, "grooved stops")
 }
 
-/// What to tell a client whose messages cannot be read; nothing, if it is gone.
+/// The closing frame for a client whose messages cannot be read; `None` if the connection is lost.
 pub fn fault(error: axum::Error) -> Option<CloseFrame> {
     let error = error.into_inner().downcast::<Error>().ok()?;
     let (code, reason) = match *error {

@@ -1,6 +1,6 @@
-//! Tells a dashboard the tempo: `/audio/bpm f` whenever it moves, whoever moved it.
+//! The tempo for a dashboard: `/audio/bpm f` whenever it moves, whoever moved it.
 //!
-//! Of the older programs only the set player told it, so a tempo that a crowd set was never shown. The tempo is read from
+//! Of the older programs only the set player sent it, so a tempo that a crowd set was never shown. The tempo is read from
 //! what the engine shows, by a thread of its own: resolving the dashboard's name may take as long as it likes.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -14,9 +14,9 @@ use crate::engine::door::Telemetry;
 
 /// Least time between two messages.
 const EVERY: Duration = Duration::from_millis(100);
-/// A move of the tempo that is told, in BPM.
+/// The smallest move of the tempo that is sent, in BPM.
 const LEAST_MOVE: f64 = 0.01;
-/// A tempo that rests is told again after this time, for a dashboard that was started meanwhile.
+/// A tempo that rests is sent again after this time, for a dashboard that was started meanwhile.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Time until a name that could not be resolved is tried again, and until one that could is looked up anew.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(60);
 /// Host and port of `HOST:PORT`; nothing, if it is empty.
 ///
 /// # Errors
-/// What is expected.
+/// The text is neither, with an example of one that is right.
 pub fn target(text: &str) -> Result<Option<(String, u16)>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -42,22 +42,22 @@ pub fn target(text: &str) -> Result<Option<(String, u16)>, String> {
     }
 }
 
-/// What is told when.
+/// Decides when the tempo is sent.
 #[derive(Debug, Default)]
 struct Teller {
-    told: Option<(f64, Instant)>,
+    sent: Option<(f64, Instant)>,
 }
 
 impl Teller {
-    /// Whether a tempo is to be told now.
+    /// Decides whether to send a tempo now.
     fn tells(&mut self, bpm: f64, now: Instant) -> bool {
         // Before its first block the engine has none.
         let due = bpm > 0.0
-            && self.told.is_none_or(|(before, at)| {
+            && self.sent.is_none_or(|(before, at)| {
                 (bpm - before).abs() >= LEAST_MOVE || now.saturating_duration_since(at) >= AGAIN_AFTER
             });
         if due {
-            self.told = Some((bpm, now));
+            self.sent = Some((bpm, now));
         }
         due
     }
@@ -69,7 +69,7 @@ struct Whereabouts {
     port: u16,
     found: Option<(UdpSocket, SocketAddr)>,
     next: Instant,
-    /// Whether the log has been told that it is not found.
+    /// Whether the log says already that it is not found.
     lost: bool,
 }
 
@@ -106,7 +106,7 @@ impl Whereabouts {
     }
 }
 
-/// Tells the dashboard at `host` and `port` the tempo, for as long as the process lives.
+/// Sends the tempo to the dashboard at `host` and `port`, for as long as the process lives.
 ///
 /// # Errors
 /// If no thread can be started.
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn moves_are_told_and_a_tempo_that_rests_now_and_then() {
+    fn moves_are_sent_and_a_tempo_that_rests_now_and_then() {
         let (mut teller, start) = (Teller::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         let told: Vec<bool> = [(0.0, 0), (120.0, 100), (120.0, 200), (120.005, 300), (120.011, 400), (130.0, 500)]

@@ -40,7 +40,7 @@ pub struct OscFace {
     complaints: Arc<Complaints>,
 }
 
-/// How many complaints each sender has had.
+/// Rations complaints by sender.
 #[derive(Default)]
 struct Complaints {
     buckets: Mutex<HashMap<SocketAddr, Bucket>>,
@@ -210,7 +210,7 @@ impl OscFace {
 }
 
 impl Complaints {
-    /// Whether a sender may have another one now.
+    /// Takes one from a sender's ration; `false` if that is used up.
     fn allow(&self, peer: SocketAddr) -> bool {
         let Ok(mut buckets) = self.buckets.lock() else { return false };
         let now = Instant::now();
@@ -239,8 +239,8 @@ fn is_answer(address: &str) -> bool {
         || address.starts_with("/meter/")
 }
 
-/// What a complaint about a packet that cannot be read is about: the address of its message, or that it is a bundle. None
-/// for what was never meant to be OSC, and for answers, or two servers could complain to each other for ever.
+/// The address in a complaint about a packet that cannot be read: that of its message, or `#bundle`. `None` for packets that
+/// were never meant to be OSC, and for answers, or two servers could complain to each other for ever.
 fn complained_of(bytes: &[u8]) -> Option<String> {
     let name = bytes.split(|b| *b == 0).next().unwrap_or_default();
     let address: String = String::from_utf8_lossy(name).chars().take(200).collect();

@@ -1,4 +1,4 @@
-//! Tells in the log when another program takes over an OSC port, and when it leaves it.
+//! Log lines about OSC ports that another program takes over, and leaves again.
 //!
 //! The ports are bound so that a program of the same user may do that ([`crate::system::port`]); nothing but the
 //! kernel's table of sockets shows it.

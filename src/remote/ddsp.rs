@@ -195,7 +195,7 @@ impl Player {
             return Err("--tries: 1 to 10000 would be right".into());
         }
         let mut found = Vec::with_capacity(tries);
-        // A note sounds until it is told what to play.
+        // The stream plays a note until it receives pitches.
         self.say(&json!({ "f0s": [] }))?;
         for try_ in 0..tries {
             self.wait(|frame| frame.iter().all(|s| *s == 0.0))?;

@@ -67,7 +67,7 @@ async def variants():
 
 
 async def one_that_stalls():
-    """A client that does not read for a while loses frames and hears nothing of it; one that has said hello is told."""
+    """A client that does not read for a while loses frames; only one that has said hello gets a text about it."""
     for hello in (False, True):
         async with websockets.connect(URI, max_queue=1, ping_interval=None) as socket:
             if hello:
@@ -87,7 +87,7 @@ async def one_that_stalls():
 
 
 async def new_ones():
-    """Who says hello does not hear the first note, and is told what is wrong."""
+    """A client that says hello does not hear the first note, and gets texts about errors."""
     assert await settled({"f0s": []}) == -200.0
     async with websockets.connect(URI) as socket:
         await socket.send('{"type": "hello"}')

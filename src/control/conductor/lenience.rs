@@ -14,11 +14,11 @@ use crate::system::log;
 /// Least time between two lines with the status: some clients ask many times a second.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
-/// What has been said already.
+/// Deviations that are in the log already.
 #[derive(Debug, Default)]
 pub(super) struct Lenience {
     told: HashSet<(&'static str, &'static str)>,
-    /// When the status was logged last.
+    /// Time of the last line with the status.
     status: Option<Instant>,
 }
 

@@ -34,9 +34,9 @@ pub(super) struct Told {
 /// Someone who is told something until it lapses.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// Who asked for it.
+    /// The sender that asked for it.
     origin: Origin,
-    /// Where it goes.
+    /// The recipient.
     to: Origin,
     topic: String,
     every: Duration,

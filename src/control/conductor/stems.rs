@@ -31,7 +31,7 @@ pub struct Start {
     pub volume: f64,
     /// Whether it repeats.
     pub looped: bool,
-    /// Where to begin, as a fraction of the file; above 1, from older clients, in seconds (see [`share`]).
+    /// Where to begin, as a fraction of the file; above 1, from older clients, in seconds.
     pub from: f64,
     /// How many seconds of the file; 0 is all.
     pub seconds: f64,

@@ -49,9 +49,9 @@ struct Wire {
     pinged: Instant,
     allowance: f64,
     counted: Instant,
-    /// What the client is told when the connection ends, if that is not its own wish.
+    /// The closing frame, if the client did not close the connection itself.
     last: Option<CloseFrame>,
-    /// Whether the client can still be told.
+    /// Whether the connection is lost, so that no closing frame can be sent.
     gone: bool,
 }
 

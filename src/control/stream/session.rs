@@ -46,7 +46,7 @@ const SEND_WITHIN: Duration = Duration::from_secs(120);
 /// Time the writing half has to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a client hears until it says what to play: a pitch in Hz, and the loudness that holds until it says another.
+/// The note that a client hears until it sends pitches: its pitch in Hz, and the loudness, which holds until it sends another.
 const FIRST_HZ: f64 = 440.0;
 const FIRST_LOUDNESS: f64 = 0.5;
 
@@ -84,7 +84,7 @@ pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer:
         })
 }
 
-/// How a connection comes to its end.
+/// The reason why a connection ends.
 enum End {
     /// The client is gone, or takes nothing any more.
     Gone,
@@ -227,11 +227,11 @@ struct Reader {
     shape: Shape,
     tell: SyncSender<Told>,
     out: mpsc::Sender<Out>,
-    /// Whether the client understands texts.
+    /// Set once the client is known to understand texts.
     texts: Arc<AtomicBool>,
-    /// Whether it hears the first note, because it has not said what to play.
+    /// Set while it hears the first note, because it has not sent pitches.
     greeted: bool,
-    /// Whether a message that it is not told of was refused.
+    /// Set once a message was refused without an answer, which is logged once.
     refused: bool,
     peer: SocketAddr,
     /// Sample rate of the speakers, while it is heard there.
@@ -438,7 +438,7 @@ struct Renderer {
     shape: Shape,
     told: Receiver<Told>,
     out: mpsc::Sender<Out>,
-    /// Whether the client understands texts.
+    /// Set once the client is known to understand texts.
     texts: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
     studio: Arc<Studio>,
