@@ -128,7 +128,7 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         level = if level == 0.5 { 0.25 } else { 0.5 };
         sent.push(monotonic_ns());
         match what {
-            What::Master => send("/groove/master", vec![Value::Float(level), Value::Float(0.0)]),
+            What::Master => send("/groove/master", vec![Value::Float(level)]),
             #[cfg(feature = "ddsp")]
             What::Voice(_) => send("/groove/voice/1/loudness", vec![Value::Float(0.9)]),
         }
@@ -150,8 +150,15 @@ fn measure(what: What, period: usize) -> Vec<f64> {
     decoder.read(&mut left, &mut right).expect("the recording");
     let _ = std::fs::remove_dir_all(&folder);
     let changes: Vec<usize> = match what {
-        // Frames at which the level changes between its two values.
-        What::Master => (1..frames).filter(|i| (left[*i] - left[*i - 1]).abs() > 0.05 && left[*i - 1] > 0.1).collect(),
+        // Frames at which the level leaves one of its two values for the other.
+        What::Master => {
+            let mut still = 0;
+            let leaves = |i: &usize| {
+                let rests = if left[*i] == left[*i - 1] { still + 1 } else { 0 };
+                std::mem::replace(&mut still, rests) > 480 && rests == 0 && left[*i - 1] > 0.1
+            };
+            (1..frames).filter(leaves).collect()
+        }
         // Frames that end a silence.
         #[cfg(feature = "ddsp")]
         What::Voice(_) => {

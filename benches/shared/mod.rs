@@ -2,9 +2,11 @@
 
 #![allow(dead_code)]
 
+use grooved::dsp::sinc::Quality;
 use grooved::engine::command::{Action, Command, Play};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::eq::Band;
+use grooved::engine::limiter::Kind;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig};
 
@@ -22,22 +24,32 @@ pub struct Rig {
 }
 
 /// What is measured.
-pub const GRAPHS: [&str; 4] = ["graph", "rates", "pair", "flat"];
+pub const GRAPHS: [&str; 8] = ["graph", "rates", "pair", "flat", "soft", "loud", "fine", "fine-pair"];
 
 impl Rig {
     /// - `graph`: 20 stereo stems at 44.1 kHz on four decks, one rate per deck, equalised, crossfaded, limited
     /// - `rates`: the same with 20 different rates
     /// - `pair`: one stem, interpolated, nothing else
     /// - `flat`: `graph` with flat equalisers
+    /// - `soft`: `graph` with the soft limiter instead of the one that looks ahead
+    /// - `loud`: `graph`, 12 dB louder: limited all the time
+    /// - `fine`, `fine-pair`: `graph` and `pair` with fine interpolation
     pub fn new(graph: &str) -> Rig {
-        let config = EngineConfig { sample_rate: RATE, ..EngineConfig::default() };
+        let fine = graph.starts_with("fine");
+        let pair = graph.ends_with("pair");
+        let config = EngineConfig {
+            sample_rate: RATE,
+            limiter: if graph == "soft" { Kind::Soft } else { Kind::LookAhead },
+            interpolation: if fine { Quality::Fine } else { Quality::Standard },
+            ..EngineConfig::default()
+        };
         let (inner, mut outer) = door(config.slots, 2);
         let engine = Engine::new(&config, inner);
-        let count = if graph == "pair" { 1 } else { 20 };
+        let count = if pair { 1 } else { 20 };
         let mut actions = Vec::new();
         for k in 0..count {
             let deck = k % 4;
-            let frames = if graph == "pair" { 2 * SOURCE_RATE as usize } else { 10 * SOURCE_RATE as usize };
+            let frames = if pair { 2 * SOURCE_RATE as usize } else { 10 * SOURCE_RATE as usize };
             let wave = |offset: u32| -> Box<[f32]> {
                 (0..frames as u32)
                     .map(|i| {
@@ -65,7 +77,7 @@ impl Rig {
             actions.push(Action::Install { slot, deck, source });
             actions.push(Action::Start { slot, play, rate, gain: [1.0, 0.9, 0.8, 0.7, 0.6][k / 4] });
         }
-        if matches!(graph, "graph" | "rates") {
+        if !pair && graph != "flat" {
             for deck in 0..4 {
                 for (band, gain) in [(Band::Low, 1.25), (Band::Mid, 0.7), (Band::High, 1.5)] {
                     actions.push(Action::Eq { deck, band, gain });
@@ -75,7 +87,7 @@ impl Rig {
         for (deck, gain) in [(0, 0.707), (1, 0.707)] {
             actions.push(Action::Fader { deck, gain, frames: None });
         }
-        actions.push(Action::Master { gain: 0.8, frames: None });
+        actions.push(Action::Master { gain: if graph == "loud" { 3.2 } else { 0.8 }, frames: None });
         outer.send(actions.into_iter().map(|action| Command { at: None, ticket: 0, action }).collect());
         let mut rig = Rig { engine, block: Block::new(2, BLOCK), _door: outer };
         // Everything that only happens once is over.

@@ -9,12 +9,14 @@ pub mod ddsp;
 mod fault;
 mod layers;
 pub mod movement;
+pub mod sound;
 pub mod voices;
 
 pub use ddsp::Ddsp;
 use ipnet::IpNet;
 pub use movement::{Map, Movement};
 use serde::{Deserialize, Serialize};
+pub use sound::{Interpolation, Limiter};
 pub use voices::{Midi, Voices};
 
 use crate::control::conductor::tempo::Sync;
@@ -149,6 +151,10 @@ pub struct Mixer {
     pub eq_low_hz: f64,
     /// Crossover between mid and high, in Hz.
     pub eq_high_hz: f64,
+    /// What keeps the outputs under their ceiling.
+    pub limiter: Limiter,
+    /// How sound at another rate is interpolated.
+    pub interpolation: Interpolation,
     /// Seconds a change of tempo takes.
     pub tempo_glide_s: f64,
     /// Seconds a group start waits for a slow load.
@@ -183,6 +189,8 @@ impl Default for Mixer {
             filters: false,
             eq_low_hz: 200.0,
             eq_high_hz: 2_000.0,
+            limiter: Limiter::default(),
+            interpolation: Interpolation::default(),
             tempo_glide_s: 0.05,
             group_wait_s: 5.0,
             stretch_method: Method::default().name().into(),
@@ -568,6 +576,8 @@ mod tests {
             "filters",
             "eq_low_hz",
             "eq_high_hz",
+            "limiter",
+            "interpolation",
             "tempo_glide_s",
             "stretch_method",
             "sync",
@@ -642,6 +652,7 @@ mod tests {
             ("buffer_size = 512\n", vec!["x.toml:1:", "it belongs below [output]"]),
             ("[osc]\n\ndashboard = \"stage\"\n", vec!["x.toml:3: osc.dashboard: ", "HOST:PORT"]),
             ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2: osc.allow: "]),
+            ("[mixer]\nlimiter = \"hard\"\n", vec!["x.toml:2: mixer.limiter: \"hard\"", "look-ahead, soft"]),
             ("[http]\nauth = \"none\"\n", vec!["x.toml:2: http.auth: \"none\" will not do", "token, open"]),
             (
                 "[[map]]\nsource = \"midi/200\"\ntarget = \"/groove/tempo\"\nline = [[0, 60]]\n",

@@ -117,6 +117,8 @@ fn engine_config(config: &Config) -> EngineConfig {
         pairs: config.pairs(),
         deck_pair: config.output.deck_pairs,
         eq_hz: [config.mixer.eq_low_hz, config.mixer.eq_high_hz],
+        limiter: config.mixer.limiter.kind(),
+        interpolation: config.mixer.interpolation.quality(),
         master: config.mixer.master as f32,
         levels: config.mixer.levels.map(|l| l as f32),
         bpm: config.mixer.bpm,

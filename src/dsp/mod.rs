@@ -5,16 +5,18 @@
 //!
 //! - [`fixed`]: positions that never drift
 //! - [`sinc`]: interpolation of sampled sound at any ratio
-//! - [`shelf`]: the three-band equaliser's filters, transparent at unity gain
+//! - [`bands`]: low, mid and high as weights on fixed resonators, for the equaliser
+//! - [`peak`]: how high a signal rises between its samples
 //! - [`splice`]: changing tempo by splices that are locked to onsets
 //! - [`vocoder`]: changing tempo of steady sound
 //! - [`crossfade`]: from one sound to another at even loudness
 //! - [`dither`]: triangular dither for 16-bit outputs
 
+pub mod bands;
 pub mod crossfade;
 pub mod dither;
 pub mod fixed;
-pub mod shelf;
+pub mod peak;
 pub mod sinc;
 pub mod splice;
 pub mod vocoder;

@@ -53,13 +53,13 @@ pub enum Action {
     StemGain { slot: Slot, gain: f32 },
     /// Sets a stem's own playback rate.
     StemRate { slot: Slot, rate: f64 },
-    /// Sets a deck's level, within `frames` frames (`None`: an ordinary ramp).
+    /// Sets a deck's level, within `frames` frames (at least an ordinary ramp, which `None` is).
     DeckLevel { deck: usize, level: f32, frames: Option<u32> },
-    /// Sets a deck's gain from the crossfader.
+    /// Sets a deck's gain from the crossfader, likewise.
     Fader { deck: usize, gain: f32, frames: Option<u32> },
     /// Sets one band of a deck's equaliser.
     Eq { deck: usize, band: Band, gain: f32 },
-    /// Sets the master gain.
+    /// Sets the master gain, likewise.
     Master { gain: f32, frames: Option<u32> },
     /// Sets the tempo; everything follows within `frames` frames.
     Tempo { bpm: f64, frames: u32, shape: Shape },

@@ -1,6 +1,8 @@
 //! What an engine is built for.
 
 use super::DECKS;
+use super::limiter::Kind;
+use crate::dsp::sinc::Quality;
 
 /// What an engine is built for; fixed for its lifetime.
 #[derive(Clone, Debug)]
@@ -15,6 +17,10 @@ pub struct EngineConfig {
     pub deck_pair: [usize; DECKS],
     /// Crossovers of the equaliser, in Hz.
     pub eq_hz: [f64; 2],
+    /// What keeps the outputs under their ceiling.
+    pub limiter: Kind,
+    /// How well sound is interpolated.
+    pub interpolation: Quality,
     /// Master gain at the start (linear).
     pub master: f32,
     /// Deck levels at the start (linear).
@@ -31,6 +37,8 @@ impl Default for EngineConfig {
             pairs: 1,
             deck_pair: [0; DECKS],
             eq_hz: [200.0, 2_000.0],
+            limiter: Kind::default(),
+            interpolation: Quality::default(),
             master: 1.0,
             levels: [1.0; DECKS],
             bpm: 120.0,

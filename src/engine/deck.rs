@@ -70,6 +70,8 @@ impl Deck {
         let level = self.level.advance(n);
         let fader = self.fader.advance(n);
         if self.silent_for > self.silent_after {
+            // What begins next begins with the equaliser where it was set, not on its way there.
+            self.eq.settle();
             return false;
         }
         self.eq.process(left, right);

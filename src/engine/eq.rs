@@ -1,14 +1,11 @@
 //! A deck's three-band equaliser: low, mid, high, each from kill to boost.
 //!
-//! Two steep shelves in a row (see [`crate::dsp::shelf`]): the first has the low gain below its crossover and the mid
-//! gain above it, the second lifts or lowers what lies above the upper crossover to the high gain. Flat means both are
-//! left out: the deck's samples pass bit for bit.
+//! The bands are weights on fixed resonators (see [`crate::dsp::bands`]), so a move is a crossfade between what was heard
+//! before and what is heard after it, whatever moves and however far. All three killed is an exact zero. Flat means that
+//! the deck's samples pass bit for bit.
 
-use wide::f64x2;
-
-use super::GRID;
 use super::ramp::Ramp;
-use crate::dsp::shelf::Shelf;
+use crate::dsp::bands::{Bands, Mix};
 
 /// The three bands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +18,20 @@ pub enum Band {
     High,
 }
 
-/// A killed mid band still has this gain (−72 dB) between the two shelves, because the second one must be able to
-/// bring the high band back from it.
-const MID_FLOOR: f64 = 2.5e-4;
+/// The highest gain of a band.
+const MOST: f32 = 16.0;
 
 /// See the module's text. Realtime: yes, but for [`ThreeBand::new`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ThreeBand {
-    low: Shelf,
-    high: Shelf,
-    gains: [Ramp; 3],
-    /// Closes when all bands are killed, so that the result is an exact zero.
-    open: Ramp,
+    bands: Bands,
+    gains: [f32; 3],
+    /// Whether the gains were set since `to` was made of them.
+    moved: bool,
+    from: Mix,
+    to: Mix,
+    /// How far the way from `from` to `to` has been gone.
+    share: Ramp,
     ramp_frames: u32,
 }
 
@@ -40,60 +39,53 @@ impl ThreeBand {
     /// Flat, with crossovers at `low_hz` and `high_hz`; moves take `ramp_frames`.
     pub fn new(low_hz: f64, high_hz: f64, sample_rate: f64, ramp_frames: u32) -> ThreeBand {
         ThreeBand {
-            low: Shelf::new(low_hz, sample_rate),
-            high: Shelf::new(high_hz, sample_rate),
-            gains: [Ramp::new(1.0); 3],
-            open: Ramp::new(1.0),
+            bands: Bands::new(low_hz, high_hz, sample_rate),
+            gains: [1.0; 3],
+            moved: false,
+            from: Mix::FLAT,
+            to: Mix::FLAT,
+            share: Ramp::new(1.0),
             ramp_frames,
         }
     }
 
     /// Sets one band's gain (linear; 0 kills, 1 is flat; negative values and what is not a number count as 0).
     pub fn set(&mut self, band: Band, gain: f32) {
-        let gain = if gain > 0.0 { gain.min(16.0) } else { 0.0 };
-        self.gains[band as usize].to(gain, self.ramp_frames);
-        let dead = self.gains.iter().all(|g| g.target() == 0.0);
-        self.open.to(if dead { 0.0 } else { 1.0 }, self.ramp_frames);
+        let gain = if gain > 0.0 { gain.min(MOST) } else { 0.0 };
+        self.moved |= self.gains[band as usize] != gain;
+        self.gains[band as usize] = gain;
     }
 
-    /// Filters a span of at most [`GRID`] frames in place, going on with whatever moves.
+    /// The deck is silent: moves are over at once.
+    pub fn settle(&mut self) {
+        if self.moved || !self.share.is_still() {
+            self.depart();
+            self.share.jump(1.0);
+        }
+    }
+
+    /// Sets out for the gains that were set, from where it is.
+    fn depart(&mut self) {
+        if self.moved {
+            self.moved = false;
+            self.from = self.from.towards(&self.to, f64::from(self.share.value()));
+            self.to = self.bands.mix(self.gains.map(f64::from));
+            self.share.jump(0.0);
+            self.share.to(1.0, self.ramp_frames);
+        }
+    }
+
+    /// Filters a span of at most [`GRID`](super::GRID) frames in place, going on with whatever moves.
     pub fn process(&mut self, left: &mut [f32], right: &mut [f32]) {
-        let n = left.len() as u32;
-        let [low, mid, high] = &mut self.gains;
-        let (low, mid, high) = (f64::from(low.advance(n).1), f64::from(mid.advance(n).1), f64::from(high.advance(n).1));
-        let (from, to) = self.open.advance(n);
-        if from == 0.0 && to == 0.0 {
-            left.fill(0.0);
-            right.fill(0.0);
-            return;
-        }
-        let mid = mid.max(MID_FLOOR);
-        let shelves = [(&mut self.low, low, mid), (&mut self.high, 1.0, high / mid)];
-        let flat = |shelf: &Shelf, below: f64, above: f64| shelf.is_transparent() && below == 1.0 && above == 1.0;
-        if shelves.iter().any(|(shelf, below, above)| !flat(shelf, *below, *above)) {
-            // Filtered in double precision, both channels side by side.
-            let mut rows = [f64x2::ZERO; GRID];
-            let rows = &mut rows[..left.len().min(right.len()).min(GRID)];
-            for (row, (l, r)) in rows.iter_mut().zip(left.iter().zip(right.iter())) {
-                *row = f64x2::new([f64::from(*l), f64::from(*r)]);
-            }
-            for (shelf, below, above) in shelves {
-                if flat(shelf, below, above) {
-                    // Its past no longer matters, and without one there is nothing to decay into denormals.
-                    shelf.forget();
-                } else {
-                    shelf.process(rows, below, above);
-                }
-            }
-            for (row, (l, r)) in rows.iter().zip(left.iter_mut().zip(right.iter_mut())) {
-                let [a, b] = row.to_array();
-                (*l, *r) = (a as f32, b as f32);
-            }
+        self.depart();
+        let frames = left.len().min(right.len());
+        let (from, to) = self.share.advance(frames as u32);
+        if from >= 1.0 {
+            self.bands.process(left, right, &self.to);
         } else {
-            shelves.into_iter().for_each(|(shelf, ..)| shelf.forget());
+            let at = |share: f32| self.from.towards(&self.to, f64::from(share));
+            self.bands.glide(left, right, &at(from), &at(to));
         }
-        super::ramp::scale(left, from, to);
-        super::ramp::scale(right, from, to);
     }
 }
 

@@ -172,6 +172,11 @@ impl Group {
         self.plan.as_ref().map_or(self.filled - self.position.floor(), |p| p.ahead())
     }
 
+    /// Frames of the timeline that have been made and not heard yet.
+    pub fn made(&self) -> u32 {
+        (self.filled - self.position.floor()).clamp(0, WINDOW as i64) as u32
+    }
+
     /// The output lost `frames` frames, over which the playback ratio was `tempo`: the timeline goes
     /// on as if they had been played. Returns the source frames each member has to pass over.
     pub fn lose(&mut self, frames: u64, tempo: TempoSpan, fade: u32) -> i64 {

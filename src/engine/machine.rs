@@ -9,8 +9,8 @@ use super::deck::Deck;
 use super::door::{EngineDoor, Telemetry};
 use super::eq::ThreeBand;
 use super::group::Group;
-use super::meter::Meter;
 use super::method::Method;
+use super::outlet::{Delay, Outlet};
 use super::plan::Kit;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
@@ -19,7 +19,7 @@ use super::stem::{News, Phase, Stem};
 use super::tape::Tape;
 use super::tone::Tone;
 use super::voices::VoiceReader;
-use super::{Block, DECKS, GRID, RAMP_MS, limiter};
+use super::{Block, DECKS, GRID, RAMP_MS};
 use crate::dsp::sinc::SincBank;
 
 use std::sync::Arc;
@@ -32,12 +32,6 @@ const COMMANDS_PER_QUANTUM: usize = 256;
 /// Interpolators beyond one per stem: heads that fade into each other at different rates need two for a moment.
 const SPARE_GROUPS: usize = 16;
 
-struct Pair {
-    left: [f32; GRID],
-    right: [f32; GRID],
-    meter: [Meter; 2],
-}
-
 /// The pure machine behind everything that sounds.
 ///
 /// Built anywhere, then moved to the thread that renders: the audio thread, or an offline renderer.
@@ -49,13 +43,17 @@ pub struct Engine {
     clock: MusicClock,
     schedule: Schedule,
     stems: Box<[Stem]>,
+    /// The places beyond this one have never been taken.
+    slots: usize,
     groups: Box<[Group]>,
     decks: [Deck; DECKS],
     kits: [Option<Box<Kit>>; DECKS],
-    pairs: Box<[Pair]>,
+    pairs: Box<[Outlet]>,
     master: Ramp,
     tone: Tone,
     tape: Option<Box<Tape>>,
+    /// The decks as the tape gets them.
+    taped: Delay,
     voices: Option<VoiceReader>,
     bank: SincBank,
     /// Frames of the present quantum that were handed out already.
@@ -71,7 +69,8 @@ impl Engine {
     pub fn new(config: &EngineConfig, door: EngineDoor) -> Engine {
         let rate = config.sample_rate;
         let ramp_frames = (f64::from(rate) * RAMP_MS / 1000.0) as u32;
-        let pairs = config.pairs.max(1);
+        let pairs: Box<[Outlet]> = (0..config.pairs.max(1)).map(|_| Outlet::new(rate, config.limiter)).collect();
+        let last = pairs.len() - 1;
         Engine {
             sample_rate: rate,
             ramp_frames,
@@ -79,20 +78,20 @@ impl Engine {
             clock: MusicClock::new(config.bpm, rate),
             schedule: Schedule::new(SCHEDULE),
             stems: (0..config.slots).map(|_| Stem::empty()).collect(),
+            slots: 0,
             groups: (0..config.slots + SPARE_GROUPS).map(|_| Group::new(rate, 2 * config.slots)).collect(),
             decks: std::array::from_fn(|d| {
                 let eq = ThreeBand::new(config.eq_hz[0], config.eq_hz[1], f64::from(rate), 2 * ramp_frames);
-                Deck::new(eq, rate, config.deck_pair[d].min(pairs - 1), config.levels[d], config.bpm)
+                Deck::new(eq, rate, config.deck_pair[d].min(last), config.levels[d], config.bpm)
             }),
             kits: Default::default(),
-            pairs: (0..pairs)
-                .map(|_| Pair { left: [0.0; GRID], right: [0.0; GRID], meter: [Meter::new(rate), Meter::new(rate)] })
-                .collect(),
+            taped: Delay::new(DECKS, pairs[0].latency()),
+            pairs,
             master: Ramp::new(config.master),
             tone: Tone::new(ramp_frames),
             tape: None,
             voices: None,
-            bank: SincBank::new(),
+            bank: SincBank::new(config.interpolation),
             used: GRID,
             waiting: None,
             door,
@@ -114,7 +113,12 @@ impl Engine {
         2 * self.pairs.len()
     }
 
-    /// Sample time of the next frame [`Engine::render`] will hand out.
+    /// Frames by which [`Engine::render`] hands out what was mixed later than that: the limiter's delay.
+    pub fn latency(&self) -> usize {
+        self.pairs.first().map_or(0, Outlet::latency)
+    }
+
+    /// Sample time of the next frame to be mixed; [`Engine::render`] hands it out [`Engine::latency`] frames later.
     pub fn time(&self) -> u64 {
         self.time - (GRID - self.used) as u64
     }
@@ -181,6 +185,8 @@ impl Engine {
                 deck.fader.advance(span);
             }
             self.master.advance(span);
+            self.pairs.iter_mut().for_each(Outlet::lose);
+            self.taped.forget();
             self.time += frames;
             if let Some(tape) = &mut self.tape {
                 tape.skip(frames);
@@ -196,10 +202,7 @@ impl Engine {
             deck.left = [0.0; GRID];
             deck.right = [0.0; GRID];
         }
-        for pair in &mut self.pairs {
-            pair.left = [0.0; GRID];
-            pair.right = [0.0; GRID];
-        }
+        self.pairs.iter_mut().for_each(Outlet::clear);
         let mut done = 0;
         while done < GRID {
             let now = self.time + done as u64;
@@ -213,19 +216,19 @@ impl Engine {
         self.time += GRID as u64;
         let telemetry = &self.door.telemetry;
         for (pair, cells) in self.pairs.iter_mut().zip(telemetry.outputs.as_chunks::<2>().0) {
-            for ((plane, meter), cell) in [&mut pair.left, &mut pair.right].into_iter().zip(&mut pair.meter).zip(cells)
-            {
-                cell.add_clips(limiter::limit(plane));
-                meter.measure(plane, cell);
-            }
+            pair.finish(cells);
         }
         for (deck, cell) in self.decks.iter_mut().zip(&telemetry.decks) {
             deck.measure(cell);
         }
         if let Some(tape) = &mut self.tape {
             let outputs = self.pairs.iter().flat_map(|p| [&p.left, &p.right]);
-            let decks = if tape.decks { &self.decks[..] } else { &[] };
-            tape.write(outputs.chain(decks.iter().flat_map(|d| [&d.left, &d.right])));
+            if tape.decks {
+                self.taped.take(&self.decks);
+                tape.write(outputs.chain(self.taped.out()));
+            } else {
+                tape.write(outputs);
+            }
         }
     }
 
@@ -287,7 +290,7 @@ impl Engine {
 
     /// Moves every stem's volume on, starts heads that have become ready, and lets go of stems that are to leave.
     fn service(&mut self, now: u64, n: u32) {
-        for slot in 0..self.stems.len() {
+        for slot in 0..self.slots {
             let stem = &mut self.stems[slot];
             if stem.source.is_none() {
                 continue;
@@ -378,8 +381,9 @@ impl Engine {
         let fade = stem.fade();
         let [a, b] = &mut stem.heads;
         let (head, other) = if k == 0 { (a, b) } else { (b, a) };
-        let ahead = if other.phase() == Phase::Playing { self.groups[other.group()].ahead() } else { 0 };
-        head.begin(group, fade, other, ahead);
+        let from = (other.phase() == Phase::Playing).then(|| &self.groups[other.group()]);
+        let (ahead, made) = from.map_or((0, 0), |g| (g.ahead(), g.made()));
+        head.begin(group, fade, other, ahead, made);
         if other.phase() == Phase::Playing {
             other.stop(fade);
         }
@@ -431,6 +435,8 @@ impl Engine {
         let slots = self.stems.len();
         let deck_of = |deck: usize| if deck < DECKS { Ok(deck) } else { Err(Refusal::OutOfRange) };
         let ordinary = self.ramp_frames;
+        // A jump would click: no time is as little time as that takes.
+        let within = |frames: Option<u32>| frames.unwrap_or(0).max(ordinary);
         match action {
             Action::Install { slot, deck, source } => {
                 let index = usize::from(slot);
@@ -441,6 +447,7 @@ impl Engine {
                     return Err((Refusal::SlotTaken, Action::Install { slot, deck, source }));
                 }
                 self.stems[index] = Stem { source: Some(source), deck, ..Stem::empty() };
+                self.slots = self.slots.max(index + 1);
                 Ok(())
             }
             Action::Remove { slot } => self.with_stem(slot, |stem| {
@@ -501,19 +508,20 @@ impl Engine {
             Action::Loop { slot, play } => self.enter_loop(slot, play, now),
             Action::StemRate { slot, rate } => self.set_rate(slot, rate, now),
             Action::DeckLevel { deck, level, frames } => {
-                deck_of(deck).map(|d| self.decks[d].level.to(level, frames.unwrap_or(ordinary)))
+                deck_of(deck).map(|d| self.decks[d].level.to(level, within(frames)))
             }
             Action::Fader { deck, gain, frames } => {
-                deck_of(deck).map(|d| self.decks[d].fader.to(gain, frames.unwrap_or(ordinary)))
+                deck_of(deck).map(|d| self.decks[d].fader.to(gain, within(frames)))
             }
             Action::Eq { deck, band, gain } => deck_of(deck).map(|d| self.decks[d].eq.set(band, gain)),
             Action::Master { gain, frames } => {
-                self.master.to(gain, frames.unwrap_or(ordinary));
+                self.master.to(gain, within(frames));
                 Ok(())
             }
             Action::Roll { tape } => match self.tape {
                 Some(_) => return Err((Refusal::Recording, Action::Roll { tape })),
                 None => {
+                    self.taped.forget();
                     self.tape = Some(tape);
                     Ok(())
                 }

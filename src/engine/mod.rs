@@ -20,7 +20,8 @@
 //! - [`deck`]: groups, equaliser, level
 //! - [`voices`]: the instruments' sound, made by a worker
 //! - [`tape`]: what is rendered, on its way to a recording
-//! - [`eq`], [`limiter`], [`meter`], [`ramp`], [`tone`]: the small parts
+//! - [`outlet`]: pairs of outputs; [`limiter`]: what keeps them under their ceiling
+//! - [`eq`], [`meter`], [`ramp`], [`tone`]: the small parts
 
 pub mod clock;
 pub mod command;
@@ -34,6 +35,7 @@ pub mod limiter;
 mod machine;
 pub mod meter;
 pub mod method;
+pub mod outlet;
 pub mod plan;
 pub mod ramp;
 pub mod schedule;

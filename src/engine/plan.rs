@@ -465,11 +465,17 @@ impl Plan {
 
 impl Lane {
     /// What of the plan's next span is this lane's: all of it, unless it has just begun and the plan has yet to come
-    /// to where that was.
+    /// to where that was, or it fades out and the plan goes elsewhere for the sake of those that stay.
     fn own(&mut self, span: Span) -> Span {
+        if self.stopping && self.fresh.is_none() && span.fade.is_some_and(|fade| fade.done == 0) {
+            self.fresh = Some(span.from);
+        }
         let Some(next) = self.fresh else { return span };
         self.fresh = Some(next + span.frames as i64);
         let verbatim = Span { from: next, fade: None, ..span };
+        if self.stopping && !self.rejoining {
+            return verbatim;
+        }
         match span.fade {
             None if span.from == next => {
                 self.fresh = None;

@@ -8,19 +8,27 @@ pub struct Ramp {
     value: f32,
     target: f32,
     left: u32,
+    /// Frames until it sets out.
+    wait: u32,
 }
 
 impl Ramp {
     /// At rest at `value`.
     pub fn new(value: f32) -> Ramp {
-        Ramp { value, target: value, left: 0 }
+        Ramp { value, target: value, left: 0, wait: 0 }
     }
 
     /// Moves to `target` within `frames` frames from now; zero frames is at once.
     pub fn to(&mut self, target: f32, frames: u32) {
+        self.to_after(0, target, frames);
+    }
+
+    /// Rests for `wait` frames from now, then moves to `target` within `frames` frames (at once if both are none).
+    pub fn to_after(&mut self, wait: u32, target: f32, frames: u32) {
         self.target = target;
-        self.left = frames;
-        if frames == 0 {
+        self.left = frames.max(wait.min(1));
+        self.wait = wait;
+        if self.left == 0 {
             self.value = target;
         }
     }
@@ -40,6 +48,11 @@ impl Ramp {
         self.target
     }
 
+    /// Frames until it sets out.
+    pub fn wait(&self) -> u32 {
+        self.wait
+    }
+
     /// Whether it has arrived.
     pub fn is_still(&self) -> bool {
         self.left == 0
@@ -53,7 +66,10 @@ impl Ramp {
     /// Goes on by `frames` and tells the span's first and last value.
     pub fn advance(&mut self, frames: u32) -> (f32, f32) {
         let from = self.value;
-        if self.left > 0 {
+        let waited = frames.min(self.wait);
+        self.wait -= waited;
+        let frames = frames - waited;
+        if frames > 0 && self.left > 0 {
             if frames >= self.left {
                 self.value = self.target;
                 self.left = 0;
@@ -121,6 +137,19 @@ mod tests {
         assert_eq!(ramp.advance(64).1, 0.3);
         assert!(ramp.is_still());
         assert_eq!(ramp.advance(32), (0.3, 0.3));
+    }
+
+    #[test]
+    fn waits_before_it_sets_out() {
+        let mut ramp = Ramp::new(0.0);
+        ramp.to_after(20, 1.0, 100);
+        assert_eq!(ramp.advance(20), (0.0, 0.0));
+        assert!(!ramp.is_still());
+        assert_eq!(ramp.advance(50), (0.0, 0.5));
+        ramp.to_after(10, 0.0, 10);
+        assert_eq!(ramp.advance(15), (0.5, 0.25));
+        ramp.to(1.0, 5);
+        assert_eq!(ramp.advance(5).1, 1.0);
     }
 
     #[test]

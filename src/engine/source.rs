@@ -100,6 +100,7 @@ impl StreamReader {
     pub fn ask(&mut self, play: Play) {
         self.generation = self.generation.wrapping_add(1).max(1);
         self.give_back_current();
+        self.offset = 0;
         self.request.from.store(play.from, Ordering::Relaxed);
         self.request.start.store(play.start, Ordering::Relaxed);
         self.request.end.store(play.end, Ordering::Relaxed);
@@ -112,25 +113,24 @@ impl StreamReader {
             // There are never more chunks than the ring has places.
             let _ = self.empty.try_push(chunk);
         }
-        self.offset = 0;
     }
 
-    /// Makes the next fresh chunk current if there is none; sends stale ones back.
-    fn refill(&mut self) {
-        if let Some(chunk) = &self.current {
-            if self.offset < chunk.len {
-                return;
-            }
-            self.give_back_current();
-        }
+    /// Makes the chunk current that holds the next frame, if it is there; sends stale and used ones back. Realtime: yes.
+    pub(super) fn refill(&mut self) {
         // Bounded by the number of chunks in the ring.
-        while let Some(chunk) = self.full.try_pop() {
-            if chunk.generation == self.generation {
-                self.current = Some(chunk);
-                self.offset = 0;
-                return;
+        loop {
+            if let Some(chunk) = &self.current {
+                if self.offset < chunk.len {
+                    return;
+                }
+                self.offset -= chunk.len;
+                self.give_back_current();
             }
-            let _ = self.empty.try_push(chunk);
+            match self.full.try_pop() {
+                Some(chunk) if chunk.generation == self.generation => self.current = Some(chunk),
+                Some(chunk) => drop(self.empty.try_push(chunk)),
+                None => return,
+            }
         }
     }
 
@@ -138,7 +138,7 @@ impl StreamReader {
     pub fn available(&mut self) -> usize {
         self.refill();
         match &self.current {
-            Some(chunk) => chunk.len - self.offset + self.full.occupied_len() * CHUNK,
+            Some(chunk) => chunk.len.saturating_sub(self.offset) + self.full.occupied_len() * CHUNK,
             None => 0,
         }
     }
@@ -146,13 +146,22 @@ impl StreamReader {
     /// The next frames, at most `max`, as they lie in memory; empty when there are none. Realtime: yes.
     pub fn peek(&mut self, max: usize) -> (&[f32], &[f32]) {
         self.refill();
-        match &self.current {
-            Some(chunk) => {
-                let end = chunk.len.min(self.offset + max);
-                (&chunk.left[self.offset..end], &chunk.right[self.offset..end])
+        self.look(0, max)
+    }
+
+    /// The frames that come `ahead` frames after the next one, at most `max`, as they lie in memory; empty when they
+    /// are not there. Realtime: yes.
+    pub fn look(&self, ahead: usize, max: usize) -> (&[f32], &[f32]) {
+        let mut from = self.offset + ahead;
+        let fresh = self.full.iter().filter(|chunk| chunk.generation == self.generation);
+        for chunk in self.current.iter().chain(fresh) {
+            if from < chunk.len {
+                let end = chunk.len.min(from + max);
+                return (&chunk.left[from..end], &chunk.right[from..end]);
             }
-            None => (&[], &[]),
+            from -= chunk.len;
         }
+        (&[], &[])
     }
 
     /// The next `frames` frames if the chunk at hand holds at least `reach`. Realtime: yes.
@@ -166,7 +175,7 @@ impl StreamReader {
         Some((chunk.left.get(range.clone())?, chunk.right.get(range)?))
     }
 
-    /// Passes over `frames` frames of what [`StreamReader::peek`] showed. Realtime: yes.
+    /// Passes over `frames` frames; those that have not come yet are passed over when they do. Realtime: yes.
     pub fn consume(&mut self, frames: usize) {
         self.offset += frames;
     }

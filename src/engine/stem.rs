@@ -4,12 +4,16 @@
 //! fade into each other. A head reads its stem forwards, frame by frame, from the resident part or from its stream,
 //! and adds what it reads to the timeline of its rate group (see [`super::group`]).
 //!
+//! A loop's end is joined to its start by a crossfade, unless they are the file's own (see [`Turn`]).
+//!
 //! A head that falls behind (its ring ran dry, or the output lost time) owes the frames it should have played. It
 //! pays by passing over them, and sounds again where the clock says it should be.
 
+use super::RAMP_MS;
 use super::command::Play;
 use super::ramp::{self, Ramp};
 use super::source::{CHUNK, HOLD_BACK, StemSource};
+use crate::dsp::crossfade::smooth;
 
 /// A start within the resident part needs this many resident frames after it, so that the stream has time to begin.
 const RESIDENT_MARGIN: u64 = 4096;
@@ -51,11 +55,76 @@ impl News {
     }
 }
 
+/// How a loop goes round: at `end` it goes on at `start`, and over the last `fade` frames before that it fades from what
+/// lies before `end` to what lies before `start`.
+///
+/// A file as a whole goes round bit for bit: whoever made it to loop has seen to its seam. Any other loop is cut out of
+/// the middle of something, so its seam is crossfaded. What lies before the loop's start is faded in before the
+/// seam, which leaves the attack at the loop's start as it is; a loop that starts too close to the file's beginning
+/// for that goes on a little behind its end instead, and is faded into the same place behind its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Turn {
+    start: u64,
+    end: u64,
+    fade: u64,
+}
+
+impl Turn {
+    fn of(play: &Play, source: &StemSource) -> Turn {
+        let Play { start, end, looped, .. } = *play;
+        let length = end.saturating_sub(start);
+        if !looped || length == 0 || (start == 0 && end >= source.frames) {
+            return Turn { start, end, fade: 0 };
+        }
+        let wanted = ((RAMP_MS / 1000.0 * f64::from(source.sample_rate)) as u64).min(length / 2);
+        let before = wanted.min(start);
+        let behind = (wanted - before).min(source.frames.saturating_sub(end));
+        Turn { start: start + behind, end: end + behind, fade: before + behind }
+    }
+
+    fn length(&self) -> u64 {
+        self.end.saturating_sub(self.start).max(1)
+    }
+
+    /// The frame at which the crossfade begins.
+    fn seam(&self) -> u64 {
+        self.end - self.fade
+    }
+
+    /// How many frames a loop that stands at frame `next` can put out of the `raw` frames that its stream holds.
+    ///
+    /// The stream delivers the frames before the loop's start once more in each round, behind the loop's end: while it is
+    /// faded, every frame needs another one, `fade` frames further on.
+    fn usable(&self, next: u64, raw: u64) -> u64 {
+        if self.fade == 0 {
+            return raw;
+        }
+        let part = |raw: u64, left: u64| raw.min(left.saturating_sub(self.fade).max(raw.saturating_sub(self.fade)));
+        let left = self.end.saturating_sub(next);
+        let Some(beyond) = raw.checked_sub(left + self.fade) else { return part(raw, left) };
+        let (rounds, rest) = (beyond / (self.length() + self.fade), beyond % (self.length() + self.fade));
+        left + rounds * self.length() + part(rest, self.length())
+    }
+}
+
+/// Adds the frames of a seam to `out`: from `a` to `b`, of which the first is frame `at` of `fade`, scaled like
+/// [`ramp::mix`].
+fn mix_seam(out: &mut [f32], [a, b]: [&[f32]; 2], (at, fade): (u64, u64), (from, to): (f32, f32)) {
+    let step = (to - from) / out.len().max(1) as f32;
+    for (k, ((o, a), b)) in out.iter_mut().zip(a).zip(b).enumerate() {
+        let into = smooth(((at + k as u64) as f32 + 0.5) / fade as f32);
+        *o += (a + (b - a) * into) * (from + step * (k + 1) as f32);
+    }
+}
+
 /// A reading position in a stem. Realtime: yes, all of it.
 #[derive(Debug)]
 pub struct Head {
     phase: Phase,
     play: Play,
+    turn: Turn,
+    /// Whether it has gone round.
+    turned: bool,
     next: u64,
     resident: bool,
     /// Frames that should have been read already; negative: silence still to pass.
@@ -77,6 +146,8 @@ impl Head {
         Head {
             phase: Phase::Idle,
             play: Play { from: 0, start: 0, end: 0, looped: false },
+            turn: Turn::default(),
+            turned: false,
             next: 0,
             resident: false,
             debt: 0,
@@ -124,17 +195,24 @@ impl Head {
     /// Makes it fetch `play`, to be started later ([`Phase::Priming`]) or when ready ([`Phase::Waiting`]).
     pub fn prepare(&mut self, source: &mut StemSource, stream: usize, play: Play, phase: Phase, now: u64) {
         let keep = matches!(self.phase, Phase::Priming | Phase::Primed) && self.play == play;
-        *self = Head { phase, play, asked_at: now, next: play.from, resident: self.resident, ..Head::new() };
+        let turn = Turn::of(&play, source);
+        *self = Head { phase, play, turn, asked_at: now, next: play.from, resident: self.resident, ..Head::new() };
         if keep {
             return;
         }
         let resident = source.resident();
-        self.resident = play.end <= resident || play.from + RESIDENT_MARGIN <= resident;
+        self.resident = turn.end <= resident || play.from + RESIDENT_MARGIN <= resident;
         if !self.resident {
-            source.streams[stream].ask(play);
-        } else if play.end > resident {
-            source.streams[stream].ask(Play { from: resident, ..play });
+            source.streams[stream].ask(self.streamed(play.from));
+        } else if turn.end > resident {
+            source.streams[stream].ask(self.streamed(resident));
         }
+    }
+
+    /// What is asked of the stream: a loop with what lies before its start, which is to be faded in.
+    fn streamed(&self, from: u64) -> Play {
+        let Turn { start, end, fade } = self.turn;
+        Play { from, start: start - fade, end, looped: self.play.looped }
     }
 
     /// Makes it begin where the stem's other head is when it begins, instead of where it was told.
@@ -163,23 +241,26 @@ impl Head {
         self.phase = Phase::Primed;
     }
 
-    /// Begins to sound in `group`; the attack of a file's first frame is left as it is, any other place fades in.
+    /// Begins to sound in `group`. The attack of a file's first frame is left as it is; any other place fades in, and so
+    /// does what takes the place of the other head's sound.
     ///
-    /// `ahead` is how far the other head's reading is ahead of what is heard.
-    pub fn begin(&mut self, group: usize, fade: u32, other: &Head, ahead: i64) {
+    /// `ahead` is how far the other head's reading is ahead of what is heard, and `made` how many of its frames have been
+    /// summed already: from there on it fades out, and this fades in.
+    pub fn begin(&mut self, group: usize, fade: u32, other: &Head, ahead: i64, made: u32) {
         self.phase = Phase::Playing;
         self.group = group as u16;
         if self.follows {
             // How far the other head has gone since; within a loop that is a matter of going round.
             let gone = other.next as i64 + other.debt - ahead - self.next as i64;
-            let length = (self.play.end - self.play.start).max(1) as i64;
+            let length = self.turn.length() as i64;
             self.debt = if self.play.looped { gone.rem_euclid(length) } else { gone.max(0) };
         }
-        if self.next == 0 && !self.follows {
+        let takes_over = other.phase == Phase::Playing && !other.starved;
+        if self.next == 0 && !self.follows && !takes_over {
             self.envelope.jump(1.0);
         } else {
             self.envelope.jump(0.0);
-            self.envelope.to(1.0, fade);
+            self.envelope.to_after(if takes_over { made } else { 0 }, 1.0, fade);
         }
     }
 
@@ -216,10 +297,9 @@ impl Head {
     /// The frame that is heard while reading is `behind` frames ahead of it.
     pub fn heard(&self, behind: i64) -> u64 {
         let at = self.position() as i64 - behind;
-        let (start, length) = (self.play.start as i64, self.play.end.saturating_sub(self.play.start).max(1) as i64);
-        if at >= start {
-            at as u64
-        } else if self.play.looped {
+        let (start, length) = (self.turn.start as i64, self.turn.length() as i64);
+        let turned = self.turned || self.next as i64 + self.debt >= self.turn.end as i64;
+        if at < start && turned && self.play.looped {
             (start + (at - start).rem_euclid(length)) as u64
         } else {
             at.max(0) as u64
@@ -227,7 +307,7 @@ impl Head {
     }
 
     fn wrapped(&self, frame: i64) -> u64 {
-        let (start, end) = (self.play.start as i64, (self.play.end as i64).max(0));
+        let (start, end) = (self.turn.start as i64, (self.turn.end as i64).max(0));
         if frame < end || !self.play.looped || end <= start {
             frame.clamp(0, end) as u64
         } else {
@@ -237,41 +317,78 @@ impl Head {
 
     /// Frames until the end; a loop has none.
     fn remaining(&self) -> u64 {
-        if self.play.looped { u64::MAX } else { self.play.end.saturating_sub(self.next) }
+        if self.play.looped { u64::MAX } else { self.turn.end.saturating_sub(self.next) }
+    }
+
+    /// Frames that lie in one piece for the reader: up to the end, or up to where a seam begins or ends.
+    fn reach(&self) -> usize {
+        let until = if self.next < self.turn.seam() { self.turn.seam() } else { self.turn.end };
+        until.saturating_sub(self.next) as usize
     }
 
     fn available(&self, source: &mut StemSource, stream: usize) -> u64 {
-        if self.resident {
-            if self.play.end <= source.resident() {
-                return self.remaining();
-            }
-            return source.resident().saturating_sub(self.next) + source.streams[stream].available() as u64;
+        if self.resident && self.turn.end <= source.resident() {
+            return self.remaining();
         }
-        source.streams[stream].available() as u64
+        let resident = if self.resident { source.resident().saturating_sub(self.next) } else { 0 };
+        self.turn.usable(self.next, resident + source.streams[stream].available() as u64)
     }
 
-    /// Goes on by `frames` frames that were just read or passed over.
+    /// Goes on by `frames` frames that were just read or passed over, and lie within [`Head::reach`].
     fn step(&mut self, source: &mut StemSource, stream: usize, frames: usize) {
         if !self.resident {
             source.streams[stream].consume(frames);
         }
         self.next += frames as u64;
-        if self.play.looped && self.next >= self.play.end {
-            self.next = self.wrapped(self.next as i64);
-        }
-        if self.resident && self.play.end > source.resident() && self.next >= source.resident() {
+        if self.resident && self.turn.end > source.resident() && self.next >= source.resident() {
             self.resident = false;
+        }
+        if self.play.looped && self.next >= self.turn.end {
+            self.next = self.wrapped(self.next as i64);
+            self.turned = true;
+            if !self.resident {
+                // What was faded in.
+                source.streams[stream].consume(self.turn.fade as usize);
+            }
         }
     }
 
-    /// Frames that lie together in memory from here on, at most `max`.
+    /// Frames that lie together in memory from here on, at most `max` and within [`Head::reach`].
     fn peek<'s>(&self, source: &'s mut StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
+        if !self.resident {
+            source.streams[stream].refill();
+        }
+        self.look(source, stream, max)
+    }
+
+    /// The same, of what has been seen already.
+    fn look<'s>(&self, source: &'s StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
+        let max = max.min(self.reach());
         if self.resident {
             let from = self.next as usize;
-            let to = (from + max).min(self.play.end.min(source.resident()) as usize).max(from);
+            let to = (from + max).min(source.resident() as usize).max(from);
             return (source.head_left.get(from..to).unwrap_or(&[]), source.head_right.get(from..to).unwrap_or(&[]));
         }
-        source.streams[stream].peek(max)
+        source.streams[stream].look(0, max)
+    }
+
+    /// What is faded in while [`Head::look`] shows what is faded out.
+    fn look_in<'s>(&self, source: &'s StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
+        let resident = source.resident();
+        if self.resident && self.turn.end <= resident {
+            let from = (self.next - self.turn.length()) as usize;
+            let range = from..from + max;
+            let all = (source.head_left.get(range.clone()), source.head_right.get(range));
+            return (all.0.unwrap_or(&[]), all.1.unwrap_or(&[]));
+        }
+        // The resident part ends before the loop does, so this lies in the stream.
+        let left = if self.resident { resident.saturating_sub(self.next) } else { 0 };
+        source.streams[stream].look(self.turn.fade.saturating_sub(left) as usize, max)
+    }
+
+    /// Whether it is where its loop's end is faded into its start.
+    fn is_at_seam(&self) -> bool {
+        self.play.looped && self.turn.fade > 0 && self.next >= self.turn.seam()
     }
 
     /// Passes over up to `frames` frames, as many as there are; returns how many.
@@ -296,11 +413,13 @@ impl Head {
     /// Starts over far enough ahead that the disk can be there in time.
     fn leap(&mut self, source: &mut StemSource, stream: usize) {
         let margin = i64::from(source.sample_rate) / 4;
-        let target = self.wrapped(self.next as i64 + self.debt + margin);
+        let due = self.next as i64 + self.debt + margin;
+        let target = self.wrapped(due);
         self.next = target;
         self.debt = -margin;
         self.resident = false;
-        source.streams[stream].ask(Play { from: target, ..self.play });
+        source.streams[stream].ask(self.streamed(target));
+        self.turned |= due >= self.turn.end as i64;
     }
 
     /// The next `frames` frames, if nothing at all is the matter: no fade, no debt, no end or seam within reach, and
@@ -311,7 +430,7 @@ impl Head {
             && self.envelope.is_still()
             && self.envelope.value() == 1.0;
         let reach = frames + HOLD_BACK;
-        if !calm || self.next + reach as u64 > self.play.end {
+        if !calm || self.next + reach as u64 > self.turn.seam() {
             return None;
         }
         if !self.resident {
@@ -322,6 +441,20 @@ impl Head {
             return None;
         }
         Some((source.head_left.get(from..from + frames)?, source.head_right.get(from..from + frames)?))
+    }
+
+    /// Adds the next frames, which lie together in memory, to the timeline.
+    fn add(&self, source: &StemSource, stream: usize, [left, right]: [&mut [f32]; 2], gains: (f32, f32)) {
+        let (l, r) = self.look(source, stream, left.len());
+        if self.is_at_seam() {
+            let (in_l, in_r) = self.look_in(source, stream, left.len());
+            let place = (self.next - self.turn.seam(), self.turn.fade);
+            mix_seam(left, [l, in_l], place, gains);
+            mix_seam(right, [r, in_r], place, gains);
+        } else {
+            ramp::mix(left, l, gains.0, gains.1);
+            ramp::mix(right, r, gains.0, gains.1);
+        }
     }
 
     /// Adds the next `left.len()` frames, scaled by the stem's gain (from, to), to the timeline.
@@ -357,7 +490,8 @@ impl Head {
             }
             if self.play.looped && self.debt > 0 {
                 // Whole rounds need not be walked.
-                self.debt %= self.play.end.saturating_sub(self.play.start).max(1) as i64;
+                self.turned |= self.debt >= self.turn.length() as i64;
+                self.debt %= self.turn.length() as i64;
             }
             let due = self.debt;
             self.debt -= self.pass(source, stream, due);
@@ -400,22 +534,28 @@ impl Head {
             self.envelope.to(0.0, remaining as u32);
         }
         let take = (want as u64).min(available) as usize;
+        let wait = take.min(self.envelope.wait() as usize);
         let (from, to) = self.envelope.advance(take as u32);
         let mut done = 0;
         while done < take {
-            let (l, r) = self.peek(source, stream, take - done);
-            let got = l.len().min(r.len());
+            let got = {
+                let until = if done < wait { wait } else { take };
+                let (l, r) = self.peek(source, stream, until - done);
+                l.len().min(r.len())
+            };
+            let got = if self.is_at_seam() { got.min(self.look_in(source, stream, got).0.len()) } else { got };
             if got == 0 {
                 break;
             }
             let share = |k: usize| {
-                let envelope = from + (to - from) * k as f32 / take as f32;
+                let gone = k.saturating_sub(wait) as f32 / (take - wait).max(1) as f32;
+                let envelope = from + (to - from) * gone;
                 let gain = gain.0 + (gain.1 - gain.0) * (at + k) as f32 / frames as f32;
                 envelope * gain
             };
-            let (g0, g1) = (share(done), share(done + got));
-            ramp::mix(&mut left[at + done..at + done + got], l, g0, g1);
-            ramp::mix(&mut right[at + done..at + done + got], r, g0, g1);
+            let gains = (share(done), share(done + got));
+            let (to_l, to_r) = (&mut left[at + done..at + done + got], &mut right[at + done..at + done + got]);
+            self.add(source, stream, [to_l, to_r], gains);
             self.step(source, stream, got);
             done += got;
         }

@@ -8,6 +8,8 @@ use super::eq::Band;
 use super::source::{CHUNK, StemSource, StreamWriter, stream};
 use super::{Block, Engine, EngineConfig};
 
+mod loops;
+
 /// Frames are counted in units of 2⁻¹⁹: exact in a float, and half a million of them stay below −3 dBFS.
 const UNIT: f32 = 1.0 / 524_288.0;
 

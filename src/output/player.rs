@@ -92,7 +92,7 @@ pub struct Ties {
     pub report: Arc<Report>,
     /// Where it is told to stop.
     pub orders: Arc<Orders>,
-    /// Receives what is played, interleaved stereo.
+    /// Receives what is played, interleaved stereo, from sample time 0 on.
     pub tap: Option<HeapProd<f32>>,
 }
 
@@ -104,6 +104,8 @@ pub struct Player {
     report: Arc<Report>,
     orders: Arc<Orders>,
     tap: Option<HeapProd<f32>>,
+    /// Frames that are still kept from the tap: those that the limiter hands out before the first one that was mixed.
+    untapped: usize,
     sink: Sink,
     /// A card that waits to be started at the right moment.
     arriving: Option<Box<dyn Pcm>>,
@@ -154,6 +156,7 @@ impl Player {
         Player {
             block: Block::new(engine.channels(), MAX_PERIOD),
             filter: TimeFilter::new(rate),
+            untapped: engine.latency(),
             engine,
             timer,
             mail,
@@ -222,10 +225,16 @@ impl Player {
         }
     }
 
+    /// The sample time up to which the engine has handed out frames; it has mixed as many more as its limiter holds
+    /// back. Before that is full this is negative.
+    fn reached(&self) -> f64 {
+        self.engine.time() as f64 - self.engine.latency() as f64
+    }
+
     /// Begins a time line on which the next frame rendered leaves `ahead` frames from now.
     fn anchor(&mut self, now: u64, ahead: usize) {
         self.filter.restart();
-        let line = self.filter.report(now, self.engine.time() as f64 - ahead as f64);
+        let line = self.filter.report(now, self.reached() - ahead as f64);
         self.report.timebase.write(line);
     }
 
@@ -238,12 +247,12 @@ impl Player {
     fn silent_turn(&mut self) {
         let line = self.line();
         let now = self.timer.now_ns();
-        let behind = line.sample_at(now) - self.engine.time() as f64;
+        let behind = line.sample_at(now) - self.reached();
         if behind > 0.0 {
             // The machine slept, or this thread could not run for longer than the reserve: time went by all the same.
             self.xrun(behind.ceil() as u64, now);
         }
-        let due_ns = line.mono_at((self.engine.time() + self.period as u64) as f64 - self.ahead as f64);
+        let due_ns = line.mono_at(self.reached() + self.period as f64 - self.ahead as f64);
         if now < due_ns {
             self.timer.sleep_until(due_ns.min(now + u64::from(WAIT_MS) * 1_000_000));
             let late = self.timer.now_ns().saturating_sub(due_ns);
@@ -254,7 +263,7 @@ impl Player {
         }
         self.render();
         self.report.delivered.fetch_add(self.period as u64, Relaxed);
-        self.report.latency_frames.store(self.ahead as i64, Relaxed);
+        self.report.latency_frames.store((self.ahead + self.engine.latency()) as i64, Relaxed);
         self.show_time(line);
     }
 
@@ -270,7 +279,9 @@ impl Player {
         self.block.set_frames(self.period);
         self.engine.render(&mut self.block);
         if let Some(tap) = &mut self.tap {
-            let (left, right) = (self.block.channel(0), self.block.channel(1));
+            let untapped = self.untapped.min(self.period);
+            self.untapped -= untapped;
+            let (left, right) = (&self.block.channel(0)[untapped..], &self.block.channel(1)[untapped..]);
             if tap.vacant_len() >= 2 * left.len() {
                 tap.push_iter(left.iter().zip(right).flat_map(|(l, r)| [*l, *r]));
             } else {
@@ -297,7 +308,7 @@ impl Player {
             return false;
         }
         let now = self.timer.now_ns();
-        let lead = self.engine.time() as f64 - self.line().sample_at(now);
+        let lead = self.reached() - self.line().sample_at(now);
         if lead < 0.0 {
             self.arriving = Some(pcm);
             return false;
@@ -363,7 +374,7 @@ impl Player {
         let error = self.start_error.unwrap_or(line.sample_at(now) - self.silent_line.sample_at(now));
         self.filter.restart();
         let line = self.filter.report(now, line.sample_at(now) - error);
-        let behind = line.sample_at(now) - self.engine.time() as f64;
+        let behind = line.sample_at(now) - self.reached();
         if behind > 0.0 {
             self.engine.lose(behind.ceil() as u64);
         }
@@ -377,7 +388,7 @@ impl Player {
         }
         if self.unpaced {
             let line = self.line();
-            let due = line.mono_at((self.engine.time() + self.period as u64) as f64 - self.ahead as f64);
+            let due = line.mono_at(self.reached() + self.period as f64 - self.ahead as f64);
             self.timer.sleep_until(due);
         }
         match pcm.wait(WAIT_MS) {
@@ -422,9 +433,9 @@ impl Player {
         self.report.woke(late_ns);
         match pcm.delay() {
             Ok(delay) => {
-                self.report.latency_frames.store(delay, Relaxed);
+                self.report.latency_frames.store(delay + self.engine.latency() as i64, Relaxed);
                 if !self.unpaced {
-                    let line = self.filter.report(now, self.engine.time() as f64 - delay as f64);
+                    let line = self.filter.report(now, self.reached() - delay as f64);
                     self.show_time(line);
                     if self.start_error.is_none() && now.saturating_sub(self.started_ns) > SETTLED_NS {
                         self.start_error = Some(line.sample_at(now) - self.silent_line.sample_at(now));
@@ -579,14 +590,14 @@ impl Player {
         // It stopped when its last frame had gone; everything since then is lost. The frames of the period in hand
         // were rendered but never heard, so the engine has passed over them already.
         self.carry = 0..0;
-        let behind = self.line().sample_at(now) - self.engine.time() as f64;
+        let behind = self.line().sample_at(now) - self.reached();
         if behind > 0.0 {
             self.xrun(behind.ceil() as u64, now);
         } else {
             // It stopped with frames in hand (a suspend, a driver's hiccup): they are gone, the clock is not.
             self.lost(0, now);
         }
-        let lead = (self.engine.time() as f64 - self.line().sample_at(self.timer.now_ns())).clamp(1.0, buffer as f64);
+        let lead = (self.reached() - self.line().sample_at(self.timer.now_ns())).clamp(1.0, buffer as f64);
         if let Err(Fault::Gone(errno)) = self.write_silence(pcm, lead as usize, stride, 64) {
             return Err(errno);
         }
@@ -606,7 +617,7 @@ impl Player {
         let period_ns = (self.period as f64 / self.rate * 1e9) as u64;
         let buffer_ns = (self.ahead as f64 / self.rate * 1e9) as u64;
         // When the last frame written was to leave the converter: by then the next period had to be there.
-        let deadline = self.line().mono_at(self.engine.time() as f64);
+        let deadline = self.line().mono_at(self.reached());
         let cause = if self.last_render_ns > period_ns {
             Cause::Slow
         } else if now + period_ns / 2 >= deadline {

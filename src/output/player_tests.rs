@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use ringbuf::traits::{Consumer, Split};
+use ringbuf::{HeapProd, HeapRb};
+
 use super::fake::{FakePcm, FakeTimer, FakeWorld, Mishap};
 use super::pcm::Fault;
 use super::player::{CardDoor, Orders, Player, Ties, card_door};
 use super::report::{Cause, Report, State};
 use crate::engine::command::{Action, Command, Play};
 use crate::engine::door::{ControlDoor, door};
+use crate::engine::limiter::Kind;
 use crate::engine::source::{StemSource, stream};
 use crate::engine::{Engine, EngineConfig};
 
@@ -29,7 +33,15 @@ struct Rig {
 
 /// A player whose engine plays a stem that counts its own frames from the first sample on.
 fn rig() -> Rig {
-    let config = EngineConfig::default();
+    rig_with(Kind::Soft)
+}
+
+fn rig_with(limiter: Kind) -> Rig {
+    rig_tapped(limiter, None)
+}
+
+fn rig_tapped(limiter: Kind, tap: Option<HeapProd<f32>>) -> Rig {
+    let config = EngineConfig { limiter, ..EngineConfig::default() };
     let (inner, mut outer) = door(config.slots, 2);
     let engine = Engine::new(&config, inner);
     let head: Box<[f32]> = (0..LOOP).map(|f| (f + 1) as f32 * UNIT).collect();
@@ -54,7 +66,7 @@ fn rig() -> Rig {
     let report = Arc::new(Report::default());
     let orders = Arc::new(Orders::default());
     let timer = Box::new(FakeTimer(world.clone()));
-    let ties = Ties { timer, mail, report: report.clone(), orders, tap: None };
+    let ties = Ties { timer, mail, report: report.clone(), orders, tap };
     let player = Player::new(engine, ties, PERIOD, 3);
     Rig { world, player, cards, report, _door: outer }
 }
@@ -120,6 +132,43 @@ fn what_is_rendered_is_heard_frame_by_frame() {
     }
     assert_eq!(rig.report.episodes_total(), 0);
     assert_eq!(rig.report.state(), State::Card);
+}
+
+#[test]
+fn the_time_line_tells_which_sample_leaves_the_converter_whatever_the_limiter_holds_back() {
+    for (limiter, held) in [(Kind::Soft, 0), (Kind::LookAhead, 72)] {
+        // With a card, while there is none, and after a stall.
+        let mut rig = rig_with(limiter);
+        rig.run_until(0.3);
+        let card = rig.card(true);
+        rig.plug(card);
+        rig.will_stall(1.5, 0.1);
+        for until in [1.2, 2.5] {
+            rig.run_until(until);
+            let line = rig.report.timebase.read().unwrap();
+            let world = rig.world.look();
+            let (frame, sample) = *world.heard.last().unwrap();
+            let left_ns = (frame as f64 / f64::from(RATE) * 1e9) as u64;
+            // The stem started with sample time 0, and counts from 1.
+            let told = line.sample_at(left_ns);
+            let heard = f64::from(sample / UNIT) - 1.0;
+            assert!((told - heard).abs() < 4.0, "{limiter:?} at {until} s: {told} is told, {heard} is heard");
+            let latency = rig.report.latency_frames.load(Relaxed);
+            assert!((latency - held - (BUFFER - PERIOD as u64) as i64).abs() <= PERIOD as i64, "{latency}");
+        }
+    }
+}
+
+#[test]
+fn what_is_tapped_begins_with_sample_time_zero() {
+    for limiter in [Kind::Soft, Kind::LookAhead] {
+        let (tap, mut tapped) = HeapRb::new(1 << 15).split();
+        let mut rig = rig_tapped(limiter, Some(tap));
+        rig.run_until(0.2);
+        let sound: Vec<f32> = tapped.pop_iter().step_by(2).collect();
+        assert!(sound.len() > 8_000);
+        assert!(sound.iter().enumerate().all(|(k, s)| (s / UNIT).round() as usize == k + 1), "{limiter:?}");
+    }
 }
 
 #[test]

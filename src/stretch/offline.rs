@@ -164,7 +164,7 @@ fn keep_pitch<E>(
 ) -> Result<(), E> {
     // Another key is another speed, undone by playing the result faster or more slowly.
     let factor = (order.pitch / 12.0).exp2();
-    let bank = SincBank::new();
+    let bank = SincBank::default();
     let table = bank.table(factor);
     let mut stretched = Window::new(1 << 14);
     stretched.restart(-(MAX_HALF as i64));
@@ -237,7 +237,7 @@ fn resample<E>(
     sink: &mut Sink<E>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), E> {
-    let bank = SincBank::new();
+    let bank = SincBank::default();
     let mut course = Course::new(order.curve.clone(), sample_rate);
     let mut window = Window::new(1 << 14);
     window.restart(-(MAX_HALF as i64));

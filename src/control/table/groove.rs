@@ -216,7 +216,7 @@ pub static CONTROLS: &[Control] = &[
         row(
             "/groove/deck/{deck}/level",
             &[LEVEL, SECONDS.or(Default::Keep)],
-            "Sets a deck's level, within `seconds` (5 ms if left out).",
+            "Sets a deck's level, within `seconds` (at least 5 ms).",
             Ack::Quiet,
             |c, call| {
                 c.set_level(call.deck(0), call.float(1), call.maybe_float(2), call.at);

@@ -47,6 +47,8 @@ struct Lengths {
     approach: usize,
     /// Shortest fade.
     shortest: usize,
+    /// Fade to a place that is decided elsewhere.
+    strike: usize,
     /// How long before an onset its position must be reached.
     margin: i64,
     /// How long an attack is left alone.
@@ -68,6 +70,7 @@ impl Lengths {
             fade: ms(50.0) as usize,
             approach: ms(10.0) as usize,
             shortest: ms(1.0) as usize,
+            strike: ms(5.0) as usize,
             margin: ms(2.5) as i64,
             hold: ms(14.0) as i64,
             reach: ms(45.0) as i64,
@@ -294,8 +297,8 @@ impl Splicer {
         if self.splice.is_none() {
             match self.struck.take() {
                 Some(enter) if enter != self.play => {
-                    let len = self.lengths.shortest;
-                    self.splice = Some(Splice { leave: self.play, enter, len, likeness: 0.5 });
+                    let len = self.lengths.strike;
+                    self.splice = Some(Splice { leave: self.play, enter, len, likeness: 0.6 });
                 }
                 _ => self.plan(ideal, speed),
             }

@@ -1,15 +1,16 @@
-//! The last stage: keeps the output under its ceiling without a hard edge.
+//! A limiter that bends what goes beyond −3 dBFS towards the ceiling, without a hard edge.
 //!
 //! It has no memory and no delay. Samples below the threshold pass bit for bit; above it the curve
 //! `t + (c − t)·u/(1 + u)` with `u = (|x| − t)/(c − t)` bends smoothly (value and slope agree at the threshold) and
-//! never reaches the ceiling. There is nothing that could pump, and nothing to tune at midnight.
+//! never reaches the ceiling. Nothing can pump. The price is distortion (6.5 % at 0 dBFS), and that peaks between the
+//! samples are not seen.
 
 use wide::f32x4;
 
+use super::CEILING;
+
 /// −3 dBFS: below this nothing is touched.
 pub const THRESHOLD: f32 = 0.707_945_76;
-/// −0.3 dBFS: nothing gets past this.
-pub const CEILING: f32 = 0.966_050_9;
 
 /// Limits samples in place and returns how many lay beyond the threshold. What is not a number becomes silence.
 ///
