@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn a_note_held_in_silence_plays_on_and_is_heard_again() {
-        let held: [(&str, fn(&mut Performer)); 4] = [
+        type Quieten = fn(&mut Performer);
+        let held: [(&str, Quieten); 4] = [
             ("sustain 0", |p| p.manner.adsr.sustain = 0.0),
             ("expression 0", |p| p.manner.expression = 0.0),
             ("loudness 0", |p| p.note_on(60.0, 0.0)),

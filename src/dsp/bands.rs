@@ -340,10 +340,8 @@ impl Bands {
         let frames = left.len().min(right.len()).min(SPAN);
         let (left, right) = (&mut left[..frames], &mut right[..frames]);
         let hears = [0, 1].map(|b| from.hears[b] | to.hears[b]);
-        for b in 0..2 {
-            if hears[b] {
-                self.catch_up(b);
-            }
+        for (b, _) in hears.iter().enumerate().filter(|(_, hears)| **hears) {
+            self.catch_up(b);
         }
         if hears != [true; 2] {
             self.keep(left, right, hears);
@@ -486,7 +484,8 @@ mod tests {
 
     #[test]
     fn the_fractions_are_the_two_shelves() {
-        for (crossovers, rate) in [([200.0, 2_000.0], RATE), ([40.0, 80.0], 96_000.0), ([1_000.0, 15_000.0], 44_100.0)] {
+        for (crossovers, rate) in [([200.0, 2_000.0], RATE), ([40.0, 80.0], 96_000.0), ([1_000.0, 15_000.0], 44_100.0)]
+        {
             for gains in [
                 [0.0, 1.0, 1.0],
                 [1.0, 0.0, 1.0],

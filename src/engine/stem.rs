@@ -4,7 +4,7 @@
 //! fade into each other. A head reads its stem forwards, frame by frame, from the resident part or from its stream,
 //! and adds what it reads to the timeline of its rate group (see [`super::group`]).
 //!
-//! A loop's end is joined to its start by a crossfade, unless they are the file's own (see [`Turn`]).
+//! A loop's end is joined to its start by a crossfade, unless they are the file's own (see `Turn`).
 //!
 //! A head that falls behind (its ring ran dry, or the output lost time) owes the frames it should have played. It
 //! pays by passing over them, and sounds again where the clock says it should be.

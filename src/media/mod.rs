@@ -2,7 +2,7 @@
 //!
 //! - [`library`]: what a client means by a path; [`root`]: opening files in a media root, and nowhere else
 //! - [`decode`]: any supported file as stereo frames, from any frame on
-//! - [`file`]: an open file, shared by everything that reads it
+//! - [`mod@file`]: an open file, shared by everything that reads it
 //! - [`grid`]: where a track's beats are
 //! - [`loader`]: turns a file into a stem the engine can play; [`pool`]: on threads that may hang with their disks
 //! - [`feed`]: a stem's streams and their decoders; [`disk`]: keeps those of all stems filled

@@ -2,7 +2,7 @@
 //!
 //! - Each media root has a thread that looks paths up in it. One that has not answered for [`LOOKUP_LIMIT`] counts as
 //!   unresponsive, and is passed over until it answers.
-//! - Each load has a thread of its own; [`PER_DEVICE`] of them decode at a time per device. A load whose disk does not
+//! - Each load has a thread of its own; `PER_DEVICE` of them decode at a time per device. A load whose disk does not
 //!   answer one read within [`READ_LIMIT`] fails; its thread is left to the disk, and further loads from that device
 //!   fail at once until the disk has answered.
 //! - A supervising thread, which touches no disk, hands out the work and enforces the limits.
@@ -53,7 +53,7 @@ enum Mail {
     Load(Job),
     Roots(Library),
     /// A load has ended, by its number.
-    Ended(u64, Result<Loaded, LoadError>),
+    Ended(u64, Box<Result<Loaded, LoadError>>),
 }
 
 /// The way to the loaders.
@@ -219,7 +219,7 @@ impl Supervisor {
             match inbox.recv_timeout(LOOK) {
                 Ok(Mail::Load(job)) => self.waiting.push_back(job),
                 Ok(Mail::Roots(library)) => self.take_roots(&library),
-                Ok(Mail::Ended(number, result)) => self.ended(number, result),
+                Ok(Mail::Ended(number, result)) => self.ended(number, *result),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -252,7 +252,8 @@ impl Supervisor {
         let requested = job.requested;
         let spawned = std::thread::Builder::new().name("loader".into()).spawn(move || {
             std::thread::sleep(nap);
-            let _ = mail.send(Mail::Ended(number, find_and_load(&requested, &seats, &devices, &shown)));
+            let result = Box::new(find_and_load(&requested, &seats, &devices, &shown));
+            let _ = mail.send(Mail::Ended(number, result));
         });
         self.running.insert(number, Running { tag: job.tag, file, abandoned: false });
         if let Err(error) = spawned {

@@ -2,7 +2,7 @@
 //!
 //! Code that is not in memory when the audio thread first runs it would have to be read from the disk. Bringing in all of
 //! the program is safe and wasteful: most of it is inference, decoders and servers, which other threads run. So pages of
-//! the program's code are brought in unless everything on them belongs to one of [`ELSEWHERE`], judged by the names in
+//! the program's code are brought in unless everything on them belongs to one of `ELSEWHERE`, judged by the names in
 //! the program's own symbol table. A program without one (stripped) is brought in as a whole.
 //!
 //! What is generic in `core` and `alloc` bears no name of whoever uses it. The linker keeps together what was compiled
@@ -170,7 +170,7 @@ fn whose(name: &str) -> Whose {
     if generic { Whose::Untold } else { Whose::Reachable }
 }
 
-/// Whether a mangled name is of one of [`ELSEWHERE`], or of something generic over its types.
+/// Whether a mangled name is of one of `ELSEWHERE`, or of something generic over its types.
 fn is_elsewhere(name: &str) -> bool {
     ELSEWHERE.iter().any(|part| {
         let part = part.trim_end_matches('.');

@@ -146,7 +146,7 @@ impl Own {
             self.reachable.iter().map(within).collect()
         } else {
             // Constants: all but what only the unwinder reads.
-            let mut left = vec![from..to];
+            let mut left: Vec<std::ops::Range<u64>> = std::iter::once(from..to).collect();
             for gap in self.unwinding.iter().map(within).filter(|g| g.start < g.end) {
                 left = left
                     .into_iter()

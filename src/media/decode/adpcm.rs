@@ -39,7 +39,7 @@ impl Ima {
         let size = i32::from(code & 7);
         // One product, as in ffmpeg, which writes most of these files today. The standard's sum of truncated shifts
         // differs by two units at most.
-        let change = (2 * size + 1) * step >> 3;
+        let change = ((2 * size + 1) * step) >> 3;
         self.value = (self.value + if code & 8 != 0 { -change } else { change }).clamp(-32_768, 32_767);
         self.index = (self.index + MOVES[size as usize]).clamp(0, 88);
         self.value as f32 * SCALE

@@ -1,17 +1,17 @@
 //! Any supported file as stereo frames, from any frame on.
 //!
-//! A file is read in two steps. [`kind`] says what it is, and one file per container finds where the sound lies: the
-//! [`plan`]. What can be counted is counted there, whatever headers say, and kept as an index, so that a seek reads a
+//! A file is read in two steps. `kind` says what it is, and one file per container finds where the sound lies: the
+//! `plan`. What can be counted is counted there, whatever headers say, and kept as an index, so that a seek reads a
 //! few kilobytes and a second stream of the same file opens without looking at it again. Then packets are read by the
-//! plan and decoded ([`coder`]). Every packet knows its place in the sound; what is lacking between two of them is
+//! plan and decoded (`coder`). Every packet knows its place in the sound; what is lacking between two of them is
 //! silent.
 //!
-//! - [`kind`], [`tags`]: what a file is, and what may stand around the sound
-//! - [`wav`], [`aiff`]: plain samples ([`pcm`]) and ADPCM ([`adpcm`]) in [`blocks`]
-//! - [`mpeg`], [`aac`]: MP1 to MP3 and ADTS, in [`frames`] without a table of contents; large ones on a [`grid`]
-//! - [`flac`], [`ogg`] with [`vorbis`]: streams that find their own place
-//! - [`mp4`] with [`boxes`] and [`entry`]: an index of packets, or fragments
-//! - [`mix`]: many channels as two
+//! - `kind`, `tags`: what a file is, and what may stand around the sound
+//! - `wav`, `aiff`: plain samples (`pcm`) and ADPCM (`adpcm`) in `blocks`
+//! - `mpeg`, `aac`: MP1 to MP3 and ADTS, in `frames` without a table of contents; large ones on a `grid`
+//! - `flac`, `ogg` with `vorbis`: streams that find their own place
+//! - `mp4` with `boxes` and `entry`: an index of packets, or fragments
+//! - `mix`: many channels as two
 //!
 //! Symphonia's codecs do MP1 to MP3, AAC, ALAC, FLAC and Vorbis; its containers are not used.
 
