@@ -358,13 +358,8 @@ impl Rig {
         for (slot, deck) in [(A, 0), (SECOND, 0), (B, 1)] {
             let [left, right] = sound.each_ref().map(|p| p.clone().into_boxed_slice());
             let streams = [stream(1).0, stream(1).0];
-            let source = StemSource {
-                frames: rig.frames,
-                sample_rate: RATE,
-                head_left: left,
-                head_right: right,
-                streams,
-            };
+            let source =
+                StemSource { frames: rig.frames, sample_rate: RATE, head_left: left, head_right: right, streams };
             rig.send(Action::Install { slot, deck, source: Box::new(source) });
         }
         rig
@@ -590,11 +585,7 @@ const CONTROLS: &[Moves] = &[
         prepare: |r| r.send(Action::Tone { hz: 610.0, gain: 0.1, frames: u32::MAX }),
         act: |r, k| r.send(Action::Tone { hz: 610.0, gain: 0.1, frames: other(k, 1_200, u32::MAX) }),
     },
-    Moves {
-        name: "seek",
-        prepare: |r| r.start(A, 0),
-        act: |r, k| r.start(A, (k as u64 * 7_919) % r.frames),
-    },
+    Moves { name: "seek", prepare: |r| r.start(A, 0), act: |r, k| r.start(A, (k as u64 * 7_919) % r.frames) },
     Moves {
         name: "loop of some beats, and on",
         prepare: |r| r.start(A, 0),

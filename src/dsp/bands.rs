@@ -486,7 +486,8 @@ mod tests {
 
     #[test]
     fn the_fractions_are_the_two_shelves() {
-        for (crossovers, rate) in [([200.0, 2_000.0], RATE), ([40.0, 80.0], 96_000.0), ([1_000.0, 15_000.0], 44_100.0)] {
+        for (crossovers, rate) in [([200.0, 2_000.0], RATE), ([40.0, 80.0], 96_000.0), ([1_000.0, 15_000.0], 44_100.0)]
+        {
             for gains in [
                 [0.0, 1.0, 1.0],
                 [1.0, 0.0, 1.0],

@@ -128,8 +128,7 @@ impl SincTable {
                 let arg = 2.0 * std::f64::consts::PI * cutoff * x;
                 let sinc = if x.abs() < 1e-12 { 1.0 } else { arg.sin() / arg };
                 let edge = 1.0 - (x / half as f64).powi(2);
-                let window =
-                    if edge > 0.0 { bessel_i0(beta * edge.sqrt()) / bessel_i0(beta) } else { 0.0 };
+                let window = if edge > 0.0 { bessel_i0(beta * edge.sqrt()) / bessel_i0(beta) } else { 0.0 };
                 let value = 2.0 * cutoff * sinc * window;
                 sum += value;
                 rows.push(value as f32);

@@ -510,9 +510,7 @@ impl Engine {
             Action::DeckLevel { deck, level, frames } => {
                 deck_of(deck).map(|d| self.decks[d].level.to(level, within(frames)))
             }
-            Action::Fader { deck, gain, frames } => {
-                deck_of(deck).map(|d| self.decks[d].fader.to(gain, within(frames)))
-            }
+            Action::Fader { deck, gain, frames } => deck_of(deck).map(|d| self.decks[d].fader.to(gain, within(frames))),
             Action::Eq { deck, band, gain } => deck_of(deck).map(|d| self.decks[d].eq.set(band, gain)),
             Action::Master { gain, frames } => {
                 self.master.to(gain, within(frames));
