@@ -71,7 +71,10 @@ fn seeds() -> Vec<Vec<u8>> {
     let bare = bare.join("\n");
     let mut seeds: Vec<Vec<u8>> = bare.split("\n[").skip(1).map(|s| format!("[{s}\n").into_bytes()).collect();
     seeds.push(bare.into_bytes());
-    seeds.push(b"[[map]]\nsource = \"/dance/total_movement\"\ntarget = \"/groove/master\"\nline = [[0.0, 0.0], [1.0, 1.0]]\n".to_vec());
+    seeds.push(
+        b"[[map]]\nsource = \"/dance/total_movement\"\ntarget = \"/groove/master\"\nline = [[0.0, 0.0], [1.0, 1.0]]\n"
+            .to_vec(),
+    );
     seeds.push(b"[output]\nbuffer_size = 3\n".to_vec());
     seeds
 }
