@@ -15,7 +15,7 @@ use grooved::control::vocabulary::Vocabulary;
 
 use super::Target;
 
-/// A conversation, a message a line. What is forwarded is answered; states and events are told after each.
+/// A conversation, a message a line. Forwarded requests are answered; states and events are sent after each line.
 pub const API: Target = Target { name: "api", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
