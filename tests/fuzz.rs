@@ -88,7 +88,7 @@ impl Dice {
     }
 }
 
-/// Runs the examples, and so many inputs made from them. One that fails is kept as a file.
+/// Runs the examples, then `runs` inputs made from them. An input that fails is written to a file.
 fn fuzz(target: &Target, runs: usize) {
     let seeds = (target.seeds)();
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);

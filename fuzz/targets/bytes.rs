@@ -1,10 +1,10 @@
 //! Bytes as a source of choices, for targets whose input is a sequence of actions. When they run out, zeros follow.
 
-/// What is left of them.
+/// The bytes that have not been used yet.
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Bytes<'_> {
-    /// Whether there are more.
+    /// Returns true while unused bytes remain.
     pub fn more(&self) -> bool {
         !self.0.is_empty()
     }

@@ -107,7 +107,7 @@ const FLOATS: &[f64] = &[
 ];
 const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::MAX as i64, i64::MAX, i64::MIN];
 
-/// What every run has in common.
+/// Configuration, instruments, files and controls, shared by all runs.
 struct House {
     config: Config,
     shelf: Shelf,
@@ -328,7 +328,7 @@ pub fn run(data: &[u8]) {
     let _ = (rig.conductor.status(), rig.conductor.state(), rig.conductor.status_line());
     let written = rig.conductor.show().to_bytes();
     let show = Show::parse(&written);
-    // What is kept must come back.
+    // A state that was written must be readable.
     rig.conductor.restore(show.unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&written))));
     for _ in 0..4 {
         rig.turn(BLOCK);

@@ -26,11 +26,11 @@ use std::sync::Once;
 pub struct Target {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Does with the bytes what grooved would do with them.
+    /// Handles the bytes as grooved does.
     pub run: fn(&[u8]),
     /// Inputs that reach far, mostly valid ones.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// What such inputs are made of.
+    /// Words for the mutators' dictionary.
     pub words: &'static [&'static str],
 }
 

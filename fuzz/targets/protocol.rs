@@ -7,7 +7,7 @@ use super::Target;
 /// Text as messages of the stream's protocol, one a line.
 pub const PROTOCOL: Target = Target { name: "protocol", run, seeds, words: WORDS };
 
-/// What messages are made of.
+/// Words of the protocol, for the dictionary.
 pub const WORDS: &[&str] = &[
     "{\"f0s\":[440.0,550.0],\"loudness\":0.7}",
     "\"f0s\":",
