@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use symphonia::core::io::MediaSource;
 
@@ -17,6 +18,8 @@ pub struct MediaFile {
     file: File,
     path: PathBuf,
     len: u64,
+    /// Bytes read so far.
+    read: AtomicU64,
 }
 
 impl MediaFile {
@@ -39,7 +42,7 @@ impl MediaFile {
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        Ok(Arc::new(MediaFile { file, path: path.into(), len: metadata.len() }))
+        Ok(Arc::new(MediaFile { file, path: path.into(), len: metadata.len(), read: AtomicU64::new(0) }))
     }
 
     /// The path it was opened by, for messages and for its extension.
@@ -65,9 +68,18 @@ impl MediaFile {
         loop {
             match self.file.read_at(into, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
+                Ok(read) => {
+                    self.read.fetch_add(read as u64, Relaxed);
+                    return Ok(read);
+                }
+                Err(e) => return Err(e),
             }
         }
+    }
+
+    /// Bytes that were read so far, by all readers together.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Relaxed)
     }
 
     /// A reader with a position of its own, at the file's beginning.

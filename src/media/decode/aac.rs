@@ -16,7 +16,8 @@ use super::tags;
 /// Frames of sound in a packet.
 pub(super) const FRAMES: u32 = 1_024;
 /// Rates by their index.
-const RATES: [u32; 13] = [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
+const RATES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// What an AudioSpecificConfig says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,12 +201,14 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
         remarks.push(Remark::loss(format!("about {} of it are damaged", seconds(lost * u64::from(FRAMES), rate))));
     }
     if let Some(run) = frames.runs.iter().find(|run| run.head.rate != rate) {
-        remarks.push(Remark::loss(format!("its rate changes from {rate} to {} Hz: that part is silent", run.head.rate)));
+        remarks
+            .push(Remark::loss(format!("its rate changes from {rate} to {} Hz: that part is silent", run.head.rate)));
     }
     // A part with more channels is silent, like any damage.
-    let setups = frames.setups.iter().map(|(rate, channels)| {
-        config(*rate, u32::from(*channels)).setup().or_else(|_| config(*rate, 2).setup())
-    });
+    let setups = frames
+        .setups
+        .iter()
+        .map(|(rate, channels)| config(*rate, u32::from(*channels)).setup().or_else(|_| config(*rate, 2).setup()));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
     let edit = Edit { media: Some(0), frames: frames.last().max(0) as u64 };
     Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Frames(frames.into()), remarks })

@@ -45,7 +45,11 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
                 // The size counts the two fields before the samples as well.
                 let told = size.checked_sub(8 + skip).filter(|size| *size > 0);
                 let to = told.map_or(length, |size| from.saturating_add(size)).min(length);
-                data = Some((from.min(length), to, told.map_or(0, |size| from.saturating_add(size).saturating_sub(length))));
+                data = Some((
+                    from.min(length),
+                    to,
+                    told.map_or(0, |size| from.saturating_add(size).saturating_sub(length)),
+                ));
                 if told.is_none() {
                     break;
                 }

@@ -111,7 +111,8 @@ pub(super) fn find(bytes: &mut Bytes) -> Result<(Kind, u64), DecodeError> {
         }
         at = by_size;
     }
-    let called = matches!(extension(bytes.file().path()).as_str(), "mp3" | "mp2" | "mp1" | "mpa" | "mpga" | "aac" | "adts");
+    let called =
+        matches!(extension(bytes.file().path()).as_str(), "mp3" | "mp2" | "mp1" | "mpa" | "mpga" | "aac" | "adts");
     let limit = bytes.len().min(at.saturating_add(RUBBISH[usize::from(!tagged && !called)]));
     if let Some(found) = behind_rubbish(bytes, at, limit)? {
         return Ok(found);
@@ -209,9 +210,8 @@ fn other(bytes: &mut Bytes) -> io::Result<Option<&'static str>> {
         return Ok(Some(if webm { "WebM" } else { "Matroska" }));
     }
     // Packets of 188 bytes, with 4 more before each on discs.
-    let stream = |first: usize, step: usize| {
-        head.len() > first + 4 * step && (0..5).all(|k| head[first + k * step] == 0x47)
-    };
+    let stream =
+        |first: usize, step: usize| head.len() > first + 4 * step && (0..5).all(|k| head[first + k * step] == 0x47);
     if stream(0, 188) || stream(4, 192) {
         return Ok(Some("an MPEG transport stream"));
     }

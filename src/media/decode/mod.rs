@@ -94,7 +94,9 @@ impl Info {
         let channels = plan.setups.first().map_or(0, |setup| setup.channels);
         if !RATES.contains(&rate) {
             let (low, high) = (RATES.start(), RATES.end());
-            return Err(DecodeError::Unsupported(format!("its sample rate is {rate} Hz; {low} to {high} are supported")));
+            return Err(DecodeError::Unsupported(format!(
+                "its sample rate is {rate} Hz; {low} to {high} are supported"
+            )));
         }
         if frames == 0 {
             return Err(DecodeError::Unsupported("it holds no sound".into()));
@@ -106,10 +108,9 @@ impl Info {
             View::All if channels == 0 || channels > MAX_CHANNELS => Err(DecodeError::Unsupported(format!(
                 "it has {channels} channels; 1 to {MAX_CHANNELS} can be mixed down"
             ))),
-            View::Pair(n) if 2 * n >= channels => Err(DecodeError::Unsupported(format!(
-                "it has {channels} channels, so there is no pair {}",
-                n + 1
-            ))),
+            View::Pair(n) if 2 * n >= channels => {
+                Err(DecodeError::Unsupported(format!("it has {channels} channels, so there is no pair {}", n + 1)))
+            }
             _ => Ok(Info { frames, sample_rate: rate, channels, plan: Arc::new(plan), view }),
         }
     }
@@ -236,7 +237,15 @@ impl Decoder {
             Kind::Ogg => ogg::open(&mut bytes, at),
             Kind::Mp4 => mp4::open(&mut bytes, at, track),
         }?;
-        Decoder::known(file, &Info::of(plan, view)?)
+        let info = Info::of(plan, view)?;
+        for remark in info.remarks() {
+            let (path, text) = (file.path().display(), &remark.text);
+            match remark.loss {
+                true => tracing::warn!("{path}: {text}; copy it again ('grooved check-media' tells more)"),
+                false => tracing::info!("{path}: {text}"),
+            }
+        }
+        Decoder::known(file, &info)
     }
 
     /// The file it reads.

@@ -235,7 +235,8 @@ fn lay_out(bytes: &mut Bytes, index: &Index, track: &Track) -> Result<Plan, Deco
     if found.promised > found.packets {
         let each = end as f64 / found.packets as f64;
         let (lacking, all) = ((found.promised - found.packets) as f64 * each, found.promised as f64 * each);
-        let text = format!("{} of its {} are lacking at the end", seconds(lacking as u64, rate), seconds(all as u64, rate));
+        let text =
+            format!("{} of its {} are lacking at the end", seconds(lacking as u64, rate), seconds(all as u64, rate));
         remarks.push(Remark::loss(text));
     }
     // The index counts the last packet's frames where that is not full.
@@ -468,10 +469,13 @@ impl Found {
                 Sizes::Each(sizes) => {
                     let sizes = sizes.get(*first as usize..to as usize).unwrap_or_default();
                     let mut used = 0u64;
-                    sizes.iter().take_while(|size| {
-                        used += u64::from(**size);
-                        used <= room
-                    }).count() as u64
+                    sizes
+                        .iter()
+                        .take_while(|size| {
+                            used += u64::from(**size);
+                            used <= room
+                        })
+                        .count() as u64
                 }
             };
             kept = first + fits;
@@ -589,14 +593,7 @@ impl Mp4 {
 }
 
 /// What is heard: the edit list, or what iTunes wrote, or all of it.
-fn edits(
-    bytes: &mut Bytes,
-    index: &Index,
-    track: &Track,
-    rate: u32,
-    end: i64,
-    stop: i64,
-) -> io::Result<Vec<Edit>> {
+fn edits(bytes: &mut Bytes, index: &Index, track: &Track, rate: u32, end: i64, stop: i64) -> io::Result<Vec<Edit>> {
     let mut edits = Vec::new();
     if let Some(list) = find(bytes, &track.atom, &[b"edts", b"elst"])? {
         let all = contents(bytes, &list, 1 << 16)?;

@@ -46,11 +46,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
         _ => 1_152,
     };
     let padding = word >> 9 & 1;
-    let bytes = if layer == 1 {
-        (12 * bit_rate / rate + padding) * 4
-    } else {
-        frames / 8 * bit_rate / rate + padding
-    };
+    let bytes = if layer == 1 { (12 * bit_rate / rate + padding) * 4 } else { frames / 8 * bit_rate / rate + padding };
     let channels = if word >> 6 & 3 == 3 { 1 } else { 2 };
     Some(Head { bytes, lead: 0, frames, rate, channels, bit_rate, kind: version << 3 | layer })
 }
@@ -58,7 +54,11 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
 /// Whether a header of free format stands here: a bit rate of the encoder's own, which no header tells.
 pub(super) fn is_free_format(bytes: &[u8]) -> bool {
     let word = be32(bytes, 0);
-    bytes.len() >= 4 && word >> 21 == 0x7ff && word >> 19 & 3 != 1 && word >> 17 & 3 != 0 && word >> 10 & 3 != 3
+    bytes.len() >= 4
+        && word >> 21 == 0x7ff
+        && word >> 19 & 3 != 1
+        && word >> 17 & 3 != 0
+        && word >> 10 & 3 != 3
         && word >> 12 & 15 == 0
 }
 
@@ -205,7 +205,9 @@ mod tests {
         // Layer II, 256 kbit/s at 48 kHz; layer I, 384 kbit/s at 44.1 kHz.
         assert_eq!(parse(&[0xff, 0xfd, 0xc4, 0x00]).unwrap().bytes, 768);
         assert_eq!(parse(&[0xff, 0xff, 0xc0, 0x00]).unwrap().bytes, 416);
-        for none in [[0xff, 0xff, 0xff, 0xff], [0xff, 0xfb, 0xf0, 0x64], [0xff, 0xfb, 0x9c, 0x64], [0xff, 0xeb, 0x90, 0]] {
+        for none in
+            [[0xff, 0xff, 0xff, 0xff], [0xff, 0xfb, 0xf0, 0x64], [0xff, 0xfb, 0x9c, 0x64], [0xff, 0xeb, 0x90, 0]]
+        {
             assert_eq!(parse(&none), None);
         }
         assert!(is_free_format(&[0xff, 0xfb, 0x00, 0x64]));

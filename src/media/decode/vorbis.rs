@@ -315,7 +315,8 @@ mod tests {
 
     #[test]
     fn tables_have_the_specified_sizes() {
-        for (entries, dimensions, wanted) in [(81, 4, 3), (80, 4, 2), (1, 1, 1), (8, 3, 2), (0, 2, 0), (65_536, 16, 2)] {
+        for (entries, dimensions, wanted) in [(81, 4, 3), (80, 4, 2), (1, 1, 1), (8, 3, 2), (0, 2, 0), (65_536, 16, 2)]
+        {
             assert_eq!(lookup1_values(entries, dimensions), wanted, "{entries} of {dimensions}");
         }
     }

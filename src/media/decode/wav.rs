@@ -24,8 +24,8 @@ const MOST_CHUNKS: usize = 4096;
 const SEARCH: u64 = 1 << 20;
 /// Chunks that are known by name.
 const KNOWN: [&[u8; 4]; 20] = [
-    b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"smpl", b"inst", b"JUNK", b"junk", b"PEAK", b"ds64", b"iXML",
-    b"axml", b"chna", b"id3 ", b"ID3 ", b"PAD ", b"cart", b"plst",
+    b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"smpl", b"inst", b"JUNK", b"junk", b"PEAK", b"ds64",
+    b"iXML", b"axml", b"chna", b"id3 ", b"ID3 ", b"PAD ", b"cart", b"plst",
 ];
 /// The tail of the identifier that all registered formats share.
 const SUBFORMAT: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
@@ -114,7 +114,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
                     // Nothing can follow, save a format that should have come before.
                     break;
                 }
-                at = following(bytes, from, from + told.unwrap_or(0))?;
+                at = following(bytes, from, from.saturating_add(told.unwrap_or(0)))?;
                 continue;
             }
             b"data" => chunks.more += size.min(length.saturating_sub(from)),
@@ -196,7 +196,8 @@ struct Format {
 }
 
 fn format(chunk: &[u8], big: bool) -> Option<Format> {
-    let (word, long) = if big { (be16 as fn(&[u8], usize) -> u16, be32 as fn(&[u8], usize) -> u32) } else { (le16 as _, le32 as _) };
+    let (word, long) =
+        if big { (be16 as fn(&[u8], usize) -> u16, be32 as fn(&[u8], usize) -> u32) } else { (le16 as _, le32 as _) };
     if chunk.len() < 14 {
         return None;
     }
@@ -268,8 +269,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     if chunks.format.is_empty() {
         return Err(DecodeError::Damaged("it does not say how its samples are stored (the 'fmt ' chunk)".into()));
     }
-    let format = format(&chunks.format, chunks.big)
-        .ok_or_else(|| DecodeError::no_decoder("its WAV format"))?;
+    let format = format(&chunks.format, chunks.big).ok_or_else(|| DecodeError::no_decoder("its WAV format"))?;
     let length = bytes.len();
     let mut to = size.map_or(length, |size| from.saturating_add(size)).min(length);
     // A size of 32 bits in a file of more than 4 GiB has lost its upper part.
@@ -280,9 +280,9 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     if chunks.more > 0 {
         remarks.push(Remark::loss(format!("a second chunk of samples ({} bytes) is not played", chunks.more)));
     }
-    if let Some(size) = size.filter(|size| from + size > length) {
+    if let Some(size) = size.filter(|size| from.saturating_add(*size) > length) {
         let (there, bytes_per_second) = (length - from, u64::from(format.bytes_per_second.max(1)));
-        let time = |bytes: u64| seconds(bytes * 1_000 / bytes_per_second, 1_000);
+        let time = |bytes: u64| seconds(bytes.saturating_mul(1_000) / bytes_per_second, 1_000);
         let text = format!("its header promises {}, but {} are there", time(size), time(there));
         // A header may be wrong by a little; more of a file than that was lost.
         remarks.push(if size - there > bytes_per_second / 10 { Remark::loss(text) } else { Remark::note(text) });
