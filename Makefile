@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
+.PHONY: run test build tools bench bench-quality bench-decoding readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set playing: on the sound card if there is one, else silently on time.
 run: tools
@@ -57,6 +57,14 @@ bench-quality: build
 	@[ -x $(TARGET)/quality/bin/python ] || python3 -m venv $(TARGET)/quality
 	@$(TARGET)/quality/bin/python -m pip install --quiet --disable-pip-version-check -r benches/quality/requirements.txt
 	$(TARGET)/quality/bin/python benches/quality/table.py $(TARGET)/release/grooved $(ARGS)
+
+## How files decode beside ffmpeg, which must be installed: make bench-decoding FOLDER=path
+bench-decoding: build
+	@[ -n "$(FOLDER)" ] || { echo "which folder? make bench-decoding FOLDER=path" >&2; exit 64; }
+	@command -v ffmpeg >/dev/null || { echo "ffmpeg is not installed" >&2; exit 69; }
+	@[ -x $(TARGET)/decoding/bin/python ] || python3 -m venv $(TARGET)/decoding
+	@$(TARGET)/decoding/bin/python -m pip install --quiet --disable-pip-version-check -r benches/decoding/requirements.txt
+	$(TARGET)/decoding/bin/python benches/decoding/table.py $(TARGET)/release/grooved "$(FOLDER)" $(ARGS)
 
 ## Writes the reference of all controls into the README.
 readme: build

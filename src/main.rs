@@ -210,7 +210,7 @@ enum Command {
 
 #[derive(Args)]
 struct Stretch {
-    /// File to read: WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC, M4A
+    /// File to read: WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC, ALAC
     input: PathBuf,
     /// WAV file to write (32-bit float)
     output: PathBuf,

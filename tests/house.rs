@@ -39,7 +39,8 @@ fn imports_point_down() {
         ("system", &[]),
         // One of the ways to stretch is a library of the system's.
         ("stretch", &["engine", "dsp", "system"]),
-        ("ddsp", &["engine", "dsp"]),
+        // Workers show the overseer that they respond.
+        ("ddsp", &["engine", "dsp", "system"]),
         // Shapes of glides are the clock's.
         ("movement", &["engine"]),
         ("media", &["engine", "dsp", "system"]),

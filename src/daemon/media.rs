@@ -3,18 +3,24 @@
 use std::path::Path;
 
 use super::Failure;
-use crate::media::decode::Decoder;
+use crate::media::decode::{Decoder, Remark};
 
 /// Frames that are decoded at a time.
 const PART: usize = 16_384;
 
-/// Decodes a file to its end, and tells what it is in one line.
+/// Decodes a file to its end, and tells what it is in one line. Of a MIDI file, the notes are read.
+///
+/// # Errors
+/// Why it cannot be played, or what of it would be lost.
 pub fn check(path: &Path) -> Result<String, Failure> {
+    if let Some(report) = midi(path) {
+        return report;
+    }
     let wrong = |why: String| Failure::Data(format!("{}: {why}", path.display()));
     let mut decoder = Decoder::open(path).map_err(|e| wrong(e.to_string()))?;
-    let rate = f64::from(decoder.info().sample_rate);
+    let (info, mut frames) = (decoder.info().clone(), 0u64);
+    let rate = f64::from(info.sample_rate);
     let (mut left, mut right) = (vec![0.0; PART], vec![0.0; PART]);
-    let mut frames = 0;
     loop {
         match decoder.read(&mut left, &mut right) {
             Ok(0) => break,
@@ -22,9 +28,50 @@ pub fn check(path: &Path) -> Result<String, Failure> {
             Err(e) => return Err(wrong(format!("{e}, {:.1} s from its beginning", frames as f64 / rate))),
         }
     }
-    if let Some(lacking) = decoder.lacking() {
-        let all = frames as f64 / rate;
-        return Err(wrong(format!("{lacking:.1} of its {all:.1} s are lacking or damaged; copy it again")));
+    let texts = |loss: bool| info.remarks().iter().filter(move |r| r.loss == loss).map(|r: &Remark| r.text.clone());
+    let mut losses: Vec<String> = texts(true).collect();
+    if let (Some(lacking), Some((first, _))) = (decoder.lacking(), decoder.gaps().first()) {
+        let (all, first) = (frames as f64 / rate, *first as f64 / rate);
+        losses.push(format!("{lacking:.2} of its {all:.2} s are lacking or damaged, first at {first:.2} s"));
     }
-    Ok(format!("{}: fine, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate))
+    if !losses.is_empty() {
+        return Err(wrong(format!("{}; copy it again", losses.join("; "))));
+    }
+    let mut report = format!("{}: fine, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate);
+    texts(false).for_each(|text| report += &format!("; {text}"));
+    Ok(report)
+}
+
+/// The report on a MIDI file; `None` if it is none.
+#[cfg(feature = "ddsp")]
+fn midi(path: &Path) -> Option<Result<String, Failure>> {
+    use std::io::Read;
+
+    use crate::ddsp::score::Score;
+
+    let mut head = Vec::new();
+    std::fs::File::open(path).ok()?.take(4096).read_to_end(&mut head).ok()?;
+    if !crate::ddsp::score::is_midi(&head) {
+        return None;
+    }
+    let wrong = |why: String| Failure::Data(format!("{}: {why}", path.display()));
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) => return Some(Err(wrong(format!("cannot be read: {e}")))),
+    };
+    Some(match Score::parse(&bytes) {
+        Err(why) => Err(wrong(why)),
+        Ok(score) if score.cut => Err(wrong("ends too early; copy it again".into())),
+        Ok(score) => {
+            let notes = score.notes();
+            let mut report = format!("{}: fine, {notes} notes in {:.1} s", path.display(), score.seconds);
+            score.remarks.iter().for_each(|text| report += &format!("; {text}"));
+            Ok(report)
+        }
+    })
+}
+
+#[cfg(not(feature = "ddsp"))]
+fn midi(_: &Path) -> Option<Result<String, Failure>> {
+    None
 }

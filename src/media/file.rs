@@ -61,6 +61,8 @@ pub struct MediaFile {
     watch: Arc<IoWatch>,
     /// The system's number of the last read error; 0: none since it was last asked.
     failed: AtomicI32,
+    /// Bytes read so far.
+    read: AtomicU64,
 }
 
 impl MediaFile {
@@ -93,6 +95,7 @@ impl MediaFile {
             identity,
             watch,
             failed: AtomicI32::new(0),
+            read: AtomicU64::new(0),
         }))
     }
 
@@ -149,7 +152,10 @@ impl MediaFile {
                     self.failed.store(e.raw_os_error().unwrap_or(libc::EIO), Relaxed);
                     return Err(e);
                 }
-                read => return read,
+                Ok(read) => {
+                    self.read.fetch_add(read as u64, Relaxed);
+                    return Ok(read);
+                }
             }
         }
     }
@@ -181,6 +187,11 @@ impl MediaFile {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, why));
             }
         }
+    }
+
+    /// Bytes that were read so far, by all readers together.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Relaxed)
     }
 
     /// A reader with a position of its own, at the file's beginning.

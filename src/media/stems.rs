@@ -33,26 +33,24 @@ struct Entry {
     color: String,
 }
 
-/// The audio tracks of a file that make up its sound: the stems where there is a manifest (the first track, the mix of
-/// all, is left out), else all tracks. A file of any kind but MP4 has one.
+/// The audio tracks of a file that make up its sound: of a stem file (one with a manifest, or called `.stem.mp4`) all but
+/// the first, which is the mix of the others; of other files all. A file of any kind but MP4 has one.
 ///
 /// # Errors
 /// Those of reading; a file that is of no supported kind.
 pub fn list(file: &Arc<MediaFile>) -> Result<Vec<StemTrack>, DecodeError> {
     let (count, manifest) = decode::tracks(file)?;
     let manifest: Option<Manifest> = manifest.and_then(|json| serde_json::from_slice(&json).ok());
-    let plain = |track: usize| StemTrack { track, name: format!("track {}", track + 1), colour: None };
-    Ok(match manifest {
-        Some(manifest) if count > 1 && !manifest.stems.is_empty() => (1..count)
-            .map(|track| match manifest.stems.get(track - 1) {
-                Some(entry) => StemTrack {
-                    track,
-                    name: if entry.name.trim().is_empty() { plain(track).name } else { entry.name.trim().into() },
-                    colour: (!entry.color.is_empty()).then(|| entry.color.clone()),
-                },
-                None => plain(track),
-            })
-            .collect(),
-        _ => (0..count).map(plain).collect(),
-    })
+    let entries = manifest.map(|manifest| manifest.stems).unwrap_or_default();
+    let name = file.path().file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let called = [".stem.mp4", ".stem.m4a"].iter().any(|ending| name.ends_with(ending));
+    let first = usize::from(count > 1 && (called || !entries.is_empty()));
+    let stem = |track: usize| {
+        let entry = track.checked_sub(1).filter(|_| first > 0).and_then(|entry| entries.get(entry));
+        let said = entry.map(|entry| entry.name.trim()).filter(|name| !name.is_empty());
+        let name = said.map_or_else(|| format!("track {}", track + 1), Into::into);
+        let colour = entry.map(|entry| entry.color.clone()).filter(|colour| !colour.is_empty());
+        StemTrack { track, name, colour }
+    };
+    Ok((first..count).map(stem).collect())
 }

@@ -72,7 +72,6 @@ const MOST_TICKETS: usize = 4096;
 const BEHIND: usize = 4096;
 /// Ticks after which an engine that has not answered is asked again: an answer can be lost, too.
 const PING_PATIENCE: u32 = 8;
-
 /// Places beyond one per stem, for those that rest.
 pub const SPARE_SLOTS: usize = 64;
 

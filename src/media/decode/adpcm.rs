@@ -1,7 +1,7 @@
 //! ADPCM of four bits a sample: IMA in WAV and in Apple's files, and Microsoft's.
 //!
 //! After "IMA Recommended Practices for Enhancing Digital Audio Compatibility" (1992) and Microsoft's "New Multimedia
-//! Data Types and Data Techniques" (1994). Every block stands alone, so that decoding may begin at any of them.
+//! Data Types and Data Techniques" (1994). Decoding may begin at any block.
 
 use super::bytes::{be16, le16};
 
@@ -28,7 +28,8 @@ pub(super) const APPLE_BYTES: usize = 34;
 const SCALE: f32 = 1.0 / 32_768.0;
 
 /// State of an IMA channel.
-struct Ima {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ima {
     value: i32,
     index: i32,
 }
@@ -62,15 +63,27 @@ pub(super) fn ima_wav(block: &[u8], channels: usize, frames: usize, planes: &mut
     level_out(planes);
 }
 
-/// Decodes a block of Apple's: per channel two bytes of head and 32 of samples, low half first.
-pub(super) fn ima_apple(block: &[u8], channels: usize, planes: &mut Vec<Vec<f32>>) {
+/// Decodes a block of Apple's: per channel two bytes of head and 32 of samples, low half first. `states` are those that
+/// the block before left, or empty.
+pub(super) fn ima_apple(block: &[u8], channels: usize, states: &mut Vec<Ima>, planes: &mut Vec<Vec<f32>>) {
     planes.resize_with(channels, Vec::new);
     for (channel, plane) in planes.iter_mut().enumerate() {
         plane.clear();
         let Some(mine) = block.get(channel * APPLE_BYTES..(channel + 1) * APPLE_BYTES) else { continue };
         let head = be16(mine, 0);
         let mut ima = Ima { value: i32::from((head & 0xff80) as i16), index: i32::from(head & 0x7f).min(88) };
+        // The head has room for nine bits of the value only; the rest is what the block before ended with.
+        if let Some(before) = states.get(channel)
+            && before.index == ima.index
+            && (before.value - ima.value).abs() < 128
+        {
+            ima.value = before.value;
+        }
         plane.extend(mine[2..].iter().flat_map(|byte| [byte & 15, byte >> 4]).map(|code| ima.next(code)));
+        match states.get_mut(channel) {
+            Some(state) => *state = ima,
+            None => states.push(ima),
+        }
     }
     level_out(planes);
 }
@@ -152,7 +165,7 @@ mod tests {
         assert_eq!((planes[0].len(), planes[1].len()), (9, 9));
         ms(&[0; 14 + 3], 2, 1_000, &MS_COEFFICIENTS, &mut planes);
         assert_eq!((planes[0].len(), planes[1].len()), (5, 5));
-        ima_apple(&[0; 40], 2, &mut planes);
+        ima_apple(&[0; 40], 2, &mut Vec::new(), &mut planes);
         assert!(planes[0].is_empty() && planes[1].is_empty());
     }
 

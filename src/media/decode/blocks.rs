@@ -43,18 +43,20 @@ pub(super) struct BlocksReader {
     blocks: Arc<Blocks>,
     /// The next block.
     next: u64,
+    fresh: bool,
 }
 
 impl BlocksReader {
     /// At the first block.
     pub fn new(file: &Arc<MediaFile>, blocks: &Arc<Blocks>) -> BlocksReader {
-        BlocksReader { bytes: Bytes::new(file), blocks: blocks.clone(), next: 0 }
+        BlocksReader { bytes: Bytes::new(file), blocks: blocks.clone(), next: 0, fresh: false }
     }
 }
 
 impl Packets for BlocksReader {
     fn seek(&mut self, frame: i64) -> Result<(), DecodeError> {
         self.next = frame.max(0) as u64 / u64::from(self.blocks.frames.max(1));
+        self.fresh = true;
         Ok(())
     }
 
@@ -74,7 +76,7 @@ impl Packets for BlocksReader {
         packet.at = first as i64;
         packet.frames = (count * u64::from(blocks.frames)).min(blocks.total - first) as u32;
         packet.setup = 0;
-        packet.fresh = false;
+        packet.fresh = std::mem::take(&mut self.fresh);
         self.next += count;
         Ok(true)
     }

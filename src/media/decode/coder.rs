@@ -1,5 +1,7 @@
 //! One decoder of packets, of whatever kind.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::packet::PacketRef;
@@ -18,6 +20,7 @@ const MOST_LEVEL: f32 = 64.0;
 enum State {
     /// Nothing: every packet stands alone.
     None,
+    Ima(Vec<adpcm::Ima>),
     Symphonia(Box<dyn AudioDecoder>),
     Lewton(Box<Lewton>),
 }
@@ -45,6 +48,7 @@ impl Coder {
                     other => DecodeError::Damaged(other.to_string()),
                 })?)
             }
+            Codec::ImaApple => State::Ima(Vec::new()),
             Codec::Vorbis(vorbis) => State::Lewton(Box::new(Lewton::new(vorbis)?)),
             _ => State::None,
         };
@@ -55,6 +59,7 @@ impl Coder {
     pub fn reset(&mut self) {
         match &mut self.state {
             State::None => {}
+            State::Ima(states) => states.clear(),
             State::Symphonia(decoder) => decoder.reset(),
             State::Lewton(decoder) => decoder.reset(),
         }
@@ -73,33 +78,20 @@ impl Coder {
             Codec::Pcm(sample) => sample.decode(&packet.data, channels, planes),
             Codec::ImaWav(frames) => adpcm::ima_wav(&packet.data, channels, *frames, planes),
             Codec::ImaApple => {
-                let size = adpcm::APPLE_BYTES * channels;
-                let mut block = Vec::new();
-                planes.clear();
-                planes.resize_with(channels, Vec::new);
-                for data in packet.data.chunks_exact(size) {
-                    adpcm::ima_apple(data, channels, &mut block);
-                    planes.iter_mut().zip(&block).for_each(|(plane, more)| plane.extend_from_slice(more));
-                }
+                let mut none = Vec::new();
+                let states = if let State::Ima(states) = &mut self.state { states } else { &mut none };
+                adpcm::ima_apple(&packet.data, channels, states, planes);
             }
             Codec::Ms(frames, table) => adpcm::ms(&packet.data, channels, *frames, table, planes),
             Codec::Vorbis(_) | Codec::Symphonia(_) => {
-                let whole = match &mut self.state {
-                    State::None => false,
-                    State::Lewton(decoder) => decoder.decode(&packet.data, planes),
-                    State::Symphonia(decoder) => {
-                        let reference = PacketRef::new(0, Timestamp::new(0), Duration::new(0), &packet.data);
-                        let decoded = decoder.decode_ref(&reference);
-                        if let Ok(buffer) = &decoded {
-                            buffer.copy_to_vecs_planar(planes);
-                            if self.mix.as_ref().is_none_or(|mix| mix.len() != planes.len()) && !planes.is_empty() {
-                                self.mix = Some(self.view.mix(Some(buffer.spec().channels()), planes.len()));
-                            }
-                        }
-                        decoded.is_ok()
-                    }
-                };
-                if !whole {
+                // A decoder that panics on damage costs the packet, not the file.
+                let decoded = catch_unwind(AssertUnwindSafe(|| self.decode_elsewhere(packet, planes)));
+                if decoded.is_err()
+                    && let Ok(anew) = Coder::new(&self.setup, self.view)
+                {
+                    self.state = anew.state;
+                }
+                if !decoded.unwrap_or(false) {
                     planes.iter_mut().for_each(Vec::clear);
                     return false;
                 }
@@ -110,5 +102,21 @@ impl Coder {
             *sample = if sample.is_finite() { sample.clamp(-MOST_LEVEL, MOST_LEVEL) } else { 0.0 };
         }
         true
+    }
+
+    fn decode_elsewhere(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> bool {
+        match &mut self.state {
+            State::None | State::Ima(_) => false,
+            State::Lewton(decoder) => decoder.decode(&packet.data, planes),
+            State::Symphonia(decoder) => {
+                let reference = PacketRef::new(0, Timestamp::new(0), Duration::new(0), &packet.data);
+                let Ok(buffer) = decoder.decode_ref(&reference) else { return false };
+                buffer.copy_to_vecs_planar(planes);
+                if self.mix.as_ref().is_none_or(|mix| mix.len() != planes.len()) && !planes.is_empty() {
+                    self.mix = Some(self.view.mix(Some(buffer.spec().channels()), planes.len()));
+                }
+                true
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a file cannot be played.
 
 /// What can be decoded, for messages.
-pub(super) const KINDS: &str = "WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC or ALAC";
+pub(super) const KINDS: &str = "WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC, ALAC";
 
 /// Why a file cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,6 @@ pub enum DecodeError {
 impl DecodeError {
     /// A codec or a file format that has no decoder here.
     pub(super) fn no_decoder(name: &str) -> DecodeError {
-        DecodeError::Unsupported(format!("{name} is not supported; {KINDS} is"))
+        DecodeError::Unsupported(format!("{name} is not supported (supported: {KINDS})"))
     }
 }

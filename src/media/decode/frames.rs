@@ -23,6 +23,9 @@ pub(super) const CHAIN: usize = 4;
 /// Frames decoded before the wanted one: MPEG layer III borrows from up to nine frames before, and windows overlap.
 const RUN_UP: u64 = 12;
 
+/// Frames that may have been lost in one place where only a few bytes are damaged.
+const MOST_LOST: u64 = 200;
+
 /// What a frame's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
@@ -121,6 +124,8 @@ pub(super) struct Found {
     pub marks: Vec<u64>,
     /// Bytes before it that are neither frames nor tags.
     pub gap: u64,
+    /// Whether they begin with a frame that was cut.
+    pub cut: bool,
     /// Bytes of all frames.
     pub bytes: u64,
     /// Whether all frames have one bit rate.
@@ -140,6 +145,22 @@ pub(super) struct Walk {
     pub end: u64,
     /// Whether a frame begins there that the file does not hold to its end.
     pub cut: bool,
+}
+
+/// Whether `count` frames follow each other from `at` on.
+fn is_whole_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, count: usize) -> io::Result<bool> {
+    let mut first: Option<Head> = None;
+    for _ in 0..count {
+        let head = if at < to { parse(bytes.peek(at, HEADER)?) } else { None };
+        match head {
+            Some(head) if first.is_none_or(|first| head.follows(&first)) => {
+                first.get_or_insert(head);
+                at += u64::from(head.bytes);
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Whether `count` frames follow each other from `at` on, or as many as there are up to `to` or to a tag.
@@ -179,9 +200,11 @@ pub(super) fn search(
         };
         at += skip as u64;
         if let Some(head) = parse(bytes.peek(at, HEADER)?) {
-            let count = if like.is_some_and(|like| head.follows(like)) { CHAIN - 1 } else { CHAIN };
-            let alone = at + u64::from(head.bytes) == to && like.is_some_and(|like| head.follows(like));
-            if alone || is_chain(bytes, parse, at, to, count)? {
+            let goes_on = match like.is_some_and(|like| head.follows(like)) {
+                true => at + u64::from(head.bytes) == to || is_chain(bytes, parse, at, to, CHAIN - 1)?,
+                false => is_whole_chain(bytes, parse, at, to, CHAIN)?,
+            };
+            if goes_on {
                 return Ok(Some(at));
             }
         }
@@ -195,7 +218,7 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
     let mut walk = Walk { end: from, ..Walk::default() };
     let mut at = from;
     // Bytes passed over since the last frame, and whether the next frame begins a run of its own.
-    let (mut gap, mut apart) = (0, true);
+    let (mut gap, mut apart, mut broken) = (0, true, false);
     // Where a frame was searched for and found.
     let mut found = from;
     while at + 4 <= to {
@@ -211,9 +234,19 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
         {
             if apart || !follows {
                 let (offset, marks) = (at, Vec::new());
-                walk.runs.push(Found { offset, packets: 0, head, marks, gap, bytes: 0, constant: true, last: at });
+                walk.runs.push(Found {
+                    offset,
+                    packets: 0,
+                    head,
+                    marks,
+                    gap,
+                    cut: broken,
+                    bytes: 0,
+                    constant: true,
+                    last: at,
+                });
             }
-            (gap, apart) = (0, false);
+            (gap, apart, broken) = (0, false, false);
             if let Some(run) = walk.runs.last_mut() {
                 if run.packets.is_multiple_of(STRIDE) {
                     run.marks.push(at);
@@ -244,6 +277,7 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
         if next < at {
             if let Some(run) = walk.runs.last_mut() {
                 gap += next - run.last;
+                broken = true;
                 run.forget_last();
                 if run.packets == 0 {
                     gap += run.gap;
@@ -305,7 +339,7 @@ impl Walk {
                 lost.push((whole as u64, true));
             } else {
                 // Bytes were added or taken away in the middle of the frame before, which can't be trusted then.
-                if self.runs[k - 1].packets > 0 {
+                if !self.runs[k].cut && self.runs[k - 1].packets > 0 {
                     self.runs[k - 1].forget_last();
                 }
                 lost.push(((whole as u64).max(1), false));
@@ -336,8 +370,8 @@ impl Walk {
 fn settle(lost: &mut [(u64, bool)], promised: u64, there: u64) {
     let all: u64 = lost.iter().map(|l| l.0).sum();
     let gaps = lost.iter().filter(|l| l.0 > 0).count() as u64;
-    // A promise that is far off is about another file.
-    let Some(lacking) = promised.checked_sub(there).filter(|n| *n <= 2 * all + gaps) else { return };
+    // A promise that is far off is about another file, or about one that was cut off.
+    let Some(lacking) = promised.checked_sub(there).filter(|n| *n <= 2 * all + MOST_LOST * gaps) else { return };
     if lacking == all {
         return;
     }

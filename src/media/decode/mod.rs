@@ -35,6 +35,7 @@ mod ogg;
 mod pcm;
 mod plan;
 mod tags;
+mod trun;
 mod vorbis;
 mod wav;
 
@@ -237,7 +238,15 @@ impl Decoder {
             Kind::Ogg => ogg::open(&mut bytes, at),
             Kind::Mp4 => mp4::open(&mut bytes, at, track),
         }?;
-        Decoder::known(file, &Info::of(plan, view)?)
+        let info = Info::of(plan, view)?;
+        for remark in info.remarks() {
+            let (path, text) = (file.path().display(), &remark.text);
+            match remark.loss {
+                true => tracing::warn!("{path}: {text}; copy it again ('grooved check-media' tells more)"),
+                false => tracing::info!("{path}: {text}"),
+            }
+        }
+        Decoder::known(file, &info)
     }
 
     /// The file it reads.

@@ -13,12 +13,13 @@ use super::entry::{self, Entry, Timing};
 use super::error::DecodeError;
 use super::flac;
 use super::plan::{Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, seconds};
+use super::trun::Trun;
 use crate::media::file::MediaFile;
 
 /// No packet is longer.
 const MOST_PACKET: u32 = 4 << 20;
 /// No track has more of them: four days.
-const MOST_PACKETS: usize = 1 << 24;
+pub(super) const MOST_PACKETS: usize = 1 << 24;
 /// Bytes of plain samples that are read as one packet.
 const PLAIN: u64 = 16 * 1024;
 /// Bytes of a table of the index, at most: a day of packets.
@@ -394,51 +395,6 @@ fn fragments(bytes: &mut Bytes, index: &Index, track: &Track, found: &mut Found)
         }
     }
     Ok(())
-}
-
-/// A run of packets in a fragment.
-struct Trun {
-    /// Where the bytes that follow begin, and when.
-    next: u64,
-    time: i64,
-    /// What packets have that do not say so themselves.
-    size: u32,
-    duration: i64,
-    packets: Vec<u32>,
-}
-
-impl Trun {
-    /// Reads a box; `length` is the file's.
-    fn read(&mut self, row: &[u8], base: u64, length: u64) {
-        let (flags, count) = (be32(row, 0) & 0xff_ffff, be32(row, 4) as usize);
-        let mut at = 8;
-        if flags & 1 != 0 {
-            self.next = base.saturating_add_signed(i64::from(be32(row, at) as i32));
-            at += 4;
-        }
-        at += if flags & 4 != 0 { 4 } else { 0 };
-        let each = 4 * [0x100, 0x200, 0x400, 0x800].iter().filter(|bit| flags & **bit != 0).count();
-        // Without fields of their own, packets are no more than the file has room for.
-        let there = match each {
-            0 => length.checked_div(self.size.into()).unwrap_or(0) as usize,
-            each => row.len().saturating_sub(at) / each,
-        };
-        for _ in 0..count.min(there).min(MOST_PACKETS) {
-            let mut field = |bit: u32| {
-                (flags & bit != 0).then(|| {
-                    at += 4;
-                    be32(row, at - 4)
-                })
-            };
-            let duration = field(0x100).map_or(self.duration, i64::from);
-            let size = field(0x200).unwrap_or(self.size);
-            field(0x400);
-            field(0x800);
-            self.packets.push(size);
-            self.time = self.time.saturating_add(duration);
-            self.next = self.next.saturating_add(u64::from(size));
-        }
-    }
 }
 
 impl Found {

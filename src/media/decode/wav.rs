@@ -114,7 +114,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
                     // Nothing can follow, save a format that should have come before.
                     break;
                 }
-                at = following(bytes, from, from + told.unwrap_or(0))?;
+                at = following(bytes, from, from.saturating_add(told.unwrap_or(0)))?;
                 continue;
             }
             b"data" => chunks.more += size.min(length.saturating_sub(from)),
@@ -280,9 +280,9 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     if chunks.more > 0 {
         remarks.push(Remark::loss(format!("a second chunk of samples ({} bytes) is not played", chunks.more)));
     }
-    if let Some(size) = size.filter(|size| from + size > length) {
+    if let Some(size) = size.filter(|size| from.saturating_add(*size) > length) {
         let (there, bytes_per_second) = (length - from, u64::from(format.bytes_per_second.max(1)));
-        let time = |bytes: u64| seconds(bytes * 1_000 / bytes_per_second, 1_000);
+        let time = |bytes: u64| seconds(bytes.saturating_mul(1_000) / bytes_per_second, 1_000);
         let text = format!("its header promises {}, but {} are there", time(size), time(there));
         // A header may be wrong by a little; more of a file than that was lost.
         remarks.push(if size - there > bytes_per_second / 10 { Remark::loss(text) } else { Remark::note(text) });

@@ -1,0 +1,132 @@
+//! Decoding for the tests, and how far one sound is from another.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use grooved::media::decode::{DecodeError, Decoder};
+
+/// Frames of the song, in every format that can say so.
+pub const SONG: usize = 52_920;
+
+/// A fixture's path.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trouble").join(name)
+}
+
+/// A fixture's bytes.
+pub fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(fixture(name)).unwrap()
+}
+
+/// Writes a file for one test; its name keeps the ending.
+pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trouble-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(format!("{}-{name}", COUNT.fetch_add(1, Relaxed)));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A decoded file.
+#[derive(Clone)]
+pub struct Sound {
+    pub rate: u32,
+    pub left: Vec<f32>,
+    pub right: Vec<f32>,
+    /// Frames that were lacking, and where.
+    pub missing: u64,
+    pub gaps: Vec<(u64, u64)>,
+    pub remarks: Vec<String>,
+}
+
+impl Sound {
+    pub fn open(path: &Path) -> Result<Sound, DecodeError> {
+        Decoder::open(path).map(Sound::all)
+    }
+
+    /// Reads everything, in parts of an odd size.
+    pub fn all(mut decoder: Decoder) -> Sound {
+        let info = decoder.info().clone();
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let (mut l, mut r) = (vec![0.0; 4_099], vec![0.0; 4_099]);
+        loop {
+            let n = decoder.read(&mut l, &mut r).unwrap();
+            if n == 0 {
+                break;
+            }
+            left.extend_from_slice(&l[..n]);
+            right.extend_from_slice(&r[..n]);
+        }
+        assert_eq!(left.len() as u64, info.frames);
+        let missing = decoder.lacking().map_or(0, |s| (s * f64::from(info.sample_rate)).round() as u64);
+        let remarks = info.remarks().iter().map(|r| r.text.clone()).collect();
+        Sound { rate: info.sample_rate, left, right, missing, gaps: decoder.gaps().to_vec(), remarks }
+    }
+
+    /// A fixture.
+    pub fn of(name: &str) -> Sound {
+        Sound::open(&fixture(name)).unwrap_or_else(|e| panic!("{name} {e}"))
+    }
+
+    /// A file made of bytes.
+    pub fn made(name: &str, bytes: &[u8]) -> Sound {
+        Sound::open(&file(name, bytes)).unwrap_or_else(|e| panic!("{name} {e}"))
+    }
+
+    pub fn frames(&self) -> usize {
+        self.left.len()
+    }
+
+    /// The largest difference from another sound within a range of frames.
+    pub fn off(&self, other: &Sound, range: std::ops::Range<usize>) -> f32 {
+        let far = |a: &[f32], b: &[f32]| {
+            a[range.clone()].iter().zip(&b[range.clone()]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        far(&self.left, &other.left).max(far(&self.right, &other.right))
+    }
+
+    /// What is left of `truth` without this sound, `lag` frames later, in dB of the truth.
+    pub fn residual(&self, truth: &Sound, lag: i64, range: std::ops::Range<usize>) -> f64 {
+        let (mut left, mut all) = (0.0, 0.0);
+        for k in range {
+            let Ok(at) = usize::try_from(k as i64 + lag) else { continue };
+            let (Some(l), Some(r)) = (self.left.get(at), self.right.get(at)) else { continue };
+            left += f64::from(l - truth.left[k]).powi(2) + f64::from(r - truth.right[k]).powi(2);
+            all += f64::from(truth.left[k]).powi(2) + f64::from(truth.right[k]).powi(2);
+        }
+        10.0 * (left / all).log10()
+    }
+
+    /// How many frames later than the truth this sound is: where least is left of it.
+    pub fn lag(&self, truth: &Sound) -> i64 {
+        let range = 20_000..24_000;
+        (-2_500..2_500)
+            .map(|lag| (lag, self.residual(truth, lag, range.clone())))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .unwrap()
+            .0
+    }
+
+    /// The level of a sine of `hz` in one side, in its middle.
+    pub fn tone(samples: &[f32], rate: u32, hz: f64) -> f64 {
+        let part = &samples[samples.len() / 4..samples.len() * 3 / 4];
+        let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
+        for (i, s) in part.iter().enumerate() {
+            let w = 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / part.len() as f64).cos();
+            let (sin, cos) = (std::f64::consts::TAU * hz * i as f64 / f64::from(rate)).sin_cos();
+            re += f64::from(*s) * cos * w;
+            im += f64::from(*s) * sin * w;
+            weight += w;
+        }
+        2.0 * (re * re + im * im).sqrt() / weight
+    }
+}
+
+/// Why a file is refused.
+pub fn refusal(name: &str, bytes: &[u8]) -> String {
+    match Sound::open(&file(name, bytes)) {
+        Err(error) => error.to_string(),
+        Ok(sound) => panic!("{name} plays, {} frames", sound.frames()),
+    }
+}
