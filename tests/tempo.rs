@@ -342,9 +342,9 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
     assert!(peak(96_600..143_900) < 1e-4, "{}", peak(96_600..143_900));
     assert!(peak(144_500..146_000) > 0.3);
     assert!(peak(241_000..260_000) < 1e-4, "{}", peak(241_000..260_000));
-    // A hundred hertz at 0.4 bends by 7e-5 a sample at most; fades of 5 ms and crossfades of 1 ms bend it more, steps
-    // a thousand times as much.
-    assert!(roughness(&sound[200..]) < 2e-3, "{}", roughness(&sound[200..]));
+    // A hundred hertz at 0.4 bends by 7e-5 a sample at most; fades and crossfades of 5 ms bend it more, steps a
+    // thousand times as much.
+    assert!(roughness(&sound[200..]) < 2.5e-3, "{}", roughness(&sound[200..]));
     // The pitch stayed while the tempo was a tenth faster.
     let crossings = sound[60_000..96_000].windows(2).filter(|w| w[0] < 0.0 && w[1] >= 0.0).count();
     assert!((73..=77).contains(&crossings), "{crossings}");

@@ -14,6 +14,7 @@ use crate::stretch::offline::{self, Order};
 pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f64)) -> Result<(), Failure> {
     let mut decoder = Decoder::open(from).map_err(|e| Failure::Usage(format!("file '{}' {e}", from.display())))?;
     let (rate, frames) = (decoder.info().sample_rate, decoder.info().frames);
+    let loss = decoder.info().remarks().iter().find(|r| r.loss).map(|r| r.text.clone());
     let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", to.display()));
     let mut writer = WavWriter::create(to, 2, rate, Depth::Float).map_err(io)?;
     let mut interleaved = Vec::new();
@@ -35,7 +36,7 @@ pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f
     offline::stretch(order, rate, &mut source, &mut sink, &mut tell)?;
     writer.finish().map_err(io)?;
     match decoder.lacking() {
-        None => Ok(()),
+        None => loss.map_or(Ok(()), |loss| Err(Failure::Data(format!("file '{}': {loss}", from.display())))),
         Some(seconds) => Err(Failure::Data(format!(
             "file '{}': {seconds:.1} of its {:.1} s are lacking or damaged, and silent in {}; copy it again",
             from.display(),

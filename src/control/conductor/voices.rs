@@ -142,7 +142,11 @@ impl Conductor {
         }
         (self.hands.instrument)(Job::List);
         let name = self.settings.instrument.clone();
-        if !name.is_empty() {
+        if !is_name(&name) && !name.is_empty() {
+            // The path of a file: whether it is one is told at once, by opening it.
+            self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
+            self.fetch(&name, None, FIRST);
+        } else if !name.is_empty() {
             self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
             self.voices.first = Some(name);
         }
