@@ -60,6 +60,8 @@ fn imports_point_down() {
     for (room, may_know) in allowed {
         for file in sources(&source_root().join(room)) {
             let text = std::fs::read_to_string(&file).unwrap();
+            // A module's own tests may build on what it does not know itself.
+            let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
                 for named in rooms_named(line) {
                     let tests = file.ends_with("player_tests.rs") || file.ends_with("tests.rs");
