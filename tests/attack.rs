@@ -154,7 +154,7 @@ fn clients_that_ask_for_much_and_read_nothing_take_no_more_than_their_share() {
     assert!(peak < before + 100.0, "{before} MB before, {peak} MB at most");
     drop(sockets);
     // Bundles an hour ahead, of 60 kB each.
-    let big = packet::encode(&[Message::new("/x", vec![s(&"A".repeat(60_000))])]).unwrap();
+    let big = packet::encode(&[Message::new("/x", vec![s("A".repeat(60_000).as_str())])]).unwrap();
     let mut tagged = b"#bundle\0".to_vec();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     tagged.extend(((now + 2_208_988_800 + 3_000) as u32).to_be_bytes());

@@ -83,7 +83,7 @@ fn rubbish_and_texts_are_refused_with_a_reason() {
         (vec![0; 100_000], "nothing but zeros"),
         (b"<html><body>404 Not Found</body></html>".to_vec(), "it is a text"),
         (vec![0xff; 100_000], "no marker"),
-        (b"RIFF\x10\0\0\0".to_vec(), "its WAV header is cut off"),
+        (b"RIFF\x10\0\0\0".to_vec(), "a RIFF file that is no WAV"),
     ] {
         let why = refusal("rubbish.mp3", &bytes);
         assert!(why.contains(wanted), "{wanted}: {why}");

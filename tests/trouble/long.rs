@@ -50,7 +50,7 @@ fn middle(name: &str, file_bytes: &[u8], period: usize) -> Sound {
 
 #[test]
 fn frames_without_an_index() {
-    for (name, per, count) in [("song-vbr-notag.mp3", 1_152, 300), ("song.aac", 1_024, 250), ("song.mp2", 1_152, 200)] {
+    for (name, per, count) in [("song-vbr-notag.mp3", 1_152, 300), ("song.aac", 1_024, 250)] {
         let song = bytes(name);
         let songs = frames(&song).len();
         let all = song.repeat(count);
