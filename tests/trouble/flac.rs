@@ -51,7 +51,7 @@ fn the_frames_tell_the_length_not_the_header() {
         assert_eq!(sound.remarks.len(), usize::from(total != 0), "{total}");
     }
     let cut = Sound::made("cut.flac", &song[..song.len() * 2 / 3]);
-    assert!(cut.frames() > SONG / 2 && cut.frames() < SONG && cut.frames() % 4_096 == 0, "{}", cut.frames());
+    assert!(cut.frames() > SONG / 2 && cut.frames() < SONG && cut.frames().is_multiple_of(4_096), "{}", cut.frames());
     assert_eq!((cut.off(&plain, 0..cut.frames()), cut.missing), (0.0, 0));
     assert!(cut.remarks.join(" ").contains("lacking at the end"), "{:?}", cut.remarks);
     assert!(refusal("head.flac", &song[..first_frame(&song)]).ends_with("it holds no sound"));
@@ -71,7 +71,7 @@ fn damage_keeps_the_rest_in_its_place() {
         assert_eq!(sound.frames(), SONG, "{name}");
         // Whole frames are lacking, and only those.
         assert!(
-            sound.missing > 0 && sound.missing % 4_096 == 0 && sound.missing <= 3 * 4_096,
+            sound.missing > 0 && sound.missing.is_multiple_of(4_096) && sound.missing <= 3 * 4_096,
             "{name}: {:?}",
             sound.gaps
         );
