@@ -355,7 +355,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         return Ok(());
     }
     let (config, remarks) = configured(&cli)?;
-    realtime::share_heaps();
+    realtime::economise_heap();
     log::start(&config.system.log);
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     match (cli.enable_filters, cli.disable_filters) {

@@ -162,3 +162,25 @@ fn examples_are_understood() {
         (targets::midi::MIDI.seeds)().iter().map(|s| grooved::ddsp::score::Score::parse(s).is_ok()).collect();
     assert_eq!(scores, [true, true, true, false, false, false]);
 }
+
+/// The crates that `package` depends on, according to a lock file's text.
+fn dependencies(lock: &str, package: &str) -> std::collections::BTreeSet<String> {
+    let lock: toml::Table = lock.parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let found = packages.iter().find(|p| p["name"].as_str() == Some(package)).unwrap();
+    let names = found["dependencies"].as_array().unwrap().iter();
+    // Where there are several versions the version follows the name.
+    names.map(|d| d.as_str().unwrap().split(' ').next().unwrap().to_string()).collect()
+}
+
+/// `make fuzz` builds with `--locked`: its lock file has to follow the daemon's dependencies.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_is_up_to_date() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let mut own = dependencies(&read("Cargo.lock"), "grooved");
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let for_tests = manifest["dev-dependencies"].as_table().unwrap();
+    let always = manifest["dependencies"].as_table().unwrap();
+    own.retain(|name| always.contains_key(name) || !for_tests.contains_key(name));
+    assert_eq!(dependencies(&read("fuzz/Cargo.lock"), "grooved"), own, "run `cargo update -p grooved` in fuzz/");
+}

@@ -73,10 +73,15 @@ fn a_recording_is_what_was_heard_to_the_bit() {
     let sidecar: serde_json::Value =
         serde_json::from_slice(&std::fs::read(scratch.path("tapes/night.json")).unwrap()).unwrap();
     assert_eq!((&sidecar["finished"], &sidecar["missing"]), (&true.into(), &missing.into()), "{sidecar}");
+    let held = 72; // frames: the limiter's delay at 48 kHz
     if missing > 0 {
         let (from, frames) = (&sidecar["gaps"][0][0], &sidecar["gaps"][0][1]);
         let (from, frames) = (from.as_u64().unwrap() as usize, frames.as_u64().unwrap() as usize);
-        assert!(from >= same.saturating_sub(1) && frames as i64 == missing, "{sidecar}, the same for {same} frames");
+        // What the limiter held back at the gap is lost too: the output continues with as much silence.
+        assert!(
+            from + held >= same.saturating_sub(1) && frames as i64 == missing,
+            "{sidecar}, the same for {same} frames"
+        );
         assert!(taped.left[from..from + frames].iter().all(|v| *v == 0.0));
         let rest = &taped.left[from + frames..];
         let found = heard.left[at..].windows(1000).any(|w| w == &rest[..1000]);
@@ -86,6 +91,12 @@ fn a_recording_is_what_was_heard_to_the_bit() {
         (Sound::read(&scratch.path("tapes/night.deck-a.wav")), Sound::read(&scratch.path("tapes/night.deck-b.wav")));
     assert_eq!((a.left.len(), b.left.len()), (taped.left.len(), taped.left.len()));
     assert!(a.rms(0.1, 0.4) > 0.05 && b.rms(0.0, 9.0) == 0.0);
+    // Frame by frame the output is the one deck that plays, before the gap and after it; the decks' recordings begin with as
+    // much silence as the limiter held back.
+    let gain = taped.rms(0.1, 0.4) / a.rms(0.1, 0.4);
+    let apart = taped.left.iter().zip(&a.left).skip(held).map(|(t, d)| (f64::from(*t) - gain * f64::from(*d)).abs());
+    let apart = apart.fold(0.0, f64::max);
+    assert!(apart < 1e-5, "the deck and the output are {apart} apart");
 }
 
 #[test]

@@ -10,9 +10,9 @@ use crate::engine::limiter::Kind;
 #[serde(rename_all = "kebab-case")]
 pub enum Limiter {
     /// Turns the gain down in time for each peak; 1.5 ms of delay, no distortion.
+    #[default]
     LookAhead,
     /// Bends what goes beyond −3 dBFS; no delay.
-    #[default]
     Soft,
 }
 

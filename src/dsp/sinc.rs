@@ -6,6 +6,8 @@
 //! stretched so that its cutoff follows the rate and nothing folds back; a bank holds one table for each of a
 //! geometric series of ratios.
 
+use std::sync::OnceLock;
+
 use wide::f32x4;
 
 /// Interpolation phases per source frame.
@@ -91,10 +93,10 @@ pub struct Walk {
     pub slope: i64,
 }
 
-/// The tables for all ratios. Built once, outside the audio thread (about 1.6 MB; 3.4 MB if they are fine).
-#[derive(Debug)]
+/// The tables for all ratios, shared by everyone who uses the same quality and kept until the process ends (about 4.7 MB).
+#[derive(Clone, Copy, Debug)]
 pub struct SincBank {
-    tables: Box<[SincTable]>,
+    tables: &'static [SincTable],
 }
 
 /// Zeroth-order modified Bessel function, by its power series.
@@ -198,13 +200,23 @@ fn add(rows: &[Taps], half: usize, [left, right]: [&[f32]; 2], mut walk: Walk, [
 }
 
 impl SincBank {
-    /// Builds all tables. Realtime: no (allocates; some tens of milliseconds).
+    /// The tables of a quality; the first call for it builds them. Realtime: no (allocates; some tens of milliseconds).
     pub fn new(quality: Quality) -> SincBank {
+        static STANDARD: OnceLock<Box<[SincTable]>> = OnceLock::new();
+        static FINE: OnceLock<Box<[SincTable]>> = OnceLock::new();
+        let tables = match quality {
+            Quality::Standard => &STANDARD,
+            Quality::Fine => &FINE,
+        };
+        SincBank { tables: tables.get_or_init(|| SincBank::build(quality)) }
+    }
+
+    fn build(quality: Quality) -> Box<[SincTable]> {
         let table = |ratio: f64| {
             let quality = if ratio <= quality.most_ratio() { quality } else { Quality::Standard };
             SincTable::new(ratio, quality)
         };
-        SincBank { tables: (0..TABLES).map(|k| table(STEP.powi(k as i32))).collect() }
+        (0..TABLES).map(|k| table(STEP.powi(k as i32))).collect()
     }
 
     /// The table for `ratio` source frames per output frame: the first whose cutoff lies low enough.

@@ -85,6 +85,9 @@ pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
 /// Of the program's own code and constants only what the audio thread can reach is brought in; see [`super::reach`].
 pub fn touch_present_memory() {
     let own = Own::find();
+    // What starting up has freed at the heap's end would otherwise be brought in and locked for good.
+    // SAFETY: it returns pages that hold nothing; no pointer is passed.
+    unsafe { libc::malloc_trim(0) };
     for mapping in mappings() {
         if let Some(own) = &own
             && own.touch(&mapping)
@@ -121,9 +124,11 @@ struct Own {
 impl Own {
     /// `None`: the program does not tell what is where.
     fn find() -> Option<Own> {
-        // Only what is looked at is read: with all there is for debuggers the file is large.
-        let program = object::ReadCache::new(std::fs::File::open("/proc/self/exe").ok()?);
-        let program = &program;
+        let program = std::fs::File::open("/proc/self/exe").ok()?;
+        // SAFETY: Linux refuses to write to the file of a program that runs. Mapped, not read: with all there is for
+        // debuggers the file is large, and most of it is never looked at.
+        let program = unsafe { memmap2::Mmap::map(&program) }.ok()?;
+        let program = &program[..];
         let path = std::fs::read_link("/proc/self/exe").ok()?.to_str()?.to_string();
         let first = mappings().into_iter().find(|m| m.path == path)?;
         let moved = (first.from as u64).checked_sub(super::reach::base(program)?)?;
@@ -269,10 +274,16 @@ pub fn flush_denormals() {
     }
 }
 
-/// Lets all threads share two heaps. By default each of the first threads gets its own, which keeps what it once needed.
-pub fn share_heaps() {
+/// Makes the C library's allocator return memory: all threads share two heaps (by default each of the first threads gets
+/// its own, which keeps what it once needed), and whatever is larger than 128 KiB is a mapping that ends when it is freed
+/// (by default that limit grows with what has been freed, to 32 MiB).
+pub fn economise_heap() {
     // SAFETY: called with constants that mallopt(3) allows; it changes nothing that exists.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 * 1024);
+    }
 }
 
 /// Keeps the processor out of its deep sleep states for as long as the returned handle lives.
