@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use grooved::config::Config;
-use grooved::control::conductor::tempo::Sync;
+use grooved::control::conductor::pace::Sync;
 use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::doctor;

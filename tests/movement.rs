@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use grooved::config::Config;
-use grooved::control::conductor::{Conductor, Hands, Settings};
+use grooved::control::conductor::Conductor;
+use grooved::control::conductor::services::NoServices;
 use grooved::control::request::Message;
+use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::daemon::settings;
 use grooved::engine::door::door;
@@ -20,21 +22,10 @@ type Script = Vec<(f64, f64)>;
 fn rig(config: &Config) -> (Engine, Conductor) {
     let (inner, outer) = door(4, 2);
     let engine = Engine::new(&EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() }, inner);
-    let hands = Hands {
-        load: Box::new(|_| {}),
-        roots: Box::new(|_| {}),
-        feed: Box::new(|_| {}),
-        stretch: Box::new(|_| {}),
-        keep: Box::new(|_| {}),
-        record: Box::new(|_| false),
-        recorded: Box::new(|| (0, 0)),
-        voice: Box::new(|_, _| {}),
-        instrument: Box::new(|_| {}),
-        voices: None,
-        stall: Box::new(|_, _| {}),
-    };
-    let settings = Settings { slots: 4, ..settings(config) };
-    let conductor = Conductor::new(settings, outer, hands, Arc::new(Report::default()));
+    let mut settings = settings(config);
+    settings.media.slots = 4;
+    let table = table::table(settings.debug, settings.voices);
+    let conductor = Conductor::new(settings, table, outer, Box::new(NoServices), Arc::new(Report::default()));
     (engine, conductor)
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use grooved::control::conductor::decks::gain_of_percent;
+use grooved::control::conductor::mixer::gain_of_percent;
 use grooved::demo;
 use grooved::dsp::sinc::Quality;
 use grooved::engine::clock::Shape;

@@ -51,7 +51,7 @@ const WORDS: &[&str] = &[
     "\n",
 ];
 
-static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| Arc::new(table::vocabulary_of(true, 2)));
+static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| table::table(true, 2).vocabulary());
 
 /// Two states one after the other, the second without one value of the first.
 static STATES: LazyLock<[Arc<State>; 2]> = LazyLock::new(|| {

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use grooved::config::Config;
-use grooved::control::conductor::voices::{Job as VoiceJob, Made};
-use grooved::control::conductor::{Conductor, Hands, Settings};
+use grooved::control::conductor::Conductor;
+use grooved::control::conductor::services::{InstrumentJob, InstrumentResult, Services};
 use grooved::control::packet;
 use grooved::control::request::{Line, Message, Origin, Request, When};
 use grooved::control::show::Show;
@@ -112,7 +112,7 @@ struct House {
     config: Config,
     shelf: Shelf,
     library: Library,
-    vocabulary: Vocabulary,
+    vocabulary: Arc<Vocabulary>,
 }
 
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
@@ -126,7 +126,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
         config,
         shelf: Shelf::new(Instruments::new(Some(&root.join("models")))),
         library: Library::new(&[root.join("tests/fixtures")], false),
-        vocabulary: table::vocabulary_of(true, VOICES),
+        vocabulary: table::table(true, VOICES).vocabulary(),
     }
 });
 
@@ -138,7 +138,42 @@ struct Asked {
     reserves: Vec<WorkerEnd>,
     files: Vec<KeeperJob>,
     orders: Vec<(Option<u64>, Order)>,
-    instruments: Vec<VoiceJob>,
+    instruments: Vec<InstrumentJob>,
+}
+
+/// The conductor's services: what is asked of them is collected.
+struct Collected(Arc<Mutex<Asked>>);
+
+impl Collected {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().expect("nobody panics with it")
+    }
+}
+
+impl Services for Collected {
+    fn load(&mut self, job: Job) {
+        self.asked().loads.push_back(job);
+    }
+
+    fn feed(&mut self, feeder: Feeder) {
+        self.asked().feeders.push(feeder);
+    }
+
+    fn stretch(&mut self, ends: Vec<WorkerEnd>) {
+        self.asked().reserves.extend(ends);
+    }
+
+    fn keep(&mut self, job: KeeperJob) {
+        self.asked().files.push(job);
+    }
+
+    fn voice(&mut self, at: Option<u64>, order: Order) {
+        self.asked().orders.push((at, order));
+    }
+
+    fn instrument(&mut self, job: InstrumentJob) {
+        self.asked().instruments.push(job);
+    }
 }
 
 /// The machine, with everything pumped by hand that has a thread of its own in the daemon.
@@ -161,29 +196,13 @@ impl Rig {
         let (writer, reader) = line(0);
         engine.hear(reader);
         let asked: Arc<Mutex<Asked>> = Arc::default();
-        macro_rules! hand {
-            (|$asked:ident, $($thing:ident),+| $act:expr) => {{
-                let shared = asked.clone();
-                Box::new(move |$($thing),+| { let mut $asked = shared.lock().expect("nobody panics with it"); $act })
-            }};
-        }
-        let hands = Hands {
-            load: hand!(|asked, job| asked.loads.push_back(job)),
-            roots: Box::new(|_| {}),
-            feed: hand!(|asked, feeder| asked.feeders.push(feeder)),
-            stretch: hand!(|asked, ends| asked.reserves.extend(ends)),
-            keep: hand!(|asked, job| asked.files.push(job)),
-            record: Box::new(|_| false),
-            recorded: Box::new(|| (0, 0)),
-            voice: hand!(|asked, at, order| asked.orders.push((at, order))),
-            instrument: hand!(|asked, job| asked.instruments.push(job)),
-            voices: None,
-            stall: Box::new(|_, _| {}),
-        };
-        let settings = Settings { debug: true, keeps: true, ..settings(&HOUSE.config) };
+        let mut settings = settings(&HOUSE.config);
+        (settings.debug, settings.has_presets) = (true, true);
+        let table = table::table(settings.debug, settings.voices);
+        let services = Box::new(Collected(asked.clone()));
         Rig {
             engine,
-            conductor: Conductor::new(settings, outer, hands, Arc::new(Report::default())),
+            conductor: Conductor::new(settings, table, outer, services, Arc::new(Report::default())),
             voices: VoiceWorker::new(Ensemble::new(VOICES, RATE), writer, RATE),
             disk: DiskWorker::default(),
             stretch: StretchWorker::steady(),
@@ -227,14 +246,14 @@ impl Rig {
         self.stretch.pump();
         orders.into_iter().for_each(|(at, order)| self.voices.tell(at, order));
         for job in instruments {
-            self.conductor.made(match job {
-                VoiceJob::List => Made::Names(HOUSE.shelf.library.names()),
-                VoiceJob::Open(name) => {
+            self.conductor.opened(match job {
+                InstrumentJob::List => InstrumentResult::Names(HOUSE.shelf.library.names()),
+                InstrumentJob::Open(name) => {
                     let made = Section::open(&HOUSE.shelf, &name, VOICES, RATE).map(|(section, card)| {
                         self.voices.seat(section);
                         card
                     });
-                    Made::Instrument(name, made)
+                    InstrumentResult::Opened(name, made)
                 }
             });
         }

@@ -41,7 +41,7 @@ const WORDS: &[&str] = &[
     "\x7f",
 ];
 
-static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| Arc::new(table::vocabulary_of(true, 4)));
+static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| table::table(true, 4).vocabulary());
 
 /// See [`OSC`].
 pub fn run(data: &[u8]) {

@@ -293,7 +293,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 let nearest = vocabulary.unknown(&path).0;
                 Trouble::Usage(format!("{}: neither a command nor a control; {nearest}", words[0]))
             })?;
-            match (args.is_empty() && control.get.is_some(), &token) {
+            match (args.is_empty() && control.readable, &token) {
                 (true, None) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
                 (false, None) => send(&wire()?, &path, args),
                 (true, Some(_)) => ask(live()?, "get", &path, args, cli.timeout),

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use sound::{Interpolation, Limiter};
 pub use voices::{Midi, Voices};
 
-use crate::control::conductor::tempo::Sync;
+use crate::control::conductor::pace::Sync;
 use crate::control::dashboard;
 use crate::engine::DECKS;
 use crate::engine::method::Method;

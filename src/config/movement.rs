@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::conductor::movement::Map as ControlMap;
+use crate::control::conductor::mapping::Map as ControlMap;
 use crate::control::table;
 use crate::engine::clock::Shape;
 use crate::movement::crowd::Settings;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json, json};
 
-use super::table::streams::Stream;
+use super::stream_path::Stream;
 use super::value::Value;
 use super::vocabulary::{Arg, Control, Default, Kind};
 
@@ -81,7 +81,7 @@ pub fn control(control: &Control) -> Json {
     let mut out = json!({
         "path": control.address,
         "args": args,
-        "has_value": control.get.is_some(),
+        "has_value": control.readable,
         "doc": control.doc,
     });
     if !control.same_as.is_empty() {

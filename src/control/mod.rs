@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod show;
 #[cfg(feature = "ddsp")]
 pub mod stream;
+pub mod stream_path;
 pub mod table;
 pub mod tally;
 pub mod value;

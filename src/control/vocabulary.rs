@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
-use super::conductor::Conductor;
 use super::request::Origin;
+use super::stream_path::Stream;
 use super::value::Value;
-use crate::ddsp::order::PARTS;
+use crate::ddsp::order::{MOST_VOICES, PARTS};
 use crate::engine::DECKS;
 use crate::engine::eq::Band;
 
@@ -55,6 +56,8 @@ pub enum Default {
 pub struct Arg {
     /// Its name.
     pub name: &'static str,
+    /// The name by which the handler knows it, if that is another: older addresses name some arguments differently.
+    pub key: &'static str,
     /// Type and range.
     pub kind: Kind,
     /// Unit, or empty.
@@ -66,19 +69,19 @@ pub struct Arg {
 impl Arg {
     /// A whole number.
     pub const fn int(name: &'static str, min: i64, max: i64) -> Arg {
-        Arg { name, kind: Kind::Int(min, max), unit: "", default: Default::None }
+        Arg { name, key: name, kind: Kind::Int(min, max), unit: "", default: Default::None }
     }
     /// A number.
     pub const fn float(name: &'static str, min: f64, max: f64, unit: &'static str) -> Arg {
-        Arg { name, kind: Kind::Float(min, max), unit, default: Default::None }
+        Arg { name, key: name, kind: Kind::Float(min, max), unit, default: Default::None }
     }
     /// A number that is clamped to a range.
     pub const fn clamped(name: &'static str, min: f64, max: f64, unit: &'static str) -> Arg {
-        Arg { name, kind: Kind::Clamped(min, max), unit, default: Default::None }
+        Arg { name, key: name, kind: Kind::Clamped(min, max), unit, default: Default::None }
     }
     /// Any other kind.
     pub const fn of(name: &'static str, kind: Kind) -> Arg {
-        Arg { name, kind, unit: "", default: Default::None }
+        Arg { name, key: name, kind, unit: "", default: Default::None }
     }
     /// For the reference: name, type, range, unit and default.
     pub fn describe(&self) -> String {
@@ -110,7 +113,19 @@ impl Arg {
         matches!(self.kind, Kind::Int(..) | Kind::Float(..) | Kind::Clamped(..) | Kind::Flag)
     }
 
-    /// With a default.
+    /// The same under another name.
+    pub const fn named(mut self, name: &'static str) -> Arg {
+        (self.name, self.key) = (name, name);
+        self
+    }
+
+    /// The same, which the handler knows as `key`.
+    pub const fn known_as(mut self, key: &'static str) -> Arg {
+        self.key = key;
+        self
+    }
+
+    /// The same with a default.
     pub const fn or(mut self, default: Default) -> Arg {
         self.default = default;
         self
@@ -128,12 +143,13 @@ pub enum Ack {
     Never,
 }
 
-/// A control's action; runs in the conductor.
-pub type Run = fn(&mut Conductor, &Call) -> Result<Outcome, Fault>;
-/// A control's present values.
-pub type Get = fn(&Conductor, &Call) -> Vec<Value>;
+/// Carries out a call, on whatever state `S` the controls are about.
+pub type Run<S> = fn(&mut S, &Call) -> Result<Outcome, Fault>;
+/// Reads a control's present values.
+pub type Get<S> = fn(&S, &Call) -> Vec<Value>;
 
-/// A controllable thing.
+/// A control's declaration: all that clients may know of it.
+#[derive(Debug)]
 pub struct Control {
     /// Its address; parts in braces are arguments as well, and come first.
     pub address: &'static str,
@@ -143,12 +159,62 @@ pub struct Control {
     pub doc: &'static str,
     /// What it answers.
     pub ack: Ack,
-    /// What it does.
-    pub run: Run,
-    /// What it is, where it is something.
-    pub get: Option<Get>,
+    /// Whether it has a value that can be read.
+    pub readable: bool,
     /// The address in the product's own tree that does the same, for addresses of the older servers.
     pub same_as: &'static str,
+}
+
+/// A control's declaration together with what carries it out on a state `S`.
+pub struct Row<S: 'static> {
+    /// The declaration.
+    pub control: Control,
+    /// Carries out a call.
+    pub run: Run<S>,
+    /// Reads the values, of a control that has some.
+    pub get: Option<Get<S>>,
+}
+
+impl<S> Row<S> {
+    /// A row of an action without a value.
+    pub const fn new(control: Control, run: Run<S>) -> Row<S> {
+        Row { control, run, get: None }
+    }
+
+    /// The same with values that `get` reads.
+    pub const fn with_value(mut self, get: Get<S>) -> Row<S> {
+        self.control.readable = true;
+        self.get = Some(get);
+        self
+    }
+}
+
+/// All rows, found by address.
+pub struct Table<S: 'static> {
+    vocabulary: Arc<Vocabulary>,
+    rows: HashMap<&'static str, &'static Row<S>>,
+}
+
+impl<S> Table<S> {
+    /// The table of `rows`; `streams` are paths that can be subscribed to besides, `voices` is how many voices there are.
+    pub fn new(rows: Vec<&'static Row<S>>, streams: &'static [Stream], voices: usize) -> Table<S> {
+        let vocabulary = Vocabulary::new(rows.iter().map(|row| &row.control), streams, voices);
+        Table {
+            vocabulary: Arc::new(vocabulary),
+            rows: rows.into_iter().map(|row| (row.control.address, row)).collect(),
+        }
+    }
+
+    /// The declarations.
+    pub fn vocabulary(&self) -> Arc<Vocabulary> {
+        self.vocabulary.clone()
+    }
+
+    /// The row of an address, and the values that are part of the address.
+    pub fn find(&self, address: &str) -> Option<(&'static Row<S>, Vec<Value>)> {
+        let (control, values) = self.vocabulary.find(address)?;
+        Some((self.rows.get(control.address)?, values))
+    }
 }
 
 /// What a control's action came to.
@@ -172,51 +238,99 @@ impl<T: Into<String>> From<T> for Fault {
     }
 }
 
-/// A checked call: arguments in the order of declaration, those in the address first.
+/// A checked call. Handlers ask for arguments by name.
 #[derive(Clone, Debug)]
 pub struct Call {
+    control: Option<&'static Control>,
     /// The address as called.
     pub address: String,
-    /// The arguments; one that was left out and has no default but "keep" is `None`.
-    pub args: Vec<Option<Value>>,
-    /// The sample at which it is to take effect.
+    /// The arguments, those in the address first; one that was left out and has no default but "keep" is `None`.
+    args: Vec<Option<Value>>,
+    /// The sample at which it is to take effect; `None` is now.
     pub at: Option<u64>,
     /// Who asked.
     pub origin: Option<Origin>,
 }
 
 impl Call {
-    /// A whole number; checking has made sure that it is one.
-    pub fn int(&self, k: usize) -> i64 {
-        self.args.get(k).and_then(Option::as_ref).and_then(Value::as_int).unwrap_or(0)
+    /// A call of `control`, whose `args` have been checked.
+    pub fn new(
+        control: &'static Control,
+        address: String,
+        args: Vec<Option<Value>>,
+        at: Option<u64>,
+        origin: Option<Origin>,
+    ) -> Call {
+        Call { control: Some(control), address, args, at, origin }
     }
+
+    /// A call without arguments, of no control.
+    pub fn bare(address: &str) -> Call {
+        Call { control: None, address: address.into(), args: Vec::new(), at: None, origin: None }
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        let place = self.control.and_then(|c| c.keys().position(|k| k == key));
+        // A control that does not declare what its handler asks for is a mistake in the table; tests call all of them.
+        #[cfg(test)]
+        assert!(place.is_some(), "{} has no argument '{key}'", self.address);
+        self.args.get(place?)?.as_ref()
+    }
+
+    /// A whole number.
+    pub fn int(&self, key: &str) -> i64 {
+        self.get(key).and_then(Value::as_int).unwrap_or(0)
+    }
+
+    /// 0 or 1.
+    pub fn flag(&self, key: &str) -> bool {
+        self.int(key) != 0
+    }
+
     /// A number.
-    pub fn float(&self, k: usize) -> f64 {
-        self.maybe_float(k).unwrap_or(0.0)
+    pub fn float(&self, key: &str) -> f64 {
+        self.maybe_float(key).unwrap_or(0.0)
     }
-    /// A number, or nothing.
-    pub fn maybe_float(&self, k: usize) -> Option<f64> {
-        self.args.get(k).and_then(Option::as_ref).and_then(Value::as_float)
+
+    /// A number, or nothing if it was left out.
+    pub fn maybe_float(&self, key: &str) -> Option<f64> {
+        self.get(key).and_then(Value::as_float)
     }
+
+    /// The last argument as a number, for handlers of several controls that take one.
+    pub fn number(&self) -> f64 {
+        self.args.last().and_then(Option::as_ref).and_then(Value::as_float).unwrap_or(0.0)
+    }
+
     /// Text.
-    pub fn text(&self, k: usize) -> String {
-        self.args.get(k).and_then(Option::as_ref).map(Value::as_text).unwrap_or_default()
+    pub fn text(&self, key: &str) -> String {
+        self.get(key).map(Value::as_text).unwrap_or_default()
     }
+
     /// A deck's index.
-    pub fn deck(&self, k: usize) -> usize {
-        self.int(k).clamp(0, DECKS as i64 - 1) as usize
+    pub fn deck(&self, key: &str) -> usize {
+        self.int(key).clamp(0, DECKS as i64 - 1) as usize
     }
+
     /// One of several, counted from 0; `None` is all of them.
-    pub fn which(&self, k: usize) -> Option<usize> {
-        usize::try_from(self.int(k)).ok()?.checked_sub(1)
+    pub fn which(&self, key: &str) -> Option<usize> {
+        usize::try_from(self.int(key)).ok()?.checked_sub(1)
     }
+
     /// A band.
-    pub fn band(&self, k: usize) -> Band {
-        [Band::Low, Band::Mid, Band::High][self.int(k).clamp(0, 2) as usize]
+    pub fn band(&self, key: &str) -> Band {
+        [Band::Low, Band::Mid, Band::High][self.int(key).clamp(0, 2) as usize]
     }
-    /// All values from `k` on.
-    pub fn rest(&self, k: usize) -> impl Iterator<Item = &Value> {
-        self.args.iter().skip(k).flatten()
+
+    /// The values of the argument that takes any number of them.
+    pub fn rest(&self) -> impl Iterator<Item = &Value> {
+        let before = self.control.map_or(0, |c| c.keys().count().saturating_sub(1));
+        self.args.iter().skip(before).flatten()
+    }
+
+    /// The last part of the address.
+    pub fn last_part(&self) -> &str {
+        self.address.rsplit('/').next().unwrap_or_default()
     }
 }
 
@@ -288,6 +402,11 @@ fn check(arg: &Arg, value: &Value) -> Result<Value, Fault> {
 }
 
 impl Control {
+    /// The names by which handlers know the arguments, in their order.
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.holes().chain(self.args.iter().map(|arg| arg.key))
+    }
+
     /// Names of the arguments in the address.
     fn holes(&self) -> impl Iterator<Item = &'static str> {
         self.address.split('/').filter_map(|part| part.strip_prefix('{').and_then(|p| p.strip_suffix('}')))
@@ -299,8 +418,8 @@ impl Control {
             .map(|name| match name {
                 "deck" => Arg::of("deck", Kind::Deck),
                 "band" => Arg::of("band", Kind::Band),
-                "voice" => super::table::voices::VOICE,
-                "channel" => super::table::voices::PART,
+                "voice" => Arg::of("voice", Kind::Each(MOST_VOICES as i64)),
+                "channel" => Arg::of("channel", Kind::Each(PARTS as i64)),
                 other => Arg::of(other, Kind::Text),
             })
             .chain(self.args.iter().copied())
@@ -375,11 +494,16 @@ pub struct Vocabulary {
     spelled: HashMap<String, (&'static Control, Vec<Value>)>,
     concrete: Vec<String>,
     with_values: Vec<String>,
+    streams: &'static [Stream],
 }
 
 impl Vocabulary {
-    /// Of the given controls, with so many voices spelled out.
-    pub fn new(controls: impl IntoIterator<Item = &'static Control>, voices: usize) -> Vocabulary {
+    /// The vocabulary of `controls`, with `voices` voices spelled out; `streams` are paths that can be subscribed to besides.
+    pub fn new(
+        controls: impl IntoIterator<Item = &'static Control>,
+        streams: &'static [Stream],
+        voices: usize,
+    ) -> Vocabulary {
         let all: Vec<&'static Control> = controls.into_iter().collect();
         let mut exact = HashMap::new();
         let mut patterns = Vec::new();
@@ -392,10 +516,10 @@ impl Vocabulary {
         }
         let concrete = spell_out(&all, voices);
         let mut vocabulary =
-            Vocabulary { exact, patterns, all, spelled: HashMap::new(), concrete, with_values: Vec::new() };
+            Vocabulary { exact, patterns, all, spelled: HashMap::new(), concrete, with_values: Vec::new(), streams };
         let found = |address: &String| Some((address.clone(), vocabulary.find(address)?));
         vocabulary.spelled = vocabulary.concrete.iter().filter_map(found).collect();
-        let has_value = |address: &&String| vocabulary.find(address).is_some_and(|(c, _)| c.get.is_some());
+        let has_value = |address: &&String| vocabulary.find(address).is_some_and(|(c, _)| c.readable);
         vocabulary.with_values = vocabulary.concrete.iter().filter(has_value).cloned().collect();
         vocabulary
     }
@@ -438,6 +562,16 @@ impl Vocabulary {
     /// Every address that has a value, likewise spelled out.
     pub fn with_values(&self) -> &[String] {
         &self.with_values
+    }
+
+    /// Paths that can be subscribed to besides the controls' own values.
+    pub fn streams(&self) -> &'static [Stream] {
+        self.streams
+    }
+
+    /// Whether messages to `address` carry in front the number or name of the stream that they belong to.
+    pub fn is_numbered_stream(&self, address: &str) -> bool {
+        self.streams.iter().any(|s| s.is_numbered_as(address))
     }
 
     /// What to say about an address that is not there.

@@ -1,13 +1,13 @@
 //! Instruments, started with the daemon: the voices of the speakers, and the stream.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, Realtime};
 use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
-use crate::control::conductor::voices::{Job, Made};
+use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
 use crate::control::stream::monitor::Monitor;
 use crate::control::stream::{self, Settings, Studio};
 use crate::control::tally::StreamTally;
@@ -19,19 +19,19 @@ use crate::engine::door::Telemetry;
 use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
 use crate::engine::{Engine, GRID};
-use crate::system::overseer::Overseer;
+use crate::system::overseer::{Overseer, Pulse};
 use crate::system::realtime;
 use crate::system::time::monotonic_ns;
 
 /// Does a job of the conductor's: opens an instrument, or looks which there are. Blocks. Realtime: no.
-fn make(job: Job, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> Made {
+fn make(job: InstrumentJob, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> InstrumentResult {
     match job {
-        Job::List => Made::Names(shelf.library.names()),
-        Job::Open(name) => {
+        InstrumentJob::List => InstrumentResult::Names(shelf.library.names()),
+        InstrumentJob::Open(name) => {
             let open = || Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
             let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
                 .unwrap_or_else(|_| Err(format!("{name} can't be made ready: its file is not what it says")));
-            Made::Instrument(
+            InstrumentResult::Opened(
                 name,
                 made.map(|(section, card)| {
                     seat(section);
@@ -77,7 +77,7 @@ impl Workshop {
         &mut self,
         config: &Config,
         telemetry: Arc<Telemetry>,
-        told: impl Fn(Made) + Send + 'static,
+        told: impl Fn(InstrumentResult) + Send + 'static,
     ) -> std::io::Result<Voices> {
         let Some(worker) = self.worker(config) else { return Ok(Voices { thread: None, jobs: channel().0 }) };
         let wanted = config.system.realtime;
@@ -144,15 +144,10 @@ impl Workshop {
 /// The voices at work: their worker's thread, and the one that opens instruments for it.
 pub struct Voices {
     thread: Option<VoiceThread>,
-    jobs: Sender<Job>,
+    jobs: Sender<InstrumentJob>,
 }
 
 impl Voices {
-    /// What the worker shows.
-    pub fn cell(&self) -> Option<Arc<VoiceCell>> {
-        self.thread.as_ref().map(|t| t.cell.clone())
-    }
-
     /// Lets the overseer watch the worker.
     pub fn watch(&self, overseer: &Overseer) {
         if let Some(thread) = &self.thread {
@@ -161,40 +156,15 @@ impl Voices {
         }
     }
 
-    /// Debugging: lets the worker hang for so many milliseconds.
-    pub fn hang(&self) -> impl Fn(u64) + Send + 'static {
-        let pulse = self.thread.as_ref().map(|t| t.pulse.clone());
-        move |ms| {
-            if let Some(pulse) = &pulse {
-                pulse.hang(ms);
-            }
+    /// The conductor's way to them.
+    pub fn handle(&self) -> VoiceHandle {
+        VoiceHandle {
+            orders: self.thread.as_ref().map(VoiceThread::mail),
+            jobs: self.jobs.clone(),
+            cell: self.thread.as_ref().map(|t| t.cell.clone()),
+            pulse: self.thread.as_ref().map(|t| t.pulse.clone()),
+            slow_us: self.thread.as_ref().map(|t| t.slow_us.clone()),
         }
-    }
-
-    /// Debugging: makes the worker sleep for so many microseconds for each piece.
-    pub fn slow(&self) -> impl Fn(u64) + Send + 'static {
-        let slow = self.thread.as_ref().map(|t| t.slow_us.clone());
-        move |us| {
-            if let Some(slow) = &slow {
-                slow.store(us, Relaxed);
-            }
-        }
-    }
-
-    /// The conductor's hand for orders.
-    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
-        let mail = self.thread.as_ref().map(VoiceThread::mail);
-        Box::new(move |at, order| {
-            if let Some(mail) = &mail {
-                drop(mail.send(Told::Order(at, order)));
-            }
-        })
-    }
-
-    /// Its hand for instruments.
-    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
-        let jobs = self.jobs.clone();
-        Box::new(move |job| drop(jobs.send(job)))
     }
 
     /// Ends the worker's thread.
@@ -205,11 +175,69 @@ impl Voices {
     }
 }
 
-/// What is asked of voices without threads of their own.
+/// The conductor's way to the voices at work.
+pub struct VoiceHandle {
+    orders: Option<Sender<Told>>,
+    jobs: Sender<InstrumentJob>,
+    cell: Option<Arc<VoiceCell>>,
+    pulse: Option<Arc<Pulse>>,
+    slow_us: Option<Arc<AtomicU64>>,
+}
+
+impl VoiceHandle {
+    /// Sends the worker an order, for a sample time if there is one.
+    pub fn order(&self, at: Option<u64>, order: Order) {
+        if let Some(orders) = &self.orders {
+            drop(orders.send(Told::Order(at, order)));
+        }
+    }
+
+    /// Asks for an instrument, or for a list of them.
+    pub fn job(&self, job: InstrumentJob) {
+        drop(self.jobs.send(job));
+    }
+
+    /// What the worker shows of itself.
+    pub fn cell(&self) -> Option<Arc<VoiceCell>> {
+        self.cell.clone()
+    }
+
+    /// Makes the worker hang for some milliseconds, for debugging.
+    pub fn hang(&self, ms: u64) {
+        if let Some(pulse) = &self.pulse {
+            pulse.hang(ms);
+        }
+    }
+
+    /// Makes the worker sleep for some microseconds for each piece, for debugging.
+    pub fn slow(&self, us: u64) {
+        if let Some(slow) = &self.slow_us {
+            slow.store(us, Relaxed);
+        }
+    }
+}
+
+/// Requests to voices that have no threads of their own.
 #[derive(Default)]
 struct Asked {
     orders: Vec<(Option<u64>, Order)>,
-    jobs: Vec<Job>,
+    jobs: Vec<InstrumentJob>,
+}
+
+/// The conductor's way to the voices of an offline render.
+#[derive(Clone)]
+pub struct PumpedHandle(Arc<Mutex<Asked>>);
+
+impl PumpedHandle {
+    /// Keeps an order until the next quantum.
+    pub fn order(&self, at: Option<u64>, order: Order) {
+        drop(self.0.lock().map(|mut asked| asked.orders.push((at, order))));
+    }
+
+    /// Keeps a request for an instrument until the next quantum.
+    pub fn job(&self, job: InstrumentJob) {
+        drop(self.0.lock().map(|mut asked| asked.jobs.push(job)));
+    }
 }
 
 /// The voices of an offline render: everything is done by hand, before each quantum.
@@ -226,16 +254,9 @@ impl Pumped {
         Pumped { worker: workshop.worker(config), shelf: workshop.shelf, config: config.clone(), asked: Arc::default() }
     }
 
-    /// The conductor's hand for orders.
-    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
-        let asked = self.asked.clone();
-        Box::new(move |at, order| drop(asked.lock().map(|mut a| a.orders.push((at, order)))))
-    }
-
-    /// Its hand for instruments.
-    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
-        let asked = self.asked.clone();
-        Box::new(move |job| drop(asked.lock().map(|mut a| a.jobs.push(job))))
+    /// The conductor's way to them.
+    pub fn handle(&self) -> PumpedHandle {
+        PumpedHandle(self.asked.clone())
     }
 
     /// Does what was asked, and makes what is heard in the quantum from `now` on.
@@ -249,7 +270,7 @@ impl Pumped {
                 break;
             }
             for job in jobs {
-                conductor.made(make(job, &self.shelf, &self.config, |section| worker.seat(section)));
+                conductor.opened(make(job, &self.shelf, &self.config, |section| worker.seat(section)));
             }
         }
         // What is held back for a fade must have come as well.

@@ -15,11 +15,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::Workshop;
+use super::services::{LiveServices, Stalls};
 use super::{Failure, LastShow, Options, OutputMode, engine_config, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::closing::Ending;
-use crate::control::conductor::voices::Made;
-use crate::control::conductor::{Conductor, Hands};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::services::InstrumentResult;
 use crate::control::dashboard;
 use crate::control::http::access::Access;
 use crate::control::http::{self, Links};
@@ -29,6 +30,7 @@ use crate::control::ports;
 use crate::control::request::{Line, Request};
 use crate::control::sessions::Sessions;
 use crate::control::show::Show;
+use crate::control::table;
 use crate::control::tally::StreamTally;
 use crate::engine::Engine;
 use crate::engine::door::door;
@@ -185,49 +187,31 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     };
 
     // The conductor.
-    let mail = disk.mail();
-    let (reserves, slow_stretch) = (stretch.mail(), stretch.slow_us.clone());
-    let files = keeper.as_ref().and_then(Keeper::mail);
-    let tapes = recorder.as_ref().and_then(Recorder::mail);
-    let progress = recorder.as_ref().map(|r| r.progress.clone());
-    let (slow_voices, hang_voices, hung_stretch) = (voices.slow(), voices.hang(), stretch.pulse.clone());
-    let (stall_audio, stall_disk, stall_loader) = (orders.clone(), disk.stall_ms.clone(), pool.stall_ms.clone());
-    let hands = Hands {
-        roots: Box::new({
-            let pool = pool.clone();
-            move |library| pool.set_roots(library)
-        }),
-        load: Box::new(move |job| pool.submit(job)),
-        feed: Box::new(move |feeder| drop(mail.send(feeder))),
-        keep: Box::new(move |job| drop(files.as_ref().map(|f| f.send(job)))),
-        record: Box::new(move |order| tapes.as_ref().is_some_and(|t| t.send(order).is_ok())),
-        recorded: Box::new(move || {
-            progress.as_ref().map_or((0, 0), |p| (p.frames.load(Relaxed), p.missing.load(Relaxed)))
-        }),
-        stretch: Box::new(move |ends| drop(reserves.send(ends))),
-        voice: voices.orders(),
-        instrument: voices.jobs(),
-        voices: voices.cell(),
-        stall: Box::new(move |what, ms| match what {
-            "stretch" => slow_stretch.store(ms, Relaxed),
-            "voices" => slow_voices(ms),
-            "hang voices" => hang_voices(ms),
-            "hang stretch" => hung_stretch.hang(ms),
-            "audio" => stall_audio.stall_ns.store(ms * 1_000_000, Relaxed),
-            "disk" => stall_disk.store(ms, Relaxed),
-            "loader" => stall_loader.store(ms, Relaxed),
-            "pages" => realtime::page_out(),
-            _ => {}
-        }),
+    let services = LiveServices {
+        pool: pool.clone(),
+        feeders: disk.mail(),
+        reserves: stretch.mail(),
+        files: keeper.as_ref().and_then(Keeper::mail),
+        recorder: recorder.as_ref().and_then(Recorder::mail),
+        progress: recorder.as_ref().map(|r| r.progress.clone()),
+        voices: voices.handle(),
+        stalls: Stalls {
+            audio: orders.clone(),
+            disk: disk.stall_ms.clone(),
+            loader: pool.stall_ms.clone(),
+            stretch: stretch.slow_us.clone(),
+            stretch_pulse: stretch.pulse.clone(),
+        },
     };
     let mut settings = settings(config);
+    let table = table::table(settings.debug, settings.voices);
     if folder.is_none() {
-        (settings.keeps, settings.save_every) = (false, None);
+        (settings.has_presets, settings.save_every) = (false, None);
     }
     if matches!(options.show, LastShow::Stuck) {
         settings.save_every = None;
     }
-    let mut conductor = Conductor::new(settings, outer, hands, report.clone());
+    let mut conductor = Conductor::new(settings, table, outer, Box::new(services), report.clone());
 
     if let LastShow::Show(show) = &options.show {
         conductor.restore(Show::clone(show));
@@ -392,7 +376,7 @@ struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
     kept: mpsc::UnboundedReceiver<Kept>,
     told: mpsc::UnboundedReceiver<Told>,
-    made: mpsc::UnboundedReceiver<Made>,
+    made: mpsc::UnboundedReceiver<InstrumentResult>,
 }
 
 /// Where requests come from, and answers go to.
@@ -425,7 +409,7 @@ async fn open_faces(
 
     let (requests_tx, requests) = mpsc::channel::<Request>(REQUESTS);
     let sessions = Arc::new(Sessions::default());
-    let bulletin = conductor.bulletin();
+    let bulletin = conductor.events();
     log::listen(Box::new(move |level, text| {
         let short: String = text.chars().take(LOG_TEXT).collect();
         bulletin.post(format!("/log/{level}"), vec![short.into()]);
@@ -436,11 +420,11 @@ async fn open_faces(
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
         sessions: sessions.clone(),
-        bulletin: conductor.bulletin(),
+        bulletin: conductor.events(),
         board: conductor.board(),
         report: report.clone(),
         telemetry: conductor.telemetry(),
-        pace: conductor.pace(),
+        pace: conductor.gauges(),
         osc: face.tally(),
         stream: stream.clone(),
         osc_ports: face.ports(),
@@ -526,7 +510,7 @@ async fn serve(
             Some(done) = inboxes.loaded.recv() => conductor.loaded(done),
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
-            Some(made) = inboxes.made.recv() => conductor.made(made),
+            Some(made) = inboxes.made.recv() => conductor.opened(made),
             Some(peer) = faces.gone.recv() => conductor.gone(peer),
             // A slice at a time: the branches above have their turn in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),
@@ -543,7 +527,7 @@ async fn serve(
     faces.end.send_replace(true);
     tracing::info!("stopping: {}", conductor.status_line());
     conductor.save_state();
-    conductor.cut();
+    conductor.end_recording();
     conductor.fade_out(FADE_OUT_S);
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;

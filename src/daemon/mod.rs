@@ -24,6 +24,7 @@ pub mod older;
 pub mod perform;
 pub mod plan;
 pub mod render;
+pub mod services;
 pub mod solo;
 pub mod stretch;
 pub mod tune;
@@ -32,8 +33,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Map};
-use crate::control::conductor::shows::STATE_FILE;
-use crate::control::conductor::{SPARE_SLOTS, Settings};
+use crate::control::conductor::presets::STATE_FILE;
+use crate::control::conductor::settings::{MediaSettings, MixerSettings, Settings, TempoSettings};
+use crate::control::conductor::stems::SPARE_SLOTS;
 use crate::control::show::Show;
 use crate::engine::EngineConfig;
 use crate::engine::cover::Bounds;
@@ -136,28 +138,34 @@ fn reserve(config: &Config) -> Bounds {
 pub fn settings(config: &Config) -> Settings {
     Settings {
         sample_rate: config.output.sample_rate,
-        slots: config.media.max_stems,
-        media_bytes: config.media.memory_mb * 1_000_000,
-        master: config.mixer.master,
-        levels: config.mixer.levels,
-        bpm: config.mixer.bpm,
-        meter: config.mixer.meter,
-        filters: config.mixer.filters,
-        group_wait_s: config.mixer.group_wait_s,
-        horizon_s: config.osc.horizon_s,
-        allow: config.osc.allow.clone(),
-        tempo_glide_s: config.mixer.tempo_glide_s,
+        version: env!("CARGO_PKG_VERSION").into(),
+        media: MediaSettings {
+            slots: config.media.max_stems,
+            bytes: config.media.memory_mb * 1_000_000,
+            group_wait_s: config.mixer.group_wait_s,
+        },
+        mixer: MixerSettings {
+            master: config.mixer.master,
+            levels: config.mixer.levels,
+            filters: config.mixer.filters,
+        },
+        tempo: TempoSettings {
+            bpm: config.mixer.bpm,
+            beats_per_bar: config.mixer.meter,
+            glide_s: config.mixer.tempo_glide_s,
+            method: config.mixer.method(),
+            sync: config.mixer.sync(),
+            reserve: reserve(config),
+        },
         crowd: config.movement.settings(),
         maps: config.maps.iter().map(Map::as_control).collect(),
-        method: config.mixer.method(),
-        sync: config.mixer.sync(),
-        reserve: reserve(config),
+        horizon_s: config.osc.horizon_s,
+        allow: config.osc.allow.clone(),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
-        version: env!("CARGO_PKG_VERSION").into(),
+        has_presets: config.state.folder().is_some(),
+        save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
         voices: if cfg!(feature = "ddsp") { config.voices.polyphony } else { 0 },
         instrument: config.instrument(),
-        keeps: config.state.folder().is_some(),
-        save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
     }
 }
 

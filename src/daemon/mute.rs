@@ -1,27 +1,34 @@
-//! What stands for the instruments in a build without them.
+//! The instruments of a build without them: none.
 
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
-use crate::control::conductor::voices::{Job, Made};
+use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
 use crate::control::tally::StreamTally;
 use crate::ddsp::order::Order;
-use crate::engine::Engine;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::VoiceCell;
+use crate::system::overseer::Overseer;
 
-/// No instruments.
-pub struct Workshop;
+/// No instruments, in every place where the other build has some.
+#[derive(Clone)]
+pub struct NoVoices;
 
-impl Workshop {
-    /// Nothing is made.
-    pub fn new(_: &Config, _: &mut Engine) -> Workshop {
-        Workshop
+pub use NoVoices as Workshop;
+pub use NoVoices as Voices;
+pub use NoVoices as VoiceHandle;
+pub use NoVoices as Pumped;
+pub use NoVoices as PumpedHandle;
+
+impl NoVoices {
+    /// Nothing to be made.
+    pub fn new<A, B>(_: A, _: B) -> NoVoices {
+        NoVoices
     }
 
-    /// Nothing is started.
+    /// Starts nothing.
     ///
     /// # Errors
     /// None.
@@ -29,63 +36,43 @@ impl Workshop {
         &mut self,
         _: &Config,
         _: Arc<Telemetry>,
-        _: impl Fn(Made) + Send + 'static,
-    ) -> std::io::Result<Voices> {
-        Ok(Voices)
+        _: impl Fn(InstrumentResult) + Send + 'static,
+    ) -> std::io::Result<NoVoices> {
+        Ok(NoVoices)
     }
 
-    /// There is no stream.
+    /// Opens no stream.
     #[expect(clippy::unused_async, reason = "the other build's waits")]
     pub async fn open_stream(&self, _: &Config, _: Arc<StreamTally>, _: Ending) {}
-}
 
-/// No voices.
-pub struct Voices;
+    /// Nothing to watch.
+    pub fn watch(&self, _: &Overseer) {}
 
-impl Voices {
-    /// Nothing is shown.
+    /// The way to nothing.
+    pub fn handle(&self) -> NoVoices {
+        NoVoices
+    }
+
+    /// Ignores an order.
+    pub fn order(&self, _: Option<u64>, _: Order) {}
+
+    /// Ignores a request.
+    pub fn job(&self, _: InstrumentJob) {}
+
+    /// Shows nothing.
     pub fn cell(&self) -> Option<Arc<VoiceCell>> {
         None
     }
 
-    /// Nobody works.
-    pub fn slow(&self) -> impl Fn(u64) + Send + 'static {
-        |_| {}
-    }
+    /// Nothing to hang.
+    pub fn hang(&self, _: u64) {}
 
-    /// Nobody listens.
-    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
-        Box::new(|_, _| {})
-    }
+    /// Nothing to slow down.
+    pub fn slow(&self, _: u64) {}
 
-    /// Nobody listens.
-    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
-        Box::new(|_| {})
-    }
-
-    /// Nothing ends.
-    pub fn finish(self) {}
-}
-
-/// No voices in a render, either.
-pub struct Pumped;
-
-impl Pumped {
-    /// At rest for ever.
-    pub fn new(_: Workshop, _: &Config) -> Pumped {
-        Pumped
-    }
-
-    /// Nobody listens.
-    pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
-        Box::new(|_, _| {})
-    }
-
-    /// Nobody listens.
-    pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
-        Box::new(|_| {})
-    }
-
-    /// Nothing is done.
+    /// Nothing to be done.
     pub fn pump(&mut self, _: u64, _: &mut Conductor) {}
+
+    /// Nothing to end.
+    pub fn finish(self) {}
 }

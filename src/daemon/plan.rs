@@ -48,7 +48,7 @@ impl Plan {
 
     /// The solo over one of its stems, if there are voices to play it.
     pub fn solo(&self, conductor: &mut Conductor) -> Option<Solo> {
-        let (stem, bpm) = self.solo.filter(|_| conductor.voice_count() > 0)?;
+        let (stem, bpm) = self.solo.filter(|_| conductor.instruments.count() > 0)?;
         Some(Solo::begin(stem, bpm, conductor))
     }
 

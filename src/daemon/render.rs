@@ -1,13 +1,17 @@
 //! The same engine and conductor, as fast as they go, into a file.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 
-use super::instruments::{Pumped, Workshop};
+use super::instruments::{Pumped, PumpedHandle, Workshop};
 use super::{Failure, Options, engine_config, library, settings};
-use crate::control::conductor::{Conductor, Hands, Settings};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::services::{InstrumentJob, Services};
+use crate::control::conductor::settings::Settings;
+use crate::control::table;
+use crate::ddsp::order::Order as VoiceOrder;
 use crate::engine::Engine;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::door::door;
@@ -19,6 +23,36 @@ use crate::output::offline;
 use crate::output::report::Report;
 use crate::stretch::worker;
 
+/// The conductor's services in a render: requests are kept until [`render`] does them, before the next quantum.
+struct OfflineServices {
+    jobs: Sender<Job>,
+    feeders: Sender<Feeder>,
+    reserves: Sender<Vec<WorkerEnd>>,
+    voices: PumpedHandle,
+}
+
+impl Services for OfflineServices {
+    fn load(&mut self, job: Job) {
+        drop(self.jobs.send(job));
+    }
+
+    fn feed(&mut self, feeder: Feeder) {
+        drop(self.feeders.send(feeder));
+    }
+
+    fn stretch(&mut self, ends: Vec<WorkerEnd>) {
+        drop(self.reserves.send(ends));
+    }
+
+    fn voice(&mut self, at: Option<u64>, order: VoiceOrder) {
+        self.voices.order(at, order);
+    }
+
+    fn instrument(&mut self, job: InstrumentJob) {
+        self.voices.job(job);
+    }
+}
+
 /// Renders `seconds` of what the options say into a WAV file; one that lacks a file ends in an error. Everything that would have its own thread is pumped by
 /// hand before each quantum, so the same input gives the same file, bit for bit.
 pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failure> {
@@ -26,47 +60,24 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let (inner, outer) = door(config.slots, 2 * config.pairs);
     let mut engine = Engine::new(&config, inner);
     let mut voices = Pumped::new(Workshop::new(&options.config, &mut engine), &options.config);
-    let jobs: Arc<Mutex<VecDeque<Job>>> = Arc::default();
-    let feeders: Arc<Mutex<Vec<Feeder>>> = Arc::default();
-    let reserves: Arc<Mutex<Vec<WorkerEnd>>> = Arc::default();
-    let (ask, take, give) = (jobs.clone(), feeders.clone(), reserves.clone());
-    let hands = Hands {
-        load: Box::new(move |job| {
-            if let Ok(mut jobs) = ask.lock() {
-                jobs.push_back(job);
-            }
-        }),
-        roots: Box::new(|_| {}),
-        feed: Box::new(move |feeder| {
-            if let Ok(mut feeders) = take.lock() {
-                feeders.push(feeder);
-            }
-        }),
-        stretch: Box::new(move |ends| {
-            if let Ok(mut reserves) = give.lock() {
-                reserves.extend(ends);
-            }
-        }),
-        keep: Box::new(|_| {}),
-        record: Box::new(|_| false),
-        recorded: Box::new(|| (0, 0)),
-        voice: voices.orders(),
-        instrument: voices.jobs(),
-        voices: None,
-        stall: Box::new(|_, _| {}),
-    };
+    let (jobs_tx, jobs) = channel();
+    let (feeders_tx, feeders) = channel();
+    let (reserves_tx, reserves) = channel();
+    let services =
+        OfflineServices { jobs: jobs_tx, feeders: feeders_tx, reserves: reserves_tx, voices: voices.handle() };
     let report = Arc::new(Report::default());
     // A render depends on nothing but its command line.
-    let settings = Settings { keeps: false, save_every: None, ..settings(&options.config) };
+    let settings = Settings { has_presets: false, save_every: None, ..settings(&options.config) };
     let library = library(&options.config, &options.plan);
-    let mut conductor = Conductor::new(settings, outer, hands, report);
+    let table = table::table(settings.debug, settings.voices);
+    let mut conductor = Conductor::new(settings, table, outer, Box::new(services), report);
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
     let unplayable = RefCell::new(None);
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |now: u64| {
-        while let Some(job) = jobs.lock().ok().and_then(|mut j| j.pop_front()) {
+        while let Ok(job) = jobs.try_recv() {
             let result = pool::load_now(&library, &job.requested);
             if let Err(why) = &result {
                 *unplayable.borrow_mut() = Some(Failure::Data(why.to_string()));
@@ -79,14 +90,10 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             solo.play(&mut conductor);
         }
         let mut worker = worker.borrow_mut();
-        if let Ok(mut fresh) = feeders.lock() {
-            fresh.drain(..).for_each(|f| worker.add(f));
-        }
+        feeders.try_iter().for_each(|f| worker.add(f));
         worker.pump();
         let mut stretcher = stretcher.borrow_mut();
-        if let Ok(mut fresh) = reserves.lock() {
-            fresh.drain(..).for_each(|r| stretcher.add(r));
-        }
+        reserves.try_iter().flatten().for_each(|r| stretcher.add(r));
         stretcher.pump();
         voices.pump(now, &mut conductor);
     };

@@ -39,7 +39,7 @@ impl Solo {
 
     /// Tells the notes of the next moments.
     pub fn play(&mut self, conductor: &mut Conductor) {
-        let ready = !conductor.part_instrument(usize::try_from(CHANNEL - 1).ok()).is_empty();
+        let ready = !conductor.instruments.part_instrument(usize::try_from(CHANNEL - 1).ok()).is_empty();
         let Some(place) = conductor.place_of(self.stem).filter(|p| ready && p.speed > 0.0) else {
             self.told = None;
             return;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::super::value::Value;
 use super::super::vocabulary::{Control, Kind};
-use super::Conductor;
 use crate::system::log;
 
 /// Least time between two lines with the status: some clients ask many times a second.
@@ -16,22 +15,22 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 /// Deviations that are in the log already.
 #[derive(Debug, Default)]
-pub(super) struct Lenience {
-    told: HashSet<(&'static str, &'static str)>,
-    /// Time of the last line with the status.
+pub struct Lenience {
+    logged: HashSet<(&'static str, &'static str)>,
+    /// When the status was last logged.
     status: Option<Instant>,
 }
 
-impl Conductor {
+impl Lenience {
     /// Logs a deviation of an older client, the first time that `what` happens at `address`.
-    pub fn tell_once(&mut self, address: &'static str, what: &'static str, text: impl FnOnce() -> String) {
-        if self.lenience.told.insert((address, what)) {
+    pub fn log_once(&mut self, address: &'static str, what: &'static str, text: impl FnOnce() -> String) {
+        if self.logged.insert((address, what)) {
             tracing::warn!("{}; further ones are not logged", text());
         }
     }
 
     /// Logs which numbers of a call to an older address are clamped.
-    pub(super) fn tell_clamped(&mut self, control: &'static Control, values: &[Value]) {
+    pub fn log_clamped(&mut self, control: &'static Control, values: &[Value]) {
         if control.address.starts_with("/groove/") {
             return;
         }
@@ -40,35 +39,42 @@ impl Conductor {
                 && let Some(number) = value.as_float()
                 && !(min..=max).contains(&number)
             {
-                self.tell_once(control.address, arg.name, || {
+                self.log_once(control.address, arg.name, || {
                     let used = number.clamp(min, max);
-                    format!("{}: {} {number} is outside {min} to {max}; {used} is used", control.address, arg.name)
+                    format!("{}: {} {number} is outside {min} to {max}; using {used}", control.address, arg.name)
                 });
             }
         }
     }
 
-    /// Takes an address of an older server that has no effect here either.
-    pub fn ignore(&mut self, address: &'static str) {
-        self.tell_once(address, "ignored", || format!("{address} is ignored: it has no counterpart"));
+    /// Logs that an address of an older server has no effect here.
+    pub fn log_ignored(&mut self, address: &'static str) {
+        self.log_once(address, "ignored", || format!("{address} is ignored: it has no counterpart"));
     }
 
-    /// Logs the status in a line, as the older server printed it: their users look there for the answer.
-    pub fn log_status(&mut self) {
-        if self.lenience.status.is_some_and(|at| at.elapsed() < STATUS_EVERY) {
-            return;
+    /// Logs the status in a line, as the older server printed it; at most once a second.
+    pub fn log_status(&mut self, line: impl FnOnce() -> String) {
+        if self.status.is_none_or(|at| at.elapsed() >= STATUS_EVERY) {
+            self.status = Some(Instant::now());
+            tracing::info!(target: log::AGAIN, "{}", line());
         }
-        self.lenience.status = Some(Instant::now());
-        let [a, b, c, d] = [0, 1, 2, 3].map(|deck| self.deck(deck).level);
-        tracing::info!(
-            target: log::AGAIN,
-            "status: sample rate {} Hz, tempo {:.1} BPM, beat {:.2}, buffers loaded {}, active players {}, deck levels A {a:.2} \
-             B {b:.2} C {c:.2} D {d:.2}",
-            self.settings.sample_rate,
-            self.door.telemetry.bpm(),
-            self.door.telemetry.beat(),
-            self.ready_buffers(),
-            self.players().len(),
-        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_logged_once() {
+        let mut lenience = Lenience::default();
+        let mut lines = 0;
+        for (address, what) in [("/a", "x"), ("/a", "x"), ("/a", "y"), ("/b", "x"), ("/a", "y")] {
+            lenience.log_once(address, what, || {
+                lines += 1;
+                String::new()
+            });
+        }
+        assert_eq!(lines, 3);
     }
 }

@@ -1,178 +1,137 @@
-//! Movement: what it does to the tempo, and to whatever it is mapped to.
+//! Movement of the crowd: what it does to the tempo, and to the controls it is mapped to.
 
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::pace::PaceBoard;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{self, Arg, Default, Vocabulary};
-use super::Conductor;
+use super::super::vocabulary::Vocabulary;
+use super::context::Context;
+use super::mapping::{self, Mapped};
+use super::settings::Settings;
+use super::tempo::Tempo;
 use crate::engine::clock::Shape;
-use crate::engine::command::Action;
 use crate::movement::crowd::{Crowd, Reason};
-use crate::movement::curve::{Curve, Place};
 use crate::movement::glide::Order;
 use crate::movement::value;
-use crate::movement::window::{Kind, Window};
 
-/// Least seconds between two calls of one map.
-const PAUSE_S: f64 = 0.04;
+/// Measurements that are kept.
+const MOST_MEASUREMENTS: usize = 64;
+/// Least seconds between two lines of the log about the target, …
+const LOG_EVERY_S: f64 = 10.0;
+/// … unless it has moved as far, in BPM.
+const LOG_BPM: f64 = 2.5;
 
-/// Seconds between two lines of the log about the target, …
-const STORY_S: f64 = 10.0;
-/// … unless it has moved as far.
-const STORY_BPM: f64 = 2.5;
-
-/// A measurement that steers a control.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Map {
-    /// The measurement, as in `arm_movement`.
-    pub source: String,
-    /// The control's address.
-    pub target: String,
-    /// From one to the other.
-    pub curve: Curve,
-    /// Seconds over which measurements are put together.
-    pub window_s: f64,
-}
-
-impl Map {
-    /// Tells whether there is such a control, and whether it takes one number, and all that can come of the curve.
-    pub fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        let (control, in_address) = vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).0)?;
-        // What stands in the address is no argument of the call.
-        let arg = match control.args {
-            [arg, rest @ ..]
-                if arg.is_number() && arg.name != "id" && rest.iter().all(|a| a.default != Default::None) =>
-            {
-                arg
-            }
-            _ => return Err(format!("{} cannot be steered by a single number", self.target)),
-        };
-        for (_, result) in self.curve.steps.iter().chain(&self.curve.line) {
-            let value = Value::Float(if is_whole(arg) { result.round() } else { *result });
-            control.check(&in_address, &[value]).map_err(|fault| format!("{}: {}", self.target, fault.0))?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether an argument takes whole numbers only.
-fn is_whole(arg: &Arg) -> bool {
-    matches!(arg.kind, vocabulary::Kind::Int(..) | vocabulary::Kind::Flag)
-}
-
-/// A map at work.
+/// The crowd, and what its movement steers.
 #[derive(Debug)]
-pub(super) struct Mapped {
-    map: Map,
-    window: Window,
-    place: Option<Place>,
-    called: f64,
-    last: Option<f64>,
-    /// Whether the control takes whole numbers only.
-    whole: bool,
+pub struct Movement {
+    crowd: Crowd,
+    /// The latest value of each measurement.
+    latest: HashMap<String, f64>,
+    maps: Vec<Mapped>,
+    /// When the log last reported the crowd's target (sample time in seconds), and the target.
+    logged: (f64, f64),
 }
 
-impl Mapped {
-    pub(super) fn map(&self) -> &Map {
-        &self.map
-    }
+/// How a tempo was set by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// Through the product's own tree: movement pauses for `movement.manual_s`.
+    Own,
+    /// By a client of the older servers: movement takes over with its next message, unless `movement.manual_s` is set.
+    Older,
+}
 
-    pub(super) fn new(map: Map, vocabulary: &Vocabulary) -> Mapped {
-        let arg = vocabulary.find(&map.target).and_then(|(control, _)| control.args.first());
-        Mapped {
-            whole: arg.is_some_and(is_whole),
-            window: Window::new(map.window_s, Kind::Mean),
-            map,
-            place: None,
-            called: f64::NEG_INFINITY,
-            last: None,
+impl Movement {
+    /// A crowd that has not moved yet.
+    pub fn new(settings: &Settings, vocabulary: &Vocabulary) -> Movement {
+        Movement {
+            crowd: Crowd::new(settings.crowd.clone(), settings.tempo.bpm),
+            latest: HashMap::new(),
+            maps: mapped(settings, vocabulary),
+            logged: (f64::NEG_INFINITY, 0.0),
         }
     }
-}
 
-impl Conductor {
-    /// Seconds of sample time: the same whatever the buffer size.
-    pub(super) fn seconds(&self) -> f64 {
-        self.now() as f64 / f64::from(self.settings.sample_rate)
+    /// Takes over other settings.
+    pub fn reconfigure(&mut self, settings: &Settings, vocabulary: &Vocabulary) {
+        self.crowd.set(settings.crowd.clone());
+        self.maps = mapped(settings, vocabulary);
     }
 
-    /// A measurement of movement.
-    pub fn hear_movement(&mut self, name: &str, number: f64) {
-        let part = value::part(name);
-        let Some(movement) = value::read(number) else {
-            self.crowd.hear(self.seconds(), part, number);
+    /// Takes a measurement; appends the calls that it leads to.
+    pub fn hear(&mut self, cx: &mut Context, tempo: &mut Tempo, name: &str, number: f64, calls: &mut Vec<Message>) {
+        let (now, part) = (cx.seconds(), value::part(name));
+        let Some(amount) = value::read(number) else {
+            self.crowd.hear(now, part, number);
             return;
         };
-        if self.movement.len() < 64 || self.movement.contains_key(part) {
-            self.movement.insert(part.into(), number);
+        if self.latest.len() < MOST_MEASUREMENTS || self.latest.contains_key(part) {
+            self.latest.insert(part.into(), number);
         }
-        let now = self.seconds();
         if let Some(order) = self.crowd.hear(now, part, number) {
-            self.follow_crowd(order);
+            self.follow(cx, tempo, order);
         }
-        self.steer(part, movement);
+        mapping::steer(&mut self.maps, now, part, amount, calls);
     }
 
-    /// Moves whatever is mapped to a source; tells whether anything is.
-    pub(super) fn steer(&mut self, source: &str, movement: f64) -> bool {
-        let now = self.seconds();
-        let (mut calls, mut found) = (Vec::new(), false);
-        for mapped in self.maps.iter_mut().chain(&mut self.learned).filter(|m| m.map.source == source) {
-            found = true;
-            // Whoever moves a controller by hand leaves it where the last message says; a crowd is listened to for a while.
-            let by_hand = source.starts_with("midi/");
-            let value = if by_hand { movement } else { mapped.window.push(now, movement) };
-            let place = mapped.map.curve.place(value, mapped.place, 0.0);
-            mapped.place = Some(place);
-            let result = mapped.map.curve.result(value, place);
-            let result = if mapped.whole { result.round() } else { result };
-            if (by_hand || now - mapped.called >= PAUSE_S) && mapped.last != Some(result) {
-                (mapped.called, mapped.last) = (now, Some(result));
-                calls.push(Message::new(mapped.map.target.as_str(), vec![result.into()]));
-            }
-        }
-        self.enqueue(None, calls, None);
-        found
+    /// Moves the controls that `source` is mapped to; returns whether there are any.
+    pub fn steer(&mut self, cx: &Context, source: &str, amount: f64, calls: &mut Vec<Message>) -> bool {
+        mapping::steer(&mut self.maps, cx.seconds(), source, amount, calls)
     }
 
-    /// The sensor may have fallen silent.
-    pub(super) fn watch_movement(&mut self) {
+    /// Sets the tempo by hand, within `glide_s` seconds or an ordinary glide; movement leaves it alone for a while.
+    pub fn set_tempo(
+        &mut self,
+        cx: &mut Context,
+        tempo: &mut Tempo,
+        at: Option<u64>,
+        (bpm, glide_s): (f64, Option<f64>),
+        hand: Hand,
+    ) {
+        let pause_s = match hand {
+            Hand::Own => self.crowd.settings().manual_s,
+            Hand::Older => self.crowd.settings().older_manual_s,
+        };
+        let seconds = glide_s.unwrap_or(cx.settings.tempo.glide_s);
+        self.crowd.manual(cx.seconds(), bpm, seconds, pause_s);
+        tempo.glide(cx, at, bpm, seconds, Shape::Linear);
+    }
+
+    /// Lets time pass: the sensor may have fallen silent.
+    pub fn watch(&mut self, cx: &mut Context, tempo: &mut Tempo) {
         let before = self.crowd.reason();
-        if let Some(order) = self.crowd.pass(self.seconds(), self.settings.bpm) {
-            self.follow_crowd(order);
+        if let Some(order) = self.crowd.pass(cx.seconds(), tempo.base_bpm()) {
+            self.follow(cx, tempo, order);
         } else if before != self.crowd.reason() && self.crowd.reason() == Reason::Holding {
-            tracing::info!("movement: the sensor is silent; {:.1} BPM is held", self.crowd.target());
+            tracing::info!("movement: no message from the sensor; holding {:.1} BPM", self.crowd.target());
         }
     }
 
-    fn follow_crowd(&mut self, order: Order) {
-        let bpm = self.door.telemetry.bpm();
+    fn follow(&mut self, cx: &mut Context, tempo: &mut Tempo, order: Order) {
+        let bpm = cx.engine.telemetry().bpm();
         if order.fresh {
             let reason = self.crowd.reason();
             let why = match reason {
-                Reason::Drifting => "the sensor has been silent for too long".into(),
-                _ => format!("{:.3} of late ({:.3} now)", self.crowd.smoothed(), self.crowd.raw()),
+                Reason::Drifting => "no message from the sensor for too long".into(),
+                _ => format!("{:.3} on average ({:.3} now)", self.crowd.smoothed(), self.crowd.raw()),
             };
-            // A crowd that warms up moves the target all the time; the log tells where to every few seconds.
-            let now = self.seconds();
-            let (at, target) = self.crowd_told;
-            if now - at >= STORY_S || (order.bpm - target).abs() >= STORY_BPM {
-                self.crowd_told = (now, order.bpm);
-                tracing::info!("movement: {why}: from {bpm:.1} to {:.1} BPM within {:.0} s", order.bpm, order.seconds);
+            // A crowd that warms up moves the target all the time; the log follows every few seconds.
+            let now = cx.seconds();
+            let (at, target) = self.logged;
+            if now - at >= LOG_EVERY_S || (order.bpm - target).abs() >= LOG_BPM {
+                self.logged = (now, order.bpm);
+                tracing::info!("movement: {why}; tempo {bpm:.1} to {:.1} BPM within {:.0} s", order.bpm, order.seconds);
             }
             let values = vec![reason.name().into(), Value::from(bpm), order.bpm.into(), order.seconds.into()];
-            self.bulletin.post("/event/movement", values);
+            cx.events.post("/event/movement", values);
         }
-        self.tempo = order.bpm;
-        self.push_tempo(None, order.bpm, order.seconds, order.shape);
+        tempo.glide(cx, None, order.bpm, order.seconds, order.shape);
     }
 
-    pub(super) fn push_tempo(&mut self, at: Option<u64>, bpm: f64, seconds: f64, shape: Shape) {
-        let frames = self.frames(seconds).min(u64::from(u32::MAX)) as u32;
-        self.push(at, Action::Tempo { bpm, frames, shape });
-    }
-
-    /// What the crowd does: raw, smoothed, target, tempo, why, and how many numbers were nonsense.
-    pub(super) fn movement_status(&self) -> Message {
+    /// The status: raw, smoothed, target and tempo (BPM), reason, refused numbers.
+    pub fn status(&self, cx: &Context) -> Message {
         let crowd = &self.crowd;
         Message::new(
             "/status/movement",
@@ -180,26 +139,27 @@ impl Conductor {
                 crowd.raw().into(),
                 crowd.smoothed().into(),
                 crowd.target().into(),
-                self.door.telemetry.bpm().into(),
+                cx.engine.telemetry().bpm().into(),
                 crowd.reason().name().into(),
                 Value::Int(crowd.refused() as i64),
             ],
         )
     }
 
-    /// A measurement that was kept, as it came.
-    pub fn movement(&self, name: &str) -> f64 {
-        self.movement.get(value::part(name)).copied().unwrap_or(0.0)
+    /// The latest value of a measurement, as it came; 0 if there is none.
+    pub fn latest(&self, name: &str) -> f64 {
+        self.latest.get(value::part(name)).copied().unwrap_or(0.0)
     }
 
-    /// Takes over other settings for movement.
-    pub(super) fn set_movement(&mut self) {
-        self.crowd.set(self.settings.crowd.clone());
-        self.maps = self.settings.maps.iter().map(|m| Mapped::new(m.clone(), &self.vocabulary)).collect();
+    /// Writes the crowd to the gauges.
+    pub fn show(&self, board: &PaceBoard) {
+        board.movement.set(self.crowd.raw());
+        board.smoothed.set(self.crowd.smoothed());
+        board.target.set(self.crowd.target());
+        board.refused.store(self.crowd.refused(), Relaxed);
     }
+}
 
-    /// The crowd at the start.
-    pub(super) fn crowd_of(settings: &super::Settings) -> Crowd {
-        Crowd::new(settings.crowd.clone(), settings.bpm)
-    }
+fn mapped(settings: &Settings, vocabulary: &Vocabulary) -> Vec<Mapped> {
+    settings.maps.iter().map(|m| Mapped::new(m.clone(), vocabulary)).collect()
 }

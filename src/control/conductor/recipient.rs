@@ -7,7 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 use super::super::connection::is_allowed;
 use super::super::request::Origin;
 use super::super::vocabulary::Fault;
-use super::Conductor;
 
 /// The lowest port that may be named: below are services that know no OSC.
 const LOWEST_PORT: u16 = 1_024;
@@ -43,22 +42,21 @@ fn for_socket_of(peer: SocketAddr, address: SocketAddr) -> Result<SocketAddr, Fa
     }
 }
 
-impl Conductor {
-    /// The recipient that `origin` names by `to`; an empty name is the sender itself.
-    ///
-    /// # Errors
-    /// If it is no address, or lies outside the ranges that OSC is exchanged with.
-    pub fn recipient(&self, origin: Origin, to: &str) -> Result<Origin, Fault> {
-        let to = to.trim();
-        if to.is_empty() {
-            return Ok(origin);
-        }
-        let address = named(to, origin.peer.ip())?;
-        if !is_allowed(&self.settings.allow, address.ip()) {
-            return Err(Fault(format!("argument 'to' is {to:?}: it is outside the allowed ranges (osc.allow)")));
-        }
-        Ok(Origin { peer: for_socket_of(origin.peer, address)?, ..origin })
+/// The recipient that `origin` names by `to`; an empty name is the sender itself. `allow` are the ranges of addresses that
+/// OSC is exchanged with.
+///
+/// # Errors
+/// If it is not an address, or lies outside those ranges.
+pub(super) fn of(origin: Origin, to: &str, allow: &[ipnet::IpNet]) -> Result<Origin, Fault> {
+    let to = to.trim();
+    if to.is_empty() {
+        return Ok(origin);
     }
+    let address = named(to, origin.peer.ip())?;
+    if !is_allowed(allow, address.ip()) {
+        return Err(Fault(format!("argument 'to' is {to:?}: it is outside the allowed ranges (osc.allow)")));
+    }
+    Ok(Origin { peer: for_socket_of(origin.peer, address)?, ..origin })
 }
 
 #[cfg(test)]

@@ -1,79 +1,104 @@
 //! Recording what is heard.
 
 use super::super::request::{Message, Origin};
+use super::super::show::plain_name;
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome};
-use super::Conductor;
+use super::context::Context;
 use crate::engine::command::Action;
 use crate::media::recorder::{Order, Told};
 use crate::system::time;
 
-/// The recording that runs.
-pub(super) struct Recording {
+/// A recording under way.
+#[derive(Debug)]
+struct Current {
     tag: u64,
-    /// When its beginning, or else its end, was asked for.
+    /// The number of the request that it begins, or ends, for.
     asked: u64,
     path: String,
-    state: Phase,
+    phase: Phase,
     /// Who waits for it to begin, and by which address.
     starter: (Option<Origin>, String),
     /// Who waits for it to end.
     stopper: Option<(Option<Origin>, String)>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Files are being made.
     Opening,
     /// The engine records.
-    Rolling,
-    /// The engine was told to stop.
-    Cutting,
+    Recording,
+    /// The engine was asked to stop.
+    Stopping,
     /// The last frames are being written.
     Closing,
 }
 
-impl Recording {
+impl Current {
     /// Whether its beginning or its end, asked for before `serial`, is still under way.
-    pub(super) fn is_changing_since_before(&self, serial: u64) -> bool {
-        self.asked < serial && self.state != Phase::Rolling
+    fn is_changing_since_before(&self, serial: u64) -> bool {
+        self.asked < serial && self.phase != Phase::Recording
     }
 }
 
-impl Conductor {
-    /// Begins to record under a name (empty: the time of day).
-    pub fn record(&mut self, name: &str, decks: bool, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
-        if let Some(recording) = &self.recording {
+/// Recording: at most one at a time.
+#[derive(Debug, Default)]
+pub struct Recording {
+    current: Option<Current>,
+}
+
+impl Recording {
+    /// Whether its beginning or its end, asked for before `serial`, is still under way.
+    pub fn is_changing_since_before(&self, serial: u64) -> bool {
+        self.current.as_ref().is_some_and(|r| r.is_changing_since_before(serial))
+    }
+
+    /// Begins to record under a name (empty: the time of day), each deck apart as well if `decks`.
+    ///
+    /// # Errors
+    /// If a recording is under way, the name is not a plain one, or there is no folder.
+    pub fn start(
+        &mut self,
+        cx: &mut Context,
+        (name, decks): (&str, bool),
+        origin: Option<Origin>,
+        address: &str,
+    ) -> Result<Outcome, Fault> {
+        if let Some(recording) = &self.current {
             return Err(Fault(format!("{} is being recorded; /groove/record/stop comes first", recording.path)));
         }
         let name = match name {
             "" => time::utc_name(),
             name => {
-                super::super::show::plain_name(name).map_err(Fault)?;
+                plain_name(name).map_err(Fault)?;
                 name.to_string()
             }
         };
-        let tag = self.serial();
-        if !(self.hands.record)(Order { tag, name: name.clone(), decks }) {
+        let tag = cx.next_serial();
+        if !cx.services.record(Order { tag, name: name.clone(), decks }) {
             return Err(Fault(
                 "there is no folder for recordings; record.folder in the configuration names one".into(),
             ));
         }
-        self.recording = Some(Recording {
+        self.current = Some(Current {
             tag,
             asked: tag,
             path: name,
-            state: Phase::Opening,
+            phase: Phase::Opening,
             starter: (origin, address.into()),
             stopper: None,
         });
         Ok(Outcome::Later)
     }
 
-    /// Ends the recording; answered when the file is whole.
-    pub fn stop_recording(&mut self, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
-        let asked = self.serial();
-        let Some(recording) = &mut self.recording else {
+    /// Ends the recording; answered when the file is complete.
+    ///
+    /// # Errors
+    /// If there is none, or it is being completed already.
+    pub fn stop(&mut self, cx: &mut Context, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+        let asked = cx.next_serial();
+        let Some(recording) = &mut self.current else {
             return Err(Fault("nothing is being recorded; /groove/record/start begins".into()));
         };
         if recording.stopper.is_some() {
@@ -81,83 +106,82 @@ impl Conductor {
         }
         recording.stopper = Some((origin, address.into()));
         recording.asked = asked;
-        if recording.state == Phase::Rolling {
-            recording.state = Phase::Cutting;
-            self.push(None, Action::Cut);
+        if recording.phase == Phase::Recording {
+            recording.phase = Phase::Stopping;
+            cx.push(None, Action::Cut);
         }
         Ok(Outcome::Later)
     }
 
     /// The tape has come back from the engine.
-    pub(super) fn tape_is_back(&mut self) {
-        if let Some(recording) = &mut self.recording {
-            recording.state = Phase::Closing;
+    pub fn tape_is_back(&mut self) {
+        if let Some(recording) = &mut self.current {
+            recording.phase = Phase::Closing;
         }
     }
 
     /// Asks again for a tape that the engine could not hand back yet.
-    pub(super) fn chase_tape(&mut self) {
-        if self.recording.as_ref().is_some_and(|r| r.state == Phase::Cutting) && self.outbox.is_empty() {
-            self.push(None, Action::Cut);
+    pub fn chase_tape(&mut self, cx: &mut Context) {
+        if self.current.as_ref().is_some_and(|r| r.phase == Phase::Stopping) && cx.engine.is_flushed() {
+            cx.push(None, Action::Cut);
         }
     }
 
-    /// What the recorder tells.
-    pub fn recorded(&mut self, told: Told) {
+    /// Takes in what the recorder reports.
+    pub fn progress(&mut self, cx: &mut Context, told: Told) {
         match told {
             Told::Ready { tag, tape, path } => {
-                let Some(recording) = self.recording.as_mut().filter(|r| r.tag == tag) else { return };
+                let Some(recording) = self.current.as_mut().filter(|r| r.tag == tag) else { return };
                 recording.path = path.display().to_string();
-                recording.state = Phase::Rolling;
+                recording.phase = Phase::Recording;
                 let (starter, path) = (recording.starter.clone(), recording.path.clone());
                 let ends = recording.stopper.is_some();
-                self.push(None, Action::Roll { tape });
+                cx.push(None, Action::Roll { tape });
                 if ends {
-                    self.push(None, Action::Cut);
-                    if let Some(recording) = &mut self.recording {
-                        recording.state = Phase::Cutting;
+                    cx.push(None, Action::Cut);
+                    if let Some(recording) = &mut self.current {
+                        recording.phase = Phase::Stopping;
                     }
                 }
-                tracing::info!("recording to {path}");
-                self.bulletin.post("/event/record/started", vec![path.as_str().into()]);
-                self.done(starter.0, &starter.1, vec![path.into()]);
+                tracing::info!("recording: writing {path}");
+                cx.events.post("/event/record/started", vec![path.as_str().into()]);
+                cx.done(starter.0, &starter.1, vec![path.into()]);
             }
             Told::Finished { tag, path, frames, missing } => {
-                let Some(recording) = self.recording.take_if(|r| r.tag == tag) else { return };
-                let seconds = frames as f64 / f64::from(self.settings.sample_rate);
+                let Some(recording) = self.current.take_if(|r| r.tag == tag) else { return };
+                let seconds = frames as f64 / cx.rate();
                 let path = path.display().to_string();
-                tracing::info!("recorded {path}: {seconds:.1} s, {missing} frames missing");
+                tracing::info!("recording: {path} complete; {seconds:.1} s, {missing} frames missing");
                 let values = vec![path.into(), seconds.into(), Value::from(missing)];
-                self.bulletin.post("/event/record/finished", values.clone());
+                cx.events.post("/event/record/finished", values.clone());
                 if let Some((origin, address)) = recording.stopper {
-                    self.done(origin, &address, values);
+                    cx.done(origin, &address, values);
                 }
             }
             Told::Failed { tag, why } => {
-                let Some(recording) = self.recording.take_if(|r| r.tag == tag) else { return };
-                self.push(None, Action::Cut);
-                self.bulletin.post("/event/record/failed", vec![recording.path.as_str().into(), why.as_str().into()]);
-                match (recording.state, recording.stopper) {
+                let Some(recording) = self.current.take_if(|r| r.tag == tag) else { return };
+                cx.push(None, Action::Cut);
+                cx.events.post("/event/record/failed", vec![recording.path.as_str().into(), why.as_str().into()]);
+                match (recording.phase, recording.stopper) {
                     (Phase::Opening, stopper) => {
                         let fault = Fault(why);
-                        self.fail(recording.starter.0, &recording.starter.1, &fault);
+                        cx.fail(recording.starter.0, &recording.starter.1, &fault);
                         if let Some((origin, address)) = stopper {
-                            self.fail(origin, &address, &fault);
+                            cx.fail(origin, &address, &fault);
                         }
                     }
-                    (_, Some((origin, address))) => self.fail(origin, &address, &Fault(why)),
-                    (_, None) => tracing::error!("the recording {} ends: {why}", recording.path),
+                    (_, Some((origin, address))) => cx.fail(origin, &address, &Fault(why)),
+                    (_, None) => tracing::error!("recording: {} ended early; {why}", recording.path),
                 }
             }
         }
-        self.flush();
     }
 
-    /// For the status: whether it records, where to, how long, what is missing.
-    pub(super) fn recording_status(&self) -> Message {
-        let (path, on) = self.recording.as_ref().map_or(("", false), |r| (r.path.as_str(), r.state != Phase::Opening));
-        let (frames, missing) = if on { (self.hands.recorded)() } else { (0, 0) };
-        let seconds = frames as f64 / f64::from(self.settings.sample_rate);
+    /// The status: whether it records, the file, seconds, missing frames.
+    pub fn status(&self, cx: &Context) -> Message {
+        let (path, on) = self.current.as_ref().map_or(("", false), |r| (r.path.as_str(), r.phase != Phase::Opening));
+        let (frames, missing) = if on { cx.services.recorded() } else { (0, 0) };
+        let seconds = frames as f64 / cx.rate();
         Message::new(
             "/status/record",
             vec![if on { "on" } else { "off" }.into(), path.into(), seconds.into(), Value::from(missing)],
@@ -165,10 +189,10 @@ impl Conductor {
     }
 
     /// Ends a recording because everything ends.
-    pub fn cut(&mut self) {
-        if self.recording.is_some() {
-            self.push(None, Action::Cut);
-            self.flush();
+    pub fn end(&mut self, cx: &mut Context) {
+        if self.current.is_some() {
+            cx.push(None, Action::Cut);
+            cx.engine.flush();
         }
     }
 }

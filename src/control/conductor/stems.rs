@@ -1,17 +1,25 @@
-//! Loading, playing, stopping.
+//! Stems: loading, playing, stopping.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::super::request::Origin;
+use super::super::request::{Message, Origin};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome, deck_name};
-use super::tempo::Sync;
-use super::{Conductor, Deferred};
-use crate::engine::command::{Action, Command, Play, Slot};
+use super::context::Context;
+use super::pace::Sync;
+use super::tempo::Tempo;
+use crate::engine::DECKS;
+use crate::engine::command::{Action, Play, Slot};
 use crate::media::decode::Info;
 use crate::media::library::Wanted;
 use crate::media::loader::{Loaded, Part};
 use crate::media::pool::{Done, Job};
+
+/// Places beyond one per stem, for those that rest.
+pub const SPARE_SLOTS: usize = 64;
+/// Most buffers that an error lists.
+const MOST_LISTED: usize = 8;
 
 /// Identifiers of deck A's buffers, B's, C's and D's begin here; each range is a thousand long.
 pub const FIRST_ID: [i64; 4] = [100, 1100, 2100, 3100];
@@ -37,6 +45,13 @@ pub struct Start {
     pub seconds: f64,
 }
 
+impl Start {
+    /// The ordinary start, `from` a fraction of the file: at its own speed, looped.
+    pub fn at(from: f64) -> Start {
+        Start { rate: 1.0, volume: 0.8, looped: true, from, seconds: 0.0 }
+    }
+}
+
 /// A stem and what is known of it.
 #[derive(Debug)]
 pub struct Buffer {
@@ -48,9 +63,9 @@ pub struct Buffer {
     pub requested: String,
     /// Which load it came from: what is scheduled for one buffer must not find its successor.
     pub serial: u64,
-    /// What became of it.
+    /// Whether it is loaded.
     pub state: State,
-    /// How it was last told to play.
+    /// How it was last asked to play.
     pub start: Start,
     /// Whether it plays, or will as soon as it can.
     pub playing: bool,
@@ -58,10 +73,10 @@ pub struct Buffer {
     starting: Option<(u32, u64)>,
 }
 
-/// What became of a load.
+/// Whether a buffer is loaded.
 #[derive(Debug)]
 pub enum State {
-    /// Under way. What it is to do afterwards, and who wants to know.
+    /// The load is under way.
     Loading {
         /// The job.
         tag: u64,
@@ -90,7 +105,7 @@ pub enum State {
 /// The longest name of a stem, in bytes: the status of all of them has to fit.
 const MOST_NAME: usize = 200;
 
-/// The beginning of a text, of at most so many bytes.
+/// The beginning of a text, at most `bytes` long.
 fn clipped(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
@@ -104,12 +119,26 @@ impl Buffer {
         }
     }
 
+    /// What the file holds, once it is loaded.
+    pub fn info(&self) -> Option<&Info> {
+        match &self.state {
+            State::Ready { info, .. } => Some(info),
+            State::Loading { .. } => None,
+        }
+    }
+
+    /// Whether it is loaded.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
     /// Whether a load that was asked for before `serial` is still under way.
-    pub(super) fn loads_before(&self, serial: u64) -> bool {
+    fn loads_before(&self, serial: u64) -> bool {
         matches!(self.state, State::Loading { tag, .. } if tag < serial)
     }
 
-    fn slot(&self) -> Option<Slot> {
+    /// Its place in the engine; that of its predecessor while it is loading.
+    pub fn slot(&self) -> Option<Slot> {
         match &self.state {
             State::Ready { slot, .. } => Some(*slot),
             State::Loading { before, .. } => before.as_ref()?.slot(),
@@ -117,9 +146,9 @@ impl Buffer {
     }
 }
 
-/// A place in a file of `seconds` as a fraction of it. Up to 1 `from` is that fraction. Above it is a number of seconds,
-/// as older clients send it; one beyond the end counts on from the beginning, as in a loop. 0 if the length is unknown.
-pub(super) fn share(from: f64, seconds: f64) -> f64 {
+/// A place in a file of `seconds`, as a fraction of it. Up to 1, `from` is that fraction; above 1 it is a number of
+/// seconds, as older clients send it, modulo the length, as in a loop. 0 if the length is unknown.
+pub fn share(from: f64, seconds: f64) -> f64 {
     match from {
         // A fraction may have been rounded to 32 bits on its way.
         from if from <= 1.0 + 1e-6 => from.min(1.0),
@@ -129,7 +158,7 @@ pub(super) fn share(from: f64, seconds: f64) -> f64 {
 }
 
 /// The stretch of a file that a start means.
-pub(super) fn stretch(info: &Info, start: &Start) -> Play {
+pub fn stretch(info: &Info, start: &Start) -> Play {
     let from = (share(start.from, info.seconds()) * info.frames as f64) as u64;
     let from = from.min(info.frames.saturating_sub(1));
     if start.seconds > 0.0 {
@@ -140,28 +169,119 @@ pub(super) fn stretch(info: &Info, start: &Start) -> Play {
     Play { from, start: 0, end: info.frames, looped: start.looped }
 }
 
-impl Conductor {
-    /// Loads a file as buffer `id`. What had this number plays on until the file is there, then stops and goes; it stays
-    /// if the load fails. Nothing here waits for a disk.
+/// A position in a stem that plays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// Sample time.
+    pub time: u64,
+    /// Seconds into the file that sound then.
+    pub seconds: f64,
+    /// Seconds of the file that are played per second.
+    pub speed: f64,
+}
+
+/// A buffer that a cue has made ready on a deck.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cue {
+    /// The buffer.
+    pub id: i64,
+    /// The start, as a fraction of the file.
+    pub from: f64,
+}
+
+/// All stems, loaded or on their way.
+pub struct Stems {
+    buffers: BTreeMap<i64, Buffer>,
+    /// Places in the engine, and the samples from which on they may be used.
+    free: VecDeque<(Slot, u64)>,
+    /// Bytes of all loaded stems.
+    bytes: usize,
+    loads_under_way: usize,
+    /// Loaded stems for which no place is clear yet.
+    waiting_for_slot: Vec<Done>,
+    /// By deck: what a cue has made ready.
+    pub cues: [Option<Cue>; DECKS],
+}
+
+impl Stems {
+    /// Room for `slots` stems.
+    pub fn new(slots: usize) -> Stems {
+        // Some more places than stems: a place rests for a moment after its stem has gone.
+        let places = slots + slots.min(SPARE_SLOTS);
+        Stems {
+            buffers: BTreeMap::new(),
+            free: (0..places as Slot).map(|slot| (slot, 0)).collect(),
+            bytes: 0,
+            loads_under_way: 0,
+            waiting_for_slot: Vec::new(),
+            cues: [None; DECKS],
+        }
+    }
+
+    /// All buffers, by number.
+    pub fn all(&self) -> impl Iterator<Item = (i64, &Buffer)> {
+        self.buffers.iter().map(|(id, buffer)| (*id, buffer))
+    }
+
+    /// A buffer.
+    pub fn get(&self, id: i64) -> Option<&Buffer> {
+        self.buffers.get(&id)
+    }
+
+    /// How many buffers there are.
+    pub fn count(&self) -> usize {
+        self.buffers.len()
+    }
+
+    /// The numbers of all buffers.
+    pub fn ids(&self) -> Vec<i64> {
+        self.buffers.keys().copied().collect()
+    }
+
+    /// The numbers of a deck's buffers.
+    pub fn ids_on(&self, deck: usize) -> Vec<i64> {
+        self.buffers.keys().copied().filter(|id| deck_of(*id) == deck).collect()
+    }
+
+    /// Buffers of a deck that play, or will as soon as they can.
+    pub fn playing_on(&self, deck: usize) -> impl Iterator<Item = &Buffer> {
+        self.buffers.iter().filter(move |(id, b)| deck_of(**id) == deck && b.playing).map(|(_, b)| b)
+    }
+
+    /// Bytes of all loaded stems.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a load that was asked for before `serial` is still under way.
+    pub fn loads_before(&self, serial: u64) -> bool {
+        self.buffers.values().any(|b| b.loads_before(serial))
+    }
+
+    /// Loads a file as buffer `id`. A buffer with this number plays on until the file is loaded, then stops and goes; it
+    /// stays if the load fails. Nothing here waits for a disk.
+    ///
+    /// # Errors
+    /// If the path is not one of a media root, or a limit is reached.
     pub fn load(
         &mut self,
+        cx: &mut Context,
         id: i64,
-        requested: &str,
-        name: &str,
+        (requested, name): (&str, &str),
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
         Wanted::of(Part::of(requested).0).map_err(|e| Fault(e.to_string()))?;
-        if self.loads_under_way >= self.settings.slots + 16 {
+        let slots = cx.settings.media.slots;
+        if self.loads_under_way >= slots + 16 {
             return Err(Fault(format!(
                 "{} files are being loaded already; wait for their /done",
                 self.loads_under_way
             )));
         }
-        if self.buffers.len() >= self.settings.slots && !self.buffers.contains_key(&id) {
+        if self.buffers.len() >= slots && !self.buffers.contains_key(&id) {
             return Err(Fault(format!(
-                "{} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup",
-                self.settings.slots
+                "{slots} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup"
             )));
         }
         let name = match name {
@@ -170,41 +290,35 @@ impl Conductor {
         };
         let before = match self.buffers.remove(&id) {
             Some(Buffer { state: State::Loading { asked, before, .. }, .. }) => {
-                self.tell_replaced(id, asked);
+                fail_replaced(cx, id, asked);
                 before
             }
             ready => ready.map(Box::new),
         };
-        let tag = self.serial();
+        let tag = cx.next_serial();
+        let asked = vec![(origin, address.into())];
         let buffer = Buffer {
             name: clipped(&name, MOST_NAME).into(),
             path: requested.into(),
             requested: requested.into(),
             serial: tag,
-            state: State::Loading { tag, then: None, asked: vec![(origin, address.into())], cue: None, before },
-            start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
+            state: State::Loading { tag, then: None, asked, cue: None, before },
+            start: Start::at(0.0),
             playing: false,
             starting: None,
         };
         self.buffers.insert(id, buffer);
         self.loads_under_way += 1;
-        (self.hands.load)(Job { tag, requested: requested.into() });
+        cx.services.load(Job { tag, requested: requested.into() });
         Ok(Outcome::Later)
     }
 
-    fn tell_replaced(&mut self, id: i64, asked: Vec<(Option<Origin>, String)>) {
-        for (origin, address) in asked {
-            let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
-            self.fail(origin, &address, &fault);
-        }
-    }
-
-    /// A load has ended.
-    pub(super) fn finish_load(&mut self, done: Done) {
-        let now = self.now();
+    /// Takes in a load that has ended.
+    pub fn finish_load(&mut self, cx: &mut Context, tempo: &mut Tempo, done: Done) {
+        let now = cx.now();
         if done.result.is_ok() && !self.free.iter().any(|(_, from)| *from <= now) {
             // Every place still rests from the stem that was in it; one will be clear in a moment.
-            self.homeless.push(done);
+            self.waiting_for_slot.push(done);
             return;
         }
         self.loads_under_way = self.loads_under_way.saturating_sub(1);
@@ -212,29 +326,10 @@ impl Conductor {
             State::Loading { tag, .. } if *tag == done.tag => Some(*id),
             _ => None,
         });
-        // Nobody waits for it any more: it was replaced or cleaned up meanwhile.
+        // Otherwise it was replaced or cleaned up meanwhile.
         let Some(id) = found else { return };
-        let replaced = match &self.buffers[&id].state {
-            State::Loading { before: Some(before), .. } => before.bytes(),
-            _ => 0,
-        };
         let result = done.result.map_err(|e| e.to_string()).and_then(|loaded| {
-            let others = self.media_bytes - replaced;
-            if others + loaded.bytes > self.settings.media_bytes {
-                return Err(format!(
-                    "file '{}' needs {:.1} MB, but {:.1} of {:.1} MB are in use (media.memory_mb)",
-                    loaded.path.display(),
-                    megabytes(loaded.bytes),
-                    megabytes(others),
-                    megabytes(self.settings.media_bytes)
-                ));
-            }
-            let now = self.now();
-            let clear = self.free.iter().position(|(_, from)| *from <= now);
-            let slot = clear
-                .and_then(|k| self.free.remove(k))
-                .map(|(slot, _)| slot)
-                .ok_or("no place is free: stems that were removed are still fading out")?;
+            let slot = self.place_for(cx, id, &loaded)?;
             Ok((loaded, slot))
         });
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
@@ -242,161 +337,210 @@ impl Conductor {
         let (then, asked, cue, before) = (then.take(), std::mem::take(asked), cue.take(), before.take());
         match result {
             Ok((loaded, slot)) => {
-                tracing::info!(
-                    "loaded {} as {id} on deck {} ({:.1} s, {} Hz, {} channels, {:.1} MB)",
-                    buffer.name,
-                    deck_name(deck_of(id)),
-                    loaded.info.seconds(),
-                    loaded.info.sample_rate,
-                    loaded.info.channels,
-                    megabytes(loaded.bytes)
-                );
                 let more =
                     vec![Value::Int(id), Value::from(loaded.info.seconds()), Value::from(megabytes(loaded.bytes))];
-                if let Some(name) = &loaded.name {
-                    buffer.name = clipped(name, MOST_NAME).into();
-                }
-                for remark in loaded.info.remarks() {
-                    tracing::warn!("{}: {}", loaded.path.display(), remark.text);
-                }
-                let (others, requested) = (loaded.others, buffer.requested.clone());
-                self.media_bytes += loaded.bytes;
-                buffer.path = loaded.path;
-                let grid = loaded.grid.unwrap_or_else(|why| {
-                    tracing::warn!("beats of {}: {why}; the base tempo counts", buffer.name);
-                    None
-                });
-                buffer.state = State::Ready { slot, info: loaded.info, bytes: loaded.bytes, primed: None };
-                if let Some(before) = before {
-                    self.remove_ready(id, *before, None);
-                }
-                if let Some(feeder) = loaded.feeder {
-                    (self.hands.feed)(feeder);
-                }
-                self.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
-                self.take_grid(deck_of(id), id, grid);
-                self.post_stem("loaded", slot);
+                let (others, requested) = self.install(cx, tempo, (id, slot), before, loaded);
                 if let Some(from) = cue {
-                    self.prime(id, from);
+                    self.prime(cx, tempo, id, from);
                 }
                 if let Some((at, start)) = then {
-                    self.start_ready(id, start, at);
+                    self.start_ready(cx, tempo, id, start, at);
                 }
-                let lacking: Vec<String> =
-                    (id + 1..).zip(others).filter_map(|(id, stem)| self.add_stem(id, stem, &requested).err()).collect();
+                let lacking: Vec<String> = (id + 1..)
+                    .zip(others)
+                    .filter_map(|(id, stem)| self.add_stem(cx, tempo, id, stem, &requested).err())
+                    .collect();
                 for (origin, address) in asked {
                     match lacking.first() {
-                        None => self.done(origin, &address, more.clone()),
-                        Some(why) => self.fail(origin, &address, &Fault(why.clone())),
+                        None => cx.done(origin, &address, more.clone()),
+                        Some(why) => cx.fail(origin, &address, &Fault(why.clone())),
                     }
                 }
             }
             Err(why) => {
                 let values = vec![Value::Int(id), buffer.name.as_str().into(), why.as_str().into()];
-                self.bulletin.post("/event/stem/failed", values);
+                cx.events.post("/event/stem/failed", values);
                 self.buffers.remove(&id);
-                for deck in &mut self.decks {
-                    deck.armed.take_if(|(armed, _)| *armed == id);
+                for cue in &mut self.cues {
+                    cue.take_if(|cue| cue.id == id);
                 }
                 if let Some(before) = before {
                     self.buffers.insert(id, *before);
                 }
                 for (origin, address) in asked {
-                    self.fail(origin, &address, &Fault(why.clone()));
+                    cx.fail(origin, &address, &Fault(why.clone()));
                 }
             }
         }
     }
 
-    /// Takes in another stem of a file that holds several. What has its number stops and goes.
-    fn add_stem(&mut self, id: i64, stem: Loaded, requested: &str) -> Result<(), String> {
+    /// A place in the engine for a file that was loaded as buffer `id`, if there is memory for it.
+    fn place_for(&mut self, cx: &Context, id: i64, loaded: &Loaded) -> Result<Slot, String> {
+        let replaced = match self.buffers.get(&id).map(|b| &b.state) {
+            Some(State::Loading { before: Some(before), .. }) => before.bytes(),
+            _ => 0,
+        };
+        let (others, most) = (self.bytes - replaced, cx.settings.media.bytes);
+        if others + loaded.bytes > most {
+            return Err(format!(
+                "file '{}' needs {:.1} MB, but {:.1} of {:.1} MB are in use (media.memory_mb)",
+                loaded.path.display(),
+                megabytes(loaded.bytes),
+                megabytes(others),
+                megabytes(most)
+            ));
+        }
+        self.take_place(cx.now()).ok_or_else(|| "no place is free: removed stems are still fading out".into())
+    }
+
+    /// Takes a place in the engine that is clear, if there is one.
+    fn take_place(&mut self, now: u64) -> Option<Slot> {
+        let clear = self.free.iter().position(|(_, from)| *from <= now)?;
+        self.free.remove(clear).map(|(slot, _)| slot)
+    }
+
+    /// Gives a loaded file to the engine in place of what had its number. Returns the other stems of the same file, and
+    /// what the client called the file.
+    fn install(
+        &mut self,
+        cx: &mut Context,
+        tempo: &mut Tempo,
+        (id, slot): (i64, Slot),
+        before: Option<Box<Buffer>>,
+        loaded: Loaded,
+    ) -> (Vec<Loaded>, String) {
+        let Some(buffer) = self.buffers.get_mut(&id) else { return (Vec::new(), String::new()) };
+        tracing::info!(
+            "loaded {} as {id} on deck {} ({:.1} s, {} Hz, {} channels, {:.1} MB)",
+            buffer.name,
+            deck_name(deck_of(id)),
+            loaded.info.seconds(),
+            loaded.info.sample_rate,
+            loaded.info.channels,
+            megabytes(loaded.bytes)
+        );
+        if let Some(name) = &loaded.name {
+            buffer.name = clipped(name, MOST_NAME).into();
+        }
+        for remark in loaded.info.remarks() {
+            tracing::warn!("{}: {}", loaded.path.display(), remark.text);
+        }
+        let requested = buffer.requested.clone();
+        self.bytes += loaded.bytes;
+        buffer.path = loaded.path;
+        let grid = loaded.grid.unwrap_or_else(|why| {
+            tracing::warn!("beats of {}: {why}; using the base tempo", buffer.name);
+            None
+        });
+        buffer.state = State::Ready { slot, info: loaded.info, bytes: loaded.bytes, primed: None };
+        if let Some(before) = before {
+            self.remove_ready(cx, tempo, id, *before, None);
+        }
+        if let Some(feeder) = loaded.feeder {
+            cx.services.feed(feeder);
+        }
+        cx.push(None, Action::Install { slot, deck: deck_of(id), source: loaded.source });
+        tempo.take_grid(cx, deck_of(id), id, grid);
+        self.post(cx, "loaded", slot);
+        (loaded.others, requested)
+    }
+
+    /// Takes in another stem of a file that holds several. A buffer with its number stops and goes.
+    fn add_stem(
+        &mut self,
+        cx: &mut Context,
+        tempo: &mut Tempo,
+        id: i64,
+        stem: Loaded,
+        requested: &str,
+    ) -> Result<(), String> {
         let name = stem.name.unwrap_or_default();
-        self.unload(id, None);
-        if self.buffers.len() >= self.settings.slots {
+        self.unload(cx, tempo, id, None);
+        if self.buffers.len() >= cx.settings.media.slots {
             return Err(format!(
                 "stem '{name}' finds no place: {} stems are loaded (media.max_stems)",
                 self.buffers.len()
             ));
         }
-        if self.media_bytes + stem.bytes > self.settings.media_bytes {
+        if self.bytes + stem.bytes > cx.settings.media.bytes {
             return Err(format!("stem '{name}' finds no memory (media.memory_mb)"));
         }
-        let now = self.now();
-        let clear = self.free.iter().position(|(_, from)| *from <= now).and_then(|k| self.free.remove(k));
-        let (slot, _) =
-            clear.ok_or_else(|| format!("stem '{name}' finds no place: removed stems are still fading out"))?;
+        let slot = self.take_place(cx.now());
+        let slot = slot.ok_or_else(|| format!("stem '{name}' finds no place: removed stems are still fading out"))?;
         tracing::info!("loaded {name} as {id} on deck {} (a stem of the same file)", deck_name(deck_of(id)));
-        self.media_bytes += stem.bytes;
+        self.bytes += stem.bytes;
         let buffer = Buffer {
             name: clipped(&name, MOST_NAME).into(),
             path: stem.path,
             requested: format!("{requested} ({name})"),
-            serial: self.serial(),
+            serial: cx.next_serial(),
             state: State::Ready { slot, info: stem.info, bytes: stem.bytes, primed: None },
-            start: Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 },
+            start: Start::at(0.0),
             playing: false,
             starting: None,
         };
         self.buffers.insert(id, buffer);
         if let Some(feeder) = stem.feeder {
-            (self.hands.feed)(feeder);
+            cx.services.feed(feeder);
         }
-        self.push(None, Action::Install { slot, deck: deck_of(id), source: stem.source });
-        self.post_stem("loaded", slot);
+        cx.push(None, Action::Install { slot, deck: deck_of(id), source: stem.source });
+        self.post(cx, "loaded", slot);
         Ok(())
     }
 
-    /// Stops and forgets a buffer; a number that is not there is fine.
-    pub fn unload(&mut self, id: i64, at: Option<u64>) {
+    /// Tries loads again that found no clear place.
+    pub fn retry_waiting(&mut self, cx: &mut Context, tempo: &mut Tempo) {
+        for done in std::mem::take(&mut self.waiting_for_slot) {
+            self.finish_load(cx, tempo, done);
+        }
+    }
+
+    /// Takes back a place that the engine has cleared.
+    pub fn take_back(&mut self, slot: Slot, from: u64) {
+        self.free.push_back((slot, from));
+    }
+
+    /// Stops and forgets a buffer; a number that does not exist is ignored.
+    pub fn unload(&mut self, cx: &mut Context, tempo: &mut Tempo, id: i64, at: Option<u64>) {
         let Some(buffer) = self.buffers.remove(&id) else { return };
         match buffer.state {
-            State::Ready { .. } => self.remove_ready(id, buffer, at),
+            State::Ready { .. } => self.remove_ready(cx, tempo, id, buffer, at),
             State::Loading { asked, before, .. } => {
-                self.tell_replaced(id, asked);
+                fail_replaced(cx, id, asked);
                 if let Some(before) = before {
-                    self.remove_ready(id, *before, at);
+                    self.remove_ready(cx, tempo, id, *before, at);
                 }
             }
         }
     }
 
-    /// Takes a buffer that is no longer known out of the engine.
-    fn remove_ready(&mut self, id: i64, buffer: Buffer, at: Option<u64>) {
+    /// Stops and forgets all buffers and cues.
+    pub fn unload_all(&mut self, cx: &mut Context, tempo: &mut Tempo, at: Option<u64>) {
+        for id in self.ids() {
+            self.unload(cx, tempo, id, at);
+        }
+        self.cues = [None; DECKS];
+    }
+
+    /// Removes a buffer that is no longer known from the engine.
+    fn remove_ready(&mut self, cx: &mut Context, tempo: &mut Tempo, id: i64, buffer: Buffer, at: Option<u64>) {
         let State::Ready { slot, bytes, .. } = buffer.state else { return };
-        self.take_grid(deck_of(id), id, None);
-        self.media_bytes = self.media_bytes.saturating_sub(bytes);
-        self.bulletin.post("/event/stem/unloaded", vec![Value::Int(id)]);
-        self.push(at, Action::Remove { slot });
+        tempo.take_grid(cx, deck_of(id), id, None);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        cx.events.post("/event/stem/unloaded", vec![Value::Int(id)]);
+        cx.push(at, Action::Remove { slot });
     }
 
-    /// Stops and forgets everything, and the bundles of whoever asks for it; levels, equalisers and tempo stay.
-    pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
-        self.silence_voices(at);
-        for id in self.buffers.keys().copied().collect::<Vec<_>>() {
-            self.unload(id, at);
-        }
-        for deck in &mut self.decks {
-            deck.armed = None;
-        }
-        for thing in self.waiting.forget(origin) {
-            if let Deferred::Group { origin, address, .. } = thing {
-                self.fail(origin, &address, &Fault("everything was cleaned up before its time came".into()));
-            }
-        }
-        self.give_up_recall("everything was cleaned up before it was there");
-    }
-
-    /// Plays a buffer if it is still the one from load `serial`.
-    pub(super) fn play_same(&mut self, id: i64, serial: u64, at: u64) {
-        let start = Start { rate: 1.0, volume: 0.8, looped: true, from: 0.0, seconds: 0.0 };
+    /// Plays a buffer from its beginning if it is still the one from load `serial`.
+    pub fn play_same(&mut self, cx: &mut Context, tempo: &Tempo, id: i64, serial: u64, at: u64) {
         if self.buffers.get(&id).is_some_and(|b| b.serial == serial) {
-            // It is there: this cannot fail.
-            let _ = self.play(id, start, Some(at));
+            // It exists: this cannot fail.
+            let _ = self.play(cx, tempo, id, Start::at(0.0), Some(at));
         }
     }
 
-    fn buffer(&mut self, id: i64) -> Result<&mut Buffer, Fault> {
-        let known: Vec<String> = self.buffers.keys().take(8).map(i64::to_string).collect();
+    fn known(&mut self, id: i64) -> Result<&mut Buffer, Fault> {
+        let known: Vec<String> = self.buffers.keys().take(MOST_LISTED).map(i64::to_string).collect();
         self.buffers.get_mut(&id).ok_or_else(|| {
             Fault(match known.as_slice() {
                 [] => format!("argument 'id' is {id}: nothing is loaded; /load_buffer comes first"),
@@ -405,37 +549,48 @@ impl Conductor {
         })
     }
 
-    /// Plays a buffer, at sample `at` or at once; one that is still loading plays when it is there.
-    pub fn play(&mut self, id: i64, start: Start, at: Option<u64>) -> Result<Outcome, Fault> {
-        let buffer = self.buffer(id)?;
+    /// Plays a buffer, at sample `at` or at once; one that is still loading plays as soon as it is loaded.
+    ///
+    /// # Errors
+    /// If there is no such buffer.
+    pub fn play(
+        &mut self,
+        cx: &mut Context,
+        tempo: &Tempo,
+        id: i64,
+        start: Start,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
+        let buffer = self.known(id)?;
         buffer.start = start;
         buffer.playing = true;
         if let State::Loading { then, .. } = &mut buffer.state {
             *then = Some((at, start));
         } else {
-            self.start_ready(id, start, at);
+            self.start_ready(cx, tempo, id, start, at);
         }
         Ok(Outcome::Done)
     }
 
-    /// Starts a buffer that is there, on a beat or bar of the clock if its deck is set so.
-    fn start_ready(&mut self, id: i64, start: Start, at: Option<u64>) {
+    /// Starts a loaded buffer, on a beat or bar of the clock if its deck waits for those.
+    fn start_ready(&mut self, cx: &mut Context, tempo: &Tempo, id: i64, start: Start, at: Option<u64>) {
         let deck = deck_of(id);
-        let Some(State::Ready { info, .. }) = self.buffers.get(&id).map(|b| &b.state) else { return };
+        let Some(info) = self.buffers.get(&id).and_then(Buffer::info) else { return };
         let seconds = info.seconds();
         let start = Start { from: share(start.from, seconds), ..start };
-        let (start, at) = match self.decks[deck].pace.sync {
+        let (start, at) = match tempo.paces[deck].sync {
             Sync::Off | Sync::Tempo => (start, at),
             Sync::Beat | Sync::Bar => {
-                let start = Start { from: self.snapped(deck, start.from, seconds), ..start };
-                (start, Some(self.quantised(deck, &start, seconds, at.unwrap_or(self.soon()))))
+                let start = Start { from: tempo.snapped(deck, start.from, seconds), ..start };
+                let into = (start.from * seconds, start.rate);
+                (start, Some(tempo.quantised(cx, deck, into, at.unwrap_or(cx.soon()))))
             }
         };
-        self.start_exactly(id, start, at);
+        self.start_exactly(cx, id, start, at);
     }
 
-    /// Starts a buffer where and when it is told; one that is still loading when it is there.
-    pub(super) fn start_exactly(&mut self, id: i64, start: Start, at: Option<u64>) {
+    /// Starts a buffer exactly where and when is said; one that is still loading as soon as it is loaded.
+    pub fn start_exactly(&mut self, cx: &mut Context, id: i64, start: Start, at: Option<u64>) {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.playing = true;
         buffer.start = start;
@@ -445,57 +600,50 @@ impl Conductor {
         let State::Ready { slot, info, .. } = &buffer.state else { return };
         let (slot, play) = (*slot, stretch(info, &start));
         if at.is_some() {
-            self.push(None, Action::Prime { slot, play });
+            cx.push(None, Action::Prime { slot, play });
         }
-        let (ticket, due) = (self.number(), at.unwrap_or(self.now()));
-        if let Some(buffer) = self.buffers.get_mut(&id) {
-            buffer.starting = Some((ticket, due));
-        }
+        let (ticket, due) = (cx.engine.new_ticket(), at.unwrap_or(cx.now()));
+        buffer.starting = Some((ticket, due));
         let action = Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 };
-        self.outbox.push_back(Command { at, ticket, action });
+        cx.engine.push_ticketed(at, ticket, action);
     }
 
-    /// The engine has done, or refused, what has this ticket.
-    pub(super) fn start_arrived(&mut self, ticket: u32) {
+    /// The engine has carried out, or refused, the command with this ticket.
+    pub fn start_arrived(&mut self, ticket: u32) {
         if let Some(buffer) = self.buffers.values_mut().find(|b| b.starting.is_some_and(|(t, _)| t == ticket)) {
             buffer.starting = None;
         }
     }
 
     /// Fetches what a start at `from` will need.
-    pub(super) fn prime(&mut self, id: i64, from: f64) {
-        let seconds = match self.buffers.get(&id).map(|b| &b.state) {
-            Some(State::Ready { info, .. }) => info.seconds(),
-            _ => 0.0,
-        };
+    pub fn prime(&mut self, cx: &mut Context, tempo: &Tempo, id: i64, from: f64) {
+        let seconds = self.buffers.get(&id).and_then(Buffer::info).map_or(0.0, Info::seconds);
         let place = if seconds > 0.0 { share(from, seconds) } else { from };
-        let from = self.snapped(deck_of(id), place, seconds);
+        let from = tempo.snapped(deck_of(id), place, seconds);
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         match &mut buffer.state {
             State::Loading { cue, .. } => *cue = Some(from),
             State::Ready { slot, info, primed, .. } => {
                 buffer.start.from = share(buffer.start.from, seconds);
-                let start = Start { rate: 1.0, volume: 0.8, looped: true, from, seconds: 0.0 };
-                let play = stretch(info, &start);
+                let play = stretch(info, &Start::at(from));
                 *primed = None;
-                let slot = *slot;
-                self.push(None, Action::Prime { slot, play });
+                cx.push(None, Action::Prime { slot: *slot, play });
             }
         }
     }
 
-    /// Fetches what this very start will need.
-    pub(super) fn prime_for(&mut self, id: i64, start: Start) {
+    /// Fetches what exactly this start will need.
+    pub fn prime_for(&mut self, cx: &mut Context, id: i64, start: Start) {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.start = start;
         if let State::Ready { slot, info, primed, .. } = &mut buffer.state {
-            let (slot, play) = (*slot, stretch(info, &start));
             *primed = None;
-            self.push(None, Action::Prime { slot, play });
+            cx.push(None, Action::Prime { slot: *slot, play: stretch(info, &start) });
         }
     }
 
-    pub(super) fn primed(&mut self, slot: Slot) {
+    /// The engine has what a start of the stem at `slot` needs.
+    pub fn primed(&mut self, slot: Slot) {
         for buffer in self.buffers.values_mut() {
             if let State::Ready { slot: s, primed, info, .. } = &mut buffer.state
                 && *s == slot
@@ -506,139 +654,231 @@ impl Conductor {
     }
 
     /// Whether a cued buffer can start on its sample.
-    pub(super) fn is_primed(&self, id: i64) -> bool {
+    pub fn is_primed(&self, id: i64) -> bool {
         self.buffers.get(&id).is_some_and(|b| matches!(b.state, State::Ready { primed: Some(_), .. }))
     }
 
-    /// Posts that something became of a stem.
-    pub(super) fn post_stem(&self, what: &str, slot: Slot) {
+    /// Posts an event of a stem, `/event/stem/…`.
+    pub fn post(&self, cx: &Context, what: &str, slot: Slot) {
         if let Some((id, buffer)) = self.buffers.iter().find(|(_, b)| b.slot() == Some(slot)) {
             let values = vec![Value::Int(*id), buffer.name.as_str().into(), deck_name(deck_of(*id)).into()];
-            self.bulletin.post(format!("/event/stem/{what}"), values);
+            cx.events.post(format!("/event/stem/{what}"), values);
         }
     }
 
-    pub(super) fn started(&mut self, slot: Slot, _at: u64, late: u64) {
-        self.post_stem("started", slot);
+    /// A stem has begun to sound, `late` frames after it was asked for.
+    pub fn started(&self, cx: &Context, slot: Slot, late: u64) {
+        self.post(cx, "started", slot);
         if late > 0 {
-            let ms = late as f64 * 1000.0 / f64::from(self.settings.sample_rate);
-            tracing::debug!(
-                "stem {} began {ms:.1} ms after it was asked for: it had to be fetched",
-                self.name_of(slot)
-            );
+            let ms = late as f64 * 1000.0 / cx.rate();
+            tracing::debug!("stem {}: started {ms:.1} ms late: it had to be fetched", self.name_of(slot));
         }
     }
 
-    pub(super) fn ended(&mut self, slot: Slot, still: bool) {
-        let now = self.now();
-        let a_second = u64::from(self.settings.sample_rate);
+    /// A stem has ended, unless it plays on by its other head.
+    pub fn ended(&mut self, cx: &Context, slot: Slot, still: bool) {
+        let now = cx.now();
+        let a_second = u64::from(cx.settings.sample_rate);
         if let Some(buffer) = self.buffers.values_mut().find(|b| b.slot() == Some(slot))
             && !still
         {
-            // The end of what played before says nothing of what is about to. An answer that got lost does not count.
+            // The end of one start does not concern the next, whose answer is under way; unless that got lost.
             buffer.playing &= buffer.starting.is_some_and(|(_, at)| now < at + a_second);
-            self.post_stem("ended", slot);
+            self.post(cx, "ended", slot);
         }
     }
 
-    pub(super) fn name_of(&self, slot: Slot) -> String {
+    /// A stem's name and number, for the log.
+    pub fn name_of(&self, slot: Slot) -> String {
         self.buffers
             .iter()
             .find(|(_, b)| b.slot() == Some(slot))
             .map_or_else(|| "(removed)".into(), |(id, b)| format!("{} ({id})", b.name))
     }
 
-    /// Stops a buffer; one that does not play is fine.
-    pub fn stop(&mut self, id: i64, at: Option<u64>) {
-        self.leave_out_of_recall(id);
-        if let Some(buffer) = self.buffers.get_mut(&id) {
-            buffer.playing = false;
-            // A start that waits for a beat is not to be heard either; one that was asked for by its moment is.
-            let waits = buffer.starting.filter(|_| at.is_none() && self.decks[deck_of(id)].pace.starts_on_beats());
-            if let Some((ticket, _)) = waits {
-                buffer.starting = None;
-                self.push(None, Action::Cancel { ticket });
+    /// Stops a buffer; one that does not play is left as it is.
+    pub fn stop(&mut self, cx: &mut Context, tempo: &Tempo, id: i64, at: Option<u64>) {
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
+        buffer.playing = false;
+        // A start that waits for a beat is cancelled; one that was asked for by its sample is not.
+        let waits = buffer.starting.filter(|_| at.is_none() && tempo.paces[deck_of(id)].starts_on_beats());
+        if let Some((ticket, _)) = waits {
+            buffer.starting = None;
+            cx.push(None, Action::Cancel { ticket });
+        }
+        if let State::Loading { then, before, .. } = &mut buffer.state {
+            *then = None;
+            if let Some(before) = before {
+                before.playing = false;
             }
-            let Some(buffer) = self.buffers.get_mut(&id) else { return };
-            match &mut buffer.state {
-                State::Loading { then, before, .. } => {
-                    *then = None;
-                    if let Some(before) = before {
-                        before.playing = false;
-                    }
-                }
-                State::Ready { .. } => {}
-            }
-            if let Some(slot) = buffer.slot() {
-                self.push(at, Action::Stop { slot });
-            }
+        }
+        if let Some(slot) = buffer.slot() {
+            cx.push(at, Action::Stop { slot });
         }
     }
 
-    /// Stops everything on a deck.
-    pub fn stop_deck(&mut self, deck: usize, at: Option<u64>) {
-        for id in self.ids_on(deck) {
-            self.stop(id, at);
-        }
-    }
-
-    pub(super) fn ids_on(&self, deck: usize) -> Vec<i64> {
-        self.buffers.keys().copied().filter(|id| deck_of(*id) == deck).collect()
-    }
-
-    /// Sets a buffer's volume.
-    pub fn set_volume(&mut self, id: i64, volume: f64, at: Option<u64>) -> Result<Outcome, Fault> {
-        let buffer = self.buffer(id)?;
+    /// Sets a buffer's volume (linear).
+    ///
+    /// # Errors
+    /// If there is no such buffer.
+    pub fn set_volume(&mut self, cx: &mut Context, id: i64, volume: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.known(id)?;
         buffer.start.volume = volume;
         match &mut buffer.state {
-            State::Loading { then, .. } => {
-                if let Some((_, start)) = then {
-                    start.volume = volume;
-                }
-            }
-            State::Ready { slot, .. } => {
-                let slot = *slot;
-                self.push(at, Action::StemGain { slot, gain: volume as f32 });
-            }
+            State::Loading { then: Some((_, start)), .. } => start.volume = volume,
+            State::Loading { .. } => {}
+            State::Ready { slot, .. } => cx.push(at, Action::StemGain { slot: *slot, gain: volume as f32 }),
         }
         Ok(Outcome::Done)
     }
 
     /// Sets a buffer's playback rate.
-    pub fn set_rate(&mut self, id: i64, rate: f64, at: Option<u64>) -> Result<Outcome, Fault> {
-        let buffer = self.buffer(id)?;
+    ///
+    /// # Errors
+    /// If there is no such buffer.
+    pub fn set_rate(&mut self, cx: &mut Context, id: i64, rate: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+        let buffer = self.known(id)?;
         buffer.start.rate = rate;
         match &mut buffer.state {
-            State::Loading { then, .. } => {
-                if let Some((_, start)) = then {
-                    start.rate = rate;
-                }
-            }
-            State::Ready { slot, .. } => {
-                let slot = *slot;
-                self.push(at, Action::StemRate { slot, rate });
-            }
+            State::Loading { then: Some((_, start)), .. } => start.rate = rate,
+            State::Loading { .. } => {}
+            State::Ready { slot, .. } => cx.push(at, Action::StemRate { slot: *slot, rate }),
         }
         Ok(Outcome::Done)
     }
 
-    /// Goes to another place of a buffer that plays.
-    pub fn seek(&mut self, id: i64, from: f64, at: Option<u64>) -> Result<Outcome, Fault> {
-        let buffer = self.buffer(id)?;
+    /// Sets how a buffer starts the next time.
+    pub fn set_start(&mut self, id: i64, start: Start) {
+        if let Some(buffer) = self.buffers.get_mut(&id) {
+            buffer.start = start;
+        }
+    }
+
+    /// Moves a buffer that plays to another place.
+    ///
+    /// # Errors
+    /// If there is no such buffer, or it does not play.
+    pub fn seek(
+        &mut self,
+        cx: &mut Context,
+        tempo: &Tempo,
+        id: i64,
+        from: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
+        let buffer = self.known(id)?;
         if !buffer.playing {
             return Err(Fault(format!("buffer {id} does not play; /play_stem starts it anywhere")));
         }
         let start = Start { from, ..buffer.start };
-        self.play(id, start, at)
+        self.play(cx, tempo, id, start, at)
     }
 
-    /// Whether this file is loaded (or loading) under this number, as far as can be told without looking at a disk.
-    pub(super) fn holds(&self, id: i64, requested: &str) -> bool {
+    /// Repeats the next `beats` beats of what plays on a deck, from the beat that sounds; 0 plays on.
+    ///
+    /// # Errors
+    /// If nothing plays on the deck.
+    pub fn set_loop(
+        &mut self,
+        cx: &mut Context,
+        tempo: &Tempo,
+        deck: usize,
+        beats: f64,
+        at: Option<u64>,
+    ) -> Result<(), Fault> {
+        let period = 60.0 / tempo.deck_bpm(deck);
+        let grid = tempo.paces[deck].grid();
+        let mut actions = Vec::new();
+        for buffer in self.playing_on(deck) {
+            let State::Ready { slot, info, .. } = &buffer.state else { continue };
+            let rate = f64::from(info.sample_rate);
+            let play = if beats > 0.0 {
+                let cell = cx.engine.telemetry().stems.get(usize::from(*slot));
+                let here = cell.map_or(0.0, |s| s.position_frames()) / rate;
+                let first = grid.map_or((here / period).floor() * period, |g| g.last(here));
+                let frames = |s: f64| ((s * rate).round().max(0.0) as u64).min(info.frames);
+                let (start, end) = (frames(first), frames(first + beats * period));
+                let start = start.min(info.frames.saturating_sub(64));
+                Play { from: start, start, end: end.max(start + 64).min(info.frames), looped: true }
+            } else {
+                stretch(info, &buffer.start)
+            };
+            actions.push(Action::Loop { slot: *slot, play });
+        }
+        if actions.is_empty() {
+            return Err(Fault(format!("nothing plays on deck {}", deck_name(deck))));
+        }
+        actions.into_iter().for_each(|action| cx.push(at, action));
+        Ok(())
+    }
+
+    /// Where a stem is that plays, and how fast it goes; `None` if it does not.
+    pub fn place_of(&self, cx: &Context, tempo: &Tempo, id: i64) -> Option<Place> {
+        let buffer = self.buffers.get(&id)?;
+        let State::Ready { slot, info, .. } = &buffer.state else { return None };
+        let cell = cx.engine.telemetry().stems.get(usize::from(*slot)).filter(|c| c.is_playing())?;
+        let (mut time, mut frames) = (cx.now(), cell.position_frames());
+        // Both from one block.
+        for _ in 0..4 {
+            (time, frames) = (cx.now(), cell.position_frames());
+            if cx.now() == time {
+                break;
+            }
+        }
+        let speed = tempo.deck_speed(cx, deck_of(id)) * buffer.start.rate;
+        Some(Place { time, seconds: frames / f64::from(info.sample_rate), speed })
+    }
+
+    /// The status of each stem that sounds: number, name, deck, seconds, volume, rate, whether it repeats.
+    pub fn players(&self, cx: &Context) -> Vec<Message> {
+        let mut out = Vec::new();
+        for (id, buffer) in &self.buffers {
+            let State::Ready { slot, info, .. } = &buffer.state else { continue };
+            let Some(cell) = cx.engine.telemetry().stems.get(usize::from(*slot)).filter(|c| c.is_playing()) else {
+                continue;
+            };
+            out.push(Message::new(
+                "/status/player",
+                vec![
+                    Value::Int(*id),
+                    Value::from(buffer.name.as_str()),
+                    Value::from(deck_name(deck_of(*id))),
+                    (cell.position_frames() / f64::from(info.sample_rate)).into(),
+                    buffer.start.volume.into(),
+                    buffer.start.rate.into(),
+                    Value::Int(i64::from(buffer.start.looped)),
+                ],
+            ));
+        }
+        out
+    }
+
+    /// The status of each buffer: number, name, deck, megabytes, seconds, whether it is loaded.
+    pub fn status(&self) -> impl Iterator<Item = Message> {
+        self.buffers.iter().map(|(id, buffer)| {
+            let (state, seconds, bytes) = match &buffer.state {
+                State::Loading { .. } => ("loading", 0.0, 0),
+                State::Ready { info, bytes, .. } => ("ready", info.seconds(), *bytes),
+            };
+            let values = vec![
+                Value::Int(*id),
+                Value::from(buffer.name.as_str()),
+                Value::from(deck_name(deck_of(*id))),
+                megabytes(bytes).into(),
+                seconds.into(),
+                Value::from(state),
+            ];
+            Message::new("/status/buffer", values)
+        })
+    }
+
+    /// Whether a file is loaded (or loading) as buffer `id`, as far as can be told without looking at a disk.
+    pub fn holds(&self, id: i64, requested: &str) -> bool {
         self.buffers.get(&id).is_some_and(|b| b.requested == requested || b.path == Path::new(requested))
     }
 
-    /// Adds someone to those told when a load ends; `false` if it has ended already.
-    pub(super) fn await_load(&mut self, id: i64, origin: Option<Origin>, address: &str) -> bool {
+    /// Answers one more client when a load ends; `false` if it has ended already.
+    pub fn await_load(&mut self, id: i64, origin: Option<Origin>, address: &str) -> bool {
         match self.buffers.get_mut(&id).map(|b| &mut b.state) {
             Some(State::Loading { asked, .. }) => {
                 asked.push((origin, address.into()));
@@ -649,7 +889,15 @@ impl Conductor {
     }
 }
 
-/// Bytes as millions of them.
+/// Answers those who waited for a load that will not be used.
+fn fail_replaced(cx: &mut Context, id: i64, asked: Vec<(Option<Origin>, String)>) {
+    for (origin, address) in asked {
+        let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
+        cx.fail(origin, &address, &fault);
+    }
+}
+
+/// Bytes in megabytes (10⁶).
 pub fn megabytes(bytes: usize) -> f64 {
     bytes as f64 / 1e6
 }

@@ -8,7 +8,37 @@ use std::net::IpAddr;
 
 use super::super::request::{Message, Origin, Request};
 use super::super::vocabulary::Fault;
-use super::Deferred;
+
+/// Something that waits for its sample.
+#[derive(Debug)]
+pub enum Deferred {
+    /// Calls to be made.
+    Calls(Option<Origin>, Vec<Message>),
+    /// A buffer to be played from its beginning, if it is still the one that came from this load.
+    Play {
+        /// The buffer.
+        id: i64,
+        /// Its load.
+        serial: u64,
+    },
+    /// A group of decks to be started together.
+    Group(GroupStart),
+}
+
+/// Decks that are to start on one sample.
+#[derive(Debug)]
+pub struct GroupStart {
+    /// The decks.
+    pub decks: Vec<usize>,
+    /// The sample that was asked for.
+    pub at: u64,
+    /// The sample after which decks that are not ready are left out.
+    pub until: u64,
+    /// Who asked.
+    pub origin: Option<Origin>,
+    /// By which address.
+    pub address: String,
+}
 
 /// Most things that wait.
 pub(super) const MOST_ENTRIES: usize = 4096;
@@ -52,7 +82,7 @@ impl Deferred {
     fn weight(&self) -> (Option<IpAddr>, usize) {
         match self {
             Deferred::Calls(origin, calls) => (sender(*origin), bytes_of(calls)),
-            Deferred::Group { origin, .. } => (sender(*origin), 128),
+            Deferred::Group(group) => (sender(group.origin), 128),
             Deferred::Play { .. } => (None, 64),
         }
     }

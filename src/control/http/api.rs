@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::super::board::{self, State};
 use super::super::bulletin::Bulletin;
 use super::super::request::{Answer, Line, Message, Origin, Request, When};
-use super::super::table::STREAMS;
+use super::super::table::events::STREAMS;
 use super::super::value::Value;
 use super::super::vocabulary::Vocabulary;
 use super::super::{glob, json};
@@ -226,7 +226,7 @@ impl Conversation {
             return Err(format!("argument 'path' is {path:?}: one path, without wildcards, would be right"));
         }
         let (control, _) = self.vocabulary.find(path).ok_or_else(|| self.vocabulary.unknown(path).0)?;
-        if set && control.get.is_none() {
+        if set && !control.readable {
             return Err(format!("argument 'path' is {path:?}: it is something to do, not a value; \"call\" does it"));
         }
         self.forward(id, vec![Message::new(path, args)], false)

@@ -135,9 +135,9 @@ fn container(path: &str) -> Json {
 fn describe(node: &mut Json, control: &Control, values: Option<&Vec<Value>>) {
     node["DESCRIPTION"] = control.doc.into();
     // 1 reads, 2 writes.
-    node["ACCESS"] = if control.get.is_some() { 3 } else { 2 }.into();
+    node["ACCESS"] = if control.readable { 3 } else { 2 }.into();
     // A node's types are those of its values; how long a move to them takes is not one of them.
-    let of_value = |a: &&Arg| control.get.is_none() || a.default != Default::Keep;
+    let of_value = |a: &&Arg| !control.readable || a.default != Default::Keep;
     let args: Vec<&Arg> = control.args.iter().filter(|a| a.kind != Kind::Rest).filter(of_value).collect();
     if node["CONTENTS"].as_object().is_some_and(Map::is_empty)
         && let Some(object) = node.as_object_mut()

@@ -1,33 +1,61 @@
-//! The controls: every row of the vocabulary.
+//! The controls: every row of the vocabulary, with what carries it out on the conductor.
 //!
-//! - [`groove`]: the product's own tree
-//! - [`tempo`]: tempo and what moves it
-//! - [`voices`]: instruments on the speakers, MIDI
-//! - [`streams`]: what can be subscribed to besides
-//! - [`older`]: the addresses of the servers it takes the place of; each does what a row of the tree does
+//! - [`stems`], [`decks`], [`tempo`], [`voices`], [`session`]: the product's own tree
+//! - [`debug`]: faults on purpose
+//! - [`events`]: paths that can be subscribed to besides
+//! - [`legacy`]: the addresses of the servers that grooved replaces; each does what a row of the tree does
 
-pub mod groove;
-pub mod older;
-pub mod streams;
+pub mod debug;
+pub mod decks;
+pub mod events;
+pub mod legacy;
+pub mod session;
+pub mod stems;
 pub mod tempo;
 pub mod voices;
 
 use std::fmt::Write;
 
-pub use streams::STREAMS;
+use super::conductor::Conductor;
+use super::vocabulary::{Ack, Arg, Control, Fault, Get, Outcome, Row, Run, Table, Vocabulary};
+use events::STREAMS;
 
-use super::vocabulary::Vocabulary;
+/// What carrying out a call comes to.
+type Ran = Result<Outcome, Fault>;
 
-/// All controls; those for debugging only when asked for.
-pub fn vocabulary(debug: bool) -> Vocabulary {
-    vocabulary_of(debug, 0)
+/// A row of an action.
+const fn row(
+    address: &'static str,
+    args: &'static [Arg],
+    doc: &'static str,
+    ack: Ack,
+    run: Run<Conductor>,
+) -> Row<Conductor> {
+    Row::new(Control { address, args, doc, ack, readable: false, same_as: "" }, run)
 }
 
-/// All controls, with so many voices spelled out.
-pub fn vocabulary_of(debug: bool, voices: usize) -> Vocabulary {
-    let debugging = if debug { groove::DEBUG } else { &[] };
-    let ours = groove::CONTROLS.iter().chain(tempo::CONTROLS).chain(voices::CONTROLS);
-    Vocabulary::new(ours.chain(debugging).chain(older::CONTROLS), voices)
+/// The same with values that can be read.
+const fn value(row: Row<Conductor>, get: Get<Conductor>) -> Row<Conductor> {
+    row.with_value(get)
+}
+
+/// The same as another name for `same_as`.
+const fn alias(mut row: Row<Conductor>, same_as: &'static str) -> Row<Conductor> {
+    row.control.same_as = same_as;
+    row
+}
+
+/// All rows; those of [`debug`] only when asked for. `voices` is how many voices there are.
+pub fn table(debug: bool, voices: usize) -> Table<Conductor> {
+    let debugging = if debug { debug::ROWS } else { &[] };
+    let tree = [stems::ROWS, decks::ROWS, tempo::ROWS, session::ROWS, voices::ROWS];
+    let rows = tree.into_iter().flatten().chain(debugging).chain(legacy::ROWS).collect();
+    Table::new(rows, STREAMS, voices)
+}
+
+/// The declarations of all controls; those of [`debug`] only when asked for.
+pub fn vocabulary(debug: bool) -> std::sync::Arc<Vocabulary> {
+    table(debug, 0).vocabulary()
 }
 
 /// The reference for the README: all controls, and what can be subscribed to besides.
@@ -42,7 +70,9 @@ pub fn reference() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::vocabulary::Kind;
+    use super::super::conductor::rig;
+    use super::super::value::Value;
+    use super::super::vocabulary::{Call, Default, Kind};
     use super::*;
 
     #[test]
@@ -67,5 +97,41 @@ mod tests {
             readme.contains(super::reference().trim()),
             "the reference in README.md is out of date; 'make readme' writes it anew"
         );
+    }
+
+    /// A value that an argument accepts.
+    fn sample(arg: &Arg) -> Value {
+        match arg.kind {
+            Kind::Int(low, _) => Value::Int(low),
+            Kind::Float(low, high) | Kind::Clamped(low, high) => Value::Float(low.max(high.min(1.0))),
+            Kind::Flag | Kind::Each(_) => Value::Int(1),
+            Kind::Deck => Value::Int(0),
+            Kind::Band => Value::Int(0),
+            Kind::Choice(words) => Value::from(words[0]),
+            Kind::Text | Kind::Rest => Value::from("x"),
+        }
+    }
+
+    /// [`Call`] panics in tests if a handler asks for an argument that its control does not declare.
+    #[test]
+    fn handlers_ask_for_arguments_that_are_declared() {
+        let (_engine, mut conductor) = rig::conductor();
+        let table = table(true, 4);
+        for control in table.vocabulary().all() {
+            let (row, _) = table.find(control.address).unwrap();
+            let all = control.all_args();
+            let optional = |arg: &Arg| arg.default != Default::None;
+            for leave_out in [false, true] {
+                let args = all.iter().map(|a| (!leave_out || !optional(a)).then(|| sample(a))).collect();
+                let address = control.address.replace(['{', '}'], "");
+                let call = Call::new(control, address, args, None, None);
+                if !control.address.contains("/debug/") {
+                    let _ = (row.run)(&mut conductor, &call);
+                }
+                if let Some(get) = row.get {
+                    assert!(!get(&conductor, &call).is_empty(), "{}", control.address);
+                }
+            }
+        }
     }
 }

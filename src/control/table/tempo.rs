@@ -1,30 +1,41 @@
-//! Tempo: the clock's, the decks', and what moves it.
+//! The tempo, beats and bars, and the movement that steers them.
 
 use super::super::conductor::Conductor;
-use super::super::conductor::tempo::Sync;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome};
-use super::groove::{row, value};
-use crate::engine::method::Method;
+use super::super::conductor::movement::Hand;
+use super::super::value::Value;
+use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
+use super::{Ran, alias, row, value};
 
 const BPM: Arg = Arg::float("bpm", 20.0, 400.0, "BPM");
 const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");
-
-type Ran = Result<Outcome, Fault>;
+const BEATS: Arg = Arg::int("beats_per_bar", 1, 64);
 
 fn tempo(c: &mut Conductor, call: &Call) -> Ran {
-    c.set_tempo(call.at, call.float(0), call.maybe_float(1));
+    c.set_tempo(call.at, call.float("bpm"), call.maybe_float("seconds"), Hand::Own);
     Ok(Outcome::Done)
 }
 
-fn stretch(c: &mut Conductor, call: &Call) -> Ran {
-    let method: Method =
-        call.text(1).parse().map_err(|e: crate::engine::method::UnknownMethod| Fault(e.to_string()))?;
-    c.set_method(call.deck(0), method, call.at);
+pub(super) fn beats_per_bar(c: &mut Conductor, call: &Call) -> Ran {
+    c.tempo.set_beats_per_bar(call.int("beats_per_bar"));
     Ok(Outcome::Done)
+}
+
+pub(super) fn print_clock(c: &mut Conductor, call: &Call) -> Ran {
+    c.tempo.print_beats = call.flag("on");
+    Ok(Outcome::Done)
+}
+
+pub(super) fn reset(c: &mut Conductor, call: &Call) -> Ran {
+    c.schedule.reset_clock(&mut c.cx, call.at);
+    Ok(Outcome::Done)
+}
+
+fn beats_now(c: &Conductor, _: &Call) -> Vec<Value> {
+    vec![Value::Int(c.tempo.beats_per_bar())]
 }
 
 /// The rows.
-pub static CONTROLS: &[Control] = &[
+pub static ROWS: &[Row<Conductor>] = &[
     value(
         row(
             "/groove/tempo",
@@ -33,7 +44,7 @@ pub static CONTROLS: &[Control] = &[
             Ack::Quiet,
             tempo,
         ),
-        |c, _| vec![c.tempo().into()],
+        |c, _| vec![c.tempo.bpm().into()],
     ),
     value(
         row(
@@ -42,102 +53,45 @@ pub static CONTROLS: &[Control] = &[
             "Sets the tempo at which stems play at their own speed, on decks without a tempo of their own.",
             Ack::Quiet,
             |c, call| {
-                c.set_base_tempo(call.at, call.float(0));
+                c.tempo.set_base_bpm(&mut c.cx, call.at, call.float("bpm"));
                 Ok(Outcome::Done)
             },
         ),
-        |c, _| vec![c.base_tempo().into()],
+        |c, _| vec![c.tempo.base_bpm().into()],
     ),
     value(
         row(
-            "/groove/deck/{deck}/stretch",
-            &[Arg::of("method", Kind::Choice(Method::NAMES))],
-            "Sets how a deck's tempo is changed: `playback_rate` (pitch goes with it), `wsola` or `hq` (pitch stays). \
-             What plays goes on from where it is. `audiotsm` is `wsola`; `rubberband` and `pyrubberband` are `hq`, unless the library is built in.",
+            "/groove/beats_per_bar",
+            &[BEATS],
+            "Sets the beats per bar: for display, and for decks whose `sync` is `bar`.",
             Ack::Quiet,
-            stretch,
+            beats_per_bar,
         ),
-        |c, call| vec![c.deck(call.deck(0)).pace.method.name().into()],
+        beats_now,
     ),
     value(
-        row(
-            "/groove/deck/{deck}/sync",
-            &[Arg::of("sync", Kind::Choice(Sync::NAMES))],
-            "Sets how far a deck follows the clock: `off`, `tempo`, or `beat` or `bar`, where what starts on it waits \
-             until its beats, or bars, fall on the clock's, and cues go to the nearest.",
-            Ack::Quiet,
-            |c, call| {
-                c.set_sync(call.deck(0), Sync::named(&call.text(1)).unwrap_or_default(), call.at);
-                Ok(Outcome::Done)
-            },
-        ),
-        |c, call| vec![c.deck(call.deck(0)).pace.sync.name().into()],
+        alias(row("/groove/meter", &[BEATS], "The former name.", Ack::Quiet, beats_per_bar), "/groove/beats_per_bar"),
+        beats_now,
     ),
-    value(
-        row("/groove/deck/{deck}/bpm", &[BPM], "Tells a deck's own tempo.", Ack::Quiet, |c, call| {
-            c.set_deck_bpm(call.deck(0), Some(call.float(1)), call.at);
-            Ok(Outcome::Done)
-        }),
-        |c, call| vec![c.deck_bpm(call.deck(0)).into()],
-    ),
+    row("/groove/clock/reset", &[], "Restarts seconds and beats at zero; stops nothing.", Ack::Done, reset),
     row(
-        "/groove/deck/{deck}/bpm/forget",
-        &[],
-        "Forgets the tempo a deck was told: that of the JSON file beside its track counts, or the base tempo.",
-        Ack::Quiet,
-        |c, call| {
-            c.set_deck_bpm(call.deck(0), None, call.at);
-            Ok(Outcome::Done)
-        },
-    ),
-    value(
-        row(
-            "/groove/deck/{deck}/key",
-            &[Arg::float("semitones", -12.0, 12.0, "semitones")],
-            "Changes the key of a deck, whatever its tempo; with `playback_rate`, where pitch goes with speed, nothing.",
-            Ack::Quiet,
-            |c, call| {
-                c.set_key(call.deck(0), call.float(1), call.at);
-                Ok(Outcome::Done)
-            },
-        ),
-        |c, call| vec![c.deck(call.deck(0)).pace.key.into()],
-    ),
-    value(
-        row(
-            "/groove/deck/{deck}/formants",
-            &[Arg::of("stay", Kind::Flag)],
-            "Whether a deck's formants (what makes a voice that voice) stay where they are when its key changes; with `hq`, at once.",
-            Ack::Quiet,
-            |c, call| {
-                c.set_formants(call.deck(0), call.int(1) != 0);
-                Ok(Outcome::Done)
-            },
-        ),
-        |c, call| vec![i64::from(c.deck(call.deck(0)).pace.formants).into()],
-    ),
-    row(
-        "/groove/deck/{deck}/loop",
-        &[Arg::float("beats", 0.0, 1_024.0, "beats, 0 ends it")],
-        "Repeats so many beats of what plays on a deck, from the beat that sounds; 0 lets it play on.",
+        "/groove/clock/print",
+        &[Arg::of("on", Kind::Flag).or(Default::Int(1))],
+        "Logs every beat.",
         Ack::Done,
-        |c, call| {
-            c.set_loop(call.deck(0), call.float(1), call.at)?;
-            Ok(Outcome::Done)
-        },
+        print_clock,
     ),
     value(
         row(
             "/groove/movement/{part}",
             &[Arg::float("value", -1e6, 1e6, "0 to 1; above 1 is full")],
-            "A measurement of movement: `total_movement` steers the tempo, any may be mapped; nonsense is counted.",
+            "A measurement of movement: `total_movement` steers the tempo, any may be mapped; invalid numbers are counted.",
             Ack::Never,
             |c, call| {
-                let part = call.address.rsplit('/').next().unwrap_or_default().to_string();
-                c.hear_movement(&part, call.float(1));
+                c.hear_movement(call.last_part(), call.float("value"));
                 Ok(Outcome::Done)
             },
         ),
-        |c, call| vec![c.movement(call.address.rsplit('/').next().unwrap_or_default()).into()],
+        |c, call| vec![c.movement.latest(call.last_part()).into()],
     ),
 ];

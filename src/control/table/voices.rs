@@ -2,87 +2,82 @@
 
 use super::super::conductor::Conductor;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome};
-use super::groove::{row, value};
-use crate::ddsp::order::{Hall, MOST_VOICES, PARTS, Pedal, Setting};
+use super::super::vocabulary::{Ack, Arg, Call, Default, Fault, Kind, Outcome, Row};
+use super::{Ran, row, value};
+use crate::ddsp::order::{Hall, PARTS, Pedal, Setting};
 
 const CHANNEL: Arg = Arg::of("channel", Kind::Each(PARTS as i64)).or(Default::Int(1));
 const CHANNELS: Arg = Arg::of("channel", Kind::Each(PARTS as i64)).or(Default::Text("all"));
 const NOTE: Arg = Arg::float("note", 0.0, 127.0, "MIDI number, 60 is middle C; fractions are microtones");
 const NAME: Arg = Arg::of("name", Kind::Text);
 
-/// The voice in an address.
-pub const VOICE: Arg = Arg::of("voice", Kind::Each(MOST_VOICES as i64));
-/// The part in an address.
-pub const PART: Arg = Arg::of("channel", Kind::Each(PARTS as i64));
-
-type Ran = Result<Outcome, Fault>;
-
-fn last(call: &Call) -> &str {
-    call.address.rsplit('/').next().unwrap_or_default()
-}
-
 fn set(c: &mut Conductor, call: &Call) -> Ran {
-    let setting = Setting::named(last(call)).ok_or_else(|| Fault("there is no such setting".into()))?;
-    c.set_voice(call.which(0), setting, call.float(1), call.at)
+    let setting = Setting::named(call.last_part()).ok_or_else(|| Fault("there is no such setting".into()))?;
+    c.instruments.set_voice(&mut c.cx, call.which("voice"), setting, call.number(), call.at)
 }
 
 fn get(c: &Conductor, call: &Call) -> Vec<Value> {
-    Setting::named(last(call)).map(|s| c.voice_setting(call.which(0), s).into()).into_iter().collect()
+    Setting::named(call.last_part())
+        .map(|s| c.instruments.voice_setting(call.which("voice"), s).into())
+        .into_iter()
+        .collect()
 }
 
 fn set_pedal(c: &mut Conductor, call: &Call) -> Ran {
-    let pedal = Pedal::named(last(call)).ok_or_else(|| Fault("there is no such pedal".into()))?;
-    c.set_pedal(call.which(0), pedal, call.float(1), call.at)
+    let pedal = Pedal::named(call.last_part()).ok_or_else(|| Fault("there is no such pedal".into()))?;
+    c.instruments.set_pedal(&mut c.cx, call.which("channel"), pedal, call.number(), call.at)
 }
 
 fn get_pedal(c: &Conductor, call: &Call) -> Vec<Value> {
     let value = |pedal| match pedal {
-        Pedal::Sustain => Value::Int(c.pedal(call.which(0), pedal) as i64),
-        _ => c.pedal(call.which(0), pedal).into(),
+        Pedal::Sustain => Value::Int(c.instruments.pedal(call.which("channel"), pedal) as i64),
+        _ => c.instruments.pedal(call.which("channel"), pedal).into(),
     };
-    Pedal::named(last(call)).map(value).into_iter().collect()
+    Pedal::named(call.last_part()).map(value).into_iter().collect()
 }
 
 fn set_hall(c: &mut Conductor, call: &Call) -> Ran {
     let hall = Hall::named(&call.address).ok_or_else(|| Fault("there is no such control".into()))?;
-    c.set_hall(hall, call.float(0), call.at)
+    c.instruments.set_hall(&mut c.cx, hall, call.number(), call.at)
 }
 
 fn get_hall(c: &Conductor, call: &Call) -> Vec<Value> {
-    Hall::named(&call.address).map(|h| c.hall(h).into()).into_iter().collect()
+    Hall::named(&call.address).map(|h| c.instruments.hall(h).into()).into_iter().collect()
 }
 
-const fn setting(address: &'static str, args: &'static [Arg], doc: &'static str) -> Control {
+const fn setting(address: &'static str, args: &'static [Arg], doc: &'static str) -> Row<Conductor> {
     value(row(address, args, doc, Ack::Quiet, set), get)
 }
 
-const fn pedal(address: &'static str, args: &'static [Arg], doc: &'static str) -> Control {
+const fn pedal(address: &'static str, args: &'static [Arg], doc: &'static str) -> Row<Conductor> {
     value(row(address, args, doc, Ack::Quiet, set_pedal), get_pedal)
 }
 
-const fn hall(address: &'static str, args: &'static [Arg], doc: &'static str) -> Control {
+const fn hall(address: &'static str, args: &'static [Arg], doc: &'static str) -> Row<Conductor> {
     value(row(address, args, doc, Ack::Quiet, set_hall), get_hall)
 }
 
 /// The rows.
-pub static CONTROLS: &[Control] = &[
+pub static ROWS: &[Row<Conductor>] = &[
     row(
         "/groove/note/on",
         &[NOTE, Arg::float("velocity", 0.0, 127.0, "0 ends it").or(Default::Float(100.0)), CHANNEL],
         "Begins a note on a voice that is free, with the instrument of its part; without a free one the quietest gives way.",
         Ack::Quiet,
-        |c, call| c.note_on(call.which(2), call.float(0), call.float(1) / 127.0, call.at),
+        |c, call| {
+            let (key, loudness) = (call.float("note"), call.float("velocity") / 127.0);
+            c.instruments.note_on(&mut c.cx, call.which("channel"), key, loudness, call.at)
+        },
     ),
     row("/groove/note/off", &[NOTE, CHANNEL], "Ends a note.", Ack::Quiet, |c, call| {
-        c.note_off(call.which(1), call.float(0), call.at)
+        c.instruments.note_off(&mut c.cx, call.which("channel"), call.float("note"), call.at)
     }),
     row(
         "/groove/note/all_off",
         &[CHANNELS],
-        "Ends all notes of a part, or of all; voices that are played directly go on.",
+        "Ends all notes of a part, or of all; voices that are played directly continue.",
         Ack::Done,
-        |c, call| c.all_off(call.which(0), call.at),
+        |c, call| c.instruments.all_off(&mut c.cx, call.which("channel"), call.at),
     ),
     row(
         "/groove/instrument/list",
@@ -90,28 +85,28 @@ pub static CONTROLS: &[Control] = &[
         "Answers with every instrument: `/groove/instrument` name, whether it is loaded, and then its lowest and highest \
          pitch (MIDI numbers), softest and loudest sound (dBFS), and licence.",
         Ack::Done,
-        |c, call| c.list_instruments(call.origin, &call.address),
+        |c, call| c.instruments.list(&mut c.cx, call.origin, &call.address),
     ),
     row(
         "/groove/instrument/load",
         &[NAME],
-        "Makes an instrument ready, so that it can be swapped in at once; `/done` tells when it is.",
+        "Makes an instrument ready, so that it can be swapped in at once; `/done` follows when it is.",
         Ack::Done,
-        |c, call| c.load_instrument(&call.text(0), call.origin, &call.address),
+        |c, call| c.instruments.load(&mut c.cx, &call.text("name"), call.origin, &call.address),
     ),
     row(
         "/groove/instrument/unload",
         &[NAME],
-        "Forgets an instrument; what sounds of it fades.",
+        "Unloads an instrument; its sounding notes fade.",
         Ack::Done,
-        |c, call| c.unload_instrument(&call.text(0)),
+        |c, call| c.instruments.unload(&mut c.cx, &call.text("name")),
     ),
     row(
         "/groove/instrument/swap",
         &[NAME, CHANNELS],
-        "Gives a part, or all, another instrument, loading it if need be; what sounds goes on with it, without a gap.",
+        "Gives a part, or all, another instrument, loading it if necessary; sounding notes continue with it, without a gap.",
         Ack::Done,
-        |c, call| c.swap_instrument(call.which(1), &call.text(0), call),
+        |c, call| c.instruments.swap(&mut c.cx, call.which("channel"), &call.text("name"), call),
     ),
     value(
         row(
@@ -119,16 +114,16 @@ pub static CONTROLS: &[Control] = &[
             &[NAME],
             "Gives a part another instrument, as `/groove/instrument/swap` does.",
             Ack::Done,
-            |c, call| c.swap_instrument(call.which(0), &call.text(1), call),
+            |c, call| c.instruments.swap(&mut c.cx, call.which("channel"), &call.text("name"), call),
         ),
-        |c, call| vec![c.part_instrument(call.which(0)).into()],
+        |c, call| vec![c.instruments.part_instrument(call.which("channel")).into()],
     ),
     row(
         "/groove/part/{channel}/program",
         &[Arg::int("program", 0, 127)],
         "Gives a part the instrument that answers to a program of General MIDI, of those that are there.",
         Ack::Done,
-        |c, call| c.change_program(call.which(0), call.int(1), call),
+        |c, call| c.instruments.change_program(&mut c.cx, call.which("channel"), call.int("program"), call),
     ),
     pedal(
         "/groove/part/{channel}/bend",
@@ -149,7 +144,7 @@ pub static CONTROLS: &[Control] = &[
     pedal(
         "/groove/part/{channel}/sustain",
         &[Arg::of("down", Kind::Flag)],
-        "While it is down, notes of a part that are let go sound on.",
+        "While it is down, released notes of a part keep sounding.",
     ),
     setting(
         "/groove/voice/{voice}/f0",
@@ -166,7 +161,7 @@ pub static CONTROLS: &[Control] = &[
         &[Arg::float("level", -80.0, 0.0, "dBFS of the training")],
         "The same in decibels.",
         Ack::Quiet,
-        |c, call| c.set_voice_db(call.which(0), call.float(1), call.at),
+        |c, call| c.instruments.set_voice_db(&mut c.cx, call.which("voice"), call.float("level"), call.at),
     ),
     setting(
         "/groove/voice/{voice}/pitch_shift",
@@ -186,12 +181,12 @@ pub static CONTROLS: &[Control] = &[
     setting(
         "/groove/voice/{voice}/timbre_pitch",
         &[Arg::float("semitones", -24.0, 24.0, "semitones")],
-        "Tells the model, and it alone, another pitch: the tone of another register at the same pitch.",
+        "Shifts the pitch that the model sees, and only that: the tone of another register at the same pitch.",
     ),
     setting(
         "/groove/voice/{voice}/timbre_loudness",
         &[Arg::float("level", -40.0, 40.0, "dB")],
-        "Tells the model, and it alone, another loudness: brighter or duller at the same level.",
+        "Shifts the loudness that the model sees, and only that: brighter or duller at the same level.",
     ),
     setting(
         "/groove/voice/{voice}/attack",
@@ -240,16 +235,16 @@ pub static CONTROLS: &[Control] = &[
             &[Arg::of("name", Kind::Text).or(Default::Text(""))],
             "Gives a voice an instrument of its own to be played directly with; without a name that of part 1.",
             Ack::Done,
-            |c, call| c.set_voice_instrument(call.which(0), &call.text(1), call),
+            |c, call| c.instruments.set_voice_instrument(&mut c.cx, call.which("voice"), &call.text("name"), call),
         ),
-        |c, call| vec![c.voice_instrument(call.which(0)).into()],
+        |c, call| vec![c.instruments.voice_instrument(call.which("voice")).into()],
     ),
     row(
         "/groove/voice/{voice}/reset",
         &[],
         "Lets a voice fall silent within a hop, and its model forget what it played.",
         Ack::Done,
-        |c, call| c.reset_voice(call.which(0), call.at),
+        |c, call| c.instruments.reset_voice(&mut c.cx, call.which("voice"), call.at),
     ),
     hall(
         "/groove/voices/level",
@@ -273,7 +268,10 @@ pub static CONTROLS: &[Control] = &[
         "A controller was moved: what it is mapped to follows; else 1 is modulation, 7 volume, 11 expression, 64 sustain, \
          120 and 123 end all notes, 121 puts wheels and pedals where they rest.",
         Ack::Quiet,
-        |c, call| c.hear_controller(call.int(0), call.int(1), call.float(2), call.at),
+        |c, call| {
+            let moved = (call.int("channel"), call.int("controller"), call.float("value"));
+            c.hear_controller(moved, call.at)
+        },
     ),
     row(
         "/groove/midi/learn",
@@ -282,18 +280,21 @@ pub static CONTROLS: &[Control] = &[
             Arg::float("low", -1e6, 1e6, "where the controller is at 0").or(Default::Keep),
             Arg::float("high", -1e6, 1e6, "where it is at 127").or(Default::Keep),
         ],
-        "Maps the controller that is moved next to a control, over its whole range or from `low` to `high`; `/done` tells \
-         channel and number.",
+        "Maps the controller that is moved next to a control, over its whole range or from `low` to `high`; `/done` \
+         returns channel and number.",
         Ack::Done,
-        |c, call| c.learn(&call.text(0), (call.maybe_float(1), call.maybe_float(2)), call),
+        |c, call| {
+            let ends = (call.maybe_float("low"), call.maybe_float("high"));
+            c.learn.learn(&mut c.cx, &call.text("address"), ends, call)
+        },
     ),
     row(
         "/groove/midi/forget",
         &[Arg::of("address", Kind::Text).or(Default::Text(""))],
-        "Forgets what was learned for a control, or everything, and learns no more.",
+        "Forgets what was learned for a control, or everything, and ends learning.",
         Ack::Done,
         |c, call| {
-            c.forget_learned(&call.text(0));
+            c.learn.forget(&mut c.cx, &call.text("address"));
             Ok(Outcome::Done)
         },
     ),
@@ -302,7 +303,7 @@ pub static CONTROLS: &[Control] = &[
         &[],
         "Answers with everything that was learned: `/groove/midi/map` source, address, low, high.",
         Ack::Done,
-        |c, _| Ok(Outcome::Answer(c.learned())),
+        |c, _| Ok(Outcome::Answer(c.learn.list())),
     ),
 ];
 
@@ -312,8 +313,8 @@ mod tests {
 
     #[test]
     fn every_setting_has_its_row_and_begins_within_its_range() {
-        let row = |address: &str| CONTROLS.iter().find(|c| c.address == address);
-        let inside = |control: &Control, value: f64| match control.args[0].kind {
+        let row = |address: &str| ROWS.iter().find(|r| r.control.address == address);
+        let inside = |row: &Row<Conductor>, value: f64| match row.control.args[0].kind {
             Kind::Float(low, high) => (low..=high).contains(&value),
             Kind::Flag => value == 0.0 || value == 1.0,
             _ => false,
@@ -322,7 +323,7 @@ mod tests {
         let pedals = Pedal::ALL.iter().map(|(_, n, v)| (format!("/groove/part/{{channel}}/{n}"), *v));
         let halls = Hall::ALL.iter().map(|(_, a, v)| ((*a).to_string(), *v));
         for (address, value) in settings.chain(pedals).chain(halls) {
-            assert!(row(&address).is_some_and(|r| inside(r, value) && r.get.is_some()), "{address}");
+            assert!(row(&address).is_some_and(|r| inside(r, value) && r.control.readable), "{address}");
         }
     }
 }

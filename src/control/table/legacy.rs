@@ -1,16 +1,21 @@
-//! Addresses of the servers whose place grooved takes: their argument orders and defaults.
+//! Addresses of the servers that grooved replaces: their argument orders and defaults.
 //!
 //! They are lenient where those servers were: a number out of range is clamped, a time in the past means now, and what
-//! those servers ignored is ignored. The first case of each kind is logged
-//! ([`Conductor::tell_once`]).
+//! those servers ignored is ignored. The first case of each kind is logged ([`Lenience`]).
+//!
+//! [`Lenience`]: super::super::conductor::lenience::Lenience
 
 use super::super::conductor::Conductor;
+use super::super::conductor::mixer::gain_of_percent;
+use super::super::conductor::movement::Hand;
+use super::super::conductor::status;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Run, deck_index};
-use super::groove;
+use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Row, Run, deck_index};
+use super::{Ran, decks, session, stems, tempo};
+use crate::engine::eq::Band;
 
-const ID: Arg = Arg::int("buffer_id", 0, 1_000_000_000);
+const ID: Arg = Arg::int("buffer_id", 0, 1_000_000_000).known_as("id");
 const DECK: Arg = Arg::of("deck", Kind::Deck);
 const BAND: Arg = Arg::of("band", Kind::Band);
 const LEVEL: Arg = Arg::clamped("level", 0.0, 4.0, "linear");
@@ -29,26 +34,35 @@ const fn row(
     args: &'static [Arg],
     doc: &'static str,
     ack: Ack,
-    run: Run,
+    run: Run<Conductor>,
     same_as: &'static str,
-) -> Control {
-    Control { address, args, doc, ack, run, get: None, same_as }
+) -> Row<Conductor> {
+    Row::new(Control { address, args, doc, ack, readable: false, same_as }, run)
 }
 
-fn levels(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    for deck in 0..call.args.len().min(4) {
-        if let Some(level) = call.maybe_float(deck) {
-            c.set_level(deck, level, None, call.at);
+/// Sets the levels of the decks that are named.
+fn levels(c: &mut Conductor, call: &Call) -> Ran {
+    for (deck, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        if let Some(level) = call.maybe_float(name) {
+            c.mixer.set_level(&mut c.cx, deck, level, None, call.at);
         }
     }
     Ok(Outcome::Done)
 }
 
-/// The older servers ignored their equaliser's addresses unless it was switched on.
+/// Sets the levels of decks A and B.
+fn two_levels(c: &mut Conductor, call: &Call) -> Ran {
+    for (deck, name) in ["a", "b"].into_iter().enumerate() {
+        c.mixer.set_level(&mut c.cx, deck, call.float(name), None, call.at);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Whether the equaliser's addresses take effect: the older servers ignored them unless it was switched on.
 fn has_filters(c: &mut Conductor, call: &Call) -> bool {
-    let on = c.has_filters();
+    let on = c.cx.settings.mixer.filters;
     if !on {
-        c.tell_once("", "filters", || {
+        c.lenience.log_once("", "filters", || {
             let address = &call.address;
             format!(
                 "{address} is ignored, as are /deck_eq, /deck_eq_all and /deck_filter: filters are off; --enable-filters or \
@@ -59,50 +73,54 @@ fn has_filters(c: &mut Conductor, call: &Call) -> bool {
     on
 }
 
-fn filter(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    if has_filters(c, call) { groove::band_gain(c, call) } else { Ok(Outcome::Done) }
+fn filter(c: &mut Conductor, call: &Call) -> Ran {
+    if has_filters(c, call) { decks::band_gain(c, call) } else { Ok(Outcome::Done) }
 }
 
-fn eq(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    if has_filters(c, call) { groove::band_percent(c, call) } else { Ok(Outcome::Done) }
+fn eq(c: &mut Conductor, call: &Call) -> Ran {
+    if has_filters(c, call) { decks::band_percent(c, call) } else { Ok(Outcome::Done) }
 }
 
-fn eq_all(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    use super::super::conductor::decks::gain_of_percent;
-    use crate::engine::eq::Band;
+fn eq_all(c: &mut Conductor, call: &Call) -> Ran {
     if !has_filters(c, call) {
         return Ok(Outcome::Done);
     }
-    for (k, band) in [Band::Low, Band::Mid, Band::High].into_iter().enumerate() {
-        c.set_band(call.deck(0), band, gain_of_percent(call.float(1 + k)), call.at);
+    for (name, band) in [("low", Band::Low), ("mid", Band::Mid), ("high", Band::High)] {
+        let gain = gain_of_percent(call.float(name));
+        c.mixer.set_band(&mut c.cx, call.deck("deck"), band, gain, call.at);
     }
     Ok(Outcome::Done)
 }
 
-/// Some clients send a start in seconds, where the older servers expected a fraction of the file.
-fn tell_seconds(c: &mut Conductor, address: &'static str, from: f64) {
+/// Logs a start in seconds, where the older servers expected a fraction of the file.
+fn log_seconds(c: &mut Conductor, address: &'static str, from: f64) {
     if from > 1.0 {
-        c.tell_once(address, "start_pos in seconds", || {
+        c.lenience.log_once(address, "start_pos in seconds", || {
             format!("{address}: start_pos {from} is above 1 and is taken as seconds into the file")
         });
     }
 }
 
-fn play(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    tell_seconds(c, "/play_stem", call.float(4));
-    groove::play(c, call)
+fn play(c: &mut Conductor, call: &Call) -> Ran {
+    log_seconds(c, "/play_stem", call.float("start_pos"));
+    stems::play(c, call)
 }
 
-fn cue(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    tell_seconds(c, "/cue", call.float(2));
-    groove::cue(c, call)
+fn section(c: &mut Conductor, call: &Call) -> Ran {
+    log_seconds(c, "/play_stem", call.float("start_pos"));
+    stems::section(c, call)
+}
+
+fn cue(c: &mut Conductor, call: &Call) -> Ran {
+    log_seconds(c, "/cue", call.float("start_pos"));
+    decks::cue(c, call)
 }
 
 /// Decks and a number of seconds in any order. Every number is a time, and the last one counts; a time in the past is
 /// now. The decks there are start; the others are reported.
-fn start_group(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
+fn start_group(c: &mut Conductor, call: &Call) -> Ran {
     let (mut seconds, mut decks, mut unknown) = (0.0, Vec::new(), Vec::new());
-    for value in call.rest(0) {
+    for value in call.rest() {
         match (value.as_float(), deck_index(value)) {
             (Some(s), _) => seconds = s,
             (None, Some(deck)) => decks.push(deck),
@@ -110,7 +128,7 @@ fn start_group(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
         }
     }
     if !(0.0..=LONGEST_S).contains(&seconds) {
-        c.tell_once("/start_group", "start_at", || {
+        c.lenience.log_once("/start_group", "start_at", || {
             format!("/start_group: start_at {seconds} is outside 0 to {LONGEST_S} and is clamped")
         });
         seconds = seconds.clamp(0.0, LONGEST_S);
@@ -118,37 +136,36 @@ fn start_group(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
     decks.sort_unstable();
     decks.dedup();
     if unknown.is_empty() {
-        return c.start_group(decks, seconds, call.at, call.origin, &call.address);
+        return c.start_group(decks, seconds, call);
     }
     unknown.truncate(4);
     let mut why = format!("{}: not a deck (a, b, c or d)", unknown.join(", "));
     if !decks.is_empty() {
-        c.start_group(decks, seconds, call.at, call.origin, &call.address)?;
+        c.start_group(decks, seconds, call)?;
         why.push_str("; the others are started");
     }
     Err(Fault(why))
 }
 
-fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Result<Outcome, Fault> {
+fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Ran {
     c.schedule_at(seconds, call.origin, vec![Message::new("/play_stem", vec![Value::Int(2100)])])
 }
 
-fn movement(c: &mut Conductor, call: &Call) -> Result<Outcome, Fault> {
-    let name = call.address.rsplit('/').next().unwrap_or_default().to_string();
-    // The address' own part comes first where there is one; it is no number.
+fn movement(c: &mut Conductor, call: &Call) -> Ran {
+    // The part that stands in the address comes first; it is not a number.
     let number = |v: &Value| match v {
-        // Nonsense is to be counted, not passed over.
+        // Invalid numbers are counted, not skipped.
         Value::Float(number) => Some(*number),
         other => other.as_float(),
     };
-    if let Some(value) = call.rest(0).find_map(number) {
-        c.hear_movement(&name, value);
+    if let Some(value) = call.rest().find_map(number) {
+        c.hear_movement(call.last_part(), value);
     }
     Ok(Outcome::Done)
 }
 
-/// Key points come thirty times a second and more: they are taken and let go.
-fn let_go(_: &mut Conductor, _: &Call) -> Result<Outcome, Fault> {
+/// Ignores key points, which come thirty times a second and more, without logging.
+fn let_go(_: &mut Conductor, _: &Call) -> Ran {
     Ok(Outcome::Done)
 }
 
@@ -161,7 +178,7 @@ macro_rules! ignored {
             "Ignored, as before; the first one is logged.",
             Ack::Quiet,
             |c, _| {
-                c.ignore($address);
+                c.lenience.log_ignored($address);
                 Ok(Outcome::Done)
             },
             "",
@@ -170,16 +187,20 @@ macro_rules! ignored {
 }
 
 const VALUES: &[Arg] = &[Arg::of("values", Kind::Rest)];
-const MOVEMENT: &str = "A measurement of movement: it steers the tempo, and what it is mapped to; never answered.";
+const MOVEMENT: &str = "A measurement of movement: steers the tempo, and the controls it is mapped to; never answered.";
 
 /// The rows.
-pub static CONTROLS: &[Control] = &[
+pub static ROWS: &[Row<Conductor>] = &[
     row(
         "/load_buffer",
-        &[ID, Arg::of("file_path", Kind::Text), Arg::of("stem_name", Kind::Text).or(Default::Text(""))],
+        &[
+            ID,
+            Arg::of("file_path", Kind::Text).known_as("path"),
+            Arg::of("stem_name", Kind::Text).or(Default::Text("")).known_as("name"),
+        ],
         "Loads a file.",
         Ack::Done,
-        groove::load,
+        stems::load,
         "/groove/stem/load",
     ),
     row(
@@ -200,19 +221,19 @@ pub static CONTROLS: &[Control] = &[
             FROM,
             Arg::clamped("duration", 0.0, LONGEST_S, "s").or(Default::Float(0.0)),
         ],
-        "Plays a stretch of a buffer; the duration is honoured (the older server ignored it).",
+        "Plays a section of a buffer; the duration is honoured (the older server ignored it).",
         Ack::Done,
-        play,
+        section,
         "/groove/stem/section",
     ),
-    row("/stop_stem", &[ID], "Stops a buffer; it stays loaded.", Ack::Done, groove::stop, "/groove/stem/stop"),
-    row("/stem_volume", &[ID, VOLUME], "Sets a buffer's volume.", Ack::Quiet, groove::volume, "/groove/stem/volume"),
+    row("/stop_stem", &[ID], "Stops a buffer; it stays loaded.", Ack::Done, stems::stop, "/groove/stem/stop"),
+    row("/stem_volume", &[ID, VOLUME], "Sets a buffer's volume.", Ack::Quiet, stems::volume, "/groove/stem/volume"),
     row(
         "/crossfade_levels",
-        &[LEVEL, LEVEL],
+        &[LEVEL.named("a"), LEVEL.named("b")],
         "Sets the levels of decks A and B: the older clients' linear crossfade.",
         Ack::Quiet,
-        levels,
+        two_levels,
         "/groove/deck/{deck}/level",
     ),
     row(
@@ -224,7 +245,7 @@ pub static CONTROLS: &[Control] = &[
         ],
         "Fades between decks A and B, on top of their levels.",
         Ack::Quiet,
-        groove::crossfade,
+        decks::crossfade,
         "/groove/crossfade",
     ),
     row(
@@ -233,8 +254,9 @@ pub static CONTROLS: &[Control] = &[
         "Answers with the status as a bundle, and logs a line.",
         Ack::Done,
         |c, call| {
-            c.log_status();
-            groove::status(c, call)
+            let line = status::log_line(&c.view());
+            c.lenience.log_status(|| line);
+            session::status(c, call)
         },
         "/groove/status",
     ),
@@ -242,11 +264,11 @@ pub static CONTROLS: &[Control] = &[
         "/test_tone",
         &[
             Arg::clamped("freq", 20.0, 20_000.0, "Hz").or(Default::Float(440.0)),
-            Arg::clamped("duration", 0.01, 60.0, "s").or(Default::Float(0.5)),
+            Arg::clamped("duration", 0.01, 60.0, "s").or(Default::Float(0.5)).known_as("seconds"),
         ],
-        "Sounds a tone (the older Python server only printed).",
+        "Plays a test tone (the older Python server only printed).",
         Ack::Done,
-        groove::tone,
+        session::tone,
         "/groove/tone",
     ),
     row(
@@ -254,12 +276,17 @@ pub static CONTROLS: &[Control] = &[
         &[],
         "Stops and forgets everything loaded, cues included.",
         Ack::Done,
-        groove::cleanup,
+        session::cleanup,
         "/groove/cleanup",
     ),
     row(
         "/deck_levels",
-        &[LEVEL.or(Default::Keep), LEVEL.or(Default::Keep), LEVEL.or(Default::Keep), LEVEL.or(Default::Keep)],
+        &[
+            LEVEL.named("a").or(Default::Keep),
+            LEVEL.named("b").or(Default::Keep),
+            LEVEL.named("c").or(Default::Keep),
+            LEVEL.named("d").or(Default::Keep),
+        ],
         "Sets the levels of decks A, B, C, D; those left out stay.",
         Ack::Quiet,
         levels,
@@ -283,7 +310,7 @@ pub static CONTROLS: &[Control] = &[
     ),
     row(
         "/deck_eq_all",
-        &[DECK, PERCENT, PERCENT, PERCENT],
+        &[DECK, PERCENT.named("low"), PERCENT.named("mid"), PERCENT.named("high")],
         "Sets low, mid and high in percent, if filters are on (`mixer.filters`).",
         Ack::Quiet,
         eq_all,
@@ -296,7 +323,7 @@ pub static CONTROLS: &[Control] = &[
          older server restarted them).",
         Ack::Quiet,
         |c, call| {
-            c.set_tempo_as_before(call.at, call.float(0));
+            c.set_tempo(call.at, call.float("bpm"), None, Hand::Older);
             Ok(Outcome::Done)
         },
         "/groove/tempo",
@@ -306,18 +333,18 @@ pub static CONTROLS: &[Control] = &[
         &[Arg::clamped("beats_per_bar", 1.0, 64.0, "")],
         "Sets the beats per bar.",
         Ack::Quiet,
-        groove::meter,
-        "/groove/meter",
+        tempo::beats_per_bar,
+        "/groove/beats_per_bar",
     ),
     row(
         "/print_clock",
         &[Arg::of("on", Kind::Flag).or(Default::Int(1))],
         "Logs every beat.",
         Ack::Done,
-        groove::print_clock,
+        tempo::print_clock,
         "/groove/clock/print",
     ),
-    row("/reset", &[], "Seconds and beats count from zero again.", Ack::Done, groove::reset, "/groove/clock/reset"),
+    row("/reset", &[], "Restarts seconds and beats at zero.", Ack::Done, tempo::reset, "/groove/clock/reset"),
     row(
         "/cue",
         &[DECK, Arg::of("path", Kind::Text), FROM],
@@ -339,7 +366,7 @@ pub static CONTROLS: &[Control] = &[
         &[DECK, Arg::of("path", Kind::Text), START_AT],
         "Loads a track onto a deck and plays it; `start_at` counts from arrival.",
         Ack::Done,
-        groove::play_on_deck,
+        decks::play_on_deck,
         "/groove/deck/{deck}/play",
     ),
     row(
@@ -347,7 +374,7 @@ pub static CONTROLS: &[Control] = &[
         &[DECK, START_AT, Arg::clamped("duration", 0.0, 3_600.0, "s").or(Default::Float(2.0))],
         "Fades a deck out in a straight line.",
         Ack::Done,
-        groove::fade,
+        decks::fade,
         "/groove/deck/{deck}/fade",
     ),
     row(
@@ -355,7 +382,7 @@ pub static CONTROLS: &[Control] = &[
         &[Arg::clamped("seconds", 0.0, LONGEST_S, "s since the last reset")],
         "Plays buffer 2100 at a time of the session's clock.",
         Ack::Done,
-        |c, call| schedule_c(c, call.float(0), call),
+        |c, call| schedule_c(c, call.float("seconds"), call),
         "/groove/at",
     ),
     row(
@@ -365,7 +392,7 @@ pub static CONTROLS: &[Control] = &[
         Ack::Quiet,
         |c, call| {
             let words: Vec<String> = call
-                .rest(0)
+                .rest()
                 .map(Value::as_text)
                 .flat_map(|w| w.split_whitespace().map(str::to_string).collect::<Vec<_>>())
                 .collect();
@@ -383,25 +410,25 @@ pub static CONTROLS: &[Control] = &[
     row(
         "/sync",
         &[Arg::of("id", Kind::Rest)],
-        "Answers `/synced` when all that was asked before is done.",
+        "Answers `/synced` when everything asked for before is done.",
         Ack::Quiet,
-        |c, call| c.sync(call.origin, call.rest(0).cloned().collect()),
+        session::sync,
         "/groove/sync",
     ),
     row(
         "/subscribe",
-        &[groove::TOPIC, groove::PUSH_RATE, groove::LAPSE, groove::RECIPIENT],
-        "Sends status, positions, beats or meters until it lapses, also to another port or host.",
+        &[session::TOPIC, session::PUSH_RATE, session::LAPSE, session::RECIPIENT],
+        "Sends status, positions, beats or meters for `seconds`, also to another port or host.",
         Ack::Done,
-        groove::subscribe,
+        session::subscribe,
         "/groove/subscribe",
     ),
     row(
         "/unsubscribe",
-        &[groove::TOPIC, groove::RECIPIENT],
+        &[session::TOPIC, session::RECIPIENT],
         "Ends a subscription.",
         Ack::Done,
-        groove::unsubscribe,
+        session::unsubscribe,
         "/groove/unsubscribe",
     ),
     row("/dance/{part}", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
@@ -409,8 +436,8 @@ pub static CONTROLS: &[Control] = &[
     row("/head", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/arms", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
     row("/legs", VALUES, MOVEMENT, Ack::Never, movement, "/groove/movement/{part}"),
-    row("/dance/pose/person/{person}/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
-    row("/pose/keypoints", VALUES, "Taken and let go.", Ack::Never, let_go, ""),
+    row("/dance/pose/person/{person}/keypoints", VALUES, "Accepted and ignored.", Ack::Never, let_go, ""),
+    row("/pose/keypoints", VALUES, "Accepted and ignored.", Ack::Never, let_go, ""),
     ignored!("/memory_cleanup"),
     ignored!("/mixer_init"),
     ignored!("/set_key"),

@@ -1,18 +1,18 @@
-//! Instruments on the speakers, as the conductor knows them: what was set, what is loaded, what is on its way.
+//! Instruments on the speakers, as the conductor knows them: settings, what is loaded, what is being opened.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use super::super::json;
 use super::super::request::{Message, Origin};
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Fault, Outcome};
-use super::Conductor;
+use super::context::Context;
+use super::services::{InstrumentJob, InstrumentResult};
 use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for, is_name};
 use crate::engine::voices::VoiceCell;
-
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
 
 /// Most instruments that are loaded at a time: each has all of its voices.
 const MOST_LOADED: usize = 16;
@@ -26,24 +26,6 @@ const MOST_HELD: usize = 1_024;
 
 /// How often the log tells that voices come too late.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
-
-/// What is asked of whoever opens instruments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// To make one ready and give it to the voices.
-    Open(String),
-    /// To tell which there are.
-    List,
-}
-
-/// What has come of it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Made {
-    /// It is with the voices, or can't be opened.
-    Instrument(String, Result<Card, String>),
-    /// Names, in order.
-    Names(Vec<String>),
-}
 
 /// Who is to have an instrument; `None` is all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +57,10 @@ struct Part {
     pedals: [f64; Pedal::ALL.len()],
 }
 
-/// The conductor's picture of the voices.
+/// Voices, parts and instruments, as they were set.
 #[derive(Debug)]
-pub(super) struct Voices {
+pub struct Instruments {
+    /// By voice: the value of each setting.
     voices: Vec<[f64; Setting::ALL.len()]>,
     own: Vec<Choice>,
     parts: Vec<Part>,
@@ -101,9 +84,10 @@ pub(super) struct Voices {
     warned: Option<Instant>,
 }
 
-impl Voices {
-    pub(super) fn new(count: usize, shown: Option<Arc<VoiceCell>>) -> Voices {
-        Voices {
+impl Instruments {
+    /// `count` voices; `shown` is what their worker shows of itself.
+    pub fn new(count: usize, shown: Option<Arc<VoiceCell>>) -> Instruments {
+        Instruments {
             voices: vec![Setting::ALL.map(|(_, _, v)| v); count],
             own: vec![Choice::default(); count],
             parts: vec![Part { instrument: Choice::default(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
@@ -121,69 +105,67 @@ impl Voices {
             warned: None,
         }
     }
-}
 
-impl Conductor {
-    /// What the voices' worker shows, if there is one.
-    pub fn voices(&self) -> Option<Arc<VoiceCell>> {
-        self.voices.shown.clone()
+    /// What the voices' worker shows of itself, if there is one.
+    pub fn cell(&self) -> Option<Arc<VoiceCell>> {
+        self.shown.clone()
     }
 
     /// Voices there are.
-    pub fn voice_count(&self) -> usize {
-        self.voices.voices.len()
+    pub fn count(&self) -> usize {
+        self.voices.len()
     }
 
     /// Decides on the instrument of all parts. It is opened when it is first played: a show of stems alone does without
     /// its memory.
-    pub(super) fn choose_first_instrument(&mut self) {
-        if self.voices.voices.is_empty() {
+    pub fn choose_first(&mut self, cx: &mut Context) {
+        if self.voices.is_empty() {
             return;
         }
-        (self.hands.instrument)(Job::List);
-        let name = self.settings.instrument.clone();
+        cx.services.instrument(InstrumentJob::List);
+        let name = cx.settings.instrument.clone();
         if !is_name(&name) && !name.is_empty() {
             // The path of a file: whether it is one is told at once, by opening it.
-            self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
-            self.fetch(&name, None, FIRST);
+            self.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
+            self.fetch(cx, &name, None, FIRST);
         } else if !name.is_empty() {
-            self.voices.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
-            self.voices.first = Some(name);
+            self.parts.iter_mut().for_each(|p| p.instrument.wants.clone_from(&name));
+            self.first = Some(name);
         }
     }
 
     /// Opens the first instrument, if that has not been done.
-    fn open_first_instrument(&mut self) {
-        if let Some(name) = self.voices.first.take() {
-            self.fetch(&name, None, FIRST);
+    fn open_first(&mut self, cx: &mut Context) {
+        if let Some(name) = self.first.take() {
+            self.fetch(cx, &name, None, FIRST);
         }
     }
 
     /// Sends the voices an order, or keeps it until the instrument is there that it is for.
-    fn order(&mut self, at: Option<u64>, order: Order) {
-        if self.voices.held.is_empty() || self.voices.held.len() >= MOST_HELD {
-            (self.hands.voice)(at, order);
+    fn order(&mut self, cx: &mut Context, at: Option<u64>, order: Order) {
+        if self.held.is_empty() || self.held.len() >= MOST_HELD {
+            cx.services.voice(at, order);
         } else {
-            self.voices.held.push((at, order));
+            self.held.push((at, order));
         }
     }
 
     /// Sends what was kept.
-    fn release(&mut self) {
-        for (at, order) in std::mem::take(&mut self.voices.held) {
-            (self.hands.voice)(at, order);
+    fn release(&mut self, cx: &mut Context) {
+        for (at, order) in std::mem::take(&mut self.held) {
+            cx.services.voice(at, order);
         }
     }
 
     /// Makes sure that there is such a voice.
     fn check_voice(&self, which: Option<usize>) -> Result<(), Fault> {
-        if self.voices.shown.as_ref().is_some_and(|cell| cell.is_broken()) {
+        if self.shown.as_ref().is_some_and(|cell| cell.is_broken()) {
             return Err(Fault(
                 "the voices' worker has ended or stopped responding (the log says why); restart grooved to get it back"
                     .into(),
             ));
         }
-        match (self.voices.voices.len(), which) {
+        match (self.voices.len(), which) {
             (0, _) => Err(Fault(
                 "there are no voices here: voices.polyphony in the configuration tells how many (and a build without \
                  'ddsp' has none)"
@@ -198,7 +180,7 @@ impl Conductor {
     }
 
     fn each_voice(&self, which: Option<usize>) -> std::ops::Range<usize> {
-        which.map_or(0..self.voices.voices.len(), |k| k..k + 1)
+        which.map_or(0..self.voices.len(), |k| k..k + 1)
     }
 
     fn each_part(which: Option<usize>) -> std::ops::Range<usize> {
@@ -208,6 +190,7 @@ impl Conductor {
     /// Sets something of a voice.
     pub fn set_voice(
         &mut self,
+        cx: &mut Context,
         which: Option<usize>,
         setting: Setting,
         value: f64,
@@ -215,50 +198,57 @@ impl Conductor {
     ) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
         if setting == Setting::Loudness && value > 0.0 {
-            self.open_first_instrument();
+            self.open_first(cx);
         }
         for k in self.each_voice(which) {
-            self.voices.voices[k][setting as usize] = value;
+            self.voices[k][setting as usize] = value;
         }
-        self.order(at, Order::Set(which, setting, value));
+        self.order(cx, at, Order::Set(which, setting, value));
         Ok(Outcome::Done)
     }
 
     /// Sets a voice's loudness in decibels.
-    pub fn set_voice_db(&mut self, which: Option<usize>, db: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn set_voice_db(
+        &mut self,
+        cx: &mut Context,
+        which: Option<usize>,
+        db: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
-        self.open_first_instrument();
+        self.open_first(cx);
         for k in self.each_voice(which) {
-            let own = &self.voices.own[k].has;
-            let name = if own.is_empty() { &self.voices.parts[0].instrument.has } else { own };
-            let loudness = match self.voices.loaded.get(name) {
+            let own = &self.own[k].has;
+            let name = if own.is_empty() { &self.parts[0].instrument.has } else { own };
+            let loudness = match self.loaded.get(name) {
                 Some(card) => card.loudness(db),
                 None => return Err(self.no_instrument()),
             };
-            self.set_voice(Some(k), Setting::Loudness, loudness, at)?;
+            self.set_voice(cx, Some(k), Setting::Loudness, loudness, at)?;
         }
         Ok(Outcome::Done)
     }
 
     /// What was set of a voice; of the first one, if all are meant.
     pub fn voice_setting(&self, which: Option<usize>, setting: Setting) -> f64 {
-        let voice = self.voices.voices.get(which.unwrap_or(0));
+        let voice = self.voices.get(which.unwrap_or(0));
         voice.map_or(Setting::ALL[setting as usize].2, |v| v[setting as usize])
     }
 
     /// Lets a voice fall silent.
-    pub fn reset_voice(&mut self, which: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn reset_voice(&mut self, cx: &mut Context, which: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
         for k in self.each_voice(which) {
-            self.voices.voices[k][Setting::Loudness as usize] = 0.0;
+            self.voices[k][Setting::Loudness as usize] = 0.0;
         }
-        self.order(at, Order::Reset(which));
+        self.order(cx, at, Order::Reset(which));
         Ok(Outcome::Done)
     }
 
     /// Sets something of a part.
     pub fn set_pedal(
         &mut self,
+        cx: &mut Context,
         which: Option<usize>,
         pedal: Pedal,
         value: f64,
@@ -266,105 +256,124 @@ impl Conductor {
     ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         for k in Self::each_part(which) {
-            self.voices.parts[k].pedals[pedal as usize] = value;
+            self.parts[k].pedals[pedal as usize] = value;
         }
-        self.order(at, Order::Part(which, pedal, value));
+        self.order(cx, at, Order::Part(which, pedal, value));
         Ok(Outcome::Done)
     }
 
     /// What was set of a part.
     pub fn pedal(&self, which: Option<usize>, pedal: Pedal) -> f64 {
-        self.voices.parts[which.unwrap_or(0).min(PARTS - 1)].pedals[pedal as usize]
+        self.parts[which.unwrap_or(0).min(PARTS - 1)].pedals[pedal as usize]
     }
 
     /// Sets something of all voices.
-    pub fn set_hall(&mut self, hall: Hall, value: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn set_hall(&mut self, cx: &mut Context, hall: Hall, value: f64, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        self.voices.hall[hall as usize] = value;
-        self.order(at, Order::Hall(hall, value));
+        self.hall[hall as usize] = value;
+        self.order(cx, at, Order::Hall(hall, value));
         Ok(Outcome::Done)
     }
 
     /// What was set of all voices.
     pub fn hall(&self, hall: Hall) -> f64 {
-        self.voices.hall[hall as usize]
+        self.hall[hall as usize]
     }
 
     fn no_instrument(&self) -> Fault {
-        let coming = !self.voices.coming.is_empty() || self.voices.trouble.is_empty();
-        let why = if coming { "it is being loaded" } else { &self.voices.trouble };
+        let coming = !self.coming.is_empty() || self.trouble.is_empty();
+        let why = if coming { "it is being loaded" } else { &self.trouble };
         Fault(format!("no instrument is ready: {why}"))
     }
 
     /// Begins a note.
-    pub fn note_on(&mut self, part: Option<usize>, key: f64, loudness: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn note_on(
+        &mut self,
+        cx: &mut Context,
+        part: Option<usize>,
+        key: f64,
+        loudness: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         for k in Self::each_part(part) {
-            let Choice { has, wants } = &self.voices.parts[k].instrument;
+            let Choice { has, wants } = &self.parts[k].instrument;
             if has.is_empty() {
                 let wants = wants.clone();
-                self.open_first_instrument();
-                if !self.voices.coming.iter().any(|c| c.name == wants) {
+                self.open_first(cx);
+                if !self.coming.iter().any(|c| c.name == wants) {
                     return Err(self.no_instrument());
                 }
-                self.voices.held.push((at, Order::NoteOn(k, key, loudness)));
-                self.voices.held.truncate(MOST_HELD);
+                self.held.push((at, Order::NoteOn(k, key, loudness)));
+                self.held.truncate(MOST_HELD);
                 continue;
             }
-            self.order(at, Order::NoteOn(k, key, loudness));
+            self.order(cx, at, Order::NoteOn(k, key, loudness));
         }
         Ok(Outcome::Done)
     }
 
     /// Ends a note.
-    pub fn note_off(&mut self, part: Option<usize>, key: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn note_off(
+        &mut self,
+        cx: &mut Context,
+        part: Option<usize>,
+        key: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        Self::each_part(part).for_each(|k| self.order(at, Order::NoteOff(k, key)));
+        Self::each_part(part).for_each(|k| self.order(cx, at, Order::NoteOff(k, key)));
         Ok(Outcome::Done)
     }
 
     /// Ends all notes.
-    pub fn all_off(&mut self, part: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn all_off(&mut self, cx: &mut Context, part: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        self.order(at, Order::AllOff(part));
+        self.order(cx, at, Order::AllOff(part));
         Ok(Outcome::Done)
     }
 
     /// Ends all notes, and what is played directly.
-    pub(super) fn silence_voices(&mut self, at: Option<u64>) {
-        if !self.voices.voices.is_empty() {
-            let _ = self.all_off(None, at);
-            let _ = self.set_voice(None, Setting::Loudness, 0.0, at);
+    pub fn silence(&mut self, cx: &mut Context, at: Option<u64>) {
+        if !self.voices.is_empty() {
+            let _ = self.all_off(cx, None, at);
+            let _ = self.set_voice(cx, None, Setting::Loudness, 0.0, at);
         }
     }
 
     /// Answers with the instruments there are.
-    pub fn list_instruments(&mut self, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+    pub fn list(&mut self, cx: &mut Context, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        if self.voices.asking.len() >= MOST_COMING {
+        if self.asking.len() >= MOST_COMING {
             return Err(Fault("too many ask for this at the same time".into()));
         }
-        let serial = self.serial();
-        self.voices.asking.push((origin, address.into(), serial));
-        (self.hands.instrument)(Job::List);
+        let serial = cx.next_serial();
+        self.asking.push((origin, address.into(), serial));
+        cx.services.instrument(InstrumentJob::List);
         Ok(Outcome::Later)
     }
 
     /// Makes an instrument ready.
-    pub fn load_instrument(&mut self, name: &str, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
+    pub fn load(
+        &mut self,
+        cx: &mut Context,
+        name: &str,
+        origin: Option<Origin>,
+        address: &str,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         self.check_name(name)?;
-        if self.voices.loaded.contains_key(name) {
+        if self.loaded.contains_key(name) {
             return Ok(Outcome::Done);
         }
         self.check_room(name)?;
-        self.fetch(name, origin, address);
+        self.fetch(cx, name, origin, address);
         Ok(Outcome::Later)
     }
 
     /// Lets through what may be the name of an instrument.
     fn check_name(&self, name: &str) -> Result<(), Fault> {
-        if is_name(name) || self.voices.loaded.contains_key(name) {
+        if is_name(name) || self.loaded.contains_key(name) {
             return Ok(());
         }
         Err(Fault(format!(
@@ -373,13 +382,13 @@ impl Conductor {
     }
 
     fn check_room(&self, name: &str) -> Result<(), Fault> {
-        if self.voices.coming.len() >= MOST_COMING {
+        if self.coming.len() >= MOST_COMING {
             return Err(Fault(format!("{MOST_COMING} instruments are on their way; wait for them")));
         }
-        let mut names: Vec<&str> = self.voices.coming.iter().map(|c| c.name.as_str()).collect();
+        let mut names: Vec<&str> = self.coming.iter().map(|c| c.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        if self.voices.loaded.len() + names.iter().filter(|n| **n != name).count() >= MOST_LOADED {
+        if self.loaded.len() + names.iter().filter(|n| **n != name).count() >= MOST_LOADED {
             return Err(Fault(format!(
                 "{MOST_LOADED} instruments are loaded, which is the limit; /groove/instrument/unload forgets one"
             )));
@@ -387,70 +396,82 @@ impl Conductor {
         Ok(())
     }
 
-    fn fetch(&mut self, name: &str, origin: Option<Origin>, address: &str) {
-        let serial = self.serial();
-        let asked = self.voices.coming.iter().any(|c| c.name == name);
-        self.voices.coming.push(Coming { name: name.into(), origin, address: address.into(), serial });
+    fn fetch(&mut self, cx: &mut Context, name: &str, origin: Option<Origin>, address: &str) {
+        let serial = cx.next_serial();
+        let asked = self.coming.iter().any(|c| c.name == name);
+        self.coming.push(Coming { name: name.into(), origin, address: address.into(), serial });
         if !asked {
-            (self.hands.instrument)(Job::Open(name.into()));
+            cx.services.instrument(InstrumentJob::Open(name.into()));
         }
     }
 
     /// Forgets an instrument.
-    pub fn unload_instrument(&mut self, name: &str) -> Result<Outcome, Fault> {
+    pub fn unload(&mut self, cx: &mut Context, name: &str) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        if self.voices.loaded.remove(name).is_none() {
-            let loaded: Vec<&str> = self.voices.loaded.keys().map(String::as_str).collect();
+        if self.loaded.remove(name).is_none() {
+            let loaded: Vec<&str> = self.loaded.keys().map(String::as_str).collect();
             return Err(Fault(format!(
                 "argument 'name' is {name:?}, which is not loaded: one of {} would be right",
                 loaded.join(", ")
             )));
         }
-        let parts = self.voices.parts.iter_mut().map(|p| &mut p.instrument);
-        for choice in parts.chain(&mut self.voices.own).filter(|c| c.has == name) {
+        let parts = self.parts.iter_mut().map(|p| &mut p.instrument);
+        for choice in parts.chain(&mut self.own).filter(|c| c.has == name) {
             *choice = Choice::default();
         }
-        self.voices.trouble = format!("{name} was unloaded; /groove/instrument/swap gives another");
-        self.order(None, Order::Unload(name.into()));
+        self.trouble = format!("{name} was unloaded; /groove/instrument/swap gives another");
+        self.order(cx, None, Order::Unload(name.into()));
         Ok(Outcome::Done)
     }
 
     /// Gives a part another instrument.
-    pub fn swap_instrument(&mut self, part: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
+    pub fn swap(&mut self, cx: &mut Context, part: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        self.give(name, For::Parts(part), call)
+        self.give(cx, name, For::Parts(part), call)
     }
 
     /// Gives a part an instrument by its number in General MIDI.
-    pub fn change_program(&mut self, part: Option<usize>, program: i64, call: &Call) -> Result<Outcome, Fault> {
+    pub fn change_program(
+        &mut self,
+        cx: &mut Context,
+        part: Option<usize>,
+        program: i64,
+        call: &Call,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         let program = u8::try_from(program).unwrap_or(0);
-        let name = instrument_for(program, &self.voices.names).map(str::to_string);
+        let name = instrument_for(program, &self.names).map(str::to_string);
         let name =
             name.ok_or_else(|| Fault("no instruments are installed, or they are just being looked for".into()))?;
-        self.give(&name, For::Parts(part), call)
+        self.give(cx, &name, For::Parts(part), call)
     }
 
     /// Gives a voice an instrument of its own; without a name that of the first part.
-    pub fn set_voice_instrument(&mut self, which: Option<usize>, name: &str, call: &Call) -> Result<Outcome, Fault> {
+    pub fn set_voice_instrument(
+        &mut self,
+        cx: &mut Context,
+        which: Option<usize>,
+        name: &str,
+        call: &Call,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(which)?;
-        self.give(name, For::Voices(which), call)
+        self.give(cx, name, For::Voices(which), call)
     }
 
     /// Gives an instrument to whoever is to have it, now or when it has come. Whoever asks later is right.
-    fn give(&mut self, name: &str, whom: For, call: &Call) -> Result<Outcome, Fault> {
+    fn give(&mut self, cx: &mut Context, name: &str, whom: For, call: &Call) -> Result<Outcome, Fault> {
         let is_none = name.is_empty() && matches!(whom, For::Voices(_));
-        let is_here = is_none || self.voices.loaded.contains_key(name);
+        let is_here = is_none || self.loaded.contains_key(name);
         if !is_here {
             self.check_name(name)?;
             self.check_room(name)?;
         }
         self.choices(whom).for_each(|choice| choice.wants = name.into());
         if is_here {
-            self.settle(call.at);
+            self.settle(cx, call.at);
             return Ok(Outcome::Done);
         }
-        self.fetch(name, call.origin, &call.address);
+        self.fetch(cx, name, call.origin, &call.address);
         Ok(Outcome::Later)
     }
 
@@ -458,18 +479,18 @@ impl Conductor {
         match whom {
             For::Parts(which) => {
                 let range = Self::each_part(which);
-                Box::new(self.voices.parts[range].iter_mut().map(|p| &mut p.instrument))
+                Box::new(self.parts[range].iter_mut().map(|p| &mut p.instrument))
             }
             For::Voices(which) => {
                 let range = self.each_voice(which);
-                Box::new(self.voices.own[range].iter_mut())
+                Box::new(self.own[range].iter_mut())
             }
         }
     }
 
     /// Everyone gets what they want, if it is here.
-    fn settle(&mut self, at: Option<u64>) {
-        let voices = &mut self.voices;
+    fn settle(&mut self, cx: &mut Context, at: Option<u64>) {
+        let voices = &mut *self;
         let is_here = |name: &str| voices.loaded.contains_key(name);
         let mut orders = Vec::new();
         let is_new = |c: &Choice| c.has != c.wants && is_here(&c.wants);
@@ -490,82 +511,81 @@ impl Conductor {
                 choice.has.clone_from(&choice.wants);
             }
         }
-        orders.into_iter().for_each(|order| self.order(at, order));
+        orders.into_iter().for_each(|order| self.order(cx, at, order));
     }
 
     /// An instrument that was wanted will not come: everyone keeps what they have, or gets what was there first.
-    fn do_without(&mut self, name: &str) {
-        let first = self.settings.instrument.clone();
-        let is_coming = self.voices.coming.iter().any(|c| c.name == first);
-        let first = if is_coming || self.voices.loaded.contains_key(&first) { first } else { String::new() };
-        for part in self.voices.parts.iter_mut().filter(|p| p.instrument.wants == name) {
+    fn do_without(&mut self, cx: &mut Context, name: &str) {
+        let first = cx.settings.instrument.clone();
+        let is_coming = self.coming.iter().any(|c| c.name == first);
+        let first = if is_coming || self.loaded.contains_key(&first) { first } else { String::new() };
+        for part in self.parts.iter_mut().filter(|p| p.instrument.wants == name) {
             let has = &part.instrument.has;
             part.instrument.wants = if has.is_empty() { first.clone() } else { has.clone() };
         }
-        self.voices.own.iter_mut().filter(|c| c.wants == name).for_each(|c| c.wants.clone_from(&c.has));
-        self.settle(None);
+        self.own.iter_mut().filter(|c| c.wants == name).for_each(|c| c.wants.clone_from(&c.has));
+        self.settle(cx, None);
     }
 
     /// The instrument of a part.
     pub fn part_instrument(&self, part: Option<usize>) -> String {
-        self.voices.parts[part.unwrap_or(0).min(PARTS - 1)].instrument.has.clone()
+        self.parts[part.unwrap_or(0).min(PARTS - 1)].instrument.has.clone()
     }
 
     /// The instrument a voice has of its own.
     pub fn voice_instrument(&self, which: Option<usize>) -> String {
-        self.voices.own.get(which.unwrap_or(0)).map(|c| c.has.clone()).unwrap_or_default()
+        self.own.get(which.unwrap_or(0)).map(|c| c.has.clone()).unwrap_or_default()
     }
 
     /// What came of a job.
-    pub fn made(&mut self, made: Made) {
-        match made {
-            Made::Names(names) => {
-                self.voices.names = names;
-                self.check_first_instrument();
-                for (origin, address, _) in std::mem::take(&mut self.voices.asking) {
-                    let messages = self.instruments();
-                    self.answer(origin, messages);
-                    self.done(origin, &address, vec![]);
+    pub fn opened(&mut self, cx: &mut Context, result: InstrumentResult) {
+        match result {
+            InstrumentResult::Names(names) => {
+                self.names = names;
+                self.check_first();
+                for (origin, address, _) in std::mem::take(&mut self.asking) {
+                    let messages = self.listing();
+                    cx.answer(origin, messages);
+                    cx.done(origin, &address, vec![]);
                 }
             }
-            Made::Instrument(name, result) => {
+            InstrumentResult::Opened(name, result) => {
                 let (here, still): (Vec<_>, Vec<_>) =
-                    std::mem::take(&mut self.voices.coming).into_iter().partition(|c| c.name == name);
-                self.voices.coming = still;
+                    std::mem::take(&mut self.coming).into_iter().partition(|c| c.name == name);
+                self.coming = still;
                 match result {
                     Ok(card) => {
-                        self.voices.loaded.insert(name.clone(), card);
-                        self.voices.trouble.clear();
+                        self.loaded.insert(name.clone(), card);
+                        self.trouble.clear();
                         tracing::info!("instrument: {name}");
-                        self.settle(None);
-                        self.release();
+                        self.settle(cx, None);
+                        self.release(cx);
                         for coming in here {
-                            self.done(coming.origin, &coming.address, vec![name.as_str().into()]);
+                            cx.done(coming.origin, &coming.address, vec![name.as_str().into()]);
                         }
                     }
                     Err(why) => {
-                        self.voices.trouble.clone_from(&why);
-                        self.do_without(&name);
-                        self.release();
+                        self.trouble.clone_from(&why);
+                        self.do_without(cx, &name);
+                        self.release(cx);
                         for coming in here {
                             // Who installed none does not miss them.
-                            if coming.address == FIRST && self.voices.names.is_empty() && is_name(&name) {
+                            if coming.address == FIRST && self.names.is_empty() && is_name(&name) {
                                 tracing::info!("no instruments are installed: voices have nothing to play");
                                 continue;
                             }
-                            self.fail(coming.origin, &coming.address, &Fault(why.clone()));
+                            cx.fail(coming.origin, &coming.address, &Fault(why.clone()));
                         }
                     }
                 }
             }
         }
-        self.flush();
     }
 
     /// The first instrument is opened when it is played; that it is not there is told at once.
-    fn check_first_instrument(&self) {
-        let Some(name) = self.voices.first.as_ref().filter(|name| is_name(name)) else { return };
-        match self.voices.names.as_slice() {
+    fn check_first(&self) {
+        let Some(name) = self.first.as_ref().filter(|name| is_name(name)) else { return };
+        match self.names.as_slice() {
             [] => tracing::info!("no instruments are installed: voices have nothing to play"),
             names if !names.contains(name) => {
                 tracing::warn!("instrument: there is no '{name}' (ddsp.instrument); there are {}", names.join(", "))
@@ -574,12 +594,12 @@ impl Conductor {
         }
     }
 
-    fn instruments(&self) -> Vec<Message> {
+    fn listing(&self) -> Vec<Message> {
         // One that was named by the configuration may lie elsewhere.
-        let elsewhere = self.voices.loaded.keys().filter(|name| !self.voices.names.contains(name));
+        let elsewhere = self.loaded.keys().filter(|name| !self.names.contains(name));
         let tell = |name: &String| {
             let mut args = vec![Value::from(name.as_str())];
-            match self.voices.loaded.get(name) {
+            match self.loaded.get(name) {
                 None => args.push(Value::Int(0)),
                 Some(card) => {
                     let ((low, high), (soft, loud)) = (card.pitch_range, card.loudness_range);
@@ -590,20 +610,19 @@ impl Conductor {
             }
             Message::new("/groove/instrument", args)
         };
-        self.voices.names.iter().chain(elsewhere).map(tell).collect()
+        self.names.iter().chain(elsewhere).map(tell).collect()
     }
 
     /// Whether something of instruments that was asked for before `serial` is still on its way.
-    pub(super) fn is_fetching_before(&self, serial: u64) -> bool {
-        self.voices.coming.iter().any(|c| c.serial < serial)
-            || self.voices.asking.iter().any(|(.., asked)| *asked < serial)
+    pub fn is_fetching_before(&self, serial: u64) -> bool {
+        self.coming.iter().any(|c| c.serial < serial) || self.asking.iter().any(|(.., asked)| *asked < serial)
     }
 
     /// Voices there are and that sound, notes that gave way, that found none, times the sound was late, voices let go,
     /// the worker's share of real time.
-    pub(super) fn voices_status(&self) -> Message {
-        let count = Value::Int(self.voices.voices.len() as i64);
-        let rest = match &self.voices.shown {
+    pub fn status(&self) -> Message {
+        let count = Value::Int(self.voices.len() as i64);
+        let rest = match &self.shown {
             None => vec![Value::Int(0); 5].into_iter().chain([Value::Float(0.0)]).collect(),
             Some(cell) => vec![
                 Value::Int(i64::from(cell.sounding.load(Relaxed))),
@@ -618,28 +637,28 @@ impl Conductor {
     }
 
     /// Tells of voices that came too late or were let go.
-    pub(super) fn watch_voices(&mut self) {
-        let Some(cell) = &self.voices.shown else { return };
+    pub fn watch(&mut self, cx: &mut Context) {
+        let Some(cell) = &self.shown else { return };
         let (underruns, shed) = (cell.underruns.load(Relaxed), cell.shed.load(Relaxed));
-        let (late, gone) = (underruns - self.voices.underruns, shed - self.voices.shed);
+        let (late, gone) = (underruns - self.underruns, shed - self.shed);
         if late > 0 || gone > 0 {
-            (self.voices.underruns, self.voices.shed) = (underruns, shed);
+            (self.underruns, self.shed) = (underruns, shed);
             let now = Instant::now();
-            if self.voices.warned.is_none_or(|at| now.saturating_duration_since(at) > WARN_AGAIN) {
-                self.voices.warned = Some(now);
+            if self.warned.is_none_or(|at| now.saturating_duration_since(at) > WARN_AGAIN) {
+                self.warned = Some(now);
                 tracing::warn!(
                     "voices: their sound was late {underruns} times so far, and {shed} were let go; fewer voices \
                      (voices.polyphony) or a longer reserve (voices.ahead_ms) would be right"
                 );
             }
-            self.bulletin.post("/event/voices", vec![late.into(), gone.into()]);
+            cx.events.post("/event/voices", vec![late.into(), gone.into()]);
         }
     }
 
     /// All that was set of voices and is not as at first: what brings it back.
-    pub(super) fn shown_voices(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
+    pub fn shown(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
         let mut calls: Vec<(String, Value)> = Vec::new();
-        let v = &self.voices;
+        let v = self;
         // What is on its way is wanted as much as what is here.
         let first = &v.parts[0].instrument.wants;
         if is_name(first) {
@@ -677,41 +696,37 @@ impl Conductor {
         calls.into_iter().map(|(address, value)| (address, vec![json::of(&value)])).collect()
     }
 
-    /// Brings back what [`Conductor::shown_voices`] told; what it does not name is as at first.
-    pub(super) fn recall_voices(&mut self, calls: &BTreeMap<String, Vec<serde_json::Value>>) {
-        if self.voices.voices.is_empty() {
+    /// Brings back what [`Conductor::shown`] told; what it does not name is as at first.
+    pub fn restore(&mut self, cx: &mut Context, calls: &BTreeMap<String, Vec<serde_json::Value>>) {
+        if self.voices.is_empty() {
             return;
         }
         let is_there = |address: &str| calls.contains_key(address);
-        for k in 0..self.voices.voices.len() {
+        for k in 0..self.voices.len() {
             for (setting, name, usual) in Setting::ALL {
-                let changed = self.voices.voices[k][setting as usize] != usual;
+                let changed = self.voices[k][setting as usize] != usual;
                 if changed && !is_there(&format!("/groove/voice/{}/{name}", k + 1)) {
-                    let _ = self.set_voice(Some(k), setting, usual, None);
+                    let _ = self.set_voice(cx, Some(k), setting, usual, None);
                 }
             }
         }
         for k in 0..PARTS {
             let (pedal, name, usual) = Pedal::ALL[Pedal::Volume as usize];
-            let changed = self.voices.parts[k].pedals[pedal as usize] != usual;
+            let changed = self.parts[k].pedals[pedal as usize] != usual;
             if changed && !is_there(&format!("/groove/part/{}/{name}", k + 1)) {
-                let _ = self.set_pedal(Some(k), pedal, usual, None);
+                let _ = self.set_pedal(cx, Some(k), pedal, usual, None);
             }
         }
-        for k in 0..self.voices.own.len() {
+        for k in 0..self.own.len() {
             if !is_there(&format!("/groove/voice/{}/instrument", k + 1)) {
-                self.voices.own[k].wants.clear();
+                self.own[k].wants.clear();
             }
         }
-        self.settle(None);
+        self.settle(cx, None);
         for (hall, address, usual) in Hall::ALL {
             if !is_there(address) {
-                let _ = self.set_hall(hall, usual, None);
+                let _ = self.set_hall(cx, hall, usual, None);
             }
-        }
-        for (address, values) in calls {
-            let values = values.iter().filter_map(json::to_value).collect();
-            self.call(None, Message::new(address.as_str(), values), None);
         }
     }
 }

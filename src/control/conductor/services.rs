@@ -1,0 +1,69 @@
+//! What the conductor needs from outside: threads that may block, and devices.
+
+use std::sync::Arc;
+
+use crate::ddsp::order::{Card, Order as VoiceOrder};
+use crate::engine::cover::WorkerEnd;
+use crate::engine::voices::VoiceCell;
+use crate::media::feed::Feeder;
+use crate::media::library::Library;
+use crate::media::pool::Job as LoadJob;
+use crate::media::recorder::Order as RecordOrder;
+use crate::system::keeper::Job as KeeperJob;
+
+/// A request to whoever opens instruments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstrumentJob {
+    /// Open the instrument of this name and give it to the voices.
+    Open(String),
+    /// List the instruments there are.
+    List,
+}
+
+/// The result of an [`InstrumentJob`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum InstrumentResult {
+    /// The voices have it, or it cannot be opened: name, and facts or reason.
+    Opened(String, Result<Card, String>),
+    /// Names, in order.
+    Names(Vec<String>),
+}
+
+/// Work that others do for the conductor. Nothing here may block; results come back through the conductor's own
+/// methods. By default every service does nothing.
+pub trait Services: Send {
+    /// Loads a file; the result goes to [`super::Conductor::loaded`].
+    fn load(&mut self, _job: LoadJob) {}
+    /// Looks files up in `library` from now on.
+    fn set_library(&mut self, _library: Library) {}
+    /// Hands reserves to the worker that fills them.
+    fn stretch(&mut self, _ends: Vec<WorkerEnd>) {}
+    /// Gives a stem to its reader thread.
+    fn feed(&mut self, _feeder: Feeder) {}
+    /// Reads or writes a small file; the result goes to [`super::Conductor::kept`].
+    fn keep(&mut self, _job: KeeperJob) {}
+    /// Begins a recording; its progress goes to [`super::Conductor::recorded`]. `false`: there is no folder for it.
+    fn record(&mut self, _order: RecordOrder) -> bool {
+        false
+    }
+    /// Frames of the recording so far, and how many of them are missing.
+    fn recorded(&self) -> (u64, u64) {
+        (0, 0)
+    }
+    /// Sends the voices an order, for a sample time if there is one.
+    fn voice(&mut self, _at: Option<u64>, _order: VoiceOrder) {}
+    /// Opens or lists instruments; the result goes to [`super::Conductor::opened`].
+    fn instrument(&mut self, _job: InstrumentJob) {}
+    /// What the voices' worker shows of itself, if there is one.
+    fn voices(&self) -> Option<Arc<VoiceCell>> {
+        None
+    }
+    /// Stalls a thread by name for some milliseconds, for debugging.
+    fn stall(&mut self, _what: &str, _ms: u64) {}
+}
+
+/// No services at all, for tests.
+#[derive(Debug, Default)]
+pub struct NoServices;
+
+impl Services for NoServices {}
