@@ -1,8 +1,8 @@
 //! Where a stem's samples come from: a resident head and two streamed rings.
 //!
 //! A stem is a stereo file of known length. Its first half second or so is resident, so it can start at once; the rest
-//! is fetched by a worker on the disk thread, in chunks, through a ring. Each stem has two such streams: while one is
-//! heard the other can fetch another position, and the two are crossfaded.
+//! is fetched by a reader thread, in chunks, through a ring. Each stem has two such streams: while one is heard the
+//! other can fetch another position, and the two are crossfaded.
 //!
 //! Chunks are boxes that circulate: filled ones to the engine, used ones back. Nothing is copied, allocated or freed.
 //! Each request and each chunk carries a generation number; chunks of an older generation are returned unread.
@@ -21,7 +21,7 @@ pub const CHUNK: usize = 2048;
 /// Frames held back when a ring runs dry, for the fade-out.
 pub const HOLD_BACK: usize = 128;
 
-/// A chunk of a stem on its way from the disk thread to the engine.
+/// A chunk of a stem on its way from its reader thread to the engine.
 #[derive(Debug)]
 pub struct Chunk {
     /// Generation of the request it answers.

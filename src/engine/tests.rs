@@ -13,7 +13,7 @@ mod loops;
 /// Unit of the frame count, 2⁻¹⁹: exact in a float, and half a million of them stay below −3 dBFS.
 const UNIT: f32 = 1.0 / 524_288.0;
 
-/// Fills streams as the disk thread does, but only on demand, with values computed from the frame number.
+/// Fills streams as the reader threads do, but only on demand, with values computed from the frame number.
 struct Feeder {
     writers: Vec<(StreamWriter, Option<Play>, u64)>,
     value: fn(u64) -> f32,
