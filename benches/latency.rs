@@ -49,8 +49,8 @@ fn tell(name: &str, what: What, period: usize, beyond: f64) {
     let at = |q: f64| late[((late.len() - 1) as f64 * q) as usize];
     let most = period as f64 / RATE * 1e3 + beyond;
     println!(
-        "{name:<17} period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, max {:5.2}; \
-         later than {most:.1} ms: {}",
+        "{name:<17} period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, \
+         max {:5.2}; later than {most:.1} ms: {}",
         period as f64 / RATE * 1e3,
         late.len(),
         at(0.0),

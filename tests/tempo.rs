@@ -389,7 +389,7 @@ fn changing_the_method_keeps_the_beat() {
         sound.extend_from_slice(block.channel(2));
     }
     let course = course(&changes, frames);
-    // Whatever a tick's pitch, its front is there: half a millisecond covers the difference.
+    // Whatever a tick's pitch, its front is found: half a millisecond covers the difference.
     let (worst, _, _, missed) = errors(&sound, &course, 1_000, false);
     assert_eq!(missed, 0);
     assert!(worst < 0.5, "{worst} ms");

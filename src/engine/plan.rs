@@ -76,8 +76,8 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Creates a kit for stems of up to `sample_rate`; splices are shorter for stems sampled at more. Reserves are
-    /// within `bounds`; the second return value is for a worker. Realtime: no (allocates about 20 MB).
+    /// Creates a kit for stems of up to `sample_rate`; splices are shorter for stems at higher rates. Reserves
+    /// are within `bounds`; the second return value is for a worker. Realtime: no (allocates about 20 MB).
     pub fn new(sample_rate: u32, bounds: Bounds) -> (Kit, Vec<WorkerEnd>) {
         let rate = f64::from(sample_rate);
         let more = bounds.read_ahead(rate);
@@ -164,8 +164,7 @@ pub struct Plan {
     lanes: Vec<Box<Lane>>,
     /// Input position of the playhead according to the tempo.
     ideal: Fixed,
-    /// The frame from which on joining heads have changed the sum, and whether their attacks are to be distinguished
-    /// from those of other heads.
+    /// The frame from which on joining heads have changed the sum, and whether an onset is to be marked there.
     joined: Option<(i64, bool)>,
     cover: Option<Box<Cover>>,
 }
@@ -312,7 +311,7 @@ impl Plan {
     ) {
         let frames = left.len().min(right.len());
         if let Some((at, strikes)) = self.joined.take() {
-            // Once for all that joined: find their attacks, but do not attribute those of the earlier members to them.
+            // Once for all that joined: find their attacks, and mark their start if others may mask it.
             self.splicer.hear_again(at, strikes);
         }
         let ideal = self.ideal.to_f64() + ahead * speed;

@@ -186,7 +186,7 @@ impl Player {
         }
     }
 
-    /// Turns until told to stop. Runs on the audio thread.
+    /// Runs the loop until a stop is requested. Runs on the audio thread.
     pub fn run(&mut self) {
         while !self.orders.stop.load(Relaxed) {
             self.turn();

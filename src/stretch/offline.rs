@@ -136,8 +136,8 @@ pub fn stretch<E>(
     keep_pitch(&mut *machine, order, sample_rate, source, sink, progress)
 }
 
-/// Returns the number of whole frames of a quantum that lie within the sound: interpolation past the last frame would
-/// include what is not there.
+/// Returns the number of whole frames of a quantum that lie within the sound: a fraction past the last frame would be
+/// interpolated from missing input.
 fn rest(end: Option<i64>, ideal: Fixed, speed: f64) -> usize {
     // A length that is a whole number is so only up to rounding errors.
     end.map_or(GRID, |end| ((end as f64 - ideal.to_f64()) / speed + 1e-6).clamp(0.0, GRID as f64) as usize)

@@ -209,8 +209,8 @@ impl Splicer {
         (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
     }
 
-    /// Requests the position of a sound that has begun elsewhere and is already heard: as soon as any current fade is
-    /// over, the plan moves to where that sound is by then, given that it is at input frame `next` now.
+    /// Requests a splice to a sound that has begun elsewhere and is already heard: as soon as any current fade is over,
+    /// the plan moves to that sound's position, which is input frame `next` now and advances from there.
     pub fn strike(&mut self, next: i64) {
         self.struck = Some(next);
         if self.done == 0 {

@@ -3,7 +3,7 @@
 //! The sound is analysed in hops of a little over a millisecond, as it is and twice differentiated (which makes a quiet
 //! hi-hat visible above a loud pad). A hop that is much louder than all of the last few hundredths of a second is an
 //! onset; its beginning is traced back to where the sound was still unchanged. Comparing with the loudest of the recent
-//! past, and not with its mean, ignores steady tones, however low they are or beat.
+//! past, and not with its mean, avoids false onsets in steady tones, however low they are or beat.
 
 /// Number of past hops a new one is compared with.
 const PAST: usize = 24;

@@ -40,7 +40,7 @@ const BLOCKS: usize = GRID / BLOCK;
 const MOST_BLOCKS: usize = 36;
 /// Capacity of all windows over blocks.
 const WINDOW: usize = MOST_BLOCKS + 4;
-/// Quanta that fit behind the delayed samples: after so many they are moved to the front again.
+/// Quanta that fit behind the delayed samples: after that many, the samples are moved to the front again.
 const QUANTA: usize = 16;
 
 /// The latest values, one per block: a ring stored twice so that any window is contiguous.
