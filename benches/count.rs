@@ -1,7 +1,8 @@
-//! Runs a graph for a while, for counting instructions and looking at single blocks.
+//! Renders a graph for a while, for counting instructions and timing single blocks.
 //!
-//! `count GRAPH SECONDS` renders and ends: callgrind counts what it took. `count blocks` prints the worst block over
-//! the median one, from the fastest of twenty identical runs of each block.
+//! `count GRAPH SECONDS` renders and exits, for counting with callgrind. `count blocks` prints the median block, the
+//! worst block and their ratio, from the fastest of twenty identical runs of each block. `count stretch METHOD
+//! SECONDS`, `count pulls METHOD` and `count voices COUNT [SECONDS]` do the same for stretchers and instruments.
 
 use std::time::Instant;
 
@@ -32,12 +33,12 @@ fn main() {
             rig.run(seconds.parse().expect("a number of seconds"));
             println!("{:.6}", start.elapsed().as_secs_f64());
         }
-        // `cargo bench` runs every bench without arguments; benches/table is the one that asks.
+        // `cargo bench` runs every bench without arguments; only benches/table passes some.
         _ => println!("count: run by benches/table"),
     }
 }
 
-/// So many voices, by turns of four instruments, each held and bent a little.
+/// Renders `count` voices, alternating between four instruments, each held and bent a little.
 #[cfg(feature = "ddsp")]
 fn voices(count: usize, seconds: f64) {
     use grooved::ddsp::processor::DdspProcessor;
@@ -54,7 +55,7 @@ fn voices(count: usize, seconds: f64) {
     }
 }
 
-/// Prints how many times as fast as it plays a number of voices is rendered: the best of five runs.
+/// Prints the speed at which `count` voices are rendered, relative to real time: the best of five runs.
 #[cfg(feature = "ddsp")]
 fn voices_now(count: usize) {
     let run = |seconds: f64| {
@@ -62,15 +63,15 @@ fn voices_now(count: usize) {
         voices(count, seconds);
         begun.elapsed().as_secs_f64()
     };
-    // What it takes to open the models is taken off; the fastest of several runs is the one that was left alone.
+    // The time for opening the models is subtracted; the fastest of several runs is the least disturbed one.
     let fastest = |seconds: f64| (0..5).map(|_| run(seconds)).fold(f64::INFINITY, f64::min);
     println!("{:.1}", 8.0 / (fastest(9.0) - fastest(1.0)));
 }
 
-/// Frames asked of a stretcher at a time.
+/// Frames pulled from a stretcher at a time.
 const PULL: usize = 512;
 
-/// Pulls blocks out of a stretcher at speed 1.1, 44.1 kHz, fed with a chord and a beat.
+/// Returns a function that pulls a block from a stretcher at speed 1.1, 44.1 kHz, fed with a chord and a beat.
 fn puller(method: &str) -> Box<dyn FnMut()> {
     let tone = |hz: f64, t: f64| (std::f64::consts::TAU * hz * t).sin();
     let sound: Vec<[f32; 2]> = (0..4 * 44_100)
@@ -103,13 +104,13 @@ fn puller(method: &str) -> Box<dyn FnMut()> {
     })
 }
 
-/// The median and the worst single pull in microseconds, from the fastest of ten identical runs of each.
+/// Prints the median and the worst single pull in microseconds, from the fastest of ten identical runs of each.
 fn pulls(method: &str) {
     let count = 8 * 44_100 / PULL;
     let mut fastest = vec![u128::MAX; count];
     for _ in 0..10 {
         let mut pull = puller(method);
-        // The first one fills the look-ahead.
+        // The first pull fills the look-ahead.
         pull();
         for best in &mut fastest {
             let start = Instant::now();

@@ -1,4 +1,4 @@
-//! What a second of sound costs the engine.
+//! Measures the time the engine needs for a second of sound.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 

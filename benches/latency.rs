@@ -1,5 +1,5 @@
-//! How long an OSC datagram takes until the rendered stream shows it, measured end to end: a real daemon, real UDP,
-//! and its own recording. The device's buffer comes on top and is stated apart.
+//! Measures the time from an OSC datagram to its effect in the rendered stream, end to end: a real daemon, real UDP,
+//! and its own recording. The delay of the device's buffer is not included.
 
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
@@ -13,16 +13,16 @@ use grooved::system::time::{monotonic_ns, sleep_until};
 
 const RATE: f64 = 48_000.0;
 
-/// A hop of the instruments, in milliseconds.
+/// Length of the instruments' hop, in milliseconds.
 #[cfg(feature = "ddsp")]
 const HOP_MS: f64 = 10.0;
 
-/// What is changed.
+/// The parameter that is changed.
 #[derive(Clone, Copy)]
 enum What {
-    /// The master's gain.
+    /// The master gain.
     Master,
-    /// The loudness of a voice that was silent for so many milliseconds before.
+    /// The loudness of a voice that was silent for this many milliseconds before.
     #[cfg(feature = "ddsp")]
     Voice(u64),
 }
@@ -32,9 +32,9 @@ fn main() {
         return;
     }
     for period in [64, 256, 1024] {
-        tell("the master's gain", What::Master, period, 0.0);
+        tell("the master gain", What::Master, period, 0.0);
     }
-    // A voice goes on for 0.3 s after it has fallen silent, hop by hop; then it rests, and begins at once.
+    // A voice continues for 0.3 s after it has fallen silent, hop by hop; then it rests, and starts immediately.
     #[cfg(feature = "ddsp")]
     for period in [64, 256, 1024] {
         tell("a running voice", What::Voice(120), period, 2.0 * HOP_MS);
@@ -42,15 +42,15 @@ fn main() {
     }
 }
 
-/// Measures, and prints a line; `beyond` is what may be added to a period.
+/// Measures and prints a line; `beyond` is the allowed delay beyond a period, in milliseconds.
 fn tell(name: &str, what: What, period: usize, beyond: f64) {
     let mut late = measure(what, period);
     late.sort_by(f64::total_cmp);
     let at = |q: f64| late[((late.len() - 1) as f64 * q) as usize];
     let most = period as f64 / RATE * 1e3 + beyond;
     println!(
-        "{name:<17} period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, max {:5.2}; \
-         later than {most:.1} ms: {}",
+        "{name:<17} period {period:>4} ({:5.2} ms): {} datagrams, min {:5.2} ms, median {:5.2}, 99 % {:5.2}, \
+         max {:5.2}; later than {most:.1} ms: {}",
         period as f64 / RATE * 1e3,
         late.len(),
         at(0.0),
@@ -61,12 +61,12 @@ fn tell(name: &str, what: What, period: usize, beyond: f64) {
     );
 }
 
-/// Milliseconds from sending to the rendering of the first changed frame.
+/// Returns the times in milliseconds from sending to the rendering of the first changed frame.
 fn measure(what: What, period: usize) -> Vec<f64> {
     let folder = std::env::temp_dir().join(format!("grooved-latency-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a scratch folder");
     let out = folder.join("out.wav");
-    // Ones, at unity: the recording shows the master's gain itself.
+    // Constant samples at unity gain: the recording shows the master gain itself.
     let ones = folder.join("ones.wav");
     let mut writer = grooved::media::wav::WavWriter::create(&ones, 2, 48_000, grooved::media::wav::Depth::Float)
         .expect("a WAV file");
@@ -81,8 +81,8 @@ fn measure(what: What, period: usize) -> Vec<f64> {
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_grooved"))
         .current_dir(&folder)
-        // A deep reserve does not delay the rendering of what is next, but keeps a busy machine from losing time,
-        // which the recording does not hold.
+        // A deep reserve does not delay the rendering of the next period, but keeps a busy machine from losing time,
+        // which the recording would lack.
         .args(["--log", "warn", "--port", &port.to_string(), "--buffer-size", &period.to_string(), "--periods", "32"])
         .args(["--config", "g.toml", "--http-port", "0", "--output", &format!("wav:{}", out.display())])
         .args(if matches!(what, What::Master) { &["--a", "ones.wav", "--vol", "1"][..] } else { &[] })
@@ -110,8 +110,8 @@ fn measure(what: What, period: usize) -> Vec<f64> {
     while status().is_none() {}
     send("/groove/master", vec![Value::Float(0.5)]);
     std::thread::sleep(Duration::from_millis(500));
-    // Rendering is a staircase in time: a period is rendered all at once, and frames − time × rate is greatest just
-    // after a stair. That maximum over many looks tells where the stairs are.
+    // Rendering proceeds in steps: a period is rendered at once, and frames − time × rate is greatest just after a
+    // step. The maximum over many queries locates the steps.
     let mut edge = f64::MIN;
     let mut sent = Vec::new();
     let mut level = 0.5;
@@ -122,7 +122,7 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         What::Voice(pause) => (60, pause, 100),
     };
     for k in 0..tries {
-        // Moments that have nothing to do with the period, far enough apart that each shows by itself.
+        // Times unrelated to the period, far enough apart that each change is distinct.
         next += pause * 1_000_000 + (k.wrapping_mul(2_654_435_761) % 17_000_000);
         sleep_until(next);
         level = if level == 0.5 { 0.25 } else { 0.5 };
@@ -150,7 +150,7 @@ fn measure(what: What, period: usize) -> Vec<f64> {
     decoder.read(&mut left, &mut right).expect("the recording");
     let _ = std::fs::remove_dir_all(&folder);
     let changes: Vec<usize> = match what {
-        // Frames at which the level leaves one of its two values for the other.
+        // Frames at which the level changes from one of its two values to the other.
         What::Master => {
             let mut still = 0;
             let leaves = |i: &usize| {
@@ -174,7 +174,7 @@ fn measure(what: What, period: usize) -> Vec<f64> {
     sent.iter()
         .zip(&changes[first..])
         .map(|(sent, frame)| {
-            // The period that holds the frame was rendered when the staircase stepped to its end.
+            // The period that contains the frame was rendered when the step to its end occurred.
             let end = (frame / period + 1) * period;
             let rendered_ns = (end as f64 - edge) / RATE * 1e9;
             (rendered_ns - *sent as f64) * 1e-6

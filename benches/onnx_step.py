@@ -1,4 +1,7 @@
-"""Times a step of a model under ONNX Runtime, one thread: onnx_step.py MODEL. Prints the median in microseconds."""
+"""Times a step of a model under ONNX Runtime on one thread and prints the median in microseconds.
+
+Usage: onnx_step.py MODEL
+"""
 
 import statistics
 import sys

@@ -1,31 +1,41 @@
-//! grooved: a sound appliance's firmware as a library. This is the map of the house.
+//! grooved: the firmware of a sound appliance, as a library.
 //!
-//! There are two worlds. [`engine`] is the realtime one: a pure machine that turns commands and samples into the next
-//! block, without I/O, locks or allocation. Everything else may block and fail: files ([`media`]), cards
-//! ([`output`]), sockets ([`control`]), the operating system ([`system`]). Between them is one narrow door,
-//! [`engine::door`]. [`daemon`] is the only place where all parts meet.
+//! There are two worlds. [`engine`] is the realtime core: it turns commands and samples into the next block of sound,
+//! without I/O, locks or allocation. Everything else may block and fail: files ([`media`]), cards ([`output`]), sockets
+//! ([`control`]), the operating system ([`system`]). Between them there is a single interface, [`engine::door`].
+//! [`daemon`] is the only module that connects all parts.
 //!
-//! [`remote`] is the other end of the wire: what the client program is made of.
+//! [`remote`] contains the parts of the client program, which controls a running daemon.
 //!
-//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `stretch`, `ddsp` → `engine` → `dsp`. A test keeps them so.
+//! Imports point down: `daemon` → `control`, `output`, `media`, `system` → `stretch`, `ddsp` → `engine` → `dsp`. A test
+//! (`tests/house.rs`) enforces this.
 //!
-//! | thread | made in | runs |
+//! | thread | started in | task |
 //! |---|---|---|
 //! | `audio`, SCHED_FIFO 70 | [`daemon::live`] | [`output::player::Player::run`], and through it the engine |
-//! | `disk` | [`media::disk`] | fills the stems' rings |
-//! | `loader` × 2 | [`media::loader`] | opens files, decodes heads |
-//! | `device` | [`output::supervisor`] | opens, closes, looks for cards |
-//! | `control` × 2 | [`daemon::live`] | the conductor, sockets, signals, the watchdog; frees what the engine retired |
-//! | `voices`, SCHED_FIFO 45 | [`ddsp::worker`] | renders the instruments of the speakers |
+//! | `overseer`, SCHED_FIFO 48 | [`system::overseer`] | demotes or abandons realtime workers that stop responding |
+//! | `voices`, SCHED_FIFO 45 | [`ddsp::worker`] | renders the voices of the instruments |
+//! | `stretch`, SCHED_FIFO 40 | [`stretch::worker`] | stretches ahead of time with high quality |
+//! | `disk` | [`media::disk`] | schedules the readers |
+//! | `reader`, one per stem | [`media::disk`] | fills a stem's rings |
+//! | `loads` | [`media::pool`] | supervises the loaders |
+//! | `loader`, one per load | [`media::pool`] | opens a file and decodes its head |
+//! | `lookup`, one per media root | [`media::pool`] | resolves paths in a media root |
+//! | `recorder` | [`media::recorder`] | writes recordings |
+//! | `device` | [`output::supervisor`] | opens, closes and searches for cards |
+//! | `wav` | [`output::tap`] | writes the output to a WAV file |
+//! | `control` × 2 | [`daemon::live`] | the conductor, sockets, signals; frees what the engine retired |
+//! | `watchdog` | [`daemon::live`] | notifies the service manager's watchdog |
+//! | `reload`, temporary | [`daemon::live`] | reads the configuration again |
 //! | `luthier` | [`daemon::instruments`] | opens instruments |
 //! | `midi` | [`control::midi`] | reads the ALSA sequencer |
-//! | `dashboard` | [`control::dashboard`] | resolves a dashboard's name and tells it the tempo |
-//! | `ports` | [`control::ports`] | looks whether another program has taken over an OSC port |
-//! | `stream`, one per client | [`control::stream`] | renders what a client of the DDSP stream hears |
-//! | `wav` | [`output::tap`] | writes what is tapped |
+//! | `dashboard` | [`control::dashboard`] | resolves a dashboard's name and sends it the tempo |
+//! | `ports` | [`control::ports`] | detects when another program takes over an OSC port |
+//! | `stream`, one per client | [`control::stream`] | renders the sound of a client of the DDSP stream |
+//! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
 //!
-//! Functions of the realtime world say `Realtime: yes` in their documentation: they may be called on the audio
-//! thread. Everything else may not.
+//! Functions of the realtime world are marked `Realtime: yes` in their documentation: they may be called on the audio
+//! thread. All others may not.
 
 pub mod config;
 pub mod control;

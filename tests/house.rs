@@ -1,4 +1,4 @@
-//! The house's rules: imports point down, and unsafe code stays in its rooms.
+//! Rules of the source tree: imports point down, and unsafe code stays in its modules.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ fn source_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Rooms that a line of code names, by `crate::room` or, in a list, `room::`.
+/// Returns the top-level modules that a line of code names as `crate::module`.
 fn rooms_named(line: &str) -> Vec<&str> {
     line.match_indices("crate::")
         .map(|(at, _)| {
@@ -31,22 +31,22 @@ fn rooms_named(line: &str) -> Vec<&str> {
 
 #[test]
 fn imports_point_down() {
-    // What each room may know, besides itself.
+    // The modules each module may use, besides itself.
     let allowed: &[(&str, &[&str])] = &[
         ("dsp", &[]),
         ("engine", &["dsp"]),
         ("demo", &[]),
         ("system", &[]),
-        // One of the ways to stretch is a library of the system's.
+        // One of the stretching methods is a library of the system.
         ("stretch", &["engine", "dsp", "system"]),
         // Workers show the overseer that they respond.
         ("ddsp", &["engine", "dsp", "system"]),
-        // Shapes of glides are the clock's.
+        // The shapes of glides are the clock's.
         ("movement", &["engine"]),
         ("media", &["engine", "dsp", "system"]),
-        // The output can be a file, and media knows how files are written.
+        // The output can be a file, and `media` knows how files are written.
         ("output", &["engine", "dsp", "system", "media"]),
-        // The report is what the output shows of itself; control never touches the output otherwise.
+        // `control` may use the report, which the output publishes, and nothing else of the output.
         ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "system", "output"]),
         ("remote", &["control", "media"]),
         (
@@ -60,7 +60,7 @@ fn imports_point_down() {
     for (room, may_know) in allowed {
         for file in sources(&source_root().join(room)) {
             let text = std::fs::read_to_string(&file).unwrap();
-            // A module's own tests may build on what it does not know itself.
+            // A module's own tests may use more than the module.
             let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
                 for named in rooms_named(line) {
@@ -70,7 +70,7 @@ fn imports_point_down() {
                         || (tests && named == "system")
                         || (named == "output" && *room == "control" && line.contains("output::report"));
                     let only_report = *room != "control" || named != "output" || line.contains("output::report");
-                    assert!(known && only_report, "{}:{}: {room} must not know {named}", file.display(), number + 1);
+                    assert!(known && only_report, "{}:{}: {room} must not use {named}", file.display(), number + 1);
                 }
             }
         }
@@ -84,7 +84,7 @@ fn faces_do_not_know_each_other() {
         for file in [format!("control/{face}.rs"), format!("control/{face}/mod.rs")] {
             let Ok(text) = std::fs::read_to_string(source_root().join(file)) else { continue };
             for other in faces.iter().filter(|o| **o != face) {
-                assert!(!text.contains(&format!("super::{other}")), "{face} knows {other}");
+                assert!(!text.contains(&format!("super::{other}")), "{face} uses {other}");
             }
         }
     }

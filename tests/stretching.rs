@@ -1,5 +1,5 @@
-//! High-quality stretching in real time: two decks of four stems, a tempo that moves, control traffic that floods in,
-//! and a worker that is made too slow.
+//! High-quality stretching in real time: two decks of four stems, a changing tempo, a flood of control traffic, and a
+//! worker that is deliberately slowed down.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Daemon, Scratch, Sound, f, i, p, s};
 use grooved::control::value::Value;
 
-/// What `/status/stretch/a` said, and when.
+/// A reply of `/status/stretch/a`.
 struct Seen {
     at: f64,
     heard: String,
@@ -32,7 +32,7 @@ fn look(client: &common::Client, deck: &str, start: Instant) -> Seen {
     }
 }
 
-/// Two decks of four stems each: low tones, so that a click shows.
+/// Loads two decks of four stems each: low tones, in which clicks show.
 fn set(scratch: &Scratch, client: &common::Client) {
     for deck in 0..2i64 {
         for k in 0..4i64 {
@@ -61,7 +61,7 @@ fn two_decks_of_four_stems_follow_the_tempo_while_controls_flood_in() {
     let mut told = false;
     let mut k = 0;
     while start.elapsed() < Duration::from_secs(12) {
-        // What changes nothing that is heard: a flood of levels as they are, and of questions.
+        // Messages that change nothing audible: a flood of unchanged levels, and of queries.
         for _ in 0..40 {
             client.send("/deck_levels", vec![f(1.0), f(1.0), f(1.0), f(1.0)]);
             client.send("/groove/deck/a/eq/mid", vec![f(50.0)]);
@@ -90,7 +90,7 @@ fn two_decks_of_four_stems_follow_the_tempo_while_controls_flood_in() {
     assert_eq!(starved, i(0), "stems starved");
     assert!(covered > 0.6, "hq is heard only {:.0} % of the time", covered * 100.0);
     let clicks = Sound::read(&out).clicks(0.02);
-    // Time that a busy machine takes from the audio thread is lost, and counted; nothing else is heard.
+    // Time that a busy machine takes from the audio thread is lost, and counted; nothing else is audible.
     assert!(clicks.len() as i64 <= lost, "clicks at {clicks:?} s, {lost} underruns");
 }
 
@@ -120,7 +120,7 @@ fn a_stretcher_that_is_too_slow_gives_way_and_returns() {
     // Half as fast as it must be.
     client.done("/groove/debug/slow_stretch", vec![Value::Int(2_600)]);
     assert!(watch(5.0, &|s| s.heard == "wsola"), "the plan did not take over");
-    // Long enough for three strikes.
+    // Long enough for three underruns.
     watch(8.0, &|_| false);
     client.done("/groove/debug/slow_stretch", vec![Value::Int(0)]);
     assert!(watch(75.0, &|s| s.heard == "hq"), "hq did not come back");
@@ -141,7 +141,7 @@ fn a_stretcher_that_is_too_slow_gives_way_and_returns() {
     }
     let levels: std::collections::BTreeSet<&str> = seen.iter().map(|s| s.level.as_str()).collect();
     println!("{levels:?}");
-    // It is looked at fifty times a second; the way down takes less than a tenth of one.
+    // Sampled fifty times a second; the way down takes less than a tenth of one.
     assert!(levels.len() >= 2, "{levels:?}");
     assert!(log.contains("Time-stretch UNDERRUN #1: input="), "{log}");
     assert!(log.contains("wsola for a minute") && log.contains("hq is tried again"), "{log}");

@@ -1,4 +1,4 @@
-//! Tempo in the sound itself: ticks are found by matched filter and must lie where the integral of the tempo says.
+//! Tempo in the sound itself: ticks are found by matched filter and must lie where the integral of the tempo puts them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,10 +16,10 @@ use grooved::stretch::worker::Worker;
 const RATE: u32 = 48_000;
 /// Frames from tick to tick in the file: 120 BPM.
 const PERIOD: usize = 24_000;
-/// Where the first one is.
+/// Frame of the first tick.
 const FIRST: usize = 12_000;
 
-/// A generator of numbers that are random enough.
+/// A simple pseudo-random number generator.
 struct Dice(u64);
 
 impl Dice {
@@ -35,7 +35,7 @@ impl Dice {
     }
 }
 
-/// Five milliseconds with a sharp front: what is looked for, played at a speed.
+/// Returns the tick to search for, played at a speed: five milliseconds with a sharp front.
 fn tick(speed: f64) -> Vec<f32> {
     let n = 240.0;
     (0..(n / speed) as usize)
@@ -48,7 +48,7 @@ fn tick(speed: f64) -> Vec<f32> {
         .collect()
 }
 
-/// A loop of ticks over faint noise, all of it resident.
+/// Returns a loop of ticks over faint noise, fully resident.
 fn ticks(seconds: usize) -> Box<StemSource> {
     let mut dice = Dice(7);
     let frames = seconds * RATE as usize;
@@ -69,7 +69,7 @@ fn ticks(seconds: usize) -> Box<StemSource> {
     })
 }
 
-/// A tempo change: when, to what, over how many frames.
+/// A tempo change: when, to which tempo, over how many frames.
 #[derive(Clone, Copy)]
 struct Change {
     at: u64,
@@ -77,7 +77,7 @@ struct Change {
     frames: u32,
 }
 
-/// Where the file should be at every thousandth frame, from first principles.
+/// Returns the position in the file at every thousandth frame, from first principles.
 fn course(changes: &[Change], frames: u64) -> Vec<f64> {
     let (mut bpm, mut from, mut target, mut began, mut length) = (120.0f64, 120.0, 120.0, 0u64, 1u32);
     let mut next = 0;
@@ -98,14 +98,15 @@ fn course(changes: &[Change], frames: u64) -> Vec<f64> {
     out
 }
 
-/// The output frame at which the file should be at `position`.
+/// Returns the output frame at which the file should be at `position`.
 fn when(course: &[f64], position: f64) -> Option<f64> {
     let after = course.partition_point(|p| *p <= position);
     let (a, b) = (course.get(after.checked_sub(1)?)?, course.get(after)?);
     Some(((after - 1) as f64 + (position - a) / (b - a)) * 1_000.0)
 }
 
-/// Where in `sound` a tick lies, looked for within `reach` frames of `expected`; relative to it, in frames.
+/// Returns the position of a tick in `sound`, searched within `reach` frames of `expected` and relative to it, in
+/// frames.
 fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64> {
     let from = (expected as usize).checked_sub(reach)?;
     let piece = sound.get(from..from + 2 * reach + tick.len())?;
@@ -119,13 +120,13 @@ fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64>
     Some((from + best) as f64 + 0.5 * (a - c) / (a - 2.0 * b + c) - expected)
 }
 
-/// What a deck needs to stretch, and its worker's part.
+/// Returns a kit for a deck, and its worker's ends.
 fn kit() -> (Option<Box<Kit>>, Vec<WorkerEnd>) {
     let (kit, ends) = Kit::new(RATE, Bounds { least: 0.1, most: 0.5 });
     (Some(Box::new(kit)), ends)
 }
 
-/// One deck that is stretched as well as can be, and its worker.
+/// A deck with high-quality stretching, and its worker.
 struct Covered {
     engine: Engine,
     control: ControlDoor,
@@ -145,7 +146,7 @@ impl Covered {
         Covered { engine: Engine::new(&config, inner), control, worker, cells }
     }
 
-    /// Loads and starts what lasts half a minute.
+    /// Installs and starts a source, which lasts half a minute.
     fn start(&mut self, slot: u16, source: Box<StemSource>, rate: f64, gain: f32) {
         let play = Play { from: 0, start: 0, end: source.frames, looped: true };
         self.send(None, Action::Install { slot, deck: 0, source });
@@ -161,7 +162,7 @@ impl Covered {
         self.engine.render(block);
     }
 
-    /// Whether the worker is heard.
+    /// Returns whether the worker's sound is heard.
     fn is_covered(&self) -> bool {
         self.cells.iter().any(|c| c.covering.load(Relaxed))
     }
@@ -171,7 +172,7 @@ fn send(control: &mut ControlDoor, at: Option<u64>, action: Action) {
     assert!(control.send(vec![Command { at, ticket: 0, action }]).is_empty());
 }
 
-/// Renders decks of the same ticks, each by its own method, each to its own pair of outputs.
+/// Renders decks with the same ticks, each by its own method, each to its own pair of outputs.
 fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> {
     let config = EngineConfig {
         sample_rate: RATE,
@@ -200,7 +201,7 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
     let mut out = vec![Vec::with_capacity(frames as usize); methods.len()];
     let mut next = 0;
     for start in (0..frames).step_by(480) {
-        // A second ahead, as the conductor would.
+        // A second ahead, as the conductor does.
         while changes.get(next).is_some_and(|c| c.at < start + u64::from(RATE)) {
             let Change { at, bpm, frames } = changes[next];
             send(&mut control, Some(at), Action::Tempo { bpm, frames, shape: Shape::Linear });
@@ -216,13 +217,13 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
     out
 }
 
-/// A tempo that is always on the move.
+/// Returns tempo changes that never stop.
 fn restless(frames: u64) -> Vec<Change> {
     let mut dice = Dice(2_026);
     let mut changes = Vec::new();
     let mut at = u64::from(RATE) * 4;
     while at < frames {
-        // Multiples of the grid, so that the engine and the reference mean the same frames.
+        // Multiples of the grid, so that the engine and the reference refer to the same frames.
         let length = (dice.between(0.0, 12.0) * f64::from(RATE)) as u32 / 32 * 32;
         changes.push(Change { at, bpm: dice.between(80.0, 180.0), frames: length });
         at += (dice.between(2.0, 20.0) * f64::from(RATE)) as u64 / 32 * 32;
@@ -230,7 +231,8 @@ fn restless(frames: u64) -> Vec<Change> {
     changes
 }
 
-/// The largest and the typical error of a deck's ticks in milliseconds, their drift in ppm, and how many were missed.
+/// Returns the largest and the typical error of a deck's ticks in milliseconds, their drift in ppm, and how many were
+/// missed.
 fn errors(sound: &[f32], course: &[f64], reach: usize, pitched: bool) -> (f64, f64, f64, usize) {
     let (mut found, mut missed) = (Vec::<(f64, f64)>::new(), 0);
     for round in 0.. {
@@ -261,7 +263,7 @@ fn errors(sound: &[f32], course: &[f64], reach: usize, pitched: bool) -> (f64, f
     unreachable!()
 }
 
-/// `GROOVED_TEMPO_MINUTES` makes it longer: `make test-tempo` takes an hour's worth.
+/// `GROOVED_TEMPO_MINUTES` makes it longer: `make test-tempo` runs an hour's worth.
 #[test]
 fn ticks_are_where_the_tempo_says_whatever_the_method() {
     let minutes = std::env::var("GROOVED_TEMPO_MINUTES").ok().and_then(|m| m.parse().ok()).unwrap_or(4u64);
@@ -278,7 +280,7 @@ fn ticks_are_where_the_tempo_says_whatever_the_method() {
         let (most, slope, may_miss) = match method {
             Method::PlaybackRate | Method::Wsola => (0.3, 1.0, 0),
             Method::Hq => (1.0, 1.0, 0),
-            // It smears attacks, now and then beyond recognition, and is steered by counting its hops.
+            // It smears attacks, occasionally beyond recognition, and is controlled by counting its hops.
             #[cfg(feature = "rubberband")]
             Method::RubberBand => (6.0, 1.0, minutes as usize),
         };
@@ -288,17 +290,17 @@ fn ticks_are_where_the_tempo_says_whatever_the_method() {
     }
 }
 
-/// Pops and steps: the largest jump from sample to sample of a low tone's stretch.
+/// Returns the largest jump from sample to sample of a stretched low tone: reveals clicks and steps.
 fn roughness(sound: &[f32]) -> f32 {
     sound.windows(3).map(|w| (w[0] - 2.0 * w[1] + w[2]).abs()).fold(0.0, f32::max)
 }
 
-/// A steady low tone of half a minute.
+/// Returns half a minute of a steady low tone.
 fn tone(hz: f64) -> Box<StemSource> {
     chord(&[(hz, 0.4)])
 }
 
-/// Half a minute of steady tones: frequencies and levels.
+/// Returns half a minute of steady tones, given as (frequency, level).
 fn chord(tones: &[(f64, f64)]) -> Box<StemSource> {
     let frames = 30 * RATE as usize;
     let at = |k: usize, hz: f64| (std::f64::consts::TAU * hz * k as f64 / f64::from(RATE)).sin();
@@ -338,7 +340,7 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
         sound.extend_from_slice(block.channel(0));
     }
     let peak = |range: std::ops::Range<usize>| sound[range].iter().fold(0.0f32, |a, b| a.max(b.abs()));
-    // Ten milliseconds after each, the equaliser's included.
+    // Ten milliseconds after each, including those of the equaliser.
     assert!(peak(96_600..143_900) < 1e-4, "{}", peak(96_600..143_900));
     assert!(peak(144_500..146_000) > 0.3);
     assert!(peak(241_000..260_000) < 1e-4, "{}", peak(241_000..260_000));
@@ -352,7 +354,7 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
 
 #[test]
 fn changing_the_method_keeps_the_beat() {
-    // Deck B changes its method every two seconds, deck A never; the tempo is another one throughout.
+    // Deck B changes its method every two seconds, deck A never; the tempo is different throughout.
     let changes: Vec<Change> =
         [(9_600, 131.0, 4_800), (480_000, 111.0, 48_000)].map(|(at, bpm, frames)| Change { at, bpm, frames }).into();
     let frames = 20 * u64::from(RATE);
@@ -377,7 +379,7 @@ fn changing_the_method_keeps_the_beat() {
     let (mut kit, _ends) = kit();
     for k in 1..10u64 {
         let method = if k % 2 == 1 { Method::Wsola } else { Method::PlaybackRate };
-        // Away from ticks, now and then right before one.
+        // Away from ticks, occasionally right before one.
         send(&mut control, Some(k * 96_000 + k * 531), Action::Stretch { deck: 1, method, kit: kit.take() });
     }
     let mut block = Block::new(4, 1_023);
@@ -387,13 +389,13 @@ fn changing_the_method_keeps_the_beat() {
         sound.extend_from_slice(block.channel(2));
     }
     let course = course(&changes, frames);
-    // Whichever pitch a tick has, its front is there: half a millisecond covers the difference.
+    // Whatever a tick's pitch, its front is found: half a millisecond covers the difference.
     let (worst, _, _, missed) = errors(&sound, &course, 1_000, false);
     assert_eq!(missed, 0);
     assert!(worst < 0.5, "{worst} ms");
 }
 
-/// How much of a tone is in a stretch of sound.
+/// Returns the level of a tone in a section of sound.
 fn share(sound: &[f32], hz: f64) -> f64 {
     let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
     for (k, s) in sound.iter().enumerate() {
@@ -438,17 +440,17 @@ fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
             let after = share(&sound[start..start + 4_000], hz);
             assert!(after < 0.01, "{hz} Hz is heard again {} ms later: {after}", (start - from) / 48);
         }
-        assert!(share(&sound[from + 20_000..from + 40_000], 110.0) > 0.15, "the first one plays on");
+        assert!(share(&sound[from + 20_000..from + 40_000], 110.0) > 0.15, "the first one does not play on");
     }
 }
 
 #[test]
 fn the_worker_is_heard_throughout_a_quick_glide() {
     for shape in [Shape::Linear, Shape::Exponential] {
-        // Half a second's reserve: what is in it was made for where the glide will be by then.
+        // Half a second's reserve: its content was made for where the glide will be by then.
         let mut rig = Covered::new(Bounds { least: 0.5, most: 0.5 });
         rig.start(0, ticks(30), 1.1, 1.0);
-        // From 120 to 160 and back, ten beats per minute and second, without a rest between.
+        // From 120 to 160 and back, ten BPM per second, without a rest between.
         let glide = 4 * RATE;
         for (k, bpm) in [(1, 160.0), (2, 120.0)] {
             let at = Some(u64::from(k * glide));
@@ -463,7 +465,7 @@ fn the_worker_is_heard_throughout_a_quick_glide() {
                 covered += usize::from(rig.is_covered());
             }
         }
-        // The glides' beginnings and the turn are what a reserve cannot know.
+        // The starts of the glides and the turn cannot be anticipated by a reserve.
         println!("{shape:?}: {covered} of {blocks} blocks");
         assert!(covered * 100 > blocks * 98, "{shape:?}: {covered} of {blocks} blocks");
     }
@@ -471,7 +473,7 @@ fn the_worker_is_heard_throughout_a_quick_glide() {
 
 #[test]
 fn formants_stay_when_the_key_changes_if_they_are_to() {
-    // A voice: harmonics of 110 Hz, loudest around 1 kHz; up by a fifth. Where the sound is loudest afterwards?
+    // A voice: harmonics of 110 Hz, loudest around 1 kHz; up by a fifth. Where is the sound loudest afterwards?
     let level = |hz: f64| 0.1 * (-((hz - 1_000.0) / 300.0).powi(2)).exp();
     let voice: Vec<(f64, f64)> = (4..16).map(|k| 110.0 * f64::from(k)).map(|hz| (hz, level(hz))).collect();
     let factor = (7.0f64 / 12.0).exp2();
@@ -494,9 +496,9 @@ fn formants_stay_when_the_key_changes_if_they_are_to() {
         // All of it is on the new key's harmonics.
         let energy: f64 = part.iter().map(|v| f64::from(v * v)).sum::<f64>() / part.len() as f64;
         let tonal: f64 = tones.iter().map(|(_, level)| level * level / 2.0).sum();
-        println!("formants stay: {stay}, centre {centre:.0} Hz, {:.0} % tonal", 100.0 * tonal / energy);
+        println!("formants kept: {stay}, centre {centre:.0} Hz, {:.0} % tonal", 100.0 * tonal / energy);
         assert!(tonal > 0.9 * energy, "{tonal} of {energy}");
         let wanted = if stay { 1_000.0 } else { 1_000.0 * factor };
-        assert!((centre - wanted).abs() < 150.0, "formants stay: {stay}, centre {centre} Hz");
+        assert!((centre - wanted).abs() < 150.0, "formants kept: {stay}, centre {centre} Hz");
     }
 }

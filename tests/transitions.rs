@@ -1,8 +1,8 @@
-//! Moves of every control, listened to while they move: none is louder or rougher than what it leads from and to.
+//! Checks the sound during changes of every control: none is louder or rougher than the sound before and after it.
 //!
-//! A *step* is the difference of two samples that follow each other. Of every move, wherever in the sound it falls, no
-//! step may be more than 3 dB above the programme's own, and no sample more than 1 dB above the louder of what was heard
-//! before the move and what is heard after it.
+//! A *step* is the difference of two consecutive samples. During a change, wherever in the sound it falls, no step may
+//! be more than 3 dB above the programme's own, and no sample more than 1 dB above the louder of the sounds before and
+//! after the change.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -28,13 +28,13 @@ const PHASES: usize = 40;
 /// 3 dB, and 1 dB.
 const STEP: f64 = 1.412_537_5;
 const PEAK: f64 = 1.122_018_5;
-/// Differences below this are rounding.
+/// Differences below this are rounding errors.
 const NOTHING: f64 = 1e-7;
 
 /// Stereo sound.
 type Sound = [Vec<f32>; 2];
 
-/// What is listened to: music (of the demonstration set, and a fixture), and sounds in which nothing masks a burst.
+/// Returns the programmes: music (of the demonstration set, and a fixture), and sounds in which nothing masks a burst.
 fn programmes() -> &'static [(&'static str, Sound)] {
     static ALL: OnceLock<Vec<(&str, Sound)>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -53,7 +53,7 @@ fn programmes() -> &'static [(&'static str, Sound)] {
             }
         }
         let peak = music.iter().flatten().fold(0.0, |m: f32, s| m.max(s.abs()));
-        // Played round and round it must not click by itself.
+        // Looped, it must not click by itself.
         for plane in &mut music {
             for n in 0..2_400 {
                 let gain = n as f32 / 2_400.0;
@@ -109,7 +109,7 @@ impl Extremes {
         Extremes { step: self.step.max(other.step), peak: self.peak.max(other.peak) }
     }
 
-    /// How much more it is than may be: in steps, in peaks, in dB.
+    /// Returns by how much the step and the peak exceed those of `own`, in dB.
     fn above(self, own: Extremes) -> (f64, f64) {
         let db = |a: f64, b: f64| if a <= NOTHING { -200.0 } else { 20.0 * (a / b.max(NOTHING)).log10() };
         (db(self.step, own.step), db(self.peak, own.peak))
@@ -120,7 +120,7 @@ impl Extremes {
     }
 }
 
-/// The worst of many moves, in dB above what may be compared.
+/// The worst of many changes, in dB relative to the reference.
 #[derive(Debug)]
 struct Worst {
     step: (f64, String),
@@ -176,19 +176,19 @@ fn equalise(eq: &mut ThreeBand, sound: [&[f32]; 2]) -> Sound {
     out
 }
 
-/// Where in the programme the moves fall: at moments that have nothing to do with its own.
+/// Returns the frames at which changes are made: unrelated to the programme's own events.
 fn moments(frames: usize) -> impl Iterator<Item = usize> {
     let first = RATE as usize / 4;
     (0..PHASES).map(move |k| (first + k * (frames - 2 * first) / PHASES + (k * 1_009) % 777) / GRID * GRID)
 }
 
-/// Frames that are looked at from a move on: the move itself (480), and as long again and more.
+/// Frames examined from a change on: the change itself (480), and more than as long again.
 const LOOK: usize = 1_216;
 
-/// Moves each equaliser from `from` to each of `to`, at all moments of a programme.
+/// Changes an equaliser's settings at all moments of a programme and measures the result.
 struct Listener<'p> {
     sound: &'p Sound,
-    /// What is heard when nothing moves.
+    /// Output without any change, and the equaliser's state at each moment, by gains.
     settled: HashMap<[u32; 3], (Sound, Vec<ThreeBand>)>,
 }
 
@@ -197,7 +197,7 @@ impl<'p> Listener<'p> {
         Listener { sound, settled: HashMap::new() }
     }
 
-    /// Finds what is heard with these gains, and the equaliser at each moment.
+    /// Computes the output with constant gains, and the equaliser's state at each moment.
     fn settle(&mut self, gains: Gains) {
         let sound = self.sound;
         self.settled.entry(gains.map(f32::to_bits)).or_insert_with(|| {
@@ -216,7 +216,7 @@ impl<'p> Listener<'p> {
         });
     }
 
-    /// Makes a move of several settings, each so many quanta after the one before, at all moments.
+    /// Applies several settings, each held for its number of quanta, at all moments.
     fn listen(&mut self, course: &[(usize, Gains)], name: &str, worst: &mut Worst) {
         for (_, gains) in course {
             self.settle(*gains);
@@ -233,7 +233,7 @@ impl<'p> Listener<'p> {
                 heard[1].extend(right);
                 done += quanta * GRID;
             }
-            // From the sample before the move on, so that its first step counts.
+            // From the sample before the change, so that its first step counts.
             let before = &self.settled[&course[0].1.map(f32::to_bits)].0;
             let heard: Sound = [0, 1].map(|c| [&before[c][at - 1..at], &heard[c]].concat());
             let window = |sound: &Sound| Extremes::of(sound.each_ref().map(|p| &p[at - 1..done]));
@@ -255,13 +255,13 @@ fn percent(values: [f64; 3]) -> Gains {
 fn a_band_moves_between_any_two_settings_without_a_burst() {
     let mut levels: Vec<f32> =
         [0.0, 1.0, 5.0, 10.0, 25.0, 49.0, 50.0, 100.0].map(|p| gain_of_percent(p) as f32).to_vec();
-    // The other scale goes up.
+    // The upper end of the other scale.
     levels.extend([2.0, 8.0]);
     let mut all = Worst::new();
     for (name, sound) in programmes() {
         let mut listener = Listener::new(sound);
         for band in 0..3 {
-            // The others flat, and the others killed.
+            // With the others flat, and with the others killed.
             for others in [1.0, 0.0] {
                 let with = |gain: f32| std::array::from_fn(|b| if b == band { gain } else { others });
                 for (from, to) in levels.iter().flat_map(|from| levels.iter().map(move |to| (*from, *to))) {
@@ -325,11 +325,11 @@ fn a_move_may_begin_while_another_is_under_way() {
             listener.listen(&course, name, &mut all);
         }
     }
-    all.tell("moves within moves");
+    all.tell("changes during changes");
     assert_eq!(all.bad, 0, "{all:?}");
 }
 
-/// What an engine is built of.
+/// The variant of an engine.
 type Build = (Kind, Quality);
 
 /// An engine that plays a programme from memory, as two stems on deck A and one on deck B.
@@ -397,15 +397,15 @@ impl Rig {
     }
 }
 
-/// What prepares a rig; what a control does at its `k`-th move; and its settings between which it moves.
+/// A control to test: prepares a rig, and makes its `k`-th change, alternating between settings.
 struct Moves {
     name: &'static str,
-    /// Of the master, as it was in dB before the limiter.
+    /// Starts the stems and sets up the rig.
     prepare: fn(&mut Rig),
     act: fn(&mut Rig, usize),
 }
 
-/// A move every tenth of a second, one way and back in turns.
+/// Makes a change every tenth of a second, alternating between the settings.
 fn walk(sound: &Sound, build: Build, moves: &Moves) -> Sound {
     let mut rig = Rig::new(sound, build);
     (moves.prepare)(&mut rig);
@@ -416,11 +416,11 @@ fn walk(sound: &Sound, build: Build, moves: &Moves) -> Sound {
         out[0].extend(left);
         out[1].extend(right);
     }
-    // From where everything plays on: a start at a file's first frame is as the file has it.
+    // From where everything plays: a start at a file's first frame is not faded in.
     out.map(|plane| plane[RATE as usize / 4..].to_vec())
 }
 
-/// What is heard while a setting rests, after one move of it and after two.
+/// Returns the extremes while a setting is constant, before and after one change.
 fn rest(sound: &Sound, build: Build, moves: &Moves) -> Extremes {
     let heard = [0, 1].map(|k| {
         let mut rig = Rig::new(sound, build);
@@ -434,7 +434,8 @@ fn rest(sound: &Sound, build: Build, moves: &Moves) -> Extremes {
         Extremes::of([&left, &right])
     });
     let own = heard[0].and(heard[1]);
-    // A straight fade of 5 ms between two places of a sound has a slope of its own: where one is high, and the other low.
+    // A linear fade of 5 ms between two positions of a sound has a slope of its own, where one is high and the other
+    // low.
     Extremes { step: own.step.max((own.step + 2.0 * own.peak / 240.0) / STEP), ..own }
 }
 
@@ -449,17 +450,17 @@ const CONTROLS: &[Moves] = &[
         act: |r, k| r.send(Action::DeckLevel { deck: 0, level: other(k, 0.05, 1.0), frames: None }),
     },
     Moves {
-        name: "deck level, within no time",
+        name: "deck level, at once",
         prepare: |r| r.start(A, 0),
         act: |r, k| r.send(Action::DeckLevel { deck: 0, level: other(k, 0.0, 1.0), frames: Some(0) }),
     },
     Moves {
-        name: "master, within no time",
+        name: "master, at once",
         prepare: |r| r.start(A, 0),
         act: |r, k| r.send(Action::Master { gain: other(k, 0.1, 1.0), frames: Some(0) }),
     },
     Moves {
-        name: "master, more than flat",
+        name: "master, above unity",
         prepare: |r| r.start(A, 0),
         act: |r, k| r.send(Action::Master { gain: other(k, 4.0, 1.0), frames: None }),
     },
@@ -499,7 +500,7 @@ const CONTROLS: &[Moves] = &[
         act: |r, k| r.send(Action::StemRate { slot: A, rate: other(k, 1.06, 1.0) }),
     },
     Moves {
-        name: "rate of a stem in company",
+        name: "rate of one of two stems",
         prepare: |r| {
             r.start(A, 0);
             r.start(SECOND, 0);
@@ -507,7 +508,7 @@ const CONTROLS: &[Moves] = &[
         act: |r, k| r.send(Action::StemRate { slot: A, rate: other(k, 1.06, 1.0) }),
     },
     Moves {
-        name: "tempo, within no time",
+        name: "tempo, at once",
         prepare: |r| r.start(A, 0),
         act: |r, k| r.send(Action::Tempo { bpm: other(k, 131.0, 120.0), frames: 0, shape: Shape::Linear }),
     },
@@ -533,7 +534,7 @@ const CONTROLS: &[Moves] = &[
         },
     },
     Moves {
-        name: "method, to a worker's",
+        name: "method, to hq",
         prepare: |r| {
             r.stretch();
             r.send(Action::Tempo { bpm: 126.0, frames: 0, shape: Shape::Linear });
@@ -542,7 +543,7 @@ const CONTROLS: &[Moves] = &[
         act: |r, k| r.send(Action::Stretch { deck: 0, method: other(k, Method::Hq, Method::PlaybackRate), kit: None }),
     },
     Moves {
-        name: "method, from splices to a worker's",
+        name: "method, from splices to hq",
         prepare: |r| {
             r.stretch();
             r.send(Action::Stretch { deck: 0, method: Method::Wsola, kit: None });
@@ -587,7 +588,7 @@ const CONTROLS: &[Moves] = &[
     },
     Moves { name: "seek", prepare: |r| r.start(A, 0), act: |r, k| r.start(A, (k as u64 * 7_919) % r.frames) },
     Moves {
-        name: "loop of some beats, and on",
+        name: "loop of some beats, and out of it",
         prepare: |r| r.start(A, 0),
         act: |r, k| {
             let play = other(k, Play { from: 30_000, start: 30_000, end: 33_000, looped: true }, r.play(0));

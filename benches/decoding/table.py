@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How grooved decodes every file below a folder, beside ffmpeg.
+"""Compares how grooved and ffmpeg decode every file below a folder.
 
 Usage: table.py GROOVED FOLDER [NAME...]
 
-One row per file: frames and rate as each decodes them, the offset of grooved's sound against ffmpeg's (in frames, by
-cross-correlation; positive: grooved is later), and what is left of ffmpeg's sound when grooved's is taken away (in dB
-of ffmpeg's own level, over the frames that both have, offset corrected). Multichannel files are mixed to stereo after
-ITU-R BS.775 on ffmpeg's side too. A file that grooved refuses shows its reason.
+One row per file: frames and rate as decoded by each, the offset of grooved's sound relative to ffmpeg's (in frames, by
+cross-correlation; positive: grooved is later), and the residual of ffmpeg's sound minus grooved's (in dB relative to
+ffmpeg's level, over the frames that both have, offset corrected). Multichannel files are mixed to stereo after ITU-R
+BS.775 on ffmpeg's side too. A file that grooved rejects shows the reason.
 """
 import pathlib
 import subprocess
@@ -54,7 +54,7 @@ def by_grooved(grooved, path, folder):
     """Stereo samples and the rate, or the reason why there are none."""
     out = pathlib.Path(folder) / "out.wav"
     out.unlink(missing_ok=True)
-    # At rate 1 the splicing stretcher passes every sample through as it is.
+    # At rate 1 the splicing stretcher passes every sample through unchanged.
     try:
         run = subprocess.run([grooved, "stretch", "--method", "wsola", "--rate", "1", "--quiet", str(path), str(out)],
                              capture_output=True, text=True, timeout=20)
@@ -69,7 +69,7 @@ def by_grooved(grooved, path, folder):
 
 
 def offset(ours, theirs):
-    """Frames that `ours` is later than `theirs`, by cross-correlation of both channels' sum."""
+    """Frames by which `ours` is later than `theirs`, by cross-correlation of both channels' sum."""
     n = min(len(ours), 400_000), min(len(theirs), 400_000)
     a, b = ours[: n[0]].sum(axis=1), theirs[: n[1]].sum(axis=1)
     if not a.any() or not b.any():
@@ -86,7 +86,7 @@ def offset(ours, theirs):
 
 
 def residual(ours, theirs, lag):
-    """What is left of `theirs` without `ours`, in dB of `theirs`."""
+    """Residual of `theirs` minus `ours`, in dB relative to `theirs`."""
     a = ours[max(lag, 0):]
     b = theirs[max(-lag, 0):]
     n = min(len(a), len(b))
@@ -104,7 +104,7 @@ def main():
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in (".md", ".mid", ".kar", ".rmi")]
     if names:
         paths = [p for p in paths if any(name in str(p) for name in names)]
-    print(f"{'file':<36}{'frames':>9}{'ffmpeg':>9}{'Hz':>8}{'ffmpeg':>8}{'offset':>8}{'residual':>10}  what grooved says")
+    print(f"{'file':<36}{'frames':>9}{'ffmpeg':>9}{'Hz':>8}{'ffmpeg':>8}{'offset':>8}{'residual':>10}  grooved's messages")
     with tempfile.TemporaryDirectory() as temporary:
         for path in paths:
             name = str(path.relative_to(folder))
@@ -113,7 +113,7 @@ def main():
             row = f"{name:<36}{len(ours) if ours is not None else '-':>9}{len(theirs) if theirs is not None else '-':>9}"
             row += f"{rate if ours is not None else '-':>8}{their_rate if theirs is not None else '-':>8}"
             if ours is not None and theirs is not None and len(ours) and rate == their_rate:
-                # The offset that leaves least: correlation finds several in a steady tone.
+                # The offset with the smallest residual: correlation finds several in a steady tone.
                 lags = {offset(ours, theirs), 0}
                 left = {lag: residual(ours, theirs, lag) for lag in lags}
                 lag = min(lags, key=lambda k: (left[k] - (3 if k == 0 else 0)))

@@ -1,4 +1,4 @@
-"""The engines under test: each takes a signal and a speed (or a curve of speeds) and returns the result."""
+"""The engines under test: each takes a signal and a speed (or a curve of speeds) and returns the stretched signal."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from signals import RATE
 
 
 def _through(command, audio, extra=()):
-    """Writes a WAV file, runs a command on it, reads what it wrote."""
+    """Writes a WAV file, runs a command on it, and returns the samples of the command's output."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = os.path.join(folder, "in.wav"), os.path.join(folder, "out.wav")
         wavfile.write(source, RATE, audio.astype(np.float32))

@@ -1,4 +1,4 @@
-"""What is measured, after the definitions of the comparison this project started from."""
+"""The measures, as defined by the comparison this project started from."""
 
 import numpy as np
 from scipy import signal
@@ -7,7 +7,7 @@ from signals import RATE
 
 
 def tone_snr(out, freqs, width):
-    """Energy within `width` Hz of the partials over all the rest, in dB, mean of the channels."""
+    """Energy within `width` Hz of the partials relative to all the rest, in dB, mean of the channels."""
     middle = out[int(0.15 * len(out)) : int(0.85 * len(out))]
     window = signal.windows.blackmanharris(len(middle))
     values = []
@@ -22,7 +22,7 @@ def tone_snr(out, freqs, width):
 
 
 def sweep_snr(out, speed, length=10.0):
-    """The sweep multiplied by its ideal, drawn-out phase: what stays within 60 Hz over the rest."""
+    """The sweep demodulated by its ideal, stretched phase: energy within 60 Hz relative to the rest, in dB."""
     t = np.arange(len(out)) / RATE
     k = np.log(80) / length * speed
     ideal = np.exp(-2j * np.pi * 100 / k * (np.exp(k * t) - 1))
@@ -35,7 +35,7 @@ def sweep_snr(out, speed, length=10.0):
 
 
 def find_ticks(out, sound, expected, reach=0.045):
-    """Position, likeness and amplitude of every tick, by matched filter with parabolic interpolation."""
+    """Position, correlation and amplitude of every tick, by matched filter with parabolic interpolation."""
     mono = out.mean(axis=1)
     norm = np.sum(sound**2)
     found = []
@@ -56,7 +56,7 @@ def find_ticks(out, sound, expected, reach=0.045):
 
 
 def tick_figures(out, sound, places, speed, at=None):
-    """The figures of one rendering of ticks. `at`: where they should be, if not at a constant speed."""
+    """The figures of one rendering of ticks. `at`: their expected positions, if the speed is not constant."""
     expected = places / speed if at is None else at
     found = find_ticks(out, sound, expected)
     fine = ~np.isnan(found[:, 0])
@@ -68,7 +68,7 @@ def tick_figures(out, sound, places, speed, at=None):
     for position in found[fine, 0]:
         p = int(round(position))
         body = np.sum(mono[p : p + len(sound)] ** 2) + 1e-20
-        # Per time: what is compared are mean powers.
+        # Per frame: mean powers are compared.
         body /= len(sound)
         early = mono[max(0, int(p - 30 * ms)) : max(0, int(p - 0.5 * ms))]
         late = mono[int(p + len(sound) + 2 * ms) : int(p + len(sound) + 60 * ms)]
@@ -111,7 +111,7 @@ def log_mel(out):
 
 
 def mel_figures(out, ideal):
-    """Mean difference of the mel spectrograms in dB, and correlation of the onset strengths; best of small shifts."""
+    """Mean difference of the mel spectrograms in dB and correlation of the onset strengths; best of small shifts."""
     best = None
     for shift in range(-6, 7):
         moved = np.roll(out, -shift * 40, axis=0)
@@ -126,15 +126,15 @@ def mel_figures(out, ideal):
 
 
 def pan_residual(out):
-    """What is left of R − L/2, relative to R, in dB."""
+    """Energy of R − L/2, relative to R, in dB."""
     residual = out[:, 1] - 0.5 * out[:, 0]
     cut = slice(int(0.05 * len(out)), int(0.95 * len(out)))
     return float(10 * np.log10(np.mean(residual[cut] ** 2) / np.mean(out[cut, 1] ** 2)))
 
 
 def hf_peak(out, above=13_000):
-    """The loudest sample of what is above all partials, in dBFS: clicks and zipper."""
-    # Linear phase and 100 dB within 500 Hz: what is below must not leak in.
+    """The loudest sample of the signal above all partials, in dBFS: clicks and zipper noise."""
+    # Linear phase and 100 dB within 500 Hz: the signal below must not leak in.
     taps = signal.firwin(2047, above, window=("kaiser", 10.0), pass_zero=False, fs=RATE)
     middle = signal.fftconvolve(out[:, 0], taps, "same")[int(0.1 * len(out)) : int(0.9 * len(out))]
     return float(20 * np.log10(np.max(np.abs(middle)) + 1e-9))

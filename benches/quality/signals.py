@@ -1,4 +1,4 @@
-"""Test signals, stretched by construction: every maker takes the speed and yields what a perfect stretcher would."""
+"""Test signals; those that take a speed are stretched by construction, as a perfect stretcher would stretch them."""
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def place(out, at, sound, gain):
 
 
 def ticks(length=14.0, bpm=120.0, seed=3, kind=0):
-    """Ticks over noise at −70 dBFS; also where they are and what one looks like."""
+    """Ticks over noise at −70 dBFS; also their positions and the waveform of one."""
     rng = np.random.default_rng(seed)
     out = rng.standard_normal((int(length * RATE), 2)) * 10 ** (-70 / 20)
     sound = tick(rng, kind)
@@ -78,7 +78,7 @@ def hat(rng):
 
 
 def mixture(speed=1.0, length=10.0, drums=1.0, pad=1.0, bpm=120.0, seed=4):
-    """Drums and a pad as they would sound at `speed`: every hit verbatim on its place, the pad drawn out."""
+    """Drums and a pad as they would sound at `speed`: every hit verbatim in its position, the pad stretched."""
     rng = np.random.default_rng(seed)
     n = int(length / speed * RATE)
     out = np.zeros((n, 2))
@@ -100,7 +100,7 @@ def mixture(speed=1.0, length=10.0, drums=1.0, pad=1.0, bpm=120.0, seed=4):
     chords = [(110, 164.8, 220, 261.6, 329.6), (98, 146.8, 196, 246.9, 293.7)]
     phases = rng.uniform(0, 6.28, (2, 5, 6, 2))
     for c, chord in enumerate(chords):
-        # Each chord sounds every other two seconds, with slow slopes.
+        # Each chord sounds for two seconds out of four, with slow slopes.
         position = time * speed
         envelope = np.clip(np.minimum((position - 2 * c) % 4 / 0.3, (2 + 0.3 - (position - 2 * c) % 4) / 0.3), 0, 1)
         for i, f in enumerate(chord):
@@ -111,7 +111,7 @@ def mixture(speed=1.0, length=10.0, drums=1.0, pad=1.0, bpm=120.0, seed=4):
 
 
 def panned(length=8.0, seed=5):
-    """Something lively on the left, half of it on the right, with independent noise at −84 dBFS."""
+    """A mixture on the left, half of it on the right, with independent noise at −84 dBFS."""
     rng = np.random.default_rng(seed)
     left = mixture(1.0, length, seed=6)[:, 0]
     return np.stack([left, 0.5 * left + rng.standard_normal(len(left)) * 10 ** (-84 / 20)], 1)

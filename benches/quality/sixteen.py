@@ -1,4 +1,4 @@
-"""Turns a 32-bit float WAV file of our own into a 16-bit one, which every program reads. Usage: sixteen.py IN OUT"""
+"""Converts a 32-bit float WAV file of grooved to 16 bits, which every program reads. Usage: sixteen.py IN OUT"""
 
 import array
 import sys

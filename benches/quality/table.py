@@ -1,4 +1,4 @@
-"""One table: how well tempo is changed, ours and others', on the same signals.
+"""Prints a table of the quality of tempo changes by grooved and other programs, on the same signals.
 
 Usage: table.py PROGRAM [--only NAME] [--seed N]
 """
@@ -38,13 +38,13 @@ def worst(values, key):
 
 
 def ramp_of_ticks(stretch, bpm, seed):
-    """120 → 130 BPM over 30 s of output; what is left after the engine's two constant delays, in samples."""
+    """120 → 130 BPM over 30 s of output; the maximum error after the engine's constant delays, in samples."""
     audio, places, sound = signals.ticks(34.0, bpm, seed)
     curve = [(0.0, 1.0), (30.0, 130 / 120)]
     out = stretch(audio, None, curve)
     if out is None:
         return np.nan
-    # Position in the input after t seconds of output, and its inverse.
+    # The inverse of the position in the input after t seconds of output.
     slope = (curve[1][1] - 1) / 30
     when = lambda q: (-1 + np.sqrt(1 + 2 * slope * q)) / slope
     seconds = places / signals.RATE
@@ -94,8 +94,8 @@ def figures(stretch, seed=0):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
-    parser.add_argument("--only", help="engines whose names contain this")
-    parser.add_argument("--seed", type=int, default=0, help="other signals of the same kind")
+    parser.add_argument("--only", help="test only engines whose names contain this text")
+    parser.add_argument("--seed", type=int, default=0, help="use other signals of the same kind")
     args = parser.parse_args()
     rows = {f"grooved {m}": engines.grooved(args.program, m) for m in ("wsola", "hq")}
     rows |= engines.peers()

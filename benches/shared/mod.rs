@@ -1,4 +1,4 @@
-//! The graphs that are measured, shared by the benches.
+//! The measured graphs, shared by the benches.
 
 #![allow(dead_code)]
 
@@ -12,26 +12,28 @@ use grooved::engine::{Block, Engine, EngineConfig};
 
 /// Frames per block.
 pub const BLOCK: usize = 256;
-/// Output rate.
+/// Output sample rate in Hz.
 pub const RATE: u32 = 48_000;
 const SOURCE_RATE: u32 = 44_100;
 
-/// An engine with something to do.
+/// An engine with a graph to render.
 pub struct Rig {
     pub engine: Engine,
     pub block: Block,
     _door: ControlDoor,
 }
 
-/// What is measured.
+/// Names of the graphs (see [`Rig::new`]).
 pub const GRAPHS: [&str; 8] = ["graph", "rates", "pair", "flat", "soft", "loud", "fine", "fine-pair"];
 
 impl Rig {
+    /// Creates a rig for a graph:
+    ///
     /// - `graph`: 20 stereo stems at 44.1 kHz on four decks, one rate per deck, equalised, crossfaded, limited
     /// - `rates`: the same with 20 different rates
     /// - `pair`: one stem, interpolated, nothing else
     /// - `flat`: `graph` with flat equalisers
-    /// - `soft`: `graph` with the soft limiter instead of the one that looks ahead
+    /// - `soft`: `graph` with the soft limiter instead of the look-ahead limiter
     /// - `loud`: `graph`, 12 dB louder: limited all the time
     /// - `fine`, `fine-pair`: `graph` and `pair` with fine interpolation
     pub fn new(graph: &str) -> Rig {
@@ -59,7 +61,7 @@ impl Rig {
                     })
                     .collect()
             };
-            // Nothing is streamed: what the disk thread does is measured elsewhere.
+            // Nothing is streamed: the work of the reader threads is measured elsewhere.
             let ((a, _), (b, _)) = (stream(1), stream(1));
             let source = Box::new(StemSource {
                 frames: frames as u64,
@@ -90,7 +92,7 @@ impl Rig {
         actions.push(Action::Master { gain: if graph == "loud" { 3.2 } else { 0.8 }, frames: None });
         outer.send(actions.into_iter().map(|action| Command { at: None, ticket: 0, action }).collect());
         let mut rig = Rig { engine, block: Block::new(2, BLOCK), _door: outer };
-        // Everything that only happens once is over.
+        // One-time work is done.
         for _ in 0..64 {
             rig.engine.render(&mut rig.block);
         }

@@ -1,7 +1,7 @@
 """The two binary formats scsynth reads: synth definitions and scores of OSC bundles.
 
-Both are written from SuperCollider's own pages: "Synth Definition File Format" (version 2) and
-"Non-Realtime Synthesis (NRT)". Everything is big endian, floats are 32 bit.
+Both follow SuperCollider's documentation: "Synth Definition File Format" (version 2) and "Non-Realtime Synthesis
+(NRT)". Everything is big endian, floats are 32 bit.
 """
 
 import struct
@@ -11,9 +11,9 @@ MUL = 2  # BinaryOpUGen's operator for `*`
 
 
 class SynthDef:
-    """A unit generator graph, added in the order in which it is to be computed.
+    """A unit generator graph; generators are added in order of computation.
 
-    A signal is a pair (unit generator, output); a plain number stands for a constant.
+    A signal is a pair (unit generator, output); a plain number is a constant.
     """
 
     def __init__(self, name, **parameters):
@@ -33,14 +33,14 @@ class SynthDef:
         return [(len(self.ugens) - 1, output) for output in range(outputs)]
 
     def ar(self, ugen, *inputs):
-        """Adds an audio rate unit generator with one output and returns that."""
+        """Adds an audio rate unit generator with one output and returns that output."""
         return self.add(ugen, AUDIO, inputs)[0]
 
     def mul(self, a, b, rate=AUDIO):
         return self.add("BinaryOpUGen", rate, [a, b], operator=MUL)[0]
 
     def encode(self):
-        """The bytes of a definition file that holds just this one."""
+        """The bytes of a definition file that holds only this one."""
         names = list(self.parameters)
         return b"".join(
             [
@@ -73,7 +73,7 @@ def score(events):
 
 
 def message(address, *arguments):
-    """An OSC message; integers, floats, strings and bytes (a blob) are told apart by their Python type."""
+    """An OSC message; arguments are encoded by Python type: int, float, str, and bytes as a blob."""
     tags, data = ",", b""
     for argument in arguments:
         if isinstance(argument, int):

@@ -1,15 +1,15 @@
-"""The graph that is measured: four decks of five stems, as a SuperCollider user would patch it.
+"""The measured graph: four decks of five stems, as a SuperCollider user would patch it.
 
     stem (x 20)   PlayBuf, cubic interpolation, looping, times its volume
-    deck (x 4)    three bands by Linkwitz-Riley crossovers (two LPF or HPF in a row), a gain each; level, crossfade
+    deck (x 4)    three bands by Linkwitz-Riley crossovers (two LPF or HPF in series), a gain each; level, crossfade
     master        gain and Limiter
 
-Each stem is a synth of its own on its deck's bus, so each is interpolated by itself: PlayBuf offers no other way
-to have a volume per stem.
+Each stem is a synth of its own on its deck's bus, so each is interpolated separately: PlayBuf offers no other way to
+have a volume per stem.
 
-The crossovers are what an equaliser with splits and a kill per band needs: their bands add up flat and fall off by
-24 dB an octave. They are a third of the instructions and half of the time; with BLowShelf, BPeakEQ and BHiShelf
-instead, scsynth needs a fifth fewer instructions.
+An equaliser with splits and a kill per band needs such crossovers: their bands add up flat and fall off by 24 dB per
+octave. They take a third of the instructions and half of the time; with BLowShelf, BPeakEQ and BHiShelf instead,
+scsynth needs a fifth fewer instructions.
 """
 
 import array
@@ -24,8 +24,8 @@ SOURCE_HZ = 44100
 OUTPUT_HZ = 48000
 STEM_S = 20
 
-RATES = [0.95, 1.0, 1.03, 1.08]  # one a deck
-VOLUMES = [1.0, 0.9, 0.8, 0.7, 0.6]  # one a stem of a deck
+RATES = [0.95, 1.0, 1.03, 1.08]  # one per deck
+VOLUMES = [1.0, 0.9, 0.8, 0.7, 0.6]  # one per stem of a deck
 SPLITS_HZ = [200, 2000]
 BAND_GAINS = [1.25, 0.7, 1.5]  # far enough apart that a wrong split shows in the levels
 LEVEL = 0.9
@@ -33,8 +33,8 @@ CROSSFADE = math.sqrt(0.5)  # equal power, in the middle
 MASTER_GAIN = 0.8
 CEILING = 0.95
 
-# Each channel of each stem holds a tone of its own, by which the check tells it from all others.
-# The bursts of noise now and then reach the limiter; the tones alone stay below it.
+# Each channel of each stem has a tone of its own, by which the check identifies it.
+# The bursts of noise occasionally reach the limiter; the tones alone stay below it.
 TONE_PEAK = 0.12
 NOISE_PEAK = 0.5
 
@@ -68,7 +68,7 @@ def deck_def():
         low = d.mul(twice("LPF", signal, below), c["low"])
         mid = twice("LPF", twice("HPF", signal, below), above)
         high = twice("HPF", signal, above)
-        # sclang, too, turns a product that is added to something into MulAdd.
+        # sclang also turns a product that is added to something into MulAdd.
         return d.ar("MulAdd", high, c["high"], d.ar("MulAdd", mid, c["mid"], low))
 
     stereo = d.add("In", AUDIO, [c["bus"]], outputs=2)
@@ -106,7 +106,7 @@ def render_score(seconds, stem_files):
 
 
 def heard_hz(index, channel):
-    """Where a stem's tone is heard; the tone itself is a whole number of Hz, so that it loops without a seam."""
+    """The output frequency of a stem's tone; in the file it is a whole number of Hz, so that it loops seamlessly."""
     lowest, highest, tones = 70, 8000, 2 * len(STEMS)
     wanted = lowest * (highest / lowest) ** ((2 * index + channel) / (tones - 1))
     rate = RATES[STEMS[index][0]]
@@ -114,7 +114,7 @@ def heard_hz(index, channel):
 
 
 def write_stem(path, index):
-    """Writes a stem: in each second a tone a channel and a burst of noise, at another moment for each stem."""
+    """Writes a stem: per second a tone in each channel and a burst of noise, at a different time for each stem."""
     noise = random.Random(index)
     rate = RATES[STEMS[index][0]]
     sines = [TONE_PEAK * 32767 * math.sin(2 * math.pi * n / SOURCE_HZ) for n in range(SOURCE_HZ)]
@@ -133,24 +133,24 @@ def write_stem(path, index):
 
 
 def faults(path):
-    """What is wrong with a render, judged by its last second: a list of sentences, empty if it is right."""
+    """The faults of a render, judged by its last second: a list of sentences, empty if it is correct."""
     with wave.open(str(path), "rb") as file:
         if file.getframerate() != OUTPUT_HZ or file.getnchannels() != 2 or file.getnframes() < OUTPUT_HZ:
-            return ["the render isn't a second or more of 48 kHz stereo"]
+            return ["the render is not at least one second of 48 kHz stereo"]
         file.setpos(file.getnframes() - OUTPUT_HZ)
         samples = array.array("h", file.readframes(OUTPUT_HZ))
     channels = [[sample / 32768 for sample in samples[channel::2]] for channel in (0, 1)]
     found = []
     peak = max(max(map(abs, channel)) for channel in channels)
     if not 0.3 < peak <= CEILING + 0.001:
-        found.append(f"the peak is {peak:.3f}, which isn't between 0.3 and the limiter's {CEILING}")
+        found.append(f"the peak is {peak:.3f}, but must be between 0.3 and the limiter's {CEILING}")
     for index, (deck, stem) in enumerate(STEMS):
         for channel in (0, 1):
             hz = heard_hz(index, channel)
             expected = TONE_PEAK * VOLUMES[stem] * equaliser_gain(hz) * LEVEL * CROSSFADE * MASTER_GAIN
             level, leaked = tone_peak(channels[channel], hz), tone_peak(channels[1 - channel], hz)
-            # Room for the limiter, the noise, and what cubic interpolation takes from the treble.
-            # Half a Hz beside its place, a tone would read 1.4 dB too low.
+            # Tolerance for the limiter, the noise, and the treble loss of cubic interpolation.
+            # A tone half a Hz off would read 1.4 dB too low.
             off_db = 20 * math.log10(max(level, 1e-9) / expected)
             if abs(off_db) > 0.7:
                 found.append(f"stem {stem} of deck {deck}, channel {channel}: {hz:.1f} Hz is off by {off_db:.1f} dB")

@@ -1,26 +1,27 @@
 //! Low, mid and high as weights on one set of fixed resonators: a three-band equaliser whose gains can move freely.
 //!
-//! The response is that of two steep shelves in a row. Each is of eighth order: the poles are those of a Butterworth
+//! The response is that of two steep shelves in series. Each is of eighth order: the poles are those of a Butterworth
 //! filter at its crossover, and the zeros follow the two gains (after Holters & Zölzer, "Parametric higher-order
 //! shelving filters", EUSIPCO 2006). The first shelf has the low gain below the lower crossover and the mid gain above
 //! it; the second has unity below the upper crossover and `high / mid` above it.
 //!
-//! The shelves are not computed one behind the other, because then a killed mid is an attenuation by 72 dB in one
-//! filter and an amplification by 72 dB in the next, which cancel only while neither moves. Instead the product of
-//! both is expanded into partial fractions, in closed form in the Laplace plane, and each fraction is transformed by
-//! the bilinear transform:
+//! The shelves are not computed in series, because then a killed mid is an attenuation by 72 dB in one filter and an
+//! amplification by 72 dB in the next, which cancel only while neither moves. Instead the product of both is expanded
+//! into partial fractions, in closed form in the Laplace plane, and each fraction is transformed by the bilinear
+//! transform:
 //!
 //! ```text
 //! y[n] = high · x[n] + Σₛ (cₛ₀ · wₛ[n] + cₛ₁ · wₛ[n−1])      wₛ = resonator s of x[n] + x[n−1]
 //! ```
 //!
-//! The eight resonators depend on the crossovers only; the gains are in the weights `high` and `cₛ` only. The output is
-//! linear in the weights. Weights that go in a straight line from one set to another therefore produce exactly the
-//! crossfade between the two settled outputs: it has no transient of its own, whatever moves, and never exceeds the
-//! louder of the two.
+//! The eight resonators depend only on the crossovers; the gains affect only the weights `high` and `cₛ`. The output is
+//! linear in the weights. Weights that move linearly from one set to another therefore produce exactly the crossfade
+//! between the two settled outputs: it has no transient of its own, whatever moves, and never exceeds the louder of the
+//! two.
 //!
-//! A shelf whose two gains are the same has no weights; its resonators are left out. So that they are as if they had always
-//! run when they are needed, what they would still remember of the input is kept, and they catch up with it.
+//! A shelf whose two gains are equal has no weights; its resonators are skipped. To make them behave as if they had
+//! always run when they are needed again, the part of the input that they would still remember is kept, and they catch
+//! up with it.
 
 use wide::f64x2;
 
@@ -28,11 +29,11 @@ use wide::f64x2;
 const SECTIONS: usize = 4;
 /// Order of one shelf; a gain `g` is spread over this many zeros.
 const ORDER: f64 = 2.0 * SECTIONS as f64;
-/// Most frames filtered at a time.
+/// Maximum number of frames filtered at a time.
 pub const SPAN: usize = 32;
 
-/// A killed mid band keeps this gain (−72 dB): the response is a product, and the high band's share of it is relative
-/// to the mid band's.
+/// Gain at which a killed mid band is held (−72 dB): the response is a product, and the high band's factor in it is
+/// relative to the mid band's.
 pub const MID_FLOOR: f64 = 2.5e-4;
 
 /// A complex number: (real, imaginary).
@@ -47,57 +48,57 @@ fn inverse(a: Complex) -> Complex {
     (a.0 / square, -a.1 / square)
 }
 
-/// `Re(a · conj(b))`.
+/// Returns `Re(a · conj(b))`.
 fn dot(a: Complex, b: Complex) -> f64 {
     a.0 * b.0 + a.1 * b.1
 }
 
-/// `a·s² + b·s + c`.
+/// Returns `a·s² + b·s + c`.
 fn quadratic(s: Complex, a: f64, b: f64, c: f64) -> Complex {
     let square = times(s, s);
     (a * square.0 + b * s.0 + c, a * square.1 + b * s.1)
 }
 
-/// Dampings of the sections of an eighth-order Butterworth filter.
+/// Returns the dampings of the sections of an eighth-order Butterworth filter.
 fn dampings() -> [f64; SECTIONS] {
     std::array::from_fn(|s| ((2 * s + 1) as f64 * std::f64::consts::PI / (2.0 * ORDER)).sin())
 }
 
-/// A shelf's numerator at `s`, for the eighth roots `a` and `b` of its gains below and above the crossover `k`.
+/// Returns a shelf's numerator at `s`, for the eighth roots `a` and `b` of its gains below and above the crossover `k`.
 fn numerator(s: Complex, k: f64, dampings: &[f64; SECTIONS], a: f64, b: f64) -> Complex {
     let factor = |zeta: &f64| quadratic(s, b * b, 2.0 * zeta * a * b * k, a * a * k * k);
     dampings.iter().map(factor).fold((1.0, 0.0), times)
 }
 
-/// The weights of one shelf's resonators: of their present and their previous values.
+/// Weights of one shelf's resonators, for their current and previous values.
 type Taps = [[f64; 2]; SECTIONS];
 
 const NONE: Taps = [[0.0; 2]; SECTIONS];
 
-/// The weights that stand for one setting of the gains; see [`Bands::mix`].
+/// The weights for one setting of the gains (see [`Bands::mix`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
     /// Weight of the input itself.
     direct: f64,
-    /// By shelf.
+    /// Weights by shelf.
     taps: [Taps; 2],
-    /// Whether a shelf's resonators must hear the input. In silence both do: nothing would cover it if they had to catch up
-    /// afterwards.
+    /// Whether each shelf's resonators must process the input. In silence both must: nothing would mask it if they had
+    /// to catch up afterwards.
     hears: [bool; 2],
 }
 
 impl Mix {
-    /// The input as it is.
+    /// The unchanged input.
     pub const FLAT: Mix = Mix { direct: 1.0, taps: [NONE; 2], hears: [false; 2] };
     /// Silence.
     pub const SILENT: Mix = Mix { direct: 0.0, taps: [NONE; 2], hears: [true; 2] };
 
-    /// Whether it leaves the input as it is.
+    /// Returns whether this mix leaves the input unchanged.
     fn is_flat(&self) -> bool {
         self.direct == 1.0 && self.hears == [false; 2]
     }
 
-    /// The mix at `share` (0 to 1) of the way to `to`; exactly `to` at its end.
+    /// Returns the mix at `share` (0 to 1) of the way to `to`; exactly `to` at 1.
     pub fn towards(&self, to: &Mix, share: f64) -> Mix {
         if share >= 1.0 {
             return *to;
@@ -119,19 +120,19 @@ struct Bank {
     /// The crossover in the bilinear transform's Laplace plane: `tan(π · crossover / rate)`.
     k: f64,
     dampings: [f64; SECTIONS],
-    /// Their poles (of each conjugate pair, the upper one).
+    /// Poles (of each conjugate pair, the upper one).
     poles: [Complex; SECTIONS],
-    /// What a numerator is multiplied by to become the residue at a pole.
+    /// Factors that turn a numerator into the residue at a pole.
     residues: [Complex; SECTIONS],
     /// Recursive coefficients.
     recursive: [[f64; 2]; SECTIONS],
     /// Last two values, both channels each, the latest first.
     state: [[f64x2; 2]; SECTIONS],
-    /// The last input they heard.
+    /// The last input processed.
     last: f64x2,
-    /// Frames after which what they remember has decayed by 61 dB.
+    /// Frames after which the resonators' memory has decayed by 61 dB.
     memory: usize,
-    /// Frames that went by since they last heard anything.
+    /// Frames skipped since the last one processed.
     missed: usize,
 }
 
@@ -159,7 +160,7 @@ impl Bank {
         bank
     }
 
-    /// Works out the residues, beside the other shelf with its crossover at `other`.
+    /// Computes the residues, in product with the other shelf with its crossover at `other`.
     fn beside(mut self, other: f64) -> Bank {
         let (dampings, k) = (self.dampings, self.k);
         for (s, pole) in self.poles.iter().enumerate() {
@@ -175,7 +176,7 @@ impl Bank {
         self
     }
 
-    /// Hears frames, of which nothing is put out.
+    /// Processes frames without output.
     fn listen(&mut self, sums: &[f64x2]) {
         let poles = self.recursive.map(|p| p.map(f64x2::splat));
         let mut states = self.state;
@@ -187,7 +188,7 @@ impl Bank {
         self.state = states;
     }
 
-    /// Adds what the resonators make of `sums` to `rows`, which are scaled by `direct` before.
+    /// Adds the resonators' response (to the input `sums`) to `rows`, which are first scaled by `direct`.
     fn rest(&mut self, rows: &mut [f64x2], sums: &[f64x2], direct: f64, taps: &Taps) {
         let direct = f64x2::splat(direct);
         rest_two(rows, sums, Some(direct), self.pair(0, taps), &mut self.state, 0);
@@ -201,7 +202,7 @@ impl Bank {
         })
     }
 
-    /// The same, while all weights go in a straight line.
+    /// Does the same as [`Bank::rest`] while all weights move linearly.
     fn glide(&mut self, rows: &mut [f64x2], sums: &[f64x2], direct: (f64, f64), taps: (&Taps, &Taps)) {
         let share = 1.0 / rows.len().max(1) as f64;
         let poles = self.recursive.map(|p| p.map(f64x2::splat));
@@ -226,15 +227,15 @@ impl Bank {
     }
 }
 
-/// One resonator, both channels at once: what it adds to the output, and its new value.
+/// Advances one resonator, both channels at once; returns its contribution to the output and its new value.
 #[inline(always)]
 fn resonate(x: f64x2, poles: [f64x2; 2], taps: [f64x2; 2], [new, old]: [f64x2; 2]) -> (f64x2, f64x2) {
     let w = x - poles[0] * new - poles[1] * old;
     (taps[0] * w + taps[1] * new, w)
 }
 
-/// Adds what two resonators (poles and taps of each) make of `sums` to `rows`. Two at a time, because the processor has no
-/// room for more, and two frames at a time, so that the states need not be moved about.
+/// Adds the response of two resonators (poles and taps of each, with the input `sums`) to `rows`. Two at a time,
+/// because the processor has no registers for more, and two frames at a time, so that the states need not be moved.
 #[inline(always)]
 fn rest_two(
     rows: &mut [f64x2],
@@ -264,24 +265,24 @@ fn rest_two(
     [states[s], states[s + 1]] = [a, b];
 }
 
-/// The resonators of both shelves, and the latest input; see the module's text.
+/// The resonators of both shelves, and the latest input. Realtime: yes, except [`Bands::new`].
 #[derive(Clone, Debug)]
 pub struct Bands {
     banks: [Bank; 2],
-    /// The latest input that a bank has not heard, as much of it as the slower one remembers: a ring.
+    /// A ring of the latest input that a bank has not processed, as much of it as the slower one remembers.
     past: [Box<[f32]>; 2],
-    /// Where its next frame goes.
+    /// Position of the ring's next frame.
     at: usize,
-    /// Room for the frames at hand, and for the sums of each with the one before it.
+    /// Buffers for the current frames, and for the sums of each with the one before it.
     rows: [f64x2; SPAN],
     sums: [f64x2; SPAN],
 }
 
 impl Bands {
-    /// Resonators for crossovers at `low_hz` and `high_hz`, silent so far. Realtime: no (allocates).
+    /// Creates silent resonators for crossovers at `low_hz` and `high_hz`. Realtime: no (allocates).
     ///
-    /// The frequencies are clamped to 10 Hz … 45 % of the sample rate, where the bilinear transform is well behaved. They
-    /// must differ; an octave between them is the least that makes sense.
+    /// The frequencies are clamped to 10 Hz … 45 % of the sample rate, where the bilinear transform is well behaved.
+    /// They must differ; less than an octave between them makes no sense.
     pub fn new(low_hz: f64, high_hz: f64, sample_rate_hz: f64) -> Bands {
         let [low, high] = [low_hz, high_hz].map(|hz| {
             let hz = hz.clamp(10.0, 0.45 * sample_rate_hz);
@@ -295,14 +296,15 @@ impl Bands {
         Bands { banks, past: [plane(), plane()], at: 0, rows, sums }
     }
 
-    /// The weights for linear gains of low, mid and high (0 kills, 1 is flat). Realtime: yes; about 2000 instructions.
+    /// Returns the weights for linear gains of low, mid and high (0 kills, 1 is flat). Realtime: yes; about 2000
+    /// instructions.
     pub fn mix(&self, gains: [f64; 3]) -> Mix {
         let [low, mid, high] = gains.map(|gain| gain.max(0.0));
         if low == 0.0 && mid == 0.0 && high == 0.0 {
             return Mix::SILENT;
         }
         let mid = mid.max(MID_FLOOR);
-        // Eighth roots, by three square roots: the same bits on every machine.
+        // Eighth roots, by three square roots: bit-identical on every machine.
         let root = |gain: f64| gain.sqrt().sqrt().sqrt();
         let shelves = [(root(low), root(mid)), (1.0, root(high / mid))];
         let mut mix = Mix { direct: high, ..Mix::FLAT };
@@ -325,13 +327,14 @@ impl Bands {
         mix
     }
 
-    /// Filters at most [`SPAN`] frames in place. Realtime: yes; when a shelf comes into use it catches up with what it
-    /// missed.
+    /// Filters at most [`SPAN`] frames in place. Realtime: yes; a shelf that comes into use catches up with the input
+    /// it skipped.
     pub fn process(&mut self, left: &mut [f32], right: &mut [f32], mix: &Mix) {
         self.run(left, right, mix, mix, false);
     }
 
-    /// The same, while the weights go in a straight line from `from` (before the first frame) to `to` (at the last).
+    /// Filters at most [`SPAN`] frames in place while the weights move linearly from `from` (before the first frame) to
+    /// `to` (at the last). Realtime: yes.
     pub fn glide(&mut self, left: &mut [f32], right: &mut [f32], from: &Mix, to: &Mix) {
         self.run(left, right, from, to, true);
     }
@@ -357,7 +360,7 @@ impl Bands {
             last = *row;
         }
         let silent = !glides && *to == Mix::SILENT;
-        // Whoever comes first scales the input.
+        // The first bank scales the input.
         let mut direct = Some((from.direct, to.direct));
         for (b, bank) in self.banks.iter_mut().enumerate().filter(|(b, _)| hears[*b]) {
             bank.last = last;
@@ -391,7 +394,7 @@ impl Bands {
         }
     }
 
-    /// Keeps frames for the banks that do not hear them now.
+    /// Stores frames for the banks that skip them.
     fn keep(&mut self, left: &[f32], right: &[f32], hears: [bool; 2]) {
         let (at, room) = (self.at, self.past[0].len());
         for (past, new) in self.past.iter_mut().zip([left, right]) {
@@ -411,7 +414,7 @@ impl Bands {
         }
     }
 
-    /// Lets a bank hear what it missed, as far as it would remember it.
+    /// Makes a bank process the input it skipped, as far as it would remember it.
     fn catch_up(&mut self, bank: usize) {
         let bank = &mut self.banks[bank];
         let missed = std::mem::take(&mut bank.missed);
@@ -448,7 +451,7 @@ mod tests {
 
     const RATE: f64 = 48_000.0;
 
-    /// What the response is defined as: two shelves in a row, at `hz`.
+    /// Returns the response as defined: two shelves in series, at `hz`.
     fn defined(crossovers: [f64; 2], rate: f64, [low, mid, high]: [f64; 3], hz: f64) -> Complex {
         let mid = mid.max(MID_FLOOR);
         let s = (0.0, (std::f64::consts::PI * hz / rate).tan());
@@ -461,11 +464,11 @@ mod tests {
         times(shelf(crossovers[0], low, mid), shelf(crossovers[1], 1.0, high / mid))
     }
 
-    /// The response as it comes out, by the transform of an impulse's.
+    /// Returns the measured response, by the transform of an impulse response.
     fn measured(crossovers: [f64; 2], rate: f64, gains: [f64; 3], hz: &[f64]) -> Vec<Complex> {
         let mut bands = Bands::new(crossovers[0], crossovers[1], rate);
         let mix = bands.mix(gains);
-        // Long enough for the slowest resonator to fall below everything that is looked at.
+        // Long enough for the slowest resonator to fall below every level that is checked.
         let frames = 4 * bands.banks[0].memory;
         let (mut left, mut right) = (vec![0.0; frames], vec![0.0; frames]);
         (left[0], right[0]) = (1.0, -1.0);
@@ -500,7 +503,8 @@ mod tests {
                 for (hz, found) in hz.iter().zip(measured(crossovers, rate, gains, &hz)) {
                     let wanted = defined(crossovers, rate, gains, *hz);
                     let error = (found.0 - wanted.0).hypot(found.1 - wanted.1);
-                    // Far below the floor of a killed band, relative to the loudest one: what rounding the output leaves.
+                    // Far below the floor of a killed band, relative to the loudest one: the error of rounding the
+                    // output.
                     let loudest = gains.iter().fold(0.0, |m: f64, g| m.max(*g));
                     assert!(error < 1e-6 * loudest, "{gains:?} at {hz} Hz: {found:?} instead of {wanted:?}");
                 }
@@ -512,7 +516,7 @@ mod tests {
         (n as u32).wrapping_mul(2_654_435_761) as i32 as f32 / 2.2e9
     }
 
-    /// What comes out while the mixes are passed through, each so many frames after the one before.
+    /// Returns the output while the mix glides through `course`: to each mix within the given number of frames.
     fn run(bands: &mut Bands, course: &[(usize, Mix)]) -> Vec<f32> {
         let mut out = Vec::new();
         let mut from = course[0].1;
@@ -555,7 +559,7 @@ mod tests {
         let [flat, low, mid, high] =
             [[1.0; 3], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]].map(|gains| bands.mix(gains));
         for (mix, idle) in [(mid, flat), (low, high), (high, low), (low, flat), (high, flat)] {
-            // For less than they remember, for longer, and again and again.
+            // For less than the resonators remember, for longer, and again and again.
             for frames in [96, 640, 6_400] {
                 let course: Vec<_> = [(3_200, mix), (320, idle), (frames, idle), (320, mix)]
                     .into_iter()

@@ -1,16 +1,17 @@
 //! Gains of crossfades.
 
-/// A smooth way from 0 to 1 as `t` goes there: a cubic, with the raised cosine's ends and slopes, without a call.
+/// Returns a smooth curve from 0 to 1 as `t` goes from 0 to 1: a cubic, with the ends and slopes of a raised cosine but
+/// without a function call.
 #[inline]
 pub fn smooth(t: f32) -> f32 {
     let t = t.clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
 
-/// Gains of the outgoing and the incoming sound when the incoming one's share is `into`, so that loudness stays even.
+/// Returns the gains of the outgoing and the incoming sound when the incoming one's share is `into`, for constant
+/// loudness.
 ///
-/// Of sounds that are alike (`likeness` 1) the sum is constant; of strangers (0) powers add, which the root makes up
-/// for.
+/// For identical sounds (`likeness` 1) the gains add up to one; for uncorrelated ones (0) their squares do.
 #[inline]
 pub fn even(into: f32, likeness: f32) -> (f32, f32) {
     let out = 1.0 - into;

@@ -1,9 +1,9 @@
-//! Triangular (TPDF) dither: two uniform random numbers added before rounding decorrelate the error of a 16-bit
-//! word from the signal (Lipshitz, Wannamaker & Vanderkooy, "Quantization and Dither", JAES 1992).
+//! Triangular (TPDF) dither: two uniform random numbers added before rounding decorrelate the error of a 16-bit word
+//! from the signal (Lipshitz, Wannamaker & Vanderkooy, "Quantization and Dither", JAES 1992).
 
 /// A source of triangular noise, one least significant bit wide to each side.
 ///
-/// The generator is a 32-bit xorshift (Marsaglia 2003): cheap, allocation-free, the same sequence every run.
+/// The generator is a 32-bit xorshift (Marsaglia 2003): cheap, allocation-free, the same sequence in every run.
 #[derive(Clone, Debug)]
 pub struct Dither {
     state: u32,
@@ -24,7 +24,7 @@ impl Dither {
         (self.state >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
-    /// The next value in −1…1, triangularly distributed, in units of the word's least significant bit.
+    /// Returns the next value in −1…1, triangularly distributed, in units of the word's least significant bit.
     ///
     /// Realtime: yes.
     pub fn next_lsb(&mut self) -> f32 {

@@ -1,7 +1,7 @@
 //! Fixed-point time: a position in frames with 64 fractional bits.
 //!
-//! A position that is advanced sample by sample for days must not collect rounding errors, as a float would: at
-//! 64 fractional bits the sum is exact, and only the increment is rounded, once, by less than 2⁻⁶⁴ frames.
+//! A position that is advanced sample by sample for days must not accumulate rounding errors, as a float would: with 64
+//! fractional bits the sum is exact, and only the increment is rounded, once, by less than 2⁻⁶⁴ frames.
 
 use std::ops::{Add, AddAssign, Mul, Sub};
 
@@ -10,56 +10,56 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 pub struct Fixed(i128);
 
 impl Fixed {
-    /// Nothing at all.
+    /// Zero.
     pub const ZERO: Fixed = Fixed(0);
-    /// Exactly one.
+    /// One.
     pub const ONE: Fixed = Fixed(1 << 64);
 
-    /// The nearest fixed-point number to `value`; NaN becomes zero, infinities saturate.
+    /// Returns the nearest fixed-point number to `value`; NaN becomes zero, infinities saturate.
     pub fn from_f64(value: f64) -> Fixed {
         let whole = value.floor();
-        // `as` saturates and turns NaN into zero, which is what this wants.
+        // `as` saturates and turns NaN into zero, as intended.
         let frac = ((value - whole) * 18_446_744_073_709_551_616.0) as u64;
         Fixed(((whole as i64 as i128) << 64) + frac as i128)
     }
 
-    /// A whole number.
+    /// Converts a whole number.
     pub fn from_int(value: i64) -> Fixed {
         Fixed((value as i128) << 64)
     }
 
-    /// The largest whole number not above this one.
+    /// Returns the largest whole number not above this one.
     pub fn floor(self) -> i64 {
         (self.0 >> 64) as i64
     }
 
-    /// The nearest whole number, halves upwards.
+    /// Returns the nearest whole number, halves upwards.
     pub fn round(self) -> i64 {
         ((self.0 + (1 << 63)) >> 64) as i64
     }
 
-    /// What is above [`Fixed::floor`], as a fraction of 2⁶⁴.
+    /// Returns the fraction above [`Fixed::floor`] in units of 2⁻⁶⁴.
     pub fn frac_bits(self) -> u64 {
         self.0 as u64
     }
 
-    /// As a float, with a float's precision.
+    /// Converts to a float, with a float's precision.
     pub fn to_f64(self) -> f64 {
         self.floor() as f64 + self.frac_bits() as f64 / 18_446_744_073_709_551_616.0
     }
 
-    /// This number with `bits` fractional bits, rounded down; for inner loops that need a machine word.
+    /// Returns this number with `bits` fractional bits, rounded down; for inner loops that need a machine word.
     pub fn to_bits(self, bits: u32) -> i64 {
         (self.0 >> (64 - bits)) as i64
     }
 
-    /// The sum of `n` steps that start at `self` and grow by `slope` each: `n·self + slope·n·(n−1)/2`.
+    /// Returns the sum of `n` steps that start at `self` and grow by `slope` each: `n·self + slope·n·(n−1)/2`.
     pub fn sum_of(self, slope: Fixed, n: usize) -> Fixed {
         let n = n as i128;
         Fixed(self.0 * n + slope.0 * (n * (n - 1) / 2))
     }
 
-    /// This number divided by a small whole number, rounded towards minus infinity.
+    /// Returns this number divided by a small whole number, rounded towards minus infinity.
     pub fn div_int(self, n: usize) -> Fixed {
         Fixed(self.0.div_euclid(n.max(1) as i128))
     }

@@ -1,15 +1,15 @@
-//! Pure signal blocks with no opinion about the product.
+//! Signal-processing blocks, independent of the product.
 //!
-//! Everything here works on plain slices and numbers: no clocks, no commands, no I/O. All of it may run on the
-//! audio thread unless its documentation says otherwise (tables and designs are built elsewhere, before).
+//! Everything here works on plain slices and numbers: no clocks, no commands, no I/O. All of it may run on the audio
+//! thread unless its documentation says otherwise (tables and designs are computed elsewhere, in advance).
 //!
 //! - [`fixed`]: positions that never drift
 //! - [`sinc`]: interpolation of sampled sound at any ratio
 //! - [`bands`]: low, mid and high as weights on fixed resonators, for the equaliser
-//! - [`peak`]: how high a signal rises between its samples
-//! - [`splice`]: changing tempo by splices that are locked to onsets
-//! - [`vocoder`]: changing tempo of steady sound
-//! - [`crossfade`]: from one sound to another at even loudness
+//! - [`peak`]: detection of peaks between samples
+//! - [`splice`]: tempo changes by splices aligned to onsets
+//! - [`vocoder`]: tempo changes of steady sound
+//! - [`crossfade`]: crossfades of constant loudness
 //! - [`dither`]: triangular dither for 16-bit outputs
 
 pub mod bands;

@@ -1,28 +1,28 @@
-//! True peaks: how high a signal rises between its samples.
+//! True peaks: detection of peaks between samples.
 //!
-//! The signal is interpolated at four times its rate (as ITU-R BS.1770, annex 2, does it) by a Kaiser-windowed sinc of
-//! sixteen taps. Between these points a peak is estimated by a parabola through its highest point and that point's
-//! neighbours; taken as they are, four points per sample miss up to 0.5 dB of a treble peak. Together they are right to
-//! 0.03 dB for whatever lies below 20 kHz at 48 kHz, and to 0.25 dB for white noise.
+//! The signal is interpolated at four times its rate (as in ITU-R BS.1770, annex 2) by a Kaiser-windowed sinc of
+//! sixteen taps. Between these points a peak is estimated by a parabola through the highest point and its neighbours;
+//! four points per sample alone miss up to 0.5 dB of a treble peak. Together they are accurate to 0.03 dB for content
+//! below 20 kHz at 48 kHz, and to 0.25 dB for white noise.
 
 use wide::f32x4;
 
-/// Frames that are looked at together.
+/// Number of frames examined together.
 pub const BLOCK: usize = 8;
-/// Pairs of taps of the interpolation, each as far before a point as the other one is behind it.
+/// Number of tap pairs of the interpolation; the taps of a pair are equally far before and after a point.
 const PAIRS: usize = 8;
-/// Frames the interpolation reaches back from the one it follows; it reaches one more ahead.
+/// Frames the interpolation reaches back from the sample before a point; it reaches one more ahead.
 const BEFORE: usize = PAIRS - 1;
-/// Phases between two samples.
+/// Number of phases between two samples.
 const BETWEEN: usize = 3;
 /// Kaiser window parameter: flat to 0.05 dB up to 20 kHz at 48 kHz.
 const KAISER_BETA: f64 = 4.0;
-/// A parabola raises a peak by at most this share (that of a sine at 20 kHz, sampled 192 000 times a second, is 0.053).
+/// Maximum share by which a parabola raises a peak (for a sine at 20 kHz, sampled 192 000 times a second, it is 0.053).
 const MOST_RAISED: f32 = 0.06;
-/// Peaks below this share of the level that matters need no parabola.
+/// Peaks below this share of the relevant level need no parabola.
 const NEAR: f32 = 0.94;
 
-/// Zeroth-order modified Bessel function, by its power series.
+/// Returns the zeroth-order modified Bessel function, by its power series.
 fn bessel_i0(x: f64) -> f64 {
     let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
     while term > 1e-12 * sum {
@@ -36,15 +36,15 @@ fn bessel_i0(x: f64) -> f64 {
 /// A pair's weights for its sum and its difference, each for all four lanes.
 #[derive(Clone, Copy, Debug)]
 struct Pair {
-    /// Of the sum, a quarter behind a sample; three quarters behind it the same.
+    /// Weight of the sum, a quarter after a sample; the same at three quarters.
     even: f32x4,
-    /// Of the difference, a quarter behind a sample; three quarters behind it the opposite.
+    /// Weight of the difference, a quarter after a sample; negated at three quarters.
     odd: f32x4,
-    /// Of the sum, half-way to the next sample.
+    /// Weight of the sum, halfway to the next sample.
     half: f32x4,
 }
 
-/// The interpolator. Realtime: yes, but for [`TruePeak::new`].
+/// A true-peak detector. Realtime: yes, except [`TruePeak::new`].
 #[derive(Clone, Debug)]
 pub struct TruePeak {
     pairs: [Pair; PAIRS],
@@ -52,15 +52,15 @@ pub struct TruePeak {
 }
 
 impl TruePeak {
-    /// Calculates the kernels.
+    /// Computes the kernels.
     pub fn new() -> TruePeak {
-        // By distance from the point.
+        // As a function of the distance from the point.
         let kernel = |x: f64| {
             let arg = std::f64::consts::PI * x;
             let edge = (1.0 - (x / PAIRS as f64).powi(2)).max(0.0).sqrt();
             arg.sin() / arg * bessel_i0(KAISER_BETA * edge) / bessel_i0(KAISER_BETA)
         };
-        // Tap k lies k − BEFORE frames behind the sample.
+        // Tap k lies k − BEFORE frames after the sample.
         let taps = |phase: f64| -> [f64; 2 * PAIRS] {
             let taps: [f64; 2 * PAIRS] = std::array::from_fn(|k| kernel(k as f64 - BEFORE as f64 - phase));
             let sum: f64 = taps.iter().sum();
@@ -79,8 +79,8 @@ impl TruePeak {
         TruePeak { pairs, reach: most as f32 * (1.0 + MOST_RAISED) }
     }
 
-    /// Four frames from `first` on: each frame's sample, and what lies a quarter, a half and three quarters of the way to the
-    /// next one.
+    /// Returns points for the four frames from `first` on: each frame's sample, and the values a quarter, a half and
+    /// three quarters of the way to the next one.
     #[inline(always)]
     fn points(&self, span: &Context, first: usize) -> Points {
         let (mut even, mut odd, mut half) = (f32x4::ZERO, f32x4::ZERO, f32x4::ZERO);
@@ -94,7 +94,7 @@ impl TruePeak {
         [four(span, first), even + odd, half, even - odd]
     }
 
-    /// The last point before a block's first sample.
+    /// Returns the last point before a block's first sample.
     fn before(&self, span: &Context) -> f32 {
         let from = BLOCK - 1 - BEFORE;
         let taps = self.pairs.iter().map(|pair| (pair.even.to_array()[0], pair.odd.to_array()[0]));
@@ -105,14 +105,14 @@ impl TruePeak {
         points.sum()
     }
 
-    /// The highest true peak, relative to the highest sample, that there can be.
+    /// Returns the highest possible true peak, relative to the highest sample.
     pub fn reach(&self) -> f32 {
         self.reach
     }
 
-    /// The peak of each frame of the block that begins at `at`, or of what lies between it and the next; peaks well
-    /// below `level` are not looked at closely. `samples` must hold [`BLOCK`] frames to both sides of the block; where it
-    /// does not, the peaks are zero.
+    /// Returns the peak of each frame of the block that begins at `at`, up to the next frame; peaks well below `level`
+    /// are estimated coarsely. `samples` must hold [`BLOCK`] frames on both sides of the block; otherwise the peaks are
+    /// zero.
     pub fn peaks(&self, samples: &[f32], at: usize, level: f32) -> [f32; BLOCK] {
         let span = at.checked_sub(BLOCK).and_then(|from| samples.get(from..at + 2 * BLOCK));
         let Some(span) = span.and_then(|s| <&Context>::try_from(s).ok()) else { return [0.0; BLOCK] };
@@ -136,12 +136,12 @@ impl Default for TruePeak {
     }
 }
 
-/// A block, and as much to both sides of it.
+/// A block, with as many frames on both sides.
 type Context = [f32; 3 * BLOCK];
 /// Four points for each of four frames.
 type Points = [f32x4; BETWEEN + 1];
 
-/// Four samples from `from` on.
+/// Returns four samples from `from` on.
 #[inline(always)]
 fn four(span: &Context, from: usize) -> f32x4 {
     match span[from..].first_chunk::<4>() {
@@ -150,8 +150,8 @@ fn four(span: &Context, from: usize) -> f32x4 {
     }
 }
 
-/// The greatest heights of the parabolas through the points of four frames, between the point before them and the one
-/// behind them.
+/// Returns the greatest heights of the parabolas through the points of four frames, given the point before them and the
+/// one after them.
 #[inline]
 fn raised(before: f32, points: &Points, behind: f32) -> f32x4 {
     let (own, first) = (points[BETWEEN].to_array(), points[0].to_array());
@@ -166,7 +166,7 @@ fn raised(before: f32, points: &Points, behind: f32) -> f32x4 {
     most
 }
 
-/// The height of the parabola through three points, where the middle one is a peak; elsewhere the middle one's.
+/// Returns the height of the parabola through three points where the middle one is a peak; elsewhere the middle point.
 #[inline]
 fn parabola(a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
     let height = b.abs();
@@ -210,12 +210,12 @@ mod tests {
         signal[33] = -0.9;
         let detector = TruePeak::new();
         assert_eq!(detector.peaks(&signal, 32, 1.0)[1], 0.9);
-        assert!(detector.peaks(&signal, 24, 1.0)[..7].iter().all(|p| *p < 0.2), "its block is another one");
+        assert!(detector.peaks(&signal, 24, 1.0)[..7].iter().all(|p| *p < 0.2), "it belongs to another block");
     }
 
     #[test]
     fn nothing_rises_further_than_the_reach() {
-        // Samples that all push the point between two of them upwards.
+        // Samples that all raise the point between two of them.
         let detector = TruePeak::new();
         let mut signal = vec![0.0f32; 64];
         for (k, pair) in detector.pairs.iter().enumerate() {

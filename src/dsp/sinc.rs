@@ -1,10 +1,9 @@
 //! Interpolation by a windowed sinc, for playing sampled sound at any ratio.
 //!
-//! The kernel is a Kaiser-windowed sinc sampled at 256 phases per source frame; neighbouring phases are blended
-//! linearly, which for content up to 15 kHz leaves an error about 100 dB down (J. O. Smith, "Digital Audio
-//! Resampling", ccrma.stanford.edu/~jos/resample). When sound is played faster than it was sampled the kernel is
-//! stretched so that its cutoff follows the rate and nothing folds back; a bank holds one table for each of a
-//! geometric series of ratios.
+//! The kernel is a Kaiser-windowed sinc sampled at 256 phases per source frame; neighbouring phases are interpolated
+//! linearly, which for content up to 15 kHz leaves an error about 100 dB down (J. O. Smith, "Digital Audio Resampling",
+//! ccrma.stanford.edu/~jos/resample). When sound is played faster than it was sampled the kernel is stretched so that
+//! its cutoff follows the rate and nothing aliases; a bank holds one table for each of a geometric series of ratios.
 
 use std::sync::OnceLock;
 
@@ -12,10 +11,11 @@ use wide::f32x4;
 
 /// Interpolation phases per source frame.
 const PHASES: usize = 256;
-/// How well sound is interpolated. A longer kernel has a narrower transition band; its cost grows with its length.
+/// Interpolation quality. A longer kernel has a narrower transition band; its cost grows with its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quality {
-    /// 24 taps. At 44.1 kHz: flat to 16.5 kHz, images of content up to there 90 dB down, of 18 kHz 44 dB, of 20 kHz 18 dB.
+    /// 24 taps. At 44.1 kHz: flat to 16.5 kHz, images of content up to there 90 dB down, of 18 kHz 44 dB, of 20 kHz 18
+    /// dB.
     #[default]
     Standard,
     /// 72 taps. At 44.1 kHz: flat to 20 kHz, images of content up to there 97 dB down.
@@ -23,7 +23,7 @@ pub enum Quality {
 }
 
 impl Quality {
-    /// Half the kernel's length, in source frames, of the table for ratios up to 1.
+    /// Returns half the kernel's length, in source frames, of the table for ratios up to 1.
     fn half(self) -> usize {
         match self {
             Quality::Standard => BASE_HALF,
@@ -31,7 +31,7 @@ impl Quality {
         }
     }
 
-    /// Kaiser window parameter, for about 90 and 95 dB of stopband (Kaiser 1974: β = 0.1102·(A − 8.7)).
+    /// Returns the Kaiser window parameter, for about 90 and 95 dB of stopband (Kaiser 1974: β = 0.1102·(A − 8.7)).
     fn beta(self) -> f64 {
         match self {
             Quality::Standard => 8.96,
@@ -39,8 +39,8 @@ impl Quality {
         }
     }
 
-    /// The highest ratio that has a table of this quality; beyond it standard ones serve, whose bands are wide enough
-    /// there. It includes stems at 96 kHz on a card at 48, ten per cent up.
+    /// Returns the highest ratio that has a table of this quality; beyond it the standard tables are used, whose bands
+    /// are wide enough there. It includes stems at 96 kHz on a card at 48 kHz, played 10 % faster.
     fn most_ratio(self) -> f64 {
         match self {
             Quality::Standard => f64::INFINITY,
@@ -49,25 +49,25 @@ impl Quality {
     }
 }
 
-/// Half the kernel's length of [`Quality::Standard`].
+/// Half the kernel's length of [`Quality::Standard`], in source frames.
 const BASE_HALF: usize = 12;
-/// Half the kernel's length of [`Quality::Fine`].
+/// Half the kernel's length of [`Quality::Fine`], in source frames.
 const FINE_HALF: usize = 36;
 /// Cutoff of the table for ratios up to 1, as a share of the source's sample rate: Nyquist, so that the images of
 /// content up to 16.5 kHz (at 44.1 kHz) fall into the stopband while the band itself stays flat.
 const BASE_CUTOFF: f64 = 0.5;
 /// Ratio between neighbouring tables: an eighth of an octave.
 const STEP: f64 = 1.090_507_732_665_257_7;
-/// Number of tables; the last one serves ratios up to 2^(25/8) ≈ 8.7 (a 96 kHz stem at rate 4 on a 44.1 kHz card).
+/// Number of tables; the last one covers ratios up to 2^(25/8) ≈ 8.7 (a 96 kHz stem at rate 4 on a 44.1 kHz card).
 const TABLES: usize = 26;
 
-/// The longest half kernel of any table, in source frames: how much history and look-ahead a reader must keep.
+/// The longest half kernel of any table, in source frames: the history and look-ahead a reader must keep.
 pub const MAX_HALF: usize = 144;
 
 /// The highest ratio (source frames per output frame) whose images and aliases are still suppressed.
 pub const MAX_RATIO: f64 = 8.7;
 
-/// Four taps of a kernel at one phase, and how far they are from those of the next phase.
+/// Four taps of a kernel at one phase, and their differences to those of the next phase.
 #[derive(Clone, Copy, Debug)]
 struct Taps {
     here: f32x4,
@@ -81,25 +81,24 @@ pub struct SincTable {
     rows: Box<[Taps]>,
 }
 
-/// A walk along a source: where it is, how far each step goes, and by how much each step is longer than the one
-/// before; all with 32 fractional bits.
+/// A walk along a source: position, step, and growth of the step per frame; all with 32 fractional bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     /// Position of the first frame.
     pub position: u64,
-    /// Distance to the next.
+    /// Distance to the next frame.
     pub step: i64,
-    /// Growth of the distance.
+    /// Growth of the distance per frame.
     pub slope: i64,
 }
 
-/// The tables for all ratios, shared by everyone who uses the same quality and kept until the process ends (about 4.7 MB).
+/// The tables for all ratios, shared by all users of a quality and kept until the process ends (about 4.7 MB).
 #[derive(Clone, Copy, Debug)]
 pub struct SincBank {
     tables: &'static [SincTable],
 }
 
-/// Zeroth-order modified Bessel function, by its power series.
+/// Returns the zeroth-order modified Bessel function, by its power series.
 fn bessel_i0(x: f64) -> f64 {
     let mut sum = 1.0;
     let mut term = 1.0;
@@ -125,7 +124,7 @@ impl SincTable {
             let start = rows.len();
             let mut sum = 0.0;
             for tap in 0..taps {
-                // Distance from the wanted point (between taps half−1 and half) to this tap.
+                // Distance from the interpolated point (between taps half−1 and half) to this tap.
                 let x = tap as f64 - (half as f64 - 1.0) - frac;
                 let arg = 2.0 * std::f64::consts::PI * cutoff * x;
                 let sinc = if x.abs() < 1e-12 { 1.0 } else { arg.sin() / arg };
@@ -148,17 +147,17 @@ impl SincTable {
         SincTable { half, rows }
     }
 
-    /// Frames this kernel reaches to each side.
+    /// Returns the number of frames this kernel reaches to each side.
     pub fn half(&self) -> usize {
         self.half
     }
 
     /// Adds the source's values along `walk` to both channels of `out`.
     ///
-    /// For each position `p` the source must hold frames `floor(p) − half + 1 ..= floor(p) + half`; a value for which
-    /// it does not is left out. Realtime: yes.
+    /// For each position `p` the source must hold frames `floor(p) − half + 1 ..= floor(p) + half`; values for which it
+    /// does not are left out. Realtime: yes.
     pub fn add(&self, source: [&[f32]; 2], walk: Walk, out: [&mut [f32]; 2]) {
-        // The tables nearly everything is played by get loops of known length, which unroll.
+        // The most common tables get loops of known length, which unroll.
         match self.half {
             BASE_HALF => add(&self.rows, BASE_HALF, source, walk, out),
             FINE_HALF => add(&self.rows, FINE_HALF, source, walk, out),
@@ -167,10 +166,10 @@ impl SincTable {
     }
 }
 
-/// [`SincTable::add`] for rows of `2·half` taps.
+/// Does the work of [`SincTable::add`] for rows of `2·half` taps.
 #[inline(always)]
 fn add(rows: &[Taps], half: usize, [left, right]: [&[f32]; 2], mut walk: Walk, [out_l, out_r]: [&mut [f32]; 2]) {
-    // Slices of one length, and one length of row: what is checked for the first need not be for the others.
+    // Slices of one length, and one length of row: the compiler then drops the bounds checks for all but the first.
     let frames = left.len().min(right.len());
     let (left, right) = (&left[..frames], &right[..frames]);
     let (taps, quarter) = (2 * half, half / 2);
@@ -185,8 +184,7 @@ fn add(rows: &[Taps], half: usize, [left, right]: [&[f32]; 2], mut walk: Walk, [
         let row = &rows[phase * quarter..][..quarter];
         let (l, r) = (left[start..end].as_chunks::<4>().0, right[start..end].as_chunks::<4>().0);
         let (mut sum_l, mut sum_r) = (f32x4::ZERO, f32x4::ZERO);
-        // The vectors are spelled out: left to itself the compiler pairs the channels lane by lane, at several times
-        // the cost.
+        // Explicit vectors: left to itself the compiler pairs the channels lane by lane, at several times the cost.
         for ((l, r), taps) in l.iter().zip(r).zip(row) {
             let kernel = taps.here + blend * taps.rise;
             sum_l += f32x4::from(*l) * kernel;
@@ -200,7 +198,8 @@ fn add(rows: &[Taps], half: usize, [left, right]: [&[f32]; 2], mut walk: Walk, [
 }
 
 impl SincBank {
-    /// The tables of a quality; the first call for it builds them. Realtime: no (allocates; some tens of milliseconds).
+    /// Returns the tables of a quality; the first call for it builds them. Realtime: no (allocates; some tens of
+    /// milliseconds).
     pub fn new(quality: Quality) -> SincBank {
         static STANDARD: OnceLock<Box<[SincTable]>> = OnceLock::new();
         static FINE: OnceLock<Box<[SincTable]>> = OnceLock::new();
@@ -219,10 +218,10 @@ impl SincBank {
         (0..TABLES).map(|k| table(STEP.powi(k as i32))).collect()
     }
 
-    /// The table for `ratio` source frames per output frame: the first whose cutoff lies low enough.
+    /// Returns the table for `ratio` source frames per output frame: the first whose cutoff is low enough.
     ///
-    /// Ratios up to 1.09 share the first one (a deck at +9 % keeps its full band: what folds back then lies above
-    /// 20 kHz in the source). Realtime: yes.
+    /// Ratios up to 1.09 share the first one (a deck at +9 % keeps its full band: only content above 20 kHz in the
+    /// source aliases then). Realtime: yes.
     #[inline]
     pub fn table(&self, ratio: f64) -> &SincTable {
         let mut index = 0;
@@ -257,7 +256,7 @@ mod tests {
         left.into_iter().map(f64::from).collect()
     }
 
-    /// Power left after the best-fitting sinusoid at `freq` is taken away, in dB below it.
+    /// Returns the power left after subtracting the best-fitting sinusoid at `freq`, in dB relative to it.
     fn residual_db(signal: &[f64], freq: f64) -> f64 {
         let (mut ss, mut cc, mut sc, mut xs, mut xc) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for (i, x) in signal.iter().enumerate() {
@@ -297,7 +296,7 @@ mod tests {
     fn fine_interpolation_leaves_no_images_of_content_up_to_20_khz() {
         let [standard, fine] = [Quality::Standard, Quality::Fine].map(SincBank::new);
         for speed in [0.9, 0.979, 1.0, 1.05, 1.08] {
-            // Above 1.088 the card itself can't have 20 kHz of a file at 44.1 kHz any more.
+            // Above 1.088 the card itself can no longer reproduce 20 kHz of a file at 44.1 kHz.
             let ratio = 44_100.0 / 48_000.0 * speed;
             for freq in [997.0, 10_000.0, 15_000.0, 18_000.0, 19_000.0, 20_000.0] {
                 let out = render(&fine, freq, 44_100.0, ratio, 4800);
@@ -308,7 +307,7 @@ mod tests {
                 assert!(level.abs() < 0.1, "{freq} Hz × {speed}: {level:.2} dB");
             }
         }
-        // What it is for.
+        // The purpose of the fine tables.
         let out = render(&standard, 20_000.0, 44_100.0, 44_100.0 / 48_000.0, 4800);
         assert!(residual_db(&out, 20_000.0 / 48_000.0) > -30.0);
     }

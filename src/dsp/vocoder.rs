@@ -1,13 +1,13 @@
-//! A phase vocoder: steady sound drawn out or drawn together, every partial at its own pitch.
+//! A phase vocoder: time-stretches steady sound, every partial at its own pitch.
 //!
-//! Overlapping blocks are taken from wherever the tempo says the input should be and laid down a fixed hop apart. For
-//! a partial to go on smoothly, each block is turned by as much as the block before it was turned, plus what lies
-//! between that block's phase and the phase of the input one hop before this block (the two-block form of the phase
-//! vocoder: Puckette 1995, "Phase-locked vocoder"; it needs no estimate of frequency). The turn is found at each
-//! spectral peak, from both channels together, and shared by all bins around it (Laroche & Dolson 1999, "Improved
-//! phase vocoder time-scale modification of audio"), so shapes and the stereo image stay.
+//! Overlapping blocks are taken from wherever the tempo puts the input and laid down a fixed hop apart. For a partial
+//! to continue smoothly, each block is rotated in phase by as much as the block before it was rotated, plus the
+//! difference between that block's phase and the phase of the input one hop before this block (the two-block form of
+//! the phase vocoder: Puckette 1995, "Phase-locked vocoder"; it needs no estimate of frequency). The rotation is
+//! computed at each spectral peak, from both channels together, and shared by all bins around it (Laroche & Dolson
+//! 1999, "Improved phase vocoder time-scale modification of audio"), which preserves waveforms and the stereo image.
 //!
-//! A vocoder can be *anchored*: its first block is turned so that it goes on in phase with sound from another place.
+//! A vocoder can be *anchored*: its first block is then rotated to be in phase with sound from another position.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::splice::window::Window;
 
-/// Blocks that overlap at any moment.
+/// Number of blocks that overlap at any moment.
 const OVERLAP: usize = 4;
-/// Half the width over which the spectral envelope is smoothed, in Hz: a voice's harmonics are closer than that twice.
+/// Half the width over which the spectral envelope is smoothed, in Hz: a voice's harmonics are closer than twice that.
 const ENVELOPE_HZ: f64 = 200.0;
 
-/// Where a block is taken from.
+/// The position from which a block is taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Take {
     /// Input frame at the block's centre.
     pub centre: i64,
-    /// Input frame at the centre of the sound that it is to be in phase with, if it is the first.
+    /// For a first block: input frame at the centre of the sound it is to be in phase with.
     pub anchor: Option<i64>,
 }
 
-/// See the module's text. Realtime: no block of it allocates after [`Vocoder::new`], but one block is long work: it
-/// belongs on a worker.
+/// A stereo phase vocoder. Realtime: no block allocates after [`Vocoder::new`], but one block takes long: it belongs on
+/// a worker.
 pub struct Vocoder {
     size: usize,
     hop: usize,
@@ -40,28 +40,28 @@ pub struct Vocoder {
     backward: Arc<dyn ComplexToReal<f32>>,
     scratch: Box<[Complex32]>,
     time: Box<[f32]>,
-    /// The present block's spectra, the last one's, and the input's one hop before the present one.
+    /// Spectra of the current block, the last one, and the input one hop before the current one.
     now: [Box<[Complex32]>; 2],
     last: [Box<[Complex32]>; 2],
     hopped: [Box<[Complex32]>; 2],
-    /// How far each bin is turned.
+    /// Rotation of each bin.
     turn: Box<[Complex32]>,
     next_turn: Box<[Complex32]>,
     energy: Box<[f32]>,
     envelope: Box<[f32]>,
     sums: Box<[f64]>,
     last_centre: Option<i64>,
-    /// What has been laid down; the first `hop` frames of it are finished after each block.
+    /// The overlap-add buffer; its first `hop` frames are finished after each block.
     laid: [Box<[f32]>; 2],
     smoothing: usize,
-    /// Factor by which the result will be played faster, whose effect on formants is undone beforehand.
+    /// Factor by which the result will be played faster, whose effect on formants is undone in advance.
     formant: Option<f64>,
 }
 
 impl Vocoder {
-    /// For sound at `sample_rate`. Realtime: no (allocates and plans).
+    /// Creates a vocoder for sound at `sample_rate`. Realtime: no (allocates and plans).
     pub fn new(sample_rate: u32) -> Vocoder {
-        // 4096 frames at 44.1 or 48 kHz: long enough to part partials 25 Hz from each other.
+        // 4096 frames at 44.1 or 48 kHz: long enough to separate partials 25 Hz apart.
         let size = (f64::from(sample_rate) / 48_000.0 * 4096.0).log2().round().exp2() as usize;
         let bins = size / 2 + 1;
         let mut planner = RealFftPlanner::<f32>::new();
@@ -94,22 +94,22 @@ impl Vocoder {
         }
     }
 
-    /// Frames in a block.
+    /// Returns the number of frames in a block.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Frames from block to block.
+    /// Returns the number of frames from block to block.
     pub fn hop(&self) -> usize {
         self.hop
     }
 
-    /// Keeps formants in place although the result will be played `factor` times as fast.
+    /// Preserves formants although the result will be played `factor` times as fast.
     pub fn keep_formants(&mut self, factor: Option<f64>) {
         self.formant = factor;
     }
 
-    /// Forgets everything.
+    /// Resets all state.
     pub fn restart(&mut self) {
         self.last_centre = None;
         for plane in &mut self.laid {
@@ -131,12 +131,12 @@ impl Vocoder {
             for ((to, from), taper) in self.time[lead..].iter_mut().zip(plane).zip(&self.taper[lead..]) {
                 *to = from * taper;
             }
-            // The lengths are those it was planned for; there is nothing else to fail.
+            // The lengths are those it was planned for; nothing else can fail.
             let _ = self.forward.process_with_scratch(&mut self.time, spectrum, &mut self.scratch);
         }
     }
 
-    /// Takes a block and lays it down; the next `hop` output frames are then in `out`.
+    /// Processes a block; the next `hop` output frames are then in `out`.
     pub fn block(&mut self, window: &Window, take: Take, out: [&mut [f32]; 2]) {
         self.analyse(window, take.centre, Spectrum::Now);
         for (k, energy) in self.energy.iter_mut().enumerate() {
@@ -168,7 +168,7 @@ impl Vocoder {
         let hop = self.hop;
         let scale = 1.0 / (self.size as f32 * 0.375 * OVERLAP as f32);
         for (c, out) in out.into_iter().enumerate() {
-            // The unturned spectrum is wanted next time; the other's place is free for the turned one.
+            // The unrotated spectrum is needed for the next block; the other's buffer is free for the rotated one.
             for (k, to) in self.now[c].iter_mut().enumerate() {
                 let gain = if self.formant.is_some() { self.envelope[k] } else { 1.0 };
                 *to = self.last[c][k] * self.turn[k] * gain;
@@ -190,14 +190,14 @@ impl Vocoder {
         }
     }
 
-    /// Finds each peak's turn and shares it with the bins around.
+    /// Computes each peak's rotation and shares it with the bins around it.
     fn lock(&mut self) {
         let bins = self.energy.len();
         let mut begin = 0;
         let mut peak = self.next_peak(0);
         while let Some(p) = peak {
             let next = self.next_peak(p + 1);
-            // The valley between two peaks parts them.
+            // Peaks are separated at the valley between them.
             let end = next.map_or(bins, |q| {
                 let valley = (p..q).min_by(|a, b| self.energy[*a].total_cmp(&self.energy[*b]));
                 valley.unwrap_or(q).max(p + 1)
@@ -210,7 +210,7 @@ impl Vocoder {
             }
             let norm = sum.norm();
             let turn = if norm > 1e-20 { self.turn[p] * (sum / norm) } else { self.turn[p] };
-            // Rounding must not let its length drift.
+            // Rounding must not let its magnitude drift.
             let turn = turn / turn.norm().max(1e-6);
             self.next_turn[begin..end].fill(turn);
             begin = end;
@@ -223,7 +223,7 @@ impl Vocoder {
         std::mem::swap(&mut self.turn, &mut self.next_turn);
     }
 
-    /// The first bin from `from` on that is the loudest of itself and two neighbours to each side.
+    /// Returns the first bin from `from` on that is the loudest of itself and two neighbours to each side.
     fn next_peak(&self, from: usize) -> Option<usize> {
         let e = &self.energy;
         (from..e.len()).find(|k| {
@@ -232,7 +232,8 @@ impl Vocoder {
         })
     }
 
-    /// Gains that move the spectral envelope so that playing the result `factor` times as fast puts it back.
+    /// Computes the gains that shift the spectral envelope so that playing the result `factor` times as fast restores
+    /// it.
     fn shape(&mut self, factor: f64) {
         let bins = self.energy.len();
         self.sums[0] = 0.0;
@@ -251,7 +252,7 @@ impl Vocoder {
     }
 }
 
-/// Which spectrum an analysis fills.
+/// Selects the spectrum that an analysis fills.
 #[derive(Clone, Copy)]
 enum Spectrum {
     Now,

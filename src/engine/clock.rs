@@ -2,50 +2,50 @@
 
 use crate::dsp::fixed::Fixed;
 
-/// The way a change of tempo goes.
+/// The shape of a tempo glide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
-    /// So many BPM a second.
+    /// Changes by a constant number of BPM per second.
     #[default]
     Linear,
-    /// So many per cent a second.
+    /// Changes by a constant percentage per second.
     Exponential,
 }
 
-/// The tempo during a span of frames, and how it will go on; or a speed that follows it.
+/// The tempo during a span of frames and how it continues afterwards; also used for a speed that follows the tempo.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TempoSpan {
-    /// At the span's start.
+    /// Value at the start of the span.
     pub from: f64,
-    /// At its end.
+    /// Value at the end of the span.
     pub to: f64,
-    /// How much it changes per frame from then on, as things stand.
+    /// Change per frame after the span, if nothing intervenes.
     pub slope: f64,
-    /// For how many frames.
+    /// Number of frames after the span for which `slope` applies.
     pub left: u32,
 }
 
 impl TempoSpan {
-    /// One that stays as it is.
+    /// Creates a span with a constant tempo.
     pub const fn level(tempo: f64) -> TempoSpan {
         TempoSpan { from: tempo, to: tempo, slope: 0.0, left: 0 }
     }
 
-    /// In units of `unit`.
+    /// Returns the span in units of `unit`.
     pub fn over(self, unit: f64) -> TempoSpan {
         TempoSpan { from: self.from / unit, to: self.to / unit, slope: self.slope / unit, ..self }
     }
 
-    /// In the middle, which is the mean as well.
+    /// Returns the value in the middle of the span, which is also its mean.
     pub fn mean(&self) -> f64 {
         (self.from + self.to) * 0.5
     }
 }
 
-/// Tempo, the beats gone by, and what that means for playback speed. Realtime: yes.
+/// Counts tempo and elapsed beats in sample time. Realtime: yes.
 ///
-/// Beats are the exact sum of the tempo over all samples (64 fractional bits): a change of tempo changes how fast
-/// they go on, never where they are.
+/// Beats are the exact sum of the tempo over all samples (64 fractional bits): a tempo change affects how fast they
+/// advance, never where they are.
 #[derive(Debug)]
 pub struct MusicClock {
     sample_rate: f64,
@@ -59,7 +59,7 @@ pub struct MusicClock {
 }
 
 impl MusicClock {
-    /// At beat zero.
+    /// Creates a clock at beat zero.
     pub fn new(bpm: f64, sample_rate: u32) -> MusicClock {
         MusicClock {
             sample_rate: f64::from(sample_rate),
@@ -73,7 +73,7 @@ impl MusicClock {
         }
     }
 
-    /// Goes to `bpm` over `frames` frames.
+    /// Glides to `bpm` over `frames` frames; 0 frames is immediate.
     pub fn set_tempo(&mut self, bpm: f64, frames: u32, shape: Shape) {
         self.shape = shape;
         self.from_bpm = self.bpm;
@@ -85,28 +85,28 @@ impl MusicClock {
         }
     }
 
-    /// Back to beat zero.
+    /// Resets the clock to beat zero.
     pub fn reset(&mut self) {
         self.beat = Fixed::ZERO;
     }
 
-    /// Beats since the last reset.
+    /// Returns the beats since the last reset.
     pub fn beat(&self) -> f64 {
         self.beat.to_f64()
     }
 
-    /// Beats per minute now.
+    /// Returns the current tempo in beats per minute.
     pub fn bpm(&self) -> f64 {
         self.bpm
     }
 
-    /// How fast the tempo changes until it is where it is going, in beats per minute and frame, and for how many.
+    /// Returns the tempo's rate of change in BPM per frame, and the number of frames left until the target is reached.
     pub fn slope(&self) -> (f64, u32) {
         let left = self.glide_left;
         if left == 0 { (0.0, 0) } else { ((self.target_bpm - self.bpm) / f64::from(left), left) }
     }
 
-    /// Goes on by `frames` and tells the tempo meanwhile.
+    /// Advances by `frames` frames and returns the tempo during them.
     pub fn advance(&mut self, frames: u32) -> TempoSpan {
         let from = self.bpm;
         if self.glide_left > frames {

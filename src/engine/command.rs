@@ -1,4 +1,4 @@
-//! What can be asked of the engine, and what it reports.
+//! Commands the engine accepts and events it emits.
 
 use super::clock::Shape;
 use super::eq::Band;
@@ -7,128 +7,128 @@ use super::plan::Kit;
 use super::source::StemSource;
 use super::tape::Tape;
 
-/// Index of a place for a loaded stem.
+/// Index of a stem slot.
 pub type Slot = u16;
 
-/// A request, with the sample at which it is to be done (`None`: as soon as possible).
+/// A command to the engine, with the sample time at which to execute it (`None`: as soon as possible).
 #[derive(Debug)]
 pub struct Command {
-    /// Sample time of execution.
+    /// Sample time of execution; `None`: as soon as possible.
     pub at: Option<u64>,
-    /// Returned in [`Event::Applied`]; 0 asks for no answer.
+    /// Number returned in [`Event::Applied`] and [`Event::Refused`]; 0 asks for no answer.
     pub ticket: u32,
-    /// What to do.
+    /// The action to execute.
     pub action: Action,
 }
 
-/// A stretch of a stem to be played. All numbers are frames in the stem's own sample rate.
+/// A section of a stem to play. All positions are frames in the stem's own sample rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Play {
-    /// First frame heard.
+    /// First frame to play.
     pub from: u64,
-    /// Where a loop returns to.
+    /// Frame to which a loop returns.
     pub start: u64,
     /// One past the last frame.
     pub end: u64,
-    /// Whether it returns to `start` at `end`.
+    /// Whether playback returns to `start` at `end`.
     pub looped: bool,
 }
 
-/// The verbs of the engine. Gains are linear, lengths are frames of sample time unless said otherwise.
+/// The actions of the engine. Gains are linear; lengths are frames of sample time unless stated otherwise.
 #[derive(Debug)]
 pub enum Action {
-    /// Puts a loaded stem into an empty slot.
+    /// Installs a loaded stem into an empty slot.
     Install { slot: Slot, deck: usize, source: Box<StemSource> },
-    /// Fades a stem out and hands it back as retired.
+    /// Fades a stem out and returns it as [`Retired::Stem`].
     Remove { slot: Slot },
-    /// Fetches what a later [`Action::Start`] with the same `play` will need.
+    /// Prefetches the samples that a later [`Action::Start`] with the same `play` needs.
     Prime { slot: Slot, play: Play },
-    /// Plays from the given place; what sounded from this slot before fades out.
+    /// Starts playback from `play.from`; whatever this slot was playing fades out.
     Start { slot: Slot, play: Play, rate: f64, gain: f32 },
-    /// Takes back a start that still waits for its sample.
+    /// Cancels a start that is still waiting for its sample time.
     Cancel { ticket: u32 },
-    /// Fades out and stops.
+    /// Fades a stem out and stops it.
     Stop { slot: Slot },
-    /// Sets a stem's volume.
+    /// Sets a stem's volume (linear).
     StemGain { slot: Slot, gain: f32 },
-    /// Sets a stem's own playback rate.
+    /// Sets a stem's own playback rate (1 = its original speed).
     StemRate { slot: Slot, rate: f64 },
-    /// Sets a deck's level, within `frames` frames (at least an ordinary ramp, which `None` is).
+    /// Sets a deck's level within `frames` frames; `None`, or less than an ordinary ramp, means an ordinary ramp.
     DeckLevel { deck: usize, level: f32, frames: Option<u32> },
-    /// Sets a deck's gain from the crossfader, likewise.
+    /// Sets a deck's crossfader gain; `frames` as in [`Action::DeckLevel`].
     Fader { deck: usize, gain: f32, frames: Option<u32> },
-    /// Sets one band of a deck's equaliser.
+    /// Sets one band of a deck's equaliser (linear gain).
     Eq { deck: usize, band: Band, gain: f32 },
-    /// Sets the master gain, likewise.
+    /// Sets the master gain; `frames` as in [`Action::DeckLevel`].
     Master { gain: f32, frames: Option<u32> },
-    /// Sets the tempo; everything follows within `frames` frames.
+    /// Glides to a new tempo within `frames` frames; everything synchronised follows.
     Tempo { bpm: f64, frames: u32, shape: Shape },
-    /// Sets how a deck's tempo is changed; the first method that keeps pitch comes with a kit.
+    /// Sets a deck's method of changing tempo; the first method that keeps pitch must come with a kit.
     Stretch { deck: usize, method: Method, kit: Option<Box<Kit>> },
-    /// Changes the key of a deck whose method keeps pitch, by a factor.
+    /// Transposes a deck whose method keeps pitch, by a frequency factor.
     Key { deck: usize, factor: f64 },
-    /// Sets the tempo at which a deck's stems play at their own speed; `None`: always.
+    /// Sets the tempo at which a deck's stems play at their own speed; `None`: they always do.
     Sync { deck: usize, base: Option<f64> },
-    /// Puts the beat clock to zero.
+    /// Resets the beat clock to zero.
     ResetBeat,
-    /// Sounds a test tone.
+    /// Plays a test tone.
     Tone { hz: f64, gain: f32, frames: u32 },
-    /// Records from now on.
+    /// Starts recording to `tape`.
     Roll { tape: Box<Tape> },
-    /// Lets what plays of a stem go on within another stretch, from where it is or, if that lies outside, from its
-    /// place within the stretch.
+    /// Moves the playback of a stem into another section: from its current position or, if that lies outside, from the
+    /// corresponding position within the section.
     Loop { slot: Slot, play: Play },
-    /// Stops recording and hands the tape back as retired.
+    /// Stops recording and returns the tape as [`Retired::Tape`].
     Cut,
-    /// Does nothing but answer.
+    /// Does nothing except answer.
     Ping,
 }
 
-/// What the engine tells.
+/// Events the engine emits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// A command with a ticket took effect at sample `at`, `late` frames after it should have.
+    /// A command with a ticket took effect at sample time `at`, `late` frames after it was due.
     Applied { ticket: u32, at: u64, late: u64 },
-    /// A command could not be done.
+    /// A command was refused.
     Refused { ticket: u32, why: Refusal },
     /// A stem has fetched what [`Action::Prime`] asked for.
     Primed { slot: Slot },
-    /// A stem's first sample is at `at`; `late` frames after it was asked for (it had to be fetched first).
+    /// A stem's first frame sounds at sample time `at`, `late` frames after the request (it had to be fetched first).
     Started { slot: Slot, at: u64, late: u64 },
-    /// A stem came to its end or was stopped; `still`: it sounds from another place, or is about to.
+    /// A stem reached its end or was stopped; `still`: it still sounds, or is about to, from another position.
     Ended { slot: Slot, still: bool },
-    /// A stem's ring ran dry: it fades out and goes on silently.
+    /// A stem's ring ran dry: the stem fades out and continues silently.
     Starved { slot: Slot, at: u64 },
-    /// A starved stem sounds again, where the clock says it should be.
+    /// A starved stem sounds again, at the position the clock dictates.
     Resumed { slot: Slot, at: u64 },
 }
 
 /// Why a command was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The slot holds nothing.
+    /// The slot is empty.
     EmptySlot,
-    /// The slot is taken.
+    /// The slot is occupied.
     SlotTaken,
-    /// A recording is running already.
+    /// A recording is already running.
     Recording,
-    /// No such slot or deck.
+    /// There is no such slot or deck.
     OutOfRange,
     /// The schedule is full.
     ScheduleFull,
-    /// More different rates at once than there are interpolators.
+    /// There are more different rates at once than interpolators.
     TooManyRates,
 }
 
-/// Objects the engine is done with; to be freed elsewhere.
+/// Objects the engine no longer needs; they must be freed outside the audio thread.
 #[derive(Debug)]
 pub enum Retired {
-    /// A stem, and the slot that is free now.
+    /// A stem, and the slot that is now free.
     Stem { slot: Slot, source: Box<StemSource> },
-    /// A stem that never got in.
+    /// A stem that was not installed.
     Refused { source: Box<StemSource> },
-    /// A kit that never got in.
+    /// A kit that was not accepted.
     Kit { kit: Box<Kit> },
-    /// A tape that is full, or never got in.
+    /// A tape that has ended or was not accepted.
     Tape { tape: Box<Tape> },
 }

@@ -1,31 +1,31 @@
-//! What an engine is built for.
+//! The engine's configuration.
 
 use super::DECKS;
 use super::limiter::Kind;
 use crate::dsp::sinc::Quality;
 
-/// What an engine is built for; fixed for its lifetime.
+/// The engine's configuration; fixed for its lifetime.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Output frames per second.
     pub sample_rate: u32,
-    /// Most stems loaded at once.
+    /// Maximum number of stems loaded at once.
     pub slots: usize,
-    /// Pairs of output channels.
+    /// Number of output channel pairs.
     pub pairs: usize,
-    /// The pair each deck goes to.
+    /// Index of the output pair each deck is routed to.
     pub deck_pair: [usize; DECKS],
-    /// Crossovers of the equaliser, in Hz.
+    /// Crossover frequencies of the equaliser, in Hz.
     pub eq_hz: [f64; 2],
-    /// What keeps the outputs under their ceiling.
+    /// The limiter that keeps the outputs below their ceiling.
     pub limiter: Kind,
-    /// How well sound is interpolated.
+    /// Interpolation quality.
     pub interpolation: Quality,
-    /// Master gain at the start (linear).
+    /// Initial master gain (linear).
     pub master: f32,
-    /// Deck levels at the start (linear).
+    /// Initial deck levels (linear).
     pub levels: [f32; DECKS],
-    /// Tempo at the start, which is also the one at which stems play at their own speed.
+    /// Initial tempo in BPM, which is also the tempo at which stems play at their own speed.
     pub bpm: f64,
 }
 

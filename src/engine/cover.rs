@@ -1,13 +1,13 @@
-//! Better sound from a worker, laid over what the audio thread makes itself.
+//! High-quality sound from a worker, crossfaded over the sound the audio thread renders itself.
 //!
-//! High-quality stretching is too much work for the audio thread, so a worker does it ahead of time and keeps a
-//! *reserve*. Whatever the worker has not got ready yet is heard from the splice plan, which the audio thread follows
-//! anyway: a start, a seek, a stop, a gain or a jump of the tempo is immediate, and a worker that falls behind costs
-//! quality for a moment, never the beat and never silence. As soon as the reserve is there the worker's sound is
-//! faded in again.
+//! High-quality stretching is too expensive for the audio thread, so a worker does it ahead of time and keeps a
+//! *reserve*. Until the worker's sound is ready, the splice plan, which the audio thread follows in any case, is heard
+//! instead: a start, a seek, a stop, a gain or a tempo jump takes effect immediately, and a worker that falls behind
+//! costs quality for a moment, but never timing and never silence. As soon as the reserve has been rebuilt, the
+//! worker's sound is faded in again.
 //!
-//! Every piece of it says which input position it was made for. If the tempo has since gone elsewhere the piece is
-//! not played, and the worker is asked anew.
+//! Every piece from the worker states the input position it was made for. If the tempo has deviated since, the piece is
+//! not played and a new request is sent to the worker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -21,29 +21,30 @@ use super::ramp::Ramp;
 use crate::dsp::crossfade::even;
 use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED, room};
 
-/// Frames of a piece of the worker's sound.
+/// Frames in a piece of the worker's sound.
 pub const PIECE: usize = 64;
-/// Frames of a piece of input.
+/// Frames in a piece of input.
 pub const INPUT: usize = 256;
-/// Courses under way.
+/// Capacity of the ring of courses.
 const COURSES: usize = 4096;
-/// Frames by which the worker's idea of the position may differ, as a share of the sample rate: half a millisecond.
+/// Maximum deviation of the worker's input position, in seconds: half a millisecond.
 const TOLERANCE_S: f64 = 0.0005;
-/// Seconds for which nothing must have changed before the worker is asked.
+/// Seconds without any change before a request is sent to the worker.
 const REST_S: f64 = 0.06;
-/// Seconds of what has been played that the worker is sent to begin with: it tells what begins from what goes on.
+/// Seconds of already played input sent first with a request: lets the worker distinguish onsets from continuing sound.
 pub const CONTEXT_S: f64 = 0.075;
 /// Seconds of the fade to the worker's sound.
 const ENTER_S: f64 = 0.02;
 /// Seconds of the fade away from it.
 const LEAVE_S: f64 = 0.004;
-/// How alike the plan's sound and the worker's are: two versions of one, neither quite the same nor strangers.
+/// Assumed correlation of the plan's and the worker's sound: two versions of the same signal, neither identical nor
+/// unrelated.
 const LIKENESS: f32 = 0.6;
-/// Seconds after which a worker that has been asked must be ready.
+/// Seconds within which the worker must have answered a request.
 const PATIENCE_S: f64 = 1.0;
-/// Underruns within [`STRIKES_S`] seconds after which the worker is left alone for [`PENANCE_S`].
+/// Number of underruns within [`STRIKES_S`] seconds after which the worker is not used for [`PENANCE_S`] seconds.
 const STRIKES: usize = 3;
-/// Seconds within which underruns add up.
+/// Seconds within which underruns are counted together.
 const STRIKES_S: f64 = 10.0;
 /// Seconds without the worker after too many underruns.
 const PENANCE_S: f64 = 60.0;
@@ -51,9 +52,9 @@ const PENANCE_S: f64 = 60.0;
 /// Input on its way to the worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Input {
-    /// Which request it belongs to.
+    /// Generation of the request it belongs to.
     pub generation: u32,
-    /// Input frame of its first.
+    /// Position of its first frame, in input frames.
     pub at: i64,
     /// Frames in use.
     pub len: usize,
@@ -69,25 +70,25 @@ impl Input {
     }
 }
 
-/// Where the playing is, and how fast it goes.
+/// The playback position and how it advances.
 #[derive(Clone, Copy, Debug)]
 pub struct Course {
-    /// Which request it belongs to; the first one of a request is where that begins.
+    /// Generation of the request it belongs to; a request's first course is its starting point.
     pub generation: u32,
     /// The stretched frame that is played next.
     pub frame: i64,
-    /// Where the input is then.
+    /// Input position at that frame.
     pub ideal: f64,
     /// Input frames per stretched frame.
     pub speed: f64,
-    /// How much the speed changes per stretched frame, as things stand.
+    /// Change of the speed per stretched frame, if nothing intervenes.
     pub slope: f64,
-    /// For how many stretched frames it does.
+    /// Number of stretched frames for which `slope` applies.
     pub left: f64,
 }
 
 impl Course {
-    /// Where the input is, and how fast it goes, at stretched frame `frame`, as things stand.
+    /// Returns the expected input position and speed at stretched frame `frame`.
     pub fn at(&self, frame: i64) -> (f64, f64) {
         let gone = (frame - self.frame) as f64;
         let gliding = gone.min(self.left).max(0.0);
@@ -95,7 +96,7 @@ impl Course {
         (self.ideal + self.speed * gone + rise * (gone - 0.5 * gliding), self.speed + rise)
     }
 
-    /// The same, as it is `frames` stretched frames later.
+    /// Returns the course as expected `frames` stretched frames later.
     pub fn after(&self, frames: usize) -> Course {
         let frame = self.frame + frames as i64;
         let (ideal, speed) = self.at(frame);
@@ -106,9 +107,9 @@ impl Course {
 /// A piece of the worker's sound.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// Which request it answers.
+    /// Generation of the request it answers.
     pub generation: u32,
-    /// The stretched frame it begins at.
+    /// Its first stretched frame.
     pub frame: i64,
     /// The input position it was made for.
     pub ideal: f64,
@@ -118,73 +119,73 @@ pub struct Piece {
     pub right: [f32; PIECE],
 }
 
-/// What a cover shows of itself; written with plain stores, read by anyone.
+/// State of a cover, shared between its engine side, its worker and observers through relaxed atomics.
 #[derive(Debug)]
 pub struct CoverCell {
-    /// Frames the worker tries to have ready.
+    /// Frames the worker tries to keep in reserve.
     pub target: AtomicU32,
-    /// Frames it has ready.
+    /// Frames in reserve.
     pub fill: AtomicU32,
-    /// Frames of input it has been sent and has not used.
+    /// Frames of input sent to the worker and not used yet.
     pub input: AtomicU32,
-    /// Whether its sound is heard.
+    /// Whether the worker's sound is heard.
     pub covering: AtomicBool,
-    /// Whether it is asked to work.
+    /// Whether a request is active.
     pub asked: AtomicBool,
-    /// Whether it will be asked as soon as nothing has changed for a moment.
+    /// Whether a request will be sent as soon as nothing has changed for a moment.
     pub resting: AtomicBool,
-    /// Whether it is left alone after too many underruns.
+    /// Whether the worker is not used for a while after too many underruns.
     pub banned: AtomicBool,
-    /// How often its reserve ran dry.
+    /// Number of times the reserve ran dry.
     pub underruns: AtomicU32,
-    /// Share of real time its work takes, in millionths.
+    /// The worker's share of real time, in millionths.
     pub cost: AtomicU32,
-    /// The factor by which what is stretched is played faster afterwards, if formants are to stay in place all the
-    /// same; 0 or 1 otherwise. Written by whoever sets the key, read by the worker.
+    /// Bits of the `f64` factor by which the stretched sound is subsequently played faster, if formants are to stay in
+    /// place nevertheless; 0 or 1 otherwise. Written by the side that sets the key, read by the worker.
     pub formants: AtomicU64,
-    /// How the worker is to stretch, as a place in [`Method::ALL`]; it looks when it is asked.
+    /// The worker's stretching method, as an index into [`Method::ALL`]; read when a request arrives.
     pub method: AtomicU32,
-    /// Frames of input there is room for.
+    /// Capacity for input, in frames.
     pub inputs: usize,
-    /// Sample rate of what it stretches.
+    /// Sample rate of the sound to stretch, in Hz.
     pub rate: AtomicU64,
 }
 
-/// Bounds of a reserve, in seconds.
+/// Bounds of the reserve, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
-    /// Least.
+    /// Minimum.
     pub least: f64,
-    /// Most.
+    /// Maximum.
     pub most: f64,
 }
 
 impl Bounds {
-    /// Most frames of input at `rate` that are read ahead for such a reserve: at twice the speed, and with what the
-    /// method itself looks ahead and back.
+    /// Returns the most input frames at sample rate `rate` that are read ahead for such a reserve: at twice the speed,
+    /// plus the look-ahead and look-back of the method itself.
     pub fn read_ahead(&self, rate: f64) -> usize {
         ((MAX_SPEED * self.most + 0.4) * rate) as usize
     }
 }
 
-/// The worker's end.
+/// The worker's end of a cover.
 pub struct WorkerEnd {
-    /// What to stretch.
+    /// Input to stretch.
     pub input: HeapCons<Input>,
-    /// Where the playing is.
+    /// Playback positions.
     pub course: HeapCons<Course>,
-    /// What is stretched.
+    /// Stretched sound.
     pub out: HeapProd<Piece>,
-    /// What is shown.
+    /// Shared state.
     pub cell: Arc<CoverCell>,
     /// Bounds of the reserve.
     pub bounds: Bounds,
 }
 
-/// The engine's end. Realtime: yes, but for [`cover`].
+/// The engine's end of a cover. Realtime: yes, except [`cover`].
 pub struct Cover {
     input: HeapProd<Input>,
-    /// Input that does not fill a piece yet.
+    /// Input that does not yet fill a piece.
     begun: Option<Input>,
     course: HeapProd<Course>,
     out: HeapCons<Piece>,
@@ -194,9 +195,9 @@ pub struct Cover {
     asked: bool,
     gain: Ramp,
     piece: Option<Piece>,
-    /// Frames until the worker may be asked again.
+    /// Frames until a request may be sent again.
     rest: f64,
-    /// Frames since it was asked for which it has not been ready.
+    /// Frames since the request for which the worker has not been ready.
     waited: f64,
     /// Frames played, for counting underruns over time.
     now: f64,
@@ -210,10 +211,10 @@ impl std::fmt::Debug for Cover {
     }
 }
 
-/// Makes both ends. Realtime: no (allocates and touches every page).
+/// Creates both ends of a cover. Realtime: no (allocates and touches every page).
 pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
     let rate = f64::from(sample_rate);
-    // All that a plan may hold, which is what it is asked with, and what comes meanwhile.
+    // Everything a plan may hold, which is sent with a request, plus what arrives in the meantime.
     let inputs = room(sample_rate, bounds.read_ahead(rate)) / INPUT + 64;
     let (input_tx, input_rx) = ring(inputs).split();
     let (course_tx, course_rx) = ring(COURSES).split();
@@ -255,7 +256,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
 }
 
 impl Cover {
-    /// For a group of stems sampled at `sample_rate`, from the start.
+    /// Opens the cover for a group of stems sampled at `sample_rate`.
     pub fn open(&mut self, sample_rate: u32) {
         self.rate = f64::from(sample_rate);
         self.cell.rate.store(u64::from(sample_rate), Relaxed);
@@ -263,7 +264,7 @@ impl Cover {
         self.gain.jump(0.0);
     }
 
-    /// Nobody plays any more.
+    /// Closes the cover: its group no longer plays.
     pub fn close(&mut self) {
         self.leave_alone();
         self.gain.jump(0.0);
@@ -271,23 +272,23 @@ impl Cover {
         self.publish();
     }
 
-    /// How far input must be read ahead of what is heard, in input frames.
+    /// Returns how far the input must be read ahead of the playhead, in input frames.
     pub fn look_ahead(&self, speed: f64) -> i64 {
         let reserve = f64::from(self.cell.target.load(Relaxed)) + 2.0 * PIECE as f64;
-        // What the method itself looks ahead: a block and a hop by the output's measure, half a block by the input's.
-        // And the splicer's own look-ahead, from wherever within its bounds it plays.
+        // The method's own look-ahead: a block and a hop in output frames, half a block in input frames; and the
+        // splicer's look-ahead, from anywhere within its bounds.
         let own = (0.055 * self.rate).max((LOOK_AHEAD + 0.03) * self.rate);
         (speed * (reserve + 0.075 * self.rate) + own) as i64 + INPUT as i64
     }
 
-    /// Something changed that the worker's reserve does not know of: it is not to be heard until that has come to
-    /// rest.
+    /// Invalidates the worker's reserve after a change it does not know of: its sound fades out and is requested again
+    /// once nothing has changed for a moment.
     pub fn disturb(&mut self) {
         self.leave_alone();
         self.rest = REST_S * self.rate;
     }
 
-    /// The output lost time: what was heard of it ends here.
+    /// Handles lost output time: the worker's sound ends immediately.
     pub fn lose(&mut self) {
         self.disturb();
         self.gain.jump(0.0);
@@ -303,12 +304,12 @@ impl Cover {
         }
     }
 
-    /// Whether the worker is to be asked now.
+    /// Returns whether a request should be sent to the worker now.
     pub fn wants_to_ask(&self) -> bool {
         !self.asked && self.rest <= 0.0 && self.now >= self.banned_until && self.gain.is_silent()
     }
 
-    /// Asks the worker to begin.
+    /// Sends a new request that starts at `course`.
     pub fn ask(&mut self, course: Course) {
         self.generation = self.generation.wrapping_add(1);
         self.asked = true;
@@ -318,7 +319,7 @@ impl Cover {
         self.tell(course);
     }
 
-    /// Sends input.
+    /// Sends input that begins at input frame `at`.
     pub fn feed(&mut self, mut at: i64, left: &[f32], right: &[f32]) {
         if !self.asked {
             return;
@@ -338,7 +339,7 @@ impl Cover {
                 && let Some(full) = self.begun.take()
                 && self.input.try_push(full).is_err()
             {
-                // It has taken nothing for as long as the ring is: what it would make is of no use.
+                // The worker has taken nothing for the length of the whole ring: its result would be of no use.
                 self.disturb();
                 self.strike();
                 return;
@@ -346,15 +347,15 @@ impl Cover {
         }
     }
 
-    /// Tells where the playing is.
+    /// Sends the current playback position to the worker.
     pub fn tell(&mut self, course: Course) {
         if self.asked {
-            // A worker that naps finds the ring full, and the latest course when it has emptied it.
+            // A stalled worker finds the ring full, and gets the latest course once it has emptied the ring.
             let _ = self.course.try_push(Course { generation: self.generation, ..course });
         }
     }
 
-    /// Lays the worker's sound over `left` and `right`, which begin at the stretched frame `course.frame`.
+    /// Crossfades the worker's sound over `left` and `right`, which begin at the stretched frame `course.frame`.
     pub fn lay(&mut self, course: Course, left: &mut [f32], right: &mut [f32]) {
         let frames = left.len().min(right.len());
         self.rest -= frames as f64;
@@ -363,7 +364,7 @@ impl Cover {
             self.weigh(course, frames as i64);
             self.waited = if self.gain.target() > 0.0 { 0.0 } else { self.waited + frames as f64 };
             if self.waited > PATIENCE_S * self.rate {
-                // It does not get there at all: begun anew, it may.
+                // The worker never catches up; a new request may.
                 self.disturb();
                 self.strike();
             }
@@ -379,7 +380,7 @@ impl Cover {
             if self.piece.as_ref().is_none_or(|p| frame >= p.frame + PIECE as i64) {
                 self.piece = self.out.try_pop();
             }
-            // The fade away ends before the last piece does. Should it not, the plan is heard.
+            // The fade-out ends before the last piece does. Should it not, the plan is heard.
             let Some(piece) = &self.piece else { break };
             let Ok(at) = usize::try_from(frame - piece.frame) else {
                 done = frames.min((piece.frame - course.frame) as usize);
@@ -400,7 +401,7 @@ impl Cover {
 
     /// Decides whether the worker's sound can be heard.
     fn weigh(&mut self, course: Course, frames: i64) {
-        // What is older than what is heard now goes.
+        // Drop pieces that are older than the playhead.
         while let Some(first) = self.out.first() {
             if first.generation == self.generation && first.frame + PIECE as i64 > course.frame {
                 break;
@@ -414,7 +415,7 @@ impl Cover {
         };
         let stale = (made_for - course.at(begins).0).abs();
         if stale > TOLERANCE_S * self.rate {
-            // The tempo has gone elsewhere meanwhile. It is asked anew at once, unless that is going on all the time.
+            // The tempo has deviated in the meantime. Request again soon, but not in a tight loop.
             self.leave_alone();
             self.rest = LEAVE_S * self.rate;
             return;
@@ -429,13 +430,13 @@ impl Cover {
         }
     }
 
-    /// Frames that are ready from stretched frame `frame` on.
+    /// Returns the frames in reserve from stretched frame `frame` on.
     fn ready(&self, frame: i64) -> i64 {
         let held = self.piece.as_ref().map_or(0, |p| (p.frame + PIECE as i64 - frame).clamp(0, PIECE as i64));
         held + (self.out.occupied_len() * PIECE) as i64
     }
 
-    /// The reserve ends in `left` frames: fades away before that, and counts.
+    /// Fades out, because the reserve ends in `left` frames, and counts an underrun.
     fn run_dry(&mut self, left: i64) {
         if self.gain.target() == 0.0 {
             return;
@@ -446,7 +447,7 @@ impl Cover {
         self.strike();
     }
 
-    /// It could not keep up: too often, and it is left alone for a while.
+    /// Records that the worker could not keep up; after too many times it is not used for a while.
     fn strike(&mut self) {
         self.strikes.rotate_left(1);
         self.strikes[STRIKES - 1] = self.now;

@@ -7,29 +7,29 @@ use super::meter::{Meter, MeterCell};
 use super::method::Method;
 use super::ramp::{self, Ramp};
 
-/// How long an equaliser still rings after its deck fell silent: after this it need not run.
+/// Seconds for which an equaliser rings after its deck fell silent; after this it need not run.
 const EQ_TAIL_SECONDS: f64 = 0.5;
 
-/// See the module's text. Realtime: yes, but for [`Deck::new`].
+/// A deck: the sum of its groups, equalised, at its level. Realtime: yes, except [`Deck::new`].
 #[derive(Debug)]
 pub struct Deck {
     /// The equaliser.
     pub eq: ThreeBand,
-    /// The deck's level.
+    /// The deck's level (linear).
     pub level: Ramp,
-    /// Its share of the crossfade.
+    /// The deck's crossfader gain (linear).
     pub fader: Ramp,
-    /// The pair of output channels it goes to.
+    /// Index of the output pair the deck is routed to.
     pub pair: usize,
-    /// How its tempo is changed.
+    /// The method of changing tempo.
     pub method: Method,
-    /// Change of key of stems that keep their pitch, as a factor.
+    /// Frequency factor of the key change for stems that keep their pitch.
     pub key: f64,
-    /// The tempo at which its stems play at their own speed; `None`: whatever the clock does.
+    /// The tempo at which its stems play at their own speed; `None`: they always do.
     pub base: Option<f64>,
-    /// What it contributes to the present quantum.
+    /// Left channel of its contribution to the current quantum.
     pub left: [f32; GRID],
-    /// The right channel of it.
+    /// Right channel of its contribution to the current quantum.
     pub right: [f32; GRID],
     meter: [Meter; 2],
     silent_for: u32,
@@ -37,7 +37,7 @@ pub struct Deck {
 }
 
 impl Deck {
-    /// A silent deck at full level.
+    /// Creates a silent deck at level `level`, with stems that play at their own speed at `bpm`.
     pub fn new(eq: ThreeBand, sample_rate: u32, pair: usize, level: f32, bpm: f64) -> Deck {
         let silent_after = (EQ_TAIL_SECONDS * f64::from(sample_rate)) as u32;
         Deck {
@@ -56,13 +56,13 @@ impl Deck {
         }
     }
 
-    /// How fast its stems play while the clock goes so fast.
+    /// Returns the playback speed of its stems while the clock runs at `bpm`.
     pub fn ratio(&self, bpm: TempoSpan) -> TempoSpan {
         self.base.map_or(TempoSpan::level(1.0), |base| bpm.over(base))
     }
 
-    /// Equalises and scales the span `from..to` of the quantum; `fed` tells whether a group added anything to it.
-    /// Returns whether there is anything to be heard.
+    /// Equalises and scales the span `from..to` of the quantum; `fed` states whether a group added anything to it.
+    /// Returns whether the deck is audible.
     pub fn finish(&mut self, from: usize, to: usize, fed: bool) -> bool {
         let n = (to - from) as u32;
         let (left, right) = (&mut self.left[from..to], &mut self.right[from..to]);
@@ -70,7 +70,7 @@ impl Deck {
         let level = self.level.advance(n);
         let fader = self.fader.advance(n);
         if self.silent_for > self.silent_after {
-            // What begins next begins with the equaliser where it was set, not on its way there.
+            // The next sound starts with the equaliser at its set gains, not on the way there.
             self.eq.settle();
             return false;
         }
@@ -86,7 +86,7 @@ impl Deck {
         if self.silent_for > self.silent_after + 48_000 {
             return;
         }
-        // One cell for both channels: its RMS is that of the channel measured last, its peak that of both.
+        // Both channels share one cell: its RMS is that of the channel measured last, its peak that of both.
         self.meter[0].measure(&self.left, cell);
         self.meter[1].measure(&self.right, cell);
     }

@@ -1,8 +1,8 @@
-//! The narrow door between the realtime world and everything else.
+//! The interface between the realtime world and everything else.
 //!
-//! Commands go in through one ring; events and retired objects come out through two others; what is only of interest
-//! as it is *now* (positions, meters, counters) lies in [`Telemetry`], written with plain stores. Nobody ever waits
-//! for the other side.
+//! Commands go in through one ring; events and retired objects come out through two others; values of which only the
+//! current one matters (positions, meters, counters) are in [`Telemetry`], written with plain stores. Neither side ever
+//! waits for the other.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::DECKS;
 use super::command::{Command, Event, Retired};
 use super::meter::MeterCell;
 
-/// Stands for the first frame of a period while that is being written.
+/// Placeholder for the first frame of a period while the period is being written.
 pub(super) const NO_FRAME: u64 = u64::MAX;
 
-/// Room for commands between two blocks.
+/// Capacity for commands between two blocks.
 pub const COMMANDS: usize = 4096;
 const EVENTS: usize = 8192;
 
@@ -30,20 +30,20 @@ pub struct EngineDoor {
     pub(super) telemetry: Arc<Telemetry>,
 }
 
-/// The other side: owned by whoever talks to the engine.
+/// The control side of the door, owned by the thread that controls the engine.
 pub struct ControlDoor {
     commands: HeapProd<Command>,
     events: HeapCons<Event>,
     retired: HeapCons<Retired>,
-    /// What the engine shows of itself.
+    /// The engine's published state.
     pub telemetry: Arc<Telemetry>,
 }
 
-/// Makes a door for an engine with `slots` stem slots and `channels` output channels.
+/// Creates a door for an engine with `slots` stem slots and `channels` output channels.
 pub fn door(slots: usize, channels: usize) -> (EngineDoor, ControlDoor) {
     let (command_tx, command_rx) = ring(COMMANDS).split();
     let (event_tx, event_rx) = ring(EVENTS).split();
-    // Every stem there can be, and as many refused ones.
+    // All stems, and as many refused ones.
     let (retired_tx, retired_rx) = ring(2 * slots + 16).split();
     let telemetry = Arc::new(Telemetry::new(slots, channels));
     (
@@ -52,8 +52,8 @@ pub fn door(slots: usize, channels: usize) -> (EngineDoor, ControlDoor) {
     )
 }
 
-/// A ring all of whose pages exist: otherwise the audio thread would fault them in, one by one, as it first gets to
-/// them.
+/// Creates a ring whose pages are all resident; otherwise the audio thread would fault them in, one by one, on first
+/// use.
 pub(super) fn ring<T>(capacity: usize) -> HeapRb<T> {
     let mut ring = HeapRb::new(capacity);
     let (first, second) = ring.vacant_slices_mut();
@@ -71,23 +71,23 @@ impl ControlDoor {
         rest.collect()
     }
 
-    /// Room for commands.
+    /// Returns the number of commands that can be sent.
     pub fn room(&self) -> usize {
         self.commands.vacant_len()
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn event(&mut self) -> Option<Event> {
         self.events.try_pop()
     }
 
-    /// The next object to be freed.
+    /// Returns the next object to be freed.
     pub fn retired(&mut self) -> Option<Retired> {
         self.retired.try_pop()
     }
 }
 
-/// A stem as it is now.
+/// The current state of a stem.
 #[derive(Debug, Default)]
 pub struct StemCell {
     pub(super) playing: AtomicBool,
@@ -95,18 +95,18 @@ pub struct StemCell {
 }
 
 impl StemCell {
-    /// Whether it sounds, or will as soon as it can.
+    /// Returns whether the stem sounds, or will as soon as it can.
     pub fn is_playing(&self) -> bool {
         self.playing.load(Relaxed)
     }
 
-    /// The frame of the file that is being rendered.
+    /// Returns the position being rendered, in frames of the file.
     pub fn position_frames(&self) -> f64 {
         f64::from_bits(self.position.load(Relaxed))
     }
 }
 
-/// The engine as it is now: written by the audio thread once per block, read by anyone.
+/// The engine's current state: written by the audio thread once per block, readable from any thread.
 #[derive(Debug)]
 pub struct Telemetry {
     pub(super) time: AtomicU64,
@@ -118,11 +118,11 @@ pub struct Telemetry {
     pub(super) starved: AtomicU64,
     pub(super) period_from: AtomicU64,
     pub(super) period_ns: AtomicU64,
-    /// By slot.
+    /// Stems, by slot.
     pub stems: Box<[StemCell]>,
-    /// By deck, both channels together.
+    /// Meters by deck, both channels together.
     pub decks: [MeterCell; DECKS],
-    /// By output channel.
+    /// Meters by output channel.
     pub outputs: Box<[MeterCell]>,
 }
 
@@ -144,18 +144,18 @@ impl Telemetry {
         }
     }
 
-    /// Sample time: frames rendered, and frames lost, since the start.
+    /// Returns the sample time: frames rendered and frames lost since the start.
     pub fn time(&self) -> u64 {
         self.time.load(Relaxed)
     }
 
-    /// The first frame of the latest period, and when its rendering began, on the clock of whoever renders. Realtime:
-    /// no; it waits for the audio thread if that is just writing.
+    /// Returns the first frame of the latest period and the time its rendering began, in nanoseconds on the renderer's
+    /// clock. Realtime: no; it waits if the audio thread is just writing.
     pub fn period(&self) -> (u64, u64) {
         loop {
             let from = self.period_from.load(Acquire);
             let ns = self.period_ns.load(Acquire);
-            // Both of one period: it is being written while `from` is none. That takes no time worth speaking of.
+            // Both values belong to one period: `from` is [`NO_FRAME`] while they are written, which takes nanoseconds.
             if from != NO_FRAME && from == self.period_from.load(Acquire) {
                 return (from, ns);
             }
@@ -163,27 +163,27 @@ impl Telemetry {
         }
     }
 
-    /// Tempo in beats per minute.
+    /// Returns the tempo in beats per minute.
     pub fn bpm(&self) -> f64 {
         f64::from_bits(self.bpm.load(Relaxed))
     }
 
-    /// How fast the tempo changes, in beats per minute and frame, and for how many frames yet.
+    /// Returns the tempo's rate of change in BPM per frame, and the number of frames for which it still applies.
     pub fn bpm_slope(&self) -> (f64, u64) {
         (f64::from_bits(self.bpm_slope.load(Relaxed)), self.glide_left.load(Relaxed))
     }
 
-    /// Beats since the last reset.
+    /// Returns the beats since the last reset.
     pub fn beat(&self) -> f64 {
         f64::from_bits(self.beat.load(Relaxed))
     }
 
-    /// Events that found no room.
+    /// Returns the number of events dropped because the ring was full.
     pub fn lost_events(&self) -> u64 {
         self.lost_events.load(Relaxed)
     }
 
-    /// How often a stem's ring ran dry.
+    /// Returns the number of times a stem's ring ran dry.
     pub fn starved(&self) -> u64 {
         self.starved.load(Relaxed)
     }

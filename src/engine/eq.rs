@@ -1,13 +1,13 @@
 //! A deck's three-band equaliser: low, mid, high, each from kill to boost.
 //!
-//! The bands are weights on fixed resonators (see [`crate::dsp::bands`]), so a move is a crossfade between what was heard
-//! before and what is heard after it, whatever moves and however far. All three killed is an exact zero. Flat means that
-//! the deck's samples pass bit for bit.
+//! The bands are weights on fixed resonators (see [`crate::dsp::bands`]), so any gain change, however large, is a
+//! crossfade between the sound before and after it. With all three bands killed the output is exactly zero. With all
+//! three flat the deck's samples pass bit for bit.
 
 use super::ramp::Ramp;
 use crate::dsp::bands::{Bands, Mix};
 
-/// The three bands.
+/// A band of the equaliser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Band {
     /// Below the lower crossover.
@@ -18,25 +18,25 @@ pub enum Band {
     High,
 }
 
-/// The highest gain of a band.
+/// Maximum gain of a band (linear).
 const MOST: f32 = 16.0;
 
-/// See the module's text. Realtime: yes, but for [`ThreeBand::new`].
+/// A three-band equaliser with smoothed gain changes. Realtime: yes, except [`ThreeBand::new`].
 #[derive(Clone, Debug)]
 pub struct ThreeBand {
     bands: Bands,
     gains: [f32; 3],
-    /// Whether the gains were set since `to` was made of them.
+    /// Whether the gains changed since `to` was computed from them.
     moved: bool,
     from: Mix,
     to: Mix,
-    /// How far the way from `from` to `to` has been gone.
+    /// Progress of the crossfade from `from` to `to`, 0 to 1.
     share: Ramp,
     ramp_frames: u32,
 }
 
 impl ThreeBand {
-    /// Flat, with crossovers at `low_hz` and `high_hz`; moves take `ramp_frames`.
+    /// Creates a flat equaliser with crossovers at `low_hz` and `high_hz`; gain changes take `ramp_frames` frames.
     pub fn new(low_hz: f64, high_hz: f64, sample_rate: f64, ramp_frames: u32) -> ThreeBand {
         ThreeBand {
             bands: Bands::new(low_hz, high_hz, sample_rate),
@@ -49,14 +49,14 @@ impl ThreeBand {
         }
     }
 
-    /// Sets one band's gain (linear; 0 kills, 1 is flat; negative values and what is not a number count as 0).
+    /// Sets one band's gain (linear; 0 kills, 1 is flat; negative values and NaN count as 0; at most 16).
     pub fn set(&mut self, band: Band, gain: f32) {
         let gain = if gain > 0.0 { gain.min(MOST) } else { 0.0 };
         self.moved |= self.gains[band as usize] != gain;
         self.gains[band as usize] = gain;
     }
 
-    /// The deck is silent: moves are over at once.
+    /// Completes all gain changes at once; for use while the deck is silent.
     pub fn settle(&mut self) {
         if self.moved || !self.share.is_still() {
             self.depart();
@@ -64,7 +64,7 @@ impl ThreeBand {
         }
     }
 
-    /// Sets out for the gains that were set, from where it is.
+    /// Starts a crossfade from the current to the requested gains.
     fn depart(&mut self) {
         if self.moved {
             self.moved = false;
@@ -75,7 +75,7 @@ impl ThreeBand {
         }
     }
 
-    /// Filters a span of at most [`GRID`](super::GRID) frames in place, going on with whatever moves.
+    /// Filters a span of at most [`GRID`](super::GRID) frames in place, continuing any crossfade.
     pub fn process(&mut self, left: &mut [f32], right: &mut [f32]) {
         self.depart();
         let frames = left.len().min(right.len());

@@ -1,11 +1,11 @@
 //! Stems of a deck at one rate: one position, one interpolation.
 //!
-//! A group has a timeline in the source's own sample rate. Its members are summed into that timeline, gains and all,
-//! and the sum is interpolated once: twenty stems on four decks at one rate each cost four interpolations. The
-//! position on the timeline is exact (64 fractional bits); a stem joins at the nearest whole frame.
+//! A group has a timeline in the source's own sample rate. Its members are summed into that timeline, gains included,
+//! and the sum is interpolated once: twenty stems on four decks at one rate each cost four interpolations. The position
+//! on the timeline is exact (64 fractional bits); a stem joins at the nearest whole frame.
 //!
-//! A group that is stretched has a [`Plan`]: then its timeline is the stretched one, which goes by as fast as the
-//! output does, and the tempo is the plan's matter.
+//! A stretched group has a [`Plan`]: its timeline is then the stretched one, which advances as fast as the output, and
+//! the plan handles the tempo.
 
 use super::GRID;
 use super::clock::TempoSpan;
@@ -15,39 +15,39 @@ use super::stem::{News, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
 
-/// Room in a group's window: history, look-ahead and what one span may need, several times over, so that the window
-/// has to be shifted only now and then.
+/// Size of a group's window: history, look-ahead and the needs of one span, several times over, so that the window is
+/// shifted only occasionally.
 const WINDOW: usize = 4 * MAX_HALF + 2 * (GRID * 9) + 1024;
 
 pub use super::plan::Member;
 
-/// See the module's text. Realtime: yes, but for [`Group::new`].
+/// A group of stems of one deck at one rate, interpolated together. Realtime: yes, except [`Group::new`].
 #[derive(Debug)]
 pub struct Group {
     /// Whether it is in use.
     pub active: bool,
-    /// The deck it belongs to.
+    /// Index of the deck it belongs to.
     pub deck: usize,
     source_rate: u32,
     rate: f64,
     output_rate: f64,
     position: Fixed,
-    /// Timeline frame at the window's beginning.
+    /// Timeline frame at the beginning of the window.
     origin: i64,
     /// Timeline frame up to which members have been summed.
     filled: i64,
-    /// Timeline frame after which there is only silence.
+    /// Timeline frame from which on there is only silence.
     quiet_from: i64,
     left: Box<[f32]>,
     right: Box<[f32]>,
     members: Vec<Member>,
     plan: Option<Box<Plan>>,
-    /// Change of key, as a factor, if there is a plan.
+    /// Key change as a frequency factor, used if there is a plan.
     key: f64,
 }
 
 impl Group {
-    /// An unused group with room for `members` heads.
+    /// Creates an unused group with capacity for `members` heads.
     pub fn new(output_rate: u32, members: usize) -> Group {
         Group {
             active: false,
@@ -67,7 +67,7 @@ impl Group {
         }
     }
 
-    /// Puts an unused group to use: stretched, if it is given a plan.
+    /// Puts an unused group to use; it is stretched if `plan` is given.
     pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64, plan: Option<Box<Plan>>) {
         self.plan = plan;
         self.active = true;
@@ -83,7 +83,7 @@ impl Group {
         self.members.clear();
     }
 
-    /// Whether a stem with these properties belongs here.
+    /// Returns whether a stem with these properties belongs to this group.
     pub fn suits(&self, deck: usize, source_rate: u32, rate: f64, method: Method) -> bool {
         self.active
             && self.deck == deck
@@ -92,7 +92,8 @@ impl Group {
             && self.method() == method
     }
 
-    /// How its tempo is changed. One that is to be covered and found no cover counts as what it is.
+    /// Returns the method of changing tempo. A group without a cover, even if one was wanted, counts as
+    /// [`Method::Wsola`].
     pub fn method(&self) -> Method {
         match &self.plan {
             None => Method::PlaybackRate,
@@ -101,29 +102,29 @@ impl Group {
         }
     }
 
-    /// Changes the key of stems that are stretched.
+    /// Sets the key change of stretched stems, as a frequency factor.
     pub fn set_key(&mut self, factor: f64) {
         self.key = factor;
     }
 
-    /// Its worker has become another one: what that has made ahead of time is not to be heard any more.
+    /// Invalidates what the worker has made ahead of time, because its method has changed.
     pub fn ask_anew(&mut self) {
         if let Some(plan) = &mut self.plan {
             plan.disturb();
         }
     }
 
-    /// Whether its stems keep their pitch.
+    /// Returns whether its stems keep their pitch.
     pub fn is_stretched(&self) -> bool {
         self.plan.is_some()
     }
 
-    /// The plan of a group that is over.
+    /// Takes the plan of a group that is no longer active.
     pub fn take_plan(&mut self) -> Option<Box<Plan>> {
         if self.active { None } else { self.plan.take() }
     }
 
-    /// Whether `member` is the only one.
+    /// Returns whether `member` is the only member.
     pub fn is_alone(&self, member: Member) -> bool {
         match &self.plan {
             Some(plan) => plan.is_alone(member),
@@ -131,12 +132,12 @@ impl Group {
         }
     }
 
-    /// Playback rate of its members.
+    /// Returns the playback rate of its members.
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// Changes the rate of the whole group; the position goes on from where it is.
+    /// Changes the rate of the whole group; its position is continuous.
     pub fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
     }
@@ -145,7 +146,7 @@ impl Group {
         (frame - self.origin).max(0) as usize
     }
 
-    /// Adds a head that has just begun: its first frame falls on the timeline frame nearest to now.
+    /// Adds a head that has just started: its first frame falls on the timeline frame nearest to now.
     pub fn join(&mut self, member: Member, stems: &mut [Stem], kit: Option<&mut Kit>) -> News {
         let now = self.position.round();
         if let Some(plan) = &mut self.plan {
@@ -156,7 +157,7 @@ impl Group {
         }
         let mut news = News::default();
         if self.filled > now {
-            // The look-ahead has been summed already: what this head has to say there is added to it.
+            // The look-ahead has already been summed: add this head's share to it.
             let (from, to) = (self.index(now), self.index(self.filled));
             news = read(member, stems, &mut self.left[from..to], &mut self.right[from..to]);
         }
@@ -167,25 +168,25 @@ impl Group {
         news
     }
 
-    /// How far the reading of members is ahead of what is heard, in source frames.
+    /// Returns how far its members are read ahead of the playhead, in source frames.
     pub fn ahead(&self) -> i64 {
         self.plan.as_ref().map_or(self.filled - self.position.floor(), |p| p.ahead())
     }
 
-    /// Frames of the timeline that have been made and not heard yet.
+    /// Returns the timeline frames that have been made but not heard yet.
     pub fn made(&self) -> u32 {
         (self.filled - self.position.floor()).clamp(0, WINDOW as i64) as u32
     }
 
-    /// The output lost `frames` frames, over which the playback ratio was `tempo`: the timeline goes
-    /// on as if they had been played. Returns the source frames each member has to pass over.
+    /// Skips `frames` lost output frames, during which the playback ratio was `tempo`: the timeline advances as if they
+    /// had been played. Returns the source frames each member has to skip.
     pub fn lose(&mut self, frames: u64, tempo: TempoSpan, fade: u32) -> i64 {
         let before = self.position.floor();
         let mean = tempo.mean();
         let step = Fixed::from_f64(self.ratio(mean));
         self.position += step * frames.min(i64::MAX as u64 / 16) as i64;
         let gone = self.position.floor() - before;
-        // What was in the window belongs to the time that was lost.
+        // The window's content belongs to the lost time.
         self.left.fill(0.0);
         self.right.fill(0.0);
         self.origin += gone;
@@ -209,8 +210,8 @@ impl Group {
         f64::from(self.source_rate) / self.output_rate * Plan::clamp(self.rate * tempo)
     }
 
-    /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio is `tempo`, and tells
-    /// `report` what came up with each member.
+    /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio is `tempo`, and calls
+    /// `report` with the events of each member.
     pub fn render(
         &mut self,
         tempo: TempoSpan,
@@ -248,7 +249,7 @@ impl Group {
                 *o += s;
             }
         } else {
-            // Within a span 32 fractional bits are plenty; the exact sum is kept outside this loop.
+            // Within a span 32 fractional bits suffice; the exact sum is kept outside this loop.
             let walk = Walk {
                 position: (self.position - Fixed::from_int(self.origin)).to_bits(32) as u64,
                 step: step.to_bits(32),

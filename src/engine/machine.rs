@@ -1,4 +1,4 @@
-//! The engine itself: commands in, the next block out.
+//! The engine itself: commands in, blocks of sound out.
 
 use ringbuf::traits::{Consumer, Producer};
 
@@ -25,16 +25,16 @@ use crate::dsp::sinc::SincBank;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-/// Commands that can wait for their sample inside the engine (about 200 ms' worth; more wait outside).
+/// Capacity for commands waiting for their sample time inside the engine (about 200 ms' worth; more wait outside).
 const SCHEDULE: usize = 2048;
-/// Most commands taken from the door per quantum: bounds the time a flood can take.
+/// Maximum number of commands taken from the door per quantum: bounds the time a flood can take.
 const COMMANDS_PER_QUANTUM: usize = 256;
-/// Interpolators beyond one per stem: heads that fade into each other at different rates need two for a moment.
+/// Interpolators beyond one per stem: heads that crossfade at different rates briefly need two.
 const SPARE_GROUPS: usize = 16;
 
-/// The pure machine behind everything that sounds.
+/// The pure core that renders everything audible.
 ///
-/// Built anywhere, then moved to the thread that renders: the audio thread, or an offline renderer.
+/// Built on any thread, then moved to the rendering thread: the audio thread, or an offline renderer.
 pub struct Engine {
     door: EngineDoor,
     sample_rate: u32,
@@ -43,7 +43,7 @@ pub struct Engine {
     clock: MusicClock,
     schedule: Schedule,
     stems: Box<[Stem]>,
-    /// The places beyond this one have never been taken.
+    /// Number of slots that have ever been used; those from here on are empty.
     slots: usize,
     groups: Box<[Group]>,
     decks: [Deck; DECKS],
@@ -52,18 +52,18 @@ pub struct Engine {
     master: Ramp,
     tone: Tone,
     tape: Option<Box<Tape>>,
-    /// The decks as the tape gets them.
+    /// Delays the decks to match the outputs on the tape.
     taped: Delay,
     voices: Option<VoiceReader>,
     bank: SincBank,
-    /// Frames of the present quantum that were handed out already.
+    /// Frames of the current quantum that have already been handed out.
     used: usize,
-    /// Retired objects that found the ring full.
+    /// A retired object that found the ring full.
     waiting: Option<Retired>,
 }
 
 impl Engine {
-    /// Builds an engine around its side of the door. Realtime: no (allocates everything it will ever need).
+    /// Creates an engine around its side of the door. Realtime: no (allocates everything it will ever need).
     ///
     /// The door must have been made for at least `config.slots` slots and `2 * config.pairs` channels.
     pub fn new(config: &EngineConfig, door: EngineDoor) -> Engine {
@@ -98,32 +98,34 @@ impl Engine {
         }
     }
 
-    /// Takes instruments into the mix. Realtime: no.
+    /// Adds the instruments to the mix. Realtime: no.
     pub fn hear(&mut self, voices: VoiceReader) {
         self.voices = Some(voices);
     }
 
-    /// Output frames per second.
+    /// Returns the output frames per second.
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
 
-    /// Output channels.
+    /// Returns the number of output channels.
     pub fn channels(&self) -> usize {
         2 * self.pairs.len()
     }
 
-    /// Frames by which [`Engine::render`] hands out what was mixed later than that: the limiter's delay.
+    /// Returns the delay from mixing to [`Engine::render`]'s output, in frames: the limiter's delay.
     pub fn latency(&self) -> usize {
         self.pairs.first().map_or(0, Outlet::latency)
     }
 
-    /// Sample time of the next frame to be mixed; [`Engine::render`] hands it out [`Engine::latency`] frames later.
+    /// Returns the sample time of the next frame to be mixed; [`Engine::render`] outputs it [`Engine::latency`] frames
+    /// later.
     pub fn time(&self) -> u64 {
         self.time - (GRID - self.used) as u64
     }
 
-    /// A period is rendered at `ns`: whoever works ahead of the engine paces itself by that. Realtime: yes.
+    /// Marks the start of a period rendered at `ns` nanoseconds: workers that run ahead of the engine pace themselves
+    /// by it. Realtime: yes.
     pub fn begin_period(&self, ns: u64) {
         let telemetry = &self.door.telemetry;
         telemetry.period_from.store(super::door::NO_FRAME, Release);
@@ -154,8 +156,8 @@ impl Engine {
         self.publish();
     }
 
-    /// The output lost `frames` frames: time goes on, nothing of it is heard, and what plays fades in where it should
-    /// be by then. Realtime: yes.
+    /// Skips `frames` frames lost by the output: time advances silently, and whatever plays fades in at its new
+    /// position. Realtime: yes.
     pub fn lose(&mut self, frames: u64) {
         let kept = ((GRID - self.used) as u64).min(frames);
         self.used += kept as usize;
@@ -195,7 +197,7 @@ impl Engine {
         self.publish();
     }
 
-    /// One quantum of [`GRID`] frames into the pairs' planes.
+    /// Renders one quantum of [`GRID`] frames into the pairs' planes.
     fn quantum(&mut self) {
         self.take_commands();
         for deck in &mut self.decks {
@@ -232,7 +234,7 @@ impl Engine {
         }
     }
 
-    /// Frames `from..to` of the quantum: nothing begins or changes its course within it.
+    /// Renders frames `from..to` of the quantum; no command takes effect within them.
     fn segment(&mut self, from: usize, to: usize) {
         let n = (to - from) as u32;
         let now = self.time + from as u64;
@@ -288,7 +290,7 @@ impl Engine {
         }
     }
 
-    /// Moves every stem's volume on, starts heads that have become ready, and lets go of stems that are to leave.
+    /// Advances every stem's volume, starts heads that have become ready, and retires stems being removed.
     fn service(&mut self, now: u64, n: u32) {
         for slot in 0..self.slots {
             let stem = &mut self.stems[slot];
@@ -337,7 +339,7 @@ impl Engine {
         let follows = head.follows();
         let other = &stem.heads[1 - k];
         if follows && other.phase() != Phase::Playing {
-            // What it was to follow has come to its end meanwhile: so has this.
+            // The head it was to follow has ended in the meantime, so this one ends too.
             stem.heads[k] = Default::default();
             return;
         }
@@ -347,7 +349,7 @@ impl Engine {
         let method = self.method_for(deck, source_rate, rate);
         let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, method));
         if let Some(group) = found.map(|g| &self.groups[g]).filter(|g| g.is_stretched()) {
-            // The others have been read ahead: so must this one be, and that much must have come from the disk.
+            // The other members have been read ahead; this one must be too, and the disk must have delivered that much.
             let need = (group.ahead().max(0) as usize).min(24 * CHUNK);
             let stem = &mut self.stems[slot];
             if let Some(source) = stem.source.as_mut()
@@ -400,7 +402,7 @@ impl Engine {
         }
     }
 
-    /// Takes what has come through the door: what has no time is done now, the rest waits for its sample.
+    /// Takes commands from the door: those without a time are applied now, the others wait for their sample time.
     fn take_commands(&mut self) {
         if self.waiting.is_some()
             && let Some(retired) = self.waiting.take()
@@ -430,12 +432,12 @@ impl Engine {
         }
     }
 
-    /// Does one thing. What can't be done comes back with the reason.
+    /// Executes an action. An action that is refused is returned with the reason.
     fn act(&mut self, action: Action, now: u64) -> Result<(), (Refusal, Action)> {
         let slots = self.stems.len();
         let deck_of = |deck: usize| if deck < DECKS { Ok(deck) } else { Err(Refusal::OutOfRange) };
         let ordinary = self.ramp_frames;
-        // A jump would click: no time is as little time as that takes.
+        // A jump would click, so every change takes at least an ordinary ramp.
         let within = |frames: Option<u32>| frames.unwrap_or(0).max(ordinary);
         match action {
             Action::Install { slot, deck, source } => {
@@ -525,7 +527,7 @@ impl Engine {
                 }
             },
             Action::Cut => {
-                // A retired stem may still wait for room; then this is tried again by whoever asked.
+                // A retired stem may still be waiting for room; then the caller has to try again.
                 if self.waiting.is_none()
                     && let Some(mut tape) = self.tape.take()
                 {
@@ -587,7 +589,7 @@ impl Engine {
         }
     }
 
-    /// Gives `play` to a head that is free; when both still sound, the older one is hurried out first.
+    /// Gives `play` to a free head; if both still sound, both are faded out first.
     fn start(&mut self, slot: usize, play: Play, now: u64, follow: bool) {
         let stem = &mut self.stems[slot];
         let fade = stem.fade();
@@ -613,7 +615,7 @@ impl Engine {
         }
     }
 
-    /// Moves what plays of a stem into another stretch.
+    /// Moves the playback of a stem into another section.
     fn enter_loop(&mut self, slot: Slot, play: Play, now: u64) -> Result<(), Refusal> {
         self.with_stem(slot, |_| ())?;
         let stem = &self.stems[usize::from(slot)];
@@ -638,7 +640,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets a stem play at its own rate, if it does not yet.
+    /// Applies a stem's own rate and its deck's method, if it does not play with them yet.
     fn settle(&mut self, slot: usize, now: u64) {
         let stem = &self.stems[slot];
         let method = stem.source.as_ref().map(|s| self.method_for(stem.deck, s.sample_rate, stem.rate));
@@ -647,7 +649,7 @@ impl Engine {
         stem.resettle = false;
         let rate = stem.rate;
         if stem.heads.iter().any(|h| h.phase() == Phase::Waiting) {
-            // What is about to begin begins at the new rate.
+            // The waiting head will start at the new rate.
             return;
         }
         let head = &stem.heads[stem.lead];
@@ -655,7 +657,7 @@ impl Engine {
             return;
         }
         let group = &mut self.groups[head.group()];
-        // One that keeps its pitch and for which there is no second lane stays where it is.
+        // A stem that keeps its pitch stays where it is if there is no second lane for it.
         let stays = method == Some(Method::PlaybackRate) && group.is_stretched() && wanted != Method::PlaybackRate;
         let fits = Some(group.method()) == method || stays;
         if group.rate() == rate && fits {
@@ -666,17 +668,17 @@ impl Engine {
             return;
         }
         if stem.heads.iter().all(|h| h.phase() == Phase::Playing) {
-            // The head that would take over still fades out from the last start.
+            // The head that would take over is still fading out from the last start.
             stem.resettle = true;
             return;
         }
-        // Others share the interpolator: move to one of its own, at the same place, with a crossfade.
+        // The interpolator is shared: move to another one, at the same position, with a crossfade.
         let from = head.heard(self.groups[head.group()].ahead());
         let play = Play { from, ..head.play() };
         self.start(slot, play, now, true);
     }
 
-    /// The method for a head that begins on a deck now: its deck's, or what there is left of it.
+    /// Returns the method for a head that starts on a deck now: the deck's own, or the best one with free resources.
     fn method_for(&self, deck: usize, source_rate: u32, rate: f64) -> Method {
         let method = self.decks[deck].method;
         let Some(kit) = self.kits[deck].as_ref().filter(|k| k.has_lane()) else { return Method::PlaybackRate };
@@ -698,13 +700,13 @@ impl Engine {
         self.tell(Event::Refused { ticket: command.ticket, why });
     }
 
-    /// Hands an object back; when the ring is full it waits here, and nothing else is retired until it has gone.
+    /// Returns an object; if the ring is full the object waits here, and nothing else is retired until it has gone.
     fn retire(&mut self, retired: Retired) {
         if let Err(retired) = self.door.retired.try_push(retired) {
             match &self.waiting {
                 None => self.waiting = Some(retired),
-                // The ring holds every stem there can be and as many again, so this place is never reached; if it
-                // were, a leak is the lesser evil on this thread.
+                // The ring holds every stem there can be and as many again, so this place is never reached; if it were,
+                // a leak is the lesser evil on this thread.
                 Some(_) => std::mem::forget(retired),
             }
         }

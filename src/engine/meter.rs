@@ -1,13 +1,13 @@
-//! Peak and RMS of one channel, handed out through a shared cell.
+//! Peak and RMS meters of one channel, published through a shared cell.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use wide::f32x4;
 
-/// Averaging time of the RMS value.
+/// Averaging time of the RMS value, in seconds.
 const RMS_SECONDS: f64 = 0.3;
 
-/// What a meter shows; written by the audio thread, read by anyone.
+/// Values of a meter; written by the audio thread, readable from any thread.
 #[derive(Debug, Default)]
 pub struct MeterCell {
     peak: AtomicU32,
@@ -16,22 +16,22 @@ pub struct MeterCell {
 }
 
 impl MeterCell {
-    /// The highest absolute sample since the last call (linear, 1.0 = full scale).
+    /// Returns the highest absolute sample since the last call (linear, 1.0 = full scale).
     pub fn take_peak(&self) -> f32 {
         f32::from_bits(self.peak.swap(0, Relaxed))
     }
 
-    /// Root mean square over about 0.3 s (linear).
+    /// Returns the root mean square over about 0.3 s (linear).
     pub fn rms(&self) -> f32 {
         f32::from_bits(self.mean_square.load(Relaxed)).max(0.0).sqrt()
     }
 
-    /// Samples that reached the limiter, since the start.
+    /// Returns the number of samples limited since the start.
     pub fn clips(&self) -> u64 {
         self.clips.load(Relaxed)
     }
 
-    /// Counts limited samples. Realtime: yes.
+    /// Adds `n` limited samples. Realtime: yes.
     pub fn add_clips(&self, n: u32) {
         if n > 0 {
             self.clips.fetch_add(u64::from(n), Relaxed);
@@ -47,7 +47,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// For blocks of [`GRID`](super::GRID) frames at `sample_rate`.
+    /// Creates a meter for blocks of [`GRID`](super::GRID) frames at `sample_rate`.
     pub fn new(sample_rate: u32) -> Meter {
         Meter {
             mean_square: 0.0,
@@ -66,7 +66,7 @@ impl Meter {
         let peak = peaks.to_array().into_iter().fold(0.0, f32::max);
         let mean = sums.reduce_add() / samples.len().max(1) as f32;
         self.mean_square = mean + (self.mean_square - mean) * self.keep_per_grid;
-        // Non-negative floats order like their bits.
+        // Non-negative floats have the same order as their bit patterns.
         cell.peak.fetch_max(peak.to_bits(), Relaxed);
         cell.mean_square.store(self.mean_square.to_bits(), Relaxed);
     }

@@ -1,30 +1,30 @@
-//! The ways to change tempo.
+//! Methods of changing tempo.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A way to change tempo.
+/// A method of changing tempo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Like a record: pitch goes with speed.
+    /// Like a record: pitch follows speed.
     #[default]
     PlaybackRate,
-    /// Pitch stays; splices that are locked to onsets.
+    /// Keeps pitch; splices aligned to onsets.
     Wsola,
-    /// Pitch stays; a phase vocoder for what is steady, the splicer for attacks.
+    /// Keeps pitch; a phase vocoder for steady sound, the splicer for attacks.
     Hq,
-    /// Pitch stays; the Rubber Band library (GPL), for those who build it in.
+    /// Keeps pitch; the Rubber Band library (GPL), in builds that include it.
     #[cfg(feature = "rubberband")]
     RubberBand,
 }
 
-/// A name that is none of a method's.
+/// An unknown method name.
 #[derive(Debug, thiserror::Error, PartialEq)]
-#[error("'{0}': playback_rate, wsola (audiotsm) or hq (rubberband, pyrubberband) would be right")]
+#[error("'{0}': expected playback_rate, wsola (audiotsm) or hq (rubberband, pyrubberband)")]
 pub struct UnknownMethod(String);
 
 impl Method {
-    /// All of them, cheapest first.
+    /// All methods, cheapest first.
     pub const ALL: &[Method] = &[
         Method::PlaybackRate,
         Method::Wsola,
@@ -33,10 +33,11 @@ impl Method {
         Method::RubberBand,
     ];
 
-    /// What it may be called.
+    /// All accepted names.
     pub const NAMES: &[&str] = &["playback_rate", "wsola", "hq", "audiotsm", "rubberband", "pyrubberband"];
 
-    /// What the engine takes it for: whoever makes the better sound ahead of time, it lays that over the same plan.
+    /// Returns the method as the engine sees it: the worker's method does not matter to it, as any worker's sound is
+    /// mixed over the same plan.
     pub fn in_engine(self) -> Method {
         match self {
             #[cfg(feature = "rubberband")]
@@ -45,7 +46,7 @@ impl Method {
         }
     }
 
-    /// Its name.
+    /// Returns the canonical name.
     pub fn name(self) -> &'static str {
         match self {
             Method::PlaybackRate => "playback_rate",

@@ -1,23 +1,23 @@
-//! The way out of the engine: pairs of output channels, each with its limiter and its meters.
+//! The engine's outputs: pairs of channels, each with its limiter and meters.
 
 use super::GRID;
 use super::deck::Deck;
 use super::limiter::{Kind, Limiter};
 use super::meter::{Meter, MeterCell};
 
-/// A pair of output channels. Realtime: yes, but for [`Outlet::new`].
+/// A pair of output channels. Realtime: yes, except [`Outlet::new`].
 #[derive(Debug)]
 pub struct Outlet {
-    /// The quantum at hand, left channel.
+    /// Left channel of the current quantum.
     pub left: [f32; GRID],
-    /// The right channel of it.
+    /// Right channel of the current quantum.
     pub right: [f32; GRID],
     limiter: Limiter,
     meters: [Meter; 2],
 }
 
 impl Outlet {
-    /// A silent pair.
+    /// Creates a silent pair. Realtime: no (allocates).
     pub fn new(sample_rate: u32, limiter: Kind) -> Outlet {
         Outlet {
             left: [0.0; GRID],
@@ -27,18 +27,18 @@ impl Outlet {
         }
     }
 
-    /// Frames by which what comes out is behind what was mixed.
+    /// Returns the limiter's delay, in frames.
     pub fn latency(&self) -> usize {
         self.limiter.latency()
     }
 
-    /// Makes the quantum silent, to be mixed into.
+    /// Clears the quantum before mixing.
     pub fn clear(&mut self) {
         self.left = [0.0; GRID];
         self.right = [0.0; GRID];
     }
 
-    /// Limits and measures the mixed quantum: from here on it is what comes out.
+    /// Limits and measures the mixed quantum, which then holds the output samples.
     pub fn finish(&mut self, cells: &[MeterCell; 2]) {
         let over = self.limiter.process(&mut self.left, &mut self.right);
         let planes = [&self.left, &self.right];
@@ -48,34 +48,34 @@ impl Outlet {
         }
     }
 
-    /// The output lost time: what is held back is not to be heard any more.
+    /// Handles lost output time: discards the limiter's delayed samples.
     pub fn lose(&mut self) {
         self.limiter.lose();
     }
 }
 
-/// Holds the decks back as long as the limiters hold the outputs back, for a recording of both. Realtime: yes, but for
+/// A delay line for the decks that matches the limiters' delay, for recordings of both. Realtime: yes, except
 /// [`Delay::new`].
 #[derive(Debug)]
 pub struct Delay {
-    /// By deck, both channels: what is held back, then room for a quantum.
+    /// By deck, both channels: the delayed samples, then space for one quantum.
     planes: Box<[[Box<[f32]>; 2]]>,
     latency: usize,
 }
 
 impl Delay {
-    /// Holds `decks` decks back by `latency` frames.
+    /// Creates a delay of `latency` frames for `decks` decks. Realtime: no (allocates).
     pub fn new(decks: usize, latency: usize) -> Delay {
         let plane = || vec![0.0; latency + GRID].into_boxed_slice();
         Delay { planes: (0..decks).map(|_| [plane(), plane()]).collect(), latency }
     }
 
-    /// Forgets what is held back.
+    /// Clears the delay lines.
     pub fn forget(&mut self) {
         self.planes.iter_mut().flatten().for_each(|plane| plane.fill(0.0));
     }
 
-    /// Takes the decks' quantum.
+    /// Takes in the decks' current quantum.
     pub fn take(&mut self, decks: &[Deck]) {
         for (planes, deck) in self.planes.iter_mut().zip(decks) {
             for (plane, new) in planes.iter_mut().zip([&deck.left, &deck.right]) {
@@ -85,7 +85,7 @@ impl Delay {
         }
     }
 
-    /// What comes out of it now: of each deck, left and right.
+    /// Returns the delayed quantum: for each deck, left and right.
     pub fn out(&self) -> impl Iterator<Item = &[f32; GRID]> {
         self.planes.iter().flatten().filter_map(|plane| plane.first_chunk())
     }

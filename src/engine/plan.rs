@@ -1,10 +1,10 @@
-//! Stretched playing: one splice plan for all stems of a rate group, and a lane for each of them.
+//! Stretched playback: one splice plan for all stems of a rate group, and a lane for each of them.
 //!
-//! The group's stems are read ahead, each into a lane of its own, raw; their sum, gains and all, is what the plan is
-//! made from. What the plan says is then taken from every lane alike and scaled by its stem's gain, so gains and
-//! stops are immediate although the reading is a tenth of a second ahead.
+//! The group's stems are read ahead, each unscaled into a lane of its own; the plan is made from their sum, gains
+//! included. The same splices are then applied to every lane and scaled by its stem's gain, so gains and stops are
+//! immediate although reading is a tenth of a second ahead.
 //!
-//! Plans and lanes are built outside and come in as a [`Kit`], which its deck keeps.
+//! Plans and lanes are built elsewhere and arrive as a [`Kit`], which its deck keeps.
 
 use super::cover::{Bounds, CONTEXT_S, Course, Cover, WorkerEnd, cover};
 use super::ramp::Ramp;
@@ -13,11 +13,11 @@ use crate::dsp::fixed::Fixed;
 use crate::dsp::splice::window::Window;
 use crate::dsp::splice::{self, LOOK_BACK, MAX_SPEED, MIN_SPEED, Span, Splicer};
 
-/// Frames read in one go.
+/// Frames read at a time.
 const PIECE: usize = 256;
-/// Most pieces read per call beyond what is needed at once: the look-ahead is built up over some quanta.
+/// Maximum number of pieces read per call beyond the immediate need: the look-ahead is built up over several quanta.
 const EAGER: usize = 2;
-/// Groups of one deck that can be stretched at once; stems at more different rates are played by rate.
+/// Groups of one deck that can be stretched at once; stems at more different rates follow the playback rate.
 pub const PLANS: usize = 4;
 /// Heads of one deck that can be stretched at once.
 pub const LANES: usize = 24;
@@ -28,24 +28,24 @@ pub const COVERS: usize = 2;
 /// A head of a stem: (slot, head).
 pub type Member = (u16, u8);
 
-/// What one head reads ahead. Realtime: yes, but for its making.
+/// Read-ahead buffer of one head. Realtime: yes, except its construction.
 #[derive(Debug)]
 pub struct Lane {
     window: Window,
     member: Option<Member>,
     gain: (f32, f32),
-    /// The gain that its sum was made with when that was last found right.
+    /// The gain used for the sum when that was last valid.
     summed: f32,
-    /// Fades out what is stopped: what was read ahead of it must not be heard.
+    /// Fade-out after a stop: what was read ahead must not be heard.
     out: Ramp,
     stopping: bool,
-    /// The frame after its last one, once that is known.
+    /// One past its last frame, once that is known.
     end: i64,
-    /// Whose end is still to be told when it is heard, and how often that stem had been stopped when it was read.
+    /// The head whose end is reported when the playhead reaches it, and the stem's stop count at the time of reading.
     owed: Option<(Member, u32)>,
-    /// What it plays next while the plan is not yet where this has begun.
+    /// The frame it plays next while the plan has not yet reached this lane's start.
     fresh: Option<i64>,
-    /// Whether a fade from there to the plan's place is under way.
+    /// Whether a fade from there to the plan's position is in progress.
     rejoining: bool,
 }
 
@@ -66,7 +66,7 @@ impl Lane {
     }
 }
 
-/// What a deck needs to stretch: built outside, moved in once, kept.
+/// Everything a deck needs to stretch: built elsewhere, moved in once, kept.
 #[derive(Debug)]
 #[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
 pub struct Kit {
@@ -76,8 +76,8 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// For stems of up to `sample_rate`; those sampled at more have shorter splices. Reserves are within `bounds`; the
-    /// second part is for a worker. Realtime: no (allocates about 20 MB).
+    /// Creates a kit for stems of up to `sample_rate`; splices are shorter for stems at higher rates. Reserves
+    /// are within `bounds`; the second return value is for a worker. Realtime: no (allocates about 20 MB).
     pub fn new(sample_rate: u32, bounds: Bounds) -> (Kit, Vec<WorkerEnd>) {
         let rate = f64::from(sample_rate);
         let more = bounds.read_ahead(rate);
@@ -96,29 +96,29 @@ impl Kit {
         (kit, ends)
     }
 
-    /// Every buffer of it, to be locked into memory.
+    /// Returns all its buffers, for locking them into memory.
     pub fn buffers(&self) -> impl Iterator<Item = &[f32]> {
         let sums = self.plans.iter().map(|p| p.splicer.window());
         self.lanes.iter().map(|l| &l.window).chain(sums).flat_map(|w| w.planes())
     }
 
-    /// Whether another group can be stretched. Realtime: yes.
+    /// Returns whether another group can be stretched. Realtime: yes.
     pub fn has_plan(&self) -> bool {
         !self.plans.is_empty()
     }
 
-    /// Whether another group can be covered. Realtime: yes.
+    /// Returns whether another group can be covered. Realtime: yes.
     pub fn has_cover(&self) -> bool {
         !self.covers.is_empty()
     }
 
-    /// Whether another head can be stretched. Realtime: yes.
+    /// Returns whether another head can be stretched. Realtime: yes.
     pub fn has_lane(&self) -> bool {
         !self.lanes.is_empty()
     }
 
-    /// A plan for a group of stems sampled at `sample_rate`, with a cover if it is to be of high quality and there is
-    /// one left. Realtime: yes.
+    /// Takes a plan for a group of stems sampled at `sample_rate`, with a cover if `covered` and one is left. Realtime:
+    /// yes.
     pub fn take(&mut self, sample_rate: u32, covered: bool) -> Option<Box<Plan>> {
         let mut plan = self.plans.pop()?;
         plan.open(sample_rate);
@@ -129,9 +129,9 @@ impl Kit {
         Some(plan)
     }
 
-    /// Takes back what [`Kit::take`] gave, and its lanes. Realtime: yes.
+    /// Returns a plan from [`Kit::take`], and its lanes, to the kit. Realtime: yes.
     pub fn put_back(&mut self, mut plan: Box<Plan>) {
-        // Both have room for all there are.
+        // Both vectors have capacity for all there are.
         self.lanes.append(&mut plan.lanes);
         if let Some(mut cover) = plan.cover.take() {
             cover.close();
@@ -141,30 +141,30 @@ impl Kit {
     }
 }
 
-/// Where stretched frames are to be made from.
+/// The position from which stretched frames are to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// The first of them.
+    /// The first stretched frame.
     pub frame: i64,
-    /// How many stretched frames that is ahead of what is heard.
+    /// Stretched frames between the playhead and that frame.
     pub ahead: f64,
     /// Input frames per stretched frame.
     pub speed: f64,
-    /// How much that changes per stretched frame, as things stand.
+    /// Change of the speed per stretched frame, if nothing intervenes.
     pub slope: f64,
-    /// For how many stretched frames.
+    /// Number of stretched frames for which `slope` applies.
     pub left: f64,
 }
 
-/// The plan of one group. Realtime: yes, but for its making.
+/// The splice plan and lanes of one group. Realtime: yes, except its construction.
 #[derive(Debug)]
 #[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
 pub struct Plan {
     splicer: Splicer,
     lanes: Vec<Box<Lane>>,
-    /// Where the tempo says the input is at the moment that is heard.
+    /// Input position of the playhead according to the tempo.
     ideal: Fixed,
-    /// The frame from which on the sum has been changed by heads that joined, and whether others were there already.
+    /// The frame from which on joining heads have changed the sum, and whether an onset is to be marked there.
     joined: Option<(i64, bool)>,
     cover: Option<Box<Cover>>,
 }
@@ -182,38 +182,38 @@ impl Plan {
         self.joined = None;
     }
 
-    /// The speed it can do that is nearest to the one wanted.
+    /// Returns the speed nearest to `speed` that can be stretched.
     pub fn clamp(speed: f64) -> f64 {
         speed.clamp(MIN_SPEED, MAX_SPEED)
     }
 
-    /// Whether it is, or would be, covered by a worker.
+    /// Returns whether a worker covers, or may cover, this group.
     pub fn is_covered(&self) -> bool {
         self.cover.is_some()
     }
 
-    /// Whether `member` is the only one.
+    /// Returns whether `member` is the only member.
     pub fn is_alone(&self, member: Member) -> bool {
         self.lanes.iter().all(|l| l.member == Some(member)) && !self.lanes.is_empty()
     }
 
-    /// Whether nothing is heard any more.
+    /// Returns whether no sound is left.
     pub fn is_silent(&self) -> bool {
         self.lanes.is_empty()
     }
 
-    /// How far reading is ahead of what is heard, in input frames.
+    /// Returns how far reading is ahead of the playhead, in input frames.
     pub fn ahead(&self) -> i64 {
         self.splicer.fed() - self.ideal.floor()
     }
 
-    /// What is heard goes on by so many input frames.
+    /// Advances the playhead by `by` input frames.
     pub fn advance(&mut self, by: Fixed) {
         self.ideal += by;
     }
 
-    /// The output lost time, in which the input should have gone on by `by`. Returns the input frames that each
-    /// member has to pass over without having read them.
+    /// Handles lost output time, during which the input should have advanced by `by`. Returns the input frames that
+    /// each member has to skip unread.
     pub fn lose(&mut self, by: Fixed, fade: u32) -> i64 {
         self.ideal += by;
         if let Some(cover) = &mut self.cover {
@@ -239,8 +239,8 @@ impl Plan {
         missed
     }
 
-    /// Lets a head that has just begun join: its first frame is heard now. `gap` stretched frames have been made
-    /// already but not heard; what the head has to say there is added to `left` and `right`, which are those frames.
+    /// Adds a head that has just started: its first frame is heard now. `left` and `right` are the stretched frames
+    /// that have been made but not heard yet; the head's share is added to them.
     pub fn join(
         &mut self,
         member: Member,
@@ -259,7 +259,7 @@ impl Plan {
         lane.out.jump(1.0);
         (lane.stopping, lane.end, lane.fresh, lane.rejoining, lane.owed) = (false, i64::MAX, None, false, None);
         let mut news = News::default();
-        // The others have been read further ahead: so must this one be, by as much.
+        // The other members have been read further ahead; read this one as far.
         while lane.window.filled() < self.splicer.fed() && lane.member.is_some() {
             let frames = ((self.splicer.fed() - lane.window.filled()) as usize).min(PIECE);
             let at = lane.window.filled();
@@ -293,14 +293,14 @@ impl Plan {
         news
     }
 
-    /// What the worker has made ahead of time is not to be heard any more.
+    /// Invalidates what the worker has made ahead of time.
     pub fn disturb(&mut self) {
         if let Some(cover) = &mut self.cover {
             cover.disturb();
         }
     }
 
-    /// Adds the next stretched frames, from a moment on; `kit` takes back the lanes of what has fallen silent.
+    /// Adds the next stretched frames from a given position; `kit` receives the lanes that have fallen silent.
     pub fn render(
         &mut self,
         Moment { frame, ahead, speed, slope, left: glide }: Moment,
@@ -311,7 +311,7 @@ impl Plan {
     ) {
         let frames = left.len().min(right.len());
         if let Some((at, strikes)) = self.joined.take() {
-            // Once for all that joined: their attacks are to be known, and those of what was there before are not theirs.
+            // Once for all that joined: find their attacks, and mark their start if others may mask it.
             self.splicer.hear_again(at, strikes);
         }
         let ideal = self.ideal.to_f64() + ahead * speed;
@@ -358,16 +358,16 @@ impl Plan {
         }
     }
 
-    /// Asks the worker for its sound, if there is one and nothing stands against it.
+    /// Sends a request to the worker, if there is one and nothing prevents it.
     fn ask_worker(&mut self, course: Course) {
         let Some(cover) = &mut self.cover else { return };
-        // At the input's own speed and in its place there is nothing to be bettered.
+        // At the input's own speed and position there is nothing to improve.
         let verbatim = (course.speed - 1.0).abs() < 1e-5;
         if cover.wants_to_ask() && !self.lanes.is_empty() && !verbatim {
             cover.ask(course);
             let context = (CONTEXT_S * self.splicer.sample_rate()) as i64;
             let from = (course.ideal.round() as i64 - context).max(self.splicer.window().origin());
-            // What was summed ahead of time knows nothing of gains and stops that have come since.
+            // What was summed ahead of time does not reflect gains and stops made since.
             let (left, right) = self.splicer.tail_mut(from);
             left.fill(0.0);
             right.fill(0.0);
@@ -381,14 +381,14 @@ impl Plan {
         }
     }
 
-    /// Reads members, sums them and feeds the plan: what is needed now, and some of what will be.
+    /// Reads the members, sums them and feeds the plan: what is needed now, and part of what will be needed later.
     fn read_ahead(&mut self, frames: usize, speed: f64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
         let mut disturbed = false;
         for lane in &mut self.lanes {
             if let Some((slot, head)) = lane.member
                 && let Some(stem) = stems.get(usize::from(slot))
             {
-                // What was summed with another gain is not what is wanted now.
+                // What was summed with another gain is outdated.
                 disturbed |= (stem.span.1 - lane.summed).abs() > 0.03 * lane.summed.max(0.03);
                 lane.gain = stem.span;
                 if stem.heads[usize::from(head)].is_stopping() && !lane.stopping {
@@ -399,7 +399,7 @@ impl Plan {
             } else if let Some(((slot, _), stops)) = lane.owed
                 && let Some(stem) = stems.get(usize::from(slot))
             {
-                // It has been read to its end, but not heard: its stem still says how loud, and whether at all.
+                // Read to its end, but not heard: its stem still determines its gain, and whether it is heard at all.
                 lane.gain = if stem.source.is_some() { stem.span } else { (lane.gain.1, lane.gain.1) };
                 if (stem.stops != stops || stem.source.is_none()) && !lane.stopping {
                     lane.stopping = true;
@@ -418,16 +418,16 @@ impl Plan {
             }
             wants = wants.max(self.ideal.floor() + cover.look_ahead(speed));
         }
-        // What is heard must stay in the window, however far the worker would look.
+        // The playhead must stay in the window, however far the worker's look-ahead reaches.
         wants = wants.min(self.splicer.needs_from() + (self.splicer.window().capacity() - PIECE) as i64);
-        // Now and during the next fade; the rest as it goes.
+        // Needed now and during the next fade; the rest is read gradually.
         let urgent = self.splicer.position() + frames as i64 + (LOOK_BACK * 0.2 * self.splicer.sample_rate()) as i64;
         let eager = self.splicer.fed() + (frames as f64 * speed) as i64 + (EAGER * PIECE) as i64;
         let until = wants.min(urgent.max(eager));
         while self.splicer.fed() < until {
             let at = self.splicer.fed();
             let piece = ((until - at) as usize).min(PIECE);
-            // What is not urgent must not make a disk seem slow that is not.
+            // Reads that are not urgent must not be counted as disk underruns.
             if at >= urgent && !self.lanes.iter().all(|l| l.has_more(piece, stems)) {
                 break;
             }
@@ -440,7 +440,7 @@ impl Plan {
                     && !lane.stopping
                     && let Some((slot, _)) = member
                 {
-                    // Its end is told when it is heard.
+                    // Its end is reported when the playhead reaches it.
                     news.ended = false;
                     lane.owed = member.zip(stems.get(usize::from(slot)).map(|s| s.stops));
                 }
@@ -464,8 +464,8 @@ impl Plan {
 }
 
 impl Lane {
-    /// What of the plan's next span is this lane's: all of it, unless it has just begun and the plan has yet to come
-    /// to where that was, or it fades out and the plan goes elsewhere for the sake of those that stay.
+    /// Returns this lane's share of the plan's next span: the span itself, unless the lane has just started and the
+    /// plan has yet to reach its start, or the lane fades out and the plan moves elsewhere for the remaining members.
     fn own(&mut self, span: Span) -> Span {
         if self.stopping && self.fresh.is_none() && span.fade.is_some_and(|fade| fade.done == 0) {
             self.fresh = Some(span.from);
@@ -492,7 +492,7 @@ impl Lane {
         }
     }
 
-    /// Whether the next frames are there to be read, or there is nothing to wait for.
+    /// Returns whether the next `frames` frames can be read now, or there is nothing to wait for.
     fn has_more(&self, frames: usize, stems: &mut [Stem]) -> bool {
         let Some((slot, k)) = self.member else { return true };
         let stream = usize::from(k);
@@ -501,7 +501,7 @@ impl Lane {
         stem.heads[stream].has_more(source, stream, frames)
     }
 
-    /// Reads the next frames of its member, or silence; frames before `keep` may go.
+    /// Reads the next frames of its member, or silence; frames before `keep` may be discarded.
     fn read(&mut self, frames: usize, keep: i64, stems: &mut [Stem]) -> News {
         let (left, right) = self.window.extend(frames, keep);
         let Some((slot, k)) = self.member else { return News::default() };

@@ -1,4 +1,4 @@
-//! A value that moves in a straight line instead of jumping.
+//! Values that move linearly instead of jumping.
 
 use wide::f32x4;
 
@@ -8,22 +8,22 @@ pub struct Ramp {
     value: f32,
     target: f32,
     left: u32,
-    /// Frames until it sets out.
+    /// Frames until the movement starts.
     wait: u32,
 }
 
 impl Ramp {
-    /// At rest at `value`.
+    /// Creates a ramp at rest at `value`.
     pub fn new(value: f32) -> Ramp {
         Ramp { value, target: value, left: 0, wait: 0 }
     }
 
-    /// Moves to `target` within `frames` frames from now; zero frames is at once.
+    /// Moves to `target` within `frames` frames from now; zero frames is immediate.
     pub fn to(&mut self, target: f32, frames: u32) {
         self.to_after(0, target, frames);
     }
 
-    /// Rests for `wait` frames from now, then moves to `target` within `frames` frames (at once if both are none).
+    /// Rests for `wait` frames from now, then moves to `target` within `frames` frames (immediately if both are zero).
     pub fn to_after(&mut self, wait: u32, target: f32, frames: u32) {
         self.target = target;
         self.left = frames.max(wait.min(1));
@@ -33,37 +33,37 @@ impl Ramp {
         }
     }
 
-    /// Jumps.
+    /// Jumps to `value` and rests there.
     pub fn jump(&mut self, value: f32) {
         *self = Ramp::new(value);
     }
 
-    /// Where it is.
+    /// Returns the current value.
     pub fn value(&self) -> f32 {
         self.value
     }
 
-    /// Where it goes.
+    /// Returns the target value.
     pub fn target(&self) -> f32 {
         self.target
     }
 
-    /// Frames until it sets out.
+    /// Returns the frames until the movement starts.
     pub fn wait(&self) -> u32 {
         self.wait
     }
 
-    /// Whether it has arrived.
+    /// Returns whether the target has been reached.
     pub fn is_still(&self) -> bool {
         self.left == 0
     }
 
-    /// Whether it rests at zero.
+    /// Returns whether the ramp rests at zero.
     pub fn is_silent(&self) -> bool {
         self.left == 0 && self.value == 0.0
     }
 
-    /// Goes on by `frames` and tells the span's first and last value.
+    /// Advances by `frames` frames and returns the values at the start and end of the span.
     pub fn advance(&mut self, frames: u32) -> (f32, f32) {
         let from = self.value;
         let waited = frames.min(self.wait);
@@ -82,9 +82,9 @@ impl Ramp {
     }
 }
 
-/// Multiplies `samples` by a gain that goes linearly from `from` (before the first sample) to `to` (at the last).
+/// Multiplies `samples` by a gain that moves linearly from `from` (before the first sample) to `to` (at the last).
 ///
-/// Realtime: yes. A gain of exactly one leaves the samples as they are.
+/// Realtime: yes. A gain of exactly one leaves the samples unchanged.
 pub fn scale(samples: &mut [f32], from: f32, to: f32) {
     if from == to {
         if from != 1.0 {
@@ -100,11 +100,11 @@ pub fn scale(samples: &mut [f32], from: f32, to: f32) {
     }
 }
 
-/// Adds `samples`, scaled like [`scale`], to `out`. Realtime: yes.
+/// Adds `samples`, scaled as by [`scale`], to `out`. Realtime: yes.
 pub fn mix(out: &mut [f32], samples: &[f32], from: f32, to: f32) {
     if from == to {
         if from != 0.0 {
-            // Spans are short (some thirty frames): vectors of four leave the shortest rest.
+            // Spans are short (some thirty frames): vectors of four leave the shortest remainder.
             let n = out.len().min(samples.len());
             let (out, samples) = (&mut out[..n], &samples[..n]);
             let (out, out_rest) = out.as_chunks_mut::<4>();

@@ -1,4 +1,4 @@
-//! Commands that wait for their sample: a bounded heap, ordered by time and, within one sample, by arrival.
+//! Commands waiting for their sample time: a bounded heap, ordered by time and, within one sample, by arrival.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -23,13 +23,13 @@ impl PartialOrd for Entry {
     }
 }
 impl Ord for Entry {
-    // Reversed: the heap's greatest is the earliest.
+    // Reversed: the greatest element of the heap is the earliest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.order).cmp(&(self.at, self.order))
     }
 }
 
-/// See the module's text. Realtime: yes, but for [`Schedule::new`].
+/// A bounded queue of commands, ordered by sample time, then by arrival. Realtime: yes, except [`Schedule::new`].
 pub struct Schedule {
     heap: BinaryHeap<Entry>,
     capacity: usize,
@@ -37,12 +37,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Room for `capacity` commands.
+    /// Creates a schedule with capacity for `capacity` commands.
     pub fn new(capacity: usize) -> Schedule {
         Schedule { heap: BinaryHeap::with_capacity(capacity), capacity, arrivals: 0 }
     }
 
-    /// Keeps a command until sample `at`; gives it back when there is no room.
+    /// Stores a command until sample `at`; returns it as an error when the schedule is full.
     pub fn push(&mut self, at: u64, command: Command) -> Result<(), Command> {
         if self.heap.len() >= self.capacity {
             return Err(command);
@@ -52,17 +52,17 @@ impl Schedule {
         Ok(())
     }
 
-    /// Takes out the command with this ticket, if it still waits. What owns memory is never asked for by a ticket.
+    /// Removes the command with this ticket, if it is still waiting. Commands that own memory never carry a ticket.
     pub fn cancel(&mut self, ticket: u32) {
         self.heap.retain(|e| e.command.ticket != ticket);
     }
 
-    /// The sample at which the next command is due.
+    /// Returns the sample time at which the next command is due.
     pub fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|e| e.at)
     }
 
-    /// Takes the next command that is due at or before `now`.
+    /// Removes and returns the next command that is due at or before `now`, with its due time.
     pub fn pop_due(&mut self, now: u64) -> Option<(u64, Command)> {
         if self.next_at()? > now {
             return None;

@@ -1,12 +1,11 @@
 //! Where a stem's samples come from: a resident head and two streamed rings.
 //!
-//! A stem is a stereo file of known length. Its first half second or so is resident, so it can start at once; the
-//! rest is fetched by a worker on the disk thread, in chunks, through a ring. Each stem has two such streams: while
-//! one is heard the other can fetch another place, and the two are crossfaded.
+//! A stem is a stereo file of known length. Its first half second or so is resident, so it can start at once; the rest
+//! is fetched by a reader thread, in chunks, through a ring. Each stem has two such streams: while one is heard the
+//! other can fetch another position, and the two are crossfaded.
 //!
-//! Chunks are boxes that travel: filled ones towards the engine, used ones back. Nobody copies, nobody allocates,
-//! nobody frees. A request carries a generation number and so does every chunk; chunks of an older generation are
-//! sent back unread.
+//! Chunks are boxes that circulate: filled ones to the engine, used ones back. Nothing is copied, allocated or freed.
+//! Each request and each chunk carries a generation number; chunks of an older generation are returned unread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -19,15 +18,15 @@ use super::command::Play;
 /// Frames in a chunk.
 pub const CHUNK: usize = 2048;
 
-/// Frames of each end that a ring running dry holds back, to fade out with.
+/// Frames held back when a ring runs dry, for the fade-out.
 pub const HOLD_BACK: usize = 128;
 
-/// A piece of a stem on its way from the disk thread to the engine.
+/// A chunk of a stem on its way from its reader thread to the engine.
 #[derive(Debug)]
 pub struct Chunk {
     /// Generation of the request it answers.
     pub generation: u32,
-    /// Frames in use; fewer than [`CHUNK`] only at the end of what was asked for.
+    /// Frames in use; fewer than [`CHUNK`] only at the end of the requested section.
     pub len: usize,
     /// Left channel.
     pub left: [f32; CHUNK],
@@ -35,7 +34,7 @@ pub struct Chunk {
     pub right: [f32; CHUNK],
 }
 
-/// The latest thing a stream was asked for; written by the engine, read by the worker.
+/// The latest request to a stream; written by the engine, read by the worker.
 #[derive(Debug, Default)]
 struct Request {
     generation: AtomicU32,
@@ -64,12 +63,12 @@ pub struct StreamWriter {
     holding: Option<Box<Chunk>>,
 }
 
-/// Makes a stream of `chunks` chunks. Realtime: no (allocates and touches every page).
+/// Creates a stream of `chunks` chunks. Realtime: no (allocates and touches every page).
 pub fn stream(chunks: usize) -> (StreamReader, StreamWriter) {
     let (full_tx, full_rx) = HeapRb::new(chunks).split();
     let (mut empty_tx, empty_rx) = HeapRb::new(chunks).split();
     for _ in 0..chunks {
-        // The ring has room for every chunk there is, here and in all that follows.
+        // The ring has room for all chunks, here and in everything that follows.
         let _ = empty_tx.try_push(new_chunk());
     }
     let request = Arc::new(Request::default());
@@ -87,7 +86,7 @@ pub fn stream(chunks: usize) -> (StreamReader, StreamWriter) {
 }
 
 fn new_chunk() -> Box<Chunk> {
-    // Not all zero bits on purpose: an allocator may hand out zeroed pages that do not exist yet, and the audio
+    // Deliberately not all zero bits: an allocator may return zeroed pages that are not mapped yet, and the audio
     // thread would be the one to fault them in.
     let mut chunk = Box::new(Chunk { generation: 0, len: 0, left: [0.0; CHUNK], right: [0.0; CHUNK] });
     chunk.left.fill(std::hint::black_box(f32::MIN_POSITIVE));
@@ -96,7 +95,7 @@ fn new_chunk() -> Box<Chunk> {
 }
 
 impl StreamReader {
-    /// Asks for `play`, from its `from` on, and forgets what came before. Realtime: yes.
+    /// Requests `play`, starting at `play.from`, and discards everything earlier. Realtime: yes.
     pub fn ask(&mut self, play: Play) {
         self.generation = self.generation.wrapping_add(1).max(1);
         self.give_back_current();
@@ -115,7 +114,7 @@ impl StreamReader {
         }
     }
 
-    /// Makes the chunk current that holds the next frame, if it is there; sends stale and used ones back. Realtime: yes.
+    /// Makes the chunk with the next frame current, if it has arrived; returns stale and used ones. Realtime: yes.
     pub(super) fn refill(&mut self) {
         // Bounded by the number of chunks in the ring.
         loop {
@@ -134,7 +133,8 @@ impl StreamReader {
         }
     }
 
-    /// Frames that can be read now (at the very end of what was asked for, up to a chunk fewer). Realtime: yes.
+    /// Returns the frames that can be read now (at the very end of the section an overestimate, by less than a chunk).
+    /// Realtime: yes.
     pub fn available(&mut self) -> usize {
         self.refill();
         match &self.current {
@@ -143,14 +143,15 @@ impl StreamReader {
         }
     }
 
-    /// The next frames, at most `max`, as they lie in memory; empty when there are none. Realtime: yes.
+    /// Returns the next frames, at most `max`, as far as they are contiguous in memory; empty when there are none.
+    /// Realtime: yes.
     pub fn peek(&mut self, max: usize) -> (&[f32], &[f32]) {
         self.refill();
         self.look(0, max)
     }
 
-    /// The frames that come `ahead` frames after the next one, at most `max`, as they lie in memory; empty when they
-    /// are not there. Realtime: yes.
+    /// Returns the frames that start `ahead` frames after the next one, at most `max`, as far as they are contiguous in
+    /// memory; empty when they have not arrived. Realtime: yes.
     pub fn look(&self, ahead: usize, max: usize) -> (&[f32], &[f32]) {
         let mut from = self.offset + ahead;
         let fresh = self.full.iter().filter(|chunk| chunk.generation == self.generation);
@@ -164,7 +165,7 @@ impl StreamReader {
         (&[], &[])
     }
 
-    /// The next `frames` frames if the chunk at hand holds at least `reach`. Realtime: yes.
+    /// Returns the next `frames` frames if the current chunk holds at least `reach`. Realtime: yes.
     #[inline]
     pub fn peek_within(&self, frames: usize, reach: usize) -> Option<(&[f32], &[f32])> {
         let chunk = self.current.as_ref()?;
@@ -175,7 +176,7 @@ impl StreamReader {
         Some((chunk.left.get(range.clone())?, chunk.right.get(range)?))
     }
 
-    /// Passes over `frames` frames; those that have not come yet are passed over when they do. Realtime: yes.
+    /// Skips `frames` frames; those that have not arrived yet are skipped when they do. Realtime: yes.
     pub fn consume(&mut self, frames: usize) {
         self.offset += frames;
     }
@@ -188,7 +189,7 @@ impl std::fmt::Debug for StreamReader {
 }
 
 impl StreamWriter {
-    /// A request that has not been seen yet, if there is one. The caller starts over from it.
+    /// Returns the latest request if it has not been seen yet. The caller then restarts from it.
     pub fn new_request(&mut self) -> Option<Play> {
         let generation = self.request.generation.load(Ordering::Acquire);
         if generation == self.seen {
@@ -203,22 +204,22 @@ impl StreamWriter {
         })
     }
 
-    /// Whether there is a request that has not been seen yet.
+    /// Returns whether there is a request that has not been seen yet.
     pub fn has_request(&self) -> bool {
         self.request.generation.load(Ordering::Acquire) != self.seen
     }
 
-    /// Whether there is an empty chunk to be filled.
+    /// Returns whether there is an empty chunk to fill.
     pub fn has_room(&self) -> bool {
         self.holding.is_some() || !self.empty.is_empty()
     }
 
-    /// An empty chunk to be filled, if the ring has room.
+    /// Returns an empty chunk to fill, if there is one.
     pub fn take_empty(&mut self) -> Option<Box<Chunk>> {
         self.holding.take().or_else(|| self.empty.try_pop())
     }
 
-    /// Sends a filled chunk of the request last seen.
+    /// Sends a filled chunk that answers the request last seen.
     pub fn send(&mut self, mut chunk: Box<Chunk>) {
         chunk.generation = self.seen;
         if let Err(chunk) = self.full.try_push(chunk) {
@@ -226,12 +227,12 @@ impl StreamWriter {
         }
     }
 
-    /// The chunks that wait to be filled; all of them, as long as nothing was asked for.
+    /// Returns the chunks waiting to be filled: all of them, as long as there has been no request.
     pub fn idle_chunks(&self) -> impl Iterator<Item = &Chunk> {
         self.empty.iter().map(Box::as_ref)
     }
 
-    /// Whether the reader is gone.
+    /// Returns whether the reader has been dropped.
     pub fn is_orphan(&self) -> bool {
         Arc::strong_count(&self.request) == 1
     }
@@ -245,9 +246,9 @@ impl StreamWriter {
 /// A loaded stem, ready to be installed. Built by a loader, owned by the engine, freed by the janitor.
 #[derive(Debug)]
 pub struct StemSource {
-    /// Frames in the file.
+    /// Length of the file in frames.
     pub frames: u64,
-    /// The file's sample rate.
+    /// Sample rate of the file in Hz.
     pub sample_rate: u32,
     /// The first frames of the left channel.
     pub head_left: Box<[f32]>,
@@ -258,7 +259,7 @@ pub struct StemSource {
 }
 
 impl StemSource {
-    /// Frames that are resident.
+    /// Returns the number of resident frames.
     pub fn resident(&self) -> u64 {
         self.head_left.len().min(self.head_right.len()) as u64
     }
@@ -289,7 +290,7 @@ mod tests {
         reader.ask(Play { from: 7, ..play });
         assert_eq!(reader.available(), 0);
         assert_eq!(writer.new_request().map(|p| p.from), Some(7));
-        // All four came back.
+        // All four have been returned.
         assert!((0..4).all(|_| writer.take_empty().is_some()));
     }
 }

@@ -1,13 +1,13 @@
-//! One loaded stem being played.
+//! Playback of one loaded stem.
 //!
-//! A stem has two heads, each with a stream of its own. A start or a seek uses the head that is free, and the two
-//! fade into each other. A head reads its stem forwards, frame by frame, from the resident part or from its stream,
-//! and adds what it reads to the timeline of its rate group (see [`super::group`]).
+//! A stem has two heads, each with a stream of its own. A start or a seek uses the free head, and the two crossfade. A
+//! head reads its stem forwards, frame by frame, from the resident part or from its stream, and adds the frames to the
+//! timeline of its rate group (see [`super::group`]).
 //!
 //! A loop's end is joined to its start by a crossfade, unless they are the file's own (see `Turn`).
 //!
-//! A head that falls behind (its ring ran dry, or the output lost time) owes the frames it should have played. It
-//! pays by passing over them, and sounds again where the clock says it should be.
+//! A head that falls behind (its ring ran dry, or the output lost time) counts the frames it should have played as a
+//! debt. It skips that many frames and then sounds again at the position the clock dictates.
 
 use super::RAMP_MS;
 use super::command::Play;
@@ -15,53 +15,53 @@ use super::ramp::{self, Ramp};
 use super::source::{CHUNK, HOLD_BACK, StemSource};
 use crate::dsp::crossfade::smooth;
 
-/// A start within the resident part needs this many resident frames after it, so that the stream has time to begin.
+/// A start within the resident part needs this many resident frames after it, to give the stream time to start.
 const RESIDENT_MARGIN: u64 = 4096;
-/// A head fades out over its last frames when the file ends: a file cut off in mid-air does not click.
+/// Frames of the fade-out at the end of the file: prevents a click from a file that ends abruptly.
 const TAIL: usize = 64;
 
-/// What a head is doing.
+/// State of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing.
+    /// Idle.
     Idle,
-    /// Fetching, to be started by a later command.
+    /// Fetching; will be started by a later command.
     Priming,
-    /// Fetched enough, to be started by a later command.
+    /// Has fetched enough to be started by a later command.
     Primed,
-    /// Fetching, to be started as soon as there is enough.
+    /// Fetching; starts as soon as enough has been fetched.
     Waiting,
     /// Sounding (or starved and silent).
     Playing,
 }
 
-/// What came up while a head was read.
+/// Events that occurred while a head was read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct News {
-    /// It is idle now.
+    /// The head has become idle.
     pub ended: bool,
-    /// But its stem plays on, by the other head.
+    /// The head has ended, but the stem keeps playing on its other head.
     pub still: bool,
-    /// Its ring ran dry.
+    /// The head's ring ran dry.
     pub starved: bool,
-    /// It caught up.
+    /// The head caught up after having starved.
     pub resumed: bool,
 }
 
 impl News {
-    /// The same, with what the rest of the stem does.
+    /// Returns the same events, with `still` set according to the state of the stem in `slot`.
     pub fn of(self, stems: &[Stem], slot: u16) -> News {
         News { still: stems.get(usize::from(slot)).is_some_and(Stem::is_playing), ..self }
     }
 }
 
-/// How a loop goes round: at `end` it goes on at `start`, and over the last `fade` frames before that it fades from what
-/// lies before `end` to what lies before `start`.
+/// How a loop wraps: at `end` it continues at `start`, and over the last `fade` frames before that it crossfades from
+/// the frames before `end` to the frames before `start`.
 ///
-/// A file as a whole goes round bit for bit: whoever made it to loop has seen to its seam. Any other loop is cut out of
-/// the middle of something, so its seam is crossfaded. What lies before the loop's start is faded in before the
-/// seam, which leaves the attack at the loop's start as it is; a loop that starts too close to the file's beginning
-/// for that goes on a little behind its end instead, and is faded into the same place behind its start.
+/// A file as a whole wraps bit for bit: its author has taken care of the seam. Any other loop is cut out of the middle
+/// of something, so its seam is crossfaded. The frames before the loop's start are faded in before the seam, which
+/// leaves the attack at the loop's start intact; a loop that starts too close to the beginning of the file for that
+/// continues a little beyond its end instead, and fades into the corresponding position after its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Turn {
     start: u64,
@@ -86,15 +86,15 @@ impl Turn {
         self.end.saturating_sub(self.start).max(1)
     }
 
-    /// The frame at which the crossfade begins.
+    /// Returns the frame at which the crossfade begins.
     fn seam(&self) -> u64 {
         self.end - self.fade
     }
 
-    /// How many frames a loop that stands at frame `next` can put out of the `raw` frames that its stream holds.
+    /// Returns how many frames a loop at frame `next` can output from the `raw` frames in its stream.
     ///
-    /// The stream delivers the frames before the loop's start once more in each round, behind the loop's end: while it is
-    /// faded, every frame needs another one, `fade` frames further on.
+    /// The stream delivers the frames before the loop's start again in each round, after the loop's end: during the
+    /// crossfade every frame needs another one, `fade` frames further on.
     fn usable(&self, next: u64, raw: u64) -> u64 {
         if self.fade == 0 {
             return raw;
@@ -107,8 +107,8 @@ impl Turn {
     }
 }
 
-/// Adds the frames of a seam to `out`: from `a` to `b`, of which the first is frame `at` of `fade`, scaled like
-/// [`ramp::mix`].
+/// Adds the frames of a seam to `out`: a crossfade from `a` to `b`, of which the first is frame `at` of `fade`, scaled
+/// as by [`ramp::mix`].
 fn mix_seam(out: &mut [f32], [a, b]: [&[f32]; 2], (at, fade): (u64, u64), (from, to): (f32, f32)) {
     let step = (to - from) / out.len().max(1) as f32;
     for (k, ((o, a), b)) in out.iter_mut().zip(a).zip(b).enumerate() {
@@ -117,31 +117,31 @@ fn mix_seam(out: &mut [f32], [a, b]: [&[f32]; 2], (at, fade): (u64, u64), (from,
     }
 }
 
-/// A reading position in a stem. Realtime: yes, all of it.
+/// A read position in a stem. Realtime: yes, all of it.
 #[derive(Debug)]
 pub struct Head {
     phase: Phase,
     play: Play,
     turn: Turn,
-    /// Whether it has gone round.
+    /// Whether it has wrapped.
     turned: bool,
     next: u64,
     resident: bool,
-    /// Frames that should have been read already; negative: silence still to pass.
+    /// Frames that should have been read already; negative: frames of silence to come.
     debt: i64,
     envelope: Ramp,
     stopping: bool,
     drying: bool,
     starved: bool,
     ending: bool,
-    /// Whether it is to begin where the stem's other head is by then.
+    /// Whether it starts at the then current position of the stem's other head.
     follows: bool,
     asked_at: u64,
     group: u16,
 }
 
 impl Head {
-    /// An idle head.
+    /// Creates an idle head.
     pub fn new() -> Head {
         Head {
             phase: Phase::Idle,
@@ -162,37 +162,37 @@ impl Head {
         }
     }
 
-    /// What it is doing.
+    /// Returns its state.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// Whether it is on its way out.
+    /// Returns whether it is fading out.
     pub fn is_stopping(&self) -> bool {
         self.stopping
     }
 
-    /// Whether it is silent for want of samples.
+    /// Returns whether it is silent for lack of samples.
     pub fn is_starved(&self) -> bool {
         self.starved
     }
 
-    /// When its start was asked for.
+    /// Returns the sample time at which its start was requested.
     pub fn asked_at(&self) -> u64 {
         self.asked_at
     }
 
-    /// What it plays.
+    /// Returns the section it plays.
     pub fn play(&self) -> Play {
         self.play
     }
 
-    /// The group it adds to.
+    /// Returns the index of its group.
     pub fn group(&self) -> usize {
         usize::from(self.group)
     }
 
-    /// Makes it fetch `play`, to be started later ([`Phase::Priming`]) or when ready ([`Phase::Waiting`]).
+    /// Starts fetching `play`, to be started later ([`Phase::Priming`]) or when ready ([`Phase::Waiting`]).
     pub fn prepare(&mut self, source: &mut StemSource, stream: usize, play: Play, phase: Phase, now: u64) {
         let keep = matches!(self.phase, Phase::Priming | Phase::Primed) && self.play == play;
         let turn = Turn::of(&play, source);
@@ -209,48 +209,49 @@ impl Head {
         }
     }
 
-    /// What is asked of the stream: a loop with what lies before its start, which is to be faded in.
+    /// Returns the section to request from the stream: a loop including the frames before its start, which are faded
+    /// in.
     fn streamed(&self, from: u64) -> Play {
         let Turn { start, end, fade } = self.turn;
         Play { from, start: start - fade, end, looped: self.play.looped }
     }
 
-    /// Makes it begin where the stem's other head is when it begins, instead of where it was told.
+    /// Makes it start at the position the stem's other head has by then, instead of its own.
     pub fn follow(&mut self) {
         self.follows = true;
     }
 
-    /// Whether it was told to follow.
+    /// Returns whether it follows the other head.
     pub fn follows(&self) -> bool {
         self.follows
     }
 
-    /// Whether enough is there to begin.
+    /// Returns whether enough has been fetched to start.
     pub fn is_ready(&mut self, source: &mut StemSource, stream: usize) -> bool {
         self.resident || source.streams[stream].available() as u64 >= self.remaining().min(2 * CHUNK as u64)
     }
 
-    /// Whether the next `frames` frames can be read without waiting for the disk.
+    /// Returns whether the next `frames` frames can be read without waiting for the disk.
     pub fn has_more(&mut self, source: &mut StemSource, stream: usize, frames: usize) -> bool {
         let need = (frames + HOLD_BACK) as u64 + self.debt.max(0) as u64;
         self.available(source, stream) >= need.min(self.remaining())
     }
 
-    /// Notes that a head that was to be primed is.
+    /// Marks a priming head as primed.
     pub fn primed(&mut self) {
         self.phase = Phase::Primed;
     }
 
-    /// Begins to sound in `group`. The attack of a file's first frame is left as it is; any other place fades in, and so
-    /// does what takes the place of the other head's sound.
+    /// Starts to sound in `group`. The attack of a file's first frame is left intact; at any other position the head
+    /// fades in, as it does when it takes over from the other head.
     ///
-    /// `ahead` is how far the other head's reading is ahead of what is heard, and `made` how many of its frames have been
-    /// summed already: from there on it fades out, and this fades in.
+    /// `ahead` is how far the other head is read ahead of the playhead, and `made` how many of its frames have already
+    /// been summed: after those it fades out, and this one fades in.
     pub fn begin(&mut self, group: usize, fade: u32, other: &Head, ahead: i64, made: u32) {
         self.phase = Phase::Playing;
         self.group = group as u16;
         if self.follows {
-            // How far the other head has gone since; within a loop that is a matter of going round.
+            // How far the other head has moved in the meantime; modulo the loop length within a loop.
             let gone = other.next as i64 + other.debt - ahead - self.next as i64;
             let length = self.turn.length() as i64;
             self.debt = if self.play.looped { gone.rem_euclid(length) } else { gone.max(0) };
@@ -264,13 +265,14 @@ impl Head {
         }
     }
 
-    /// Fades out, then becomes idle; a head that does not sound becomes idle at once.
+    /// Fades out, then becomes idle; a silent head becomes idle at once.
     pub fn stop(&mut self, fade: u32) {
         match self.phase {
             Phase::Playing => {
                 if !self.stopping {
                     self.stopping = true;
-                    // A starved one is silent already; it stays its group's member until it is read the next time.
+                    // A starved head is already silent; it remains a member of its group until it is read the next
+                    // time.
                     self.envelope.to(0.0, if self.starved { 0 } else { fade });
                 }
             }
@@ -278,7 +280,7 @@ impl Head {
         }
     }
 
-    /// The output lost time: `frames` source frames are to be passed over; it fades in again after them.
+    /// Handles lost output time: skips `frames` source frames and fades in again after them.
     pub fn lose(&mut self, frames: i64, fade: u32) {
         if self.phase == Phase::Playing {
             self.debt += frames;
@@ -289,12 +291,12 @@ impl Head {
         }
     }
 
-    /// The frame that will be read next, in the file, if nothing more is lost.
+    /// Returns the frame of the file that will be read next, if nothing more is lost.
     pub fn position(&self) -> u64 {
         self.wrapped(self.next as i64 + self.debt.max(0))
     }
 
-    /// The frame that is heard while reading is `behind` frames ahead of it.
+    /// Returns the frame at the playhead while reading is `behind` frames ahead of it.
     pub fn heard(&self, behind: i64) -> u64 {
         let at = self.position() as i64 - behind;
         let (start, length) = (self.turn.start as i64, self.turn.length() as i64);
@@ -315,12 +317,12 @@ impl Head {
         }
     }
 
-    /// Frames until the end; a loop has none.
+    /// Returns the frames until the end; unlimited for a loop.
     fn remaining(&self) -> u64 {
         if self.play.looped { u64::MAX } else { self.turn.end.saturating_sub(self.next) }
     }
 
-    /// Frames that lie in one piece for the reader: up to the end, or up to where a seam begins or ends.
+    /// Returns the frames until the next discontinuity: the end, or the beginning or end of a seam.
     fn reach(&self) -> usize {
         let until = if self.next < self.turn.seam() { self.turn.seam() } else { self.turn.end };
         until.saturating_sub(self.next) as usize
@@ -334,7 +336,7 @@ impl Head {
         self.turn.usable(self.next, resident + source.streams[stream].available() as u64)
     }
 
-    /// Goes on by `frames` frames that were just read or passed over, and lie within [`Head::reach`].
+    /// Advances by `frames` frames that were just read or skipped, and lie within [`Head::reach`].
     fn step(&mut self, source: &mut StemSource, stream: usize, frames: usize) {
         if !self.resident {
             source.streams[stream].consume(frames);
@@ -347,13 +349,13 @@ impl Head {
             self.next = self.wrapped(self.next as i64);
             self.turned = true;
             if !self.resident {
-                // What was faded in.
+                // Skip the frames that were faded in.
                 source.streams[stream].consume(self.turn.fade as usize);
             }
         }
     }
 
-    /// Frames that lie together in memory from here on, at most `max` and within [`Head::reach`].
+    /// Returns frames that are contiguous in memory from here on, at most `max` and within [`Head::reach`].
     fn peek<'s>(&self, source: &'s mut StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
         if !self.resident {
             source.streams[stream].refill();
@@ -361,7 +363,7 @@ impl Head {
         self.look(source, stream, max)
     }
 
-    /// The same, of what has been seen already.
+    /// Returns the same as [`Head::peek`], without fetching another chunk.
     fn look<'s>(&self, source: &'s StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
         let max = max.min(self.reach());
         if self.resident {
@@ -372,7 +374,7 @@ impl Head {
         source.streams[stream].look(0, max)
     }
 
-    /// What is faded in while [`Head::look`] shows what is faded out.
+    /// Returns the frames that are faded in while those of [`Head::look`] are faded out.
     fn look_in<'s>(&self, source: &'s StemSource, stream: usize, max: usize) -> (&'s [f32], &'s [f32]) {
         let resident = source.resident();
         if self.resident && self.turn.end <= resident {
@@ -381,20 +383,21 @@ impl Head {
             let all = (source.head_left.get(range.clone()), source.head_right.get(range));
             return (all.0.unwrap_or(&[]), all.1.unwrap_or(&[]));
         }
-        // The resident part ends before the loop does, so this lies in the stream.
+        // The resident part ends before the loop does, so these frames are in the stream.
         let left = if self.resident { resident.saturating_sub(self.next) } else { 0 };
         source.streams[stream].look(self.turn.fade.saturating_sub(left) as usize, max)
     }
 
-    /// Whether it is where its loop's end is faded into its start.
+    /// Returns whether it is in the crossfade from its loop's end to its start.
     fn is_at_seam(&self) -> bool {
         self.play.looped && self.turn.fade > 0 && self.next >= self.turn.seam()
     }
 
-    /// Passes over up to `frames` frames, as many as there are; returns how many.
+    /// Skips up to `frames` frames, as many as are available; returns how many.
     fn pass(&mut self, source: &mut StemSource, stream: usize, frames: i64) -> i64 {
         let mut passed = 0;
-        // Each turn passes a chunk or a round of a resident loop; more than this many are not worth waiting for here.
+        // Each iteration skips a chunk or a round of a resident loop; more than this many are not worth waiting for
+        // here.
         for _ in 0..256 {
             let want = (frames - passed).min(self.remaining().min(i64::MAX as u64) as i64);
             if want <= 0 {
@@ -410,7 +413,7 @@ impl Head {
         passed
     }
 
-    /// Starts over far enough ahead that the disk can be there in time.
+    /// Resynchronises: restarts far enough ahead for the disk to be there in time.
     fn leap(&mut self, source: &mut StemSource, stream: usize) {
         let margin = i64::from(source.sample_rate) / 4;
         let due = self.next as i64 + self.debt + margin;
@@ -422,8 +425,8 @@ impl Head {
         self.turned |= due >= self.turn.end as i64;
     }
 
-    /// The next `frames` frames, if nothing at all is the matter: no fade, no debt, no end or seam within reach, and
-    /// all of them together in memory with enough behind them. That is nearly always.
+    /// Returns the next `frames` frames in the plain case: no fade, no debt, no end or seam within reach, and all
+    /// frames contiguous in memory with enough behind them. That is nearly always.
     fn plain<'s>(&self, source: &'s StemSource, stream: usize, frames: usize) -> Option<(&'s [f32], &'s [f32])> {
         let calm = self.debt == 0
             && !(self.starved || self.drying || self.ending)
@@ -443,7 +446,7 @@ impl Head {
         Some((source.head_left.get(from..from + frames)?, source.head_right.get(from..from + frames)?))
     }
 
-    /// Adds the next frames, which lie together in memory, to the timeline.
+    /// Adds the next frames, which are contiguous in memory, to the timeline.
     fn add(&self, source: &StemSource, stream: usize, [left, right]: [&mut [f32]; 2], gains: (f32, f32)) {
         let (l, r) = self.look(source, stream, left.len());
         if self.is_at_seam() {
@@ -489,7 +492,7 @@ impl Head {
                 return News { ended: true, ..news };
             }
             if self.play.looped && self.debt > 0 {
-                // Whole rounds need not be walked.
+                // Skip whole rounds without walking through them.
                 self.turned |= self.debt >= self.turn.length() as i64;
                 self.debt %= self.turn.length() as i64;
             }
@@ -578,35 +581,35 @@ impl Default for Head {
     }
 }
 
-/// A place for a stem. Realtime: yes, all of it.
+/// A slot for a stem. Realtime: yes, all of it.
 #[derive(Debug)]
 pub struct Stem {
     /// The stem, if one is installed.
     pub source: Option<Box<StemSource>>,
-    /// The deck it plays on.
+    /// Index of the deck it plays on.
     pub deck: usize,
     /// The two heads; head `k` reads stream `k`.
     pub heads: [Head; 2],
-    /// The head started last.
+    /// Index of the head started last.
     pub lead: usize,
-    /// Volume.
+    /// Volume (linear).
     pub gain: Ramp,
-    /// Volume over the present span.
+    /// Volume at the start and end of the current span.
     pub span: (f32, f32),
     /// Playback rate.
     pub rate: f64,
-    /// A start that waits for a head.
+    /// A start that is waiting for a free head.
     pub pending: Option<Play>,
-    /// A change of rate that waits for a head.
+    /// Whether a rate change is waiting for a free head.
     pub resettle: bool,
-    /// Whether it leaves when it has faded out.
+    /// Whether it is removed once it has faded out.
     pub removing: bool,
-    /// How often it was stopped, or started anew: what was read ahead of that is not to be heard.
+    /// Number of stops and restarts: frames read ahead before the last one must not be heard.
     pub stops: u32,
 }
 
 impl Stem {
-    /// An empty place.
+    /// Creates an empty slot.
     pub fn empty() -> Stem {
         Stem {
             source: None,
@@ -623,24 +626,24 @@ impl Stem {
         }
     }
 
-    /// Length of an ordinary fade in this stem's own frames.
+    /// Returns the length of an ordinary fade in this stem's own frames.
     pub fn fade(&self) -> u32 {
         self.source.as_ref().map_or(0, |s| (f64::from(s.sample_rate) * super::RAMP_MS / 1000.0) as u32)
     }
 
-    /// A head for a new start: one that is primed for the same, else one that does not sound.
+    /// Returns a head for a new start: one primed for the same section, else one that is silent.
     pub fn free_head(&self, play: &Play) -> Option<usize> {
         let primed = |h: &Head| matches!(h.phase(), Phase::Priming | Phase::Primed) && h.play() == *play;
         let silent = |h: &Head| h.phase() != Phase::Playing;
         self.heads.iter().position(primed).or_else(|| self.heads.iter().position(silent))
     }
 
-    /// Whether nothing is going on.
+    /// Returns whether both heads are idle and no start is pending.
     pub fn is_idle(&self) -> bool {
         self.pending.is_none() && self.heads.iter().all(|h| h.phase() == Phase::Idle)
     }
 
-    /// Whether a head sounds or is about to.
+    /// Returns whether a head sounds or is about to.
     pub fn is_playing(&self) -> bool {
         self.pending.is_some()
             || self.heads.iter().any(|h| match h.phase() {

@@ -1,7 +1,8 @@
-//! What is rendered, on its way to a recording.
+//! Rendered audio on its way to a recording.
 //!
-//! The engine pushes every quantum into a large ring; whoever writes the file empties it at leisure. When there is no
-//! room, or the output lost time, the frames are counted and their place is noted, so that the recording keeps time.
+//! The engine pushes every quantum into a large ring; the thread that writes the file empties it. When the ring is
+//! full, or the output lost time, the missing frames are counted and their position is noted, so that the recording
+//! keeps time.
 
 use std::mem::MaybeUninit;
 
@@ -11,41 +12,41 @@ use ringbuf::{HeapCons, HeapProd};
 use super::GRID;
 use super::door::ring;
 
-/// Gaps that may wait to be noted in the file.
+/// Maximum number of gaps waiting to be noted in the file.
 const GAPS: usize = 256;
-/// Most channels of a tape.
+/// Maximum number of channels on a tape.
 pub const MOST_CHANNELS: usize = 16;
 
-/// Frames that are missing.
+/// A gap in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Frame of the recording at which they begin.
+    /// Frame of the recording at which the gap begins.
     pub at: u64,
-    /// How many.
+    /// Length of the gap in frames.
     pub frames: u64,
 }
 
-/// The engine's end.
+/// The engine's end of a recording.
 pub struct Tape {
     samples: HeapProd<f32>,
     gaps: HeapProd<Gap>,
     channels: usize,
-    /// Whether the decks are on it, behind the outputs.
+    /// Whether the decks are recorded as well, after the outputs.
     pub decks: bool,
-    /// Frames of the recording so far, gaps included.
+    /// Length of the recording so far in frames, gaps included.
     frames: u64,
     missing: u64,
 }
 
-/// The writer's end.
+/// The writer's end of a recording.
 pub struct Reel {
     samples: HeapCons<f32>,
     gaps: HeapCons<Gap>,
 }
 
 impl Tape {
-    /// A tape of `channels` (at most [`MOST_CHANNELS`]) interleaved channels with room for `frames` frames. Realtime:
-    /// no.
+    /// Creates a tape of `channels` (at most [`MOST_CHANNELS`]) interleaved channels with room for `frames` frames.
+    /// Realtime: no.
     pub fn new(channels: usize, decks: bool, frames: usize) -> (Box<Tape>, Reel) {
         let channels = channels.clamp(1, MOST_CHANNELS);
         let (samples, samples_out) = ring(channels * frames.max(GRID)).split();
@@ -54,13 +55,13 @@ impl Tape {
         (Box::new(tape), Reel { samples: samples_out, gaps: gaps_out })
     }
 
-    /// The memory the engine will write to, for whoever locks it. Realtime: no.
+    /// Returns the memory the engine will write to, for locking it. Realtime: no.
     pub fn storage(&self) -> [&[MaybeUninit<f32>]; 2] {
         let (first, second) = self.samples.vacant_slices();
         [first, second]
     }
 
-    /// Adds a quantum: one plane for each channel. Realtime: yes.
+    /// Appends a quantum: one plane per channel. Realtime: yes.
     pub fn write<'p>(&mut self, planes: impl Iterator<Item = &'p [f32; GRID]>) {
         if self.samples.vacant_len() < self.channels * GRID || !self.note_gap() {
             self.skip(GRID as u64);
@@ -76,18 +77,18 @@ impl Tape {
         self.frames += GRID as u64;
     }
 
-    /// These frames are not there. Realtime: yes.
+    /// Records `frames` missing frames. Realtime: yes.
     pub fn skip(&mut self, frames: u64) {
         self.missing += frames;
         self.frames += frames;
     }
 
-    /// This is the end: a gap that is open is noted. Realtime: yes.
+    /// Ends the recording: notes a gap that is still open. Realtime: yes.
     pub fn end(&mut self) {
         self.note_gap();
     }
 
-    /// Notes a gap that has ended; `false` if there is no room even for that.
+    /// Notes a gap that has ended; returns `false` if there is no room for it.
     fn note_gap(&mut self) -> bool {
         if self.missing == 0 {
             return true;
@@ -108,22 +109,22 @@ impl std::fmt::Debug for Tape {
 }
 
 impl Reel {
-    /// Takes interleaved samples that have arrived.
+    /// Reads interleaved samples that have arrived; returns how many.
     pub fn read(&mut self, into: &mut [f32]) -> usize {
         self.samples.pop_slice(into)
     }
 
-    /// Samples that have arrived. Gaps noted before them can be seen after this.
+    /// Returns the number of samples that have arrived. Gaps noted before them are visible after this call.
     pub fn available(&self) -> usize {
         self.samples.occupied_len()
     }
 
-    /// The next gap, if one was noted.
+    /// Returns the next gap, if one was noted.
     pub fn gap(&mut self) -> Option<Gap> {
         self.gaps.try_pop()
     }
 
-    /// Whether the engine has let go of the tape: what is left is all there will be.
+    /// Returns whether the engine has released the tape: nothing will be added to what is left.
     pub fn has_ended(&self) -> bool {
         !self.samples.write_is_held()
     }

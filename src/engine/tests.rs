@@ -1,5 +1,5 @@
-//! The engine, frame by frame. A stem here counts: its frame `n` has the value `n + 1`, scaled to stay below the
-//! limiter, so that what is heard tells where it comes from.
+//! The engine, frame by frame. A stem here counts its own frames: frame `n` has the value `n + 1`, scaled to stay below
+//! the limiter's threshold, so that every output sample identifies its source frame.
 
 use super::clock::Shape;
 use super::command::{Action, Command, Event, Play, Retired};
@@ -10,10 +10,10 @@ use super::{Block, Engine, EngineConfig};
 
 mod loops;
 
-/// Frames are counted in units of 2⁻¹⁹: exact in a float, and half a million of them stay below −3 dBFS.
+/// Unit of the frame count, 2⁻¹⁹: exact in a float, and half a million of them stay below −3 dBFS.
 const UNIT: f32 = 1.0 / 524_288.0;
 
-/// Fills streams the way the disk thread does, but only when told to, with the value of a frame's number.
+/// Fills streams as the reader threads do, but only on demand, with values computed from the frame number.
 struct Feeder {
     writers: Vec<(StreamWriter, Option<Play>, u64)>,
     value: fn(u64) -> f32,
@@ -115,7 +115,7 @@ impl Rig {
         out
     }
 
-    /// Renders without feeding anybody.
+    /// Renders without feeding any stream.
     fn run_unfed(&mut self, frames: usize) -> Vec<f32> {
         let feeders = std::mem::take(&mut self.feeders);
         let out = self.run(frames);
@@ -197,11 +197,11 @@ fn a_seek_into_the_cold_middle_crossfades_when_it_is_primed() {
     rig.run(9_600);
     rig.start(None, slot, Play { from: 200_000, ..whole(400_000) }, 1.0);
     let unfed = rig.run_unfed(320);
-    assert!(unfed.iter().all(|v| *v == 0.25), "the old place goes on while the new one is fetched");
+    assert!(unfed.iter().all(|v| *v == 0.25), "the old position plays on while the new one is fetched");
     let out = rig.run(960);
     assert_eq!(out[959], 0.5);
     assert!(out.windows(2).all(|w| (w[1] - w[0]).abs() < 0.01), "no step");
-    assert!(out.iter().all(|v| *v > 0.2), "no hole");
+    assert!(out.iter().all(|v| *v > 0.2), "no gap");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn the_stem_rate_is_honoured_and_changes_without_a_jump_when_others_play_on() {
 
 #[test]
 fn tempo_moves_every_position_by_exactly_its_integral() {
-    // A tick every 4800 frames of the file: found in the output where the integral of the tempo says.
+    // A tick every 4800 frames of the file, found in the output where the integral of the tempo puts it.
     let tick = |f: u64| if f.is_multiple_of(4_800) { 0.5 } else { 0.0 };
     let mut rig = Rig::new();
     let slot = rig.load(0, stem(3_000_000, 6_000, 44_100, tick));
@@ -314,7 +314,7 @@ fn tempo_moves_every_position_by_exactly_its_integral() {
         }
     }
     assert!(ticks > 180, "{ticks}");
-    // A parabola through a sinc's main lobe is itself good to a tenth of a frame; the glide runs on the grid.
+    // A parabola through a sinc's main lobe is accurate to a tenth of a frame; the glide runs on the grid.
     assert!(worst < 0.5, "{worst} frames");
 }
 
@@ -364,7 +364,7 @@ fn stop_and_start_of_a_starved_stem_in_one_breath_play_it_once() {
     rig.send(None, Action::Stop { slot });
     rig.start(None, slot, whole(400_000), 1.0);
     let out = rig.run(20_000);
-    assert!(out.iter().all(|v| *v <= 0.25), "never twice");
+    assert!(out.iter().all(|v| *v <= 0.25), "never summed twice");
     assert_eq!(*out.last().unwrap(), 0.25);
 }
 
@@ -420,7 +420,7 @@ fn a_seek_and_a_change_of_rate_on_one_sample_both_hold() {
     rig.start(None, a, Play { from: 100_000, ..whole(290_000) }, 1.0);
     rig.send(None, Action::StemRate { slot: a, rate: 1.5 });
     let out = in_units(&rig.run(9_600));
-    // Some milliseconds at the old rate, until the head that was heard before has faded out.
+    // Some milliseconds at the old rate, until the head heard before has faded out.
     let there = out[9_000] - 100_000;
     assert!((13_200..=13_502).contains(&there), "{there} frames on");
     assert!((out[9_002] - out[9_000] - 3).abs() <= 1, "at the new rate");
@@ -434,7 +434,7 @@ fn what_was_to_follow_an_ended_head_is_not_heard_again() {
     rig.start(None, a, whole(20_000), 1.0);
     rig.start(None, b, whole(290_000), 1.0);
     rig.run(19_500);
-    // The head that takes over has to be fetched; before it is there the stem is at its end.
+    // The head that takes over has to be fetched; by then the stem has reached its end.
     rig.send(None, Action::StemRate { slot: a, rate: 1.5 });
     rig.run_unfed(960);
     let out = rig.run(9_600);

@@ -1,43 +1,43 @@
-//! Ties samples to seconds: which sample leaves the converter at which moment of the monotonic clock.
+//! Maps samples to seconds: which sample leaves the converter at which time of the monotonic clock.
 //!
-//! The output thread reports, once per period, how many frames are still ahead of the converter; a delay-locked loop
-//! (F. Adriaensen, "Using a DLL to filter time", LAC 2005) smooths these reports, which jitter by scheduling, into a
-//! straight line. Readers anywhere get a consistent copy without making the writer wait.
+//! The output thread reports, once per period, how many frames are still queued before the converter; a delay-locked
+//! loop (F. Adriaensen, "Using a DLL to filter time", LAC 2005) smooths these reports, which jitter with scheduling,
+//! into a straight line. Readers on any thread get a consistent copy without making the writer wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bandwidth of the loop, in Hz: slow enough to ignore wake-up jitter, quick enough to follow a warming crystal. A
-/// young line is held more loosely, in inverse proportion to its age, so that it settles within a second or two.
+/// Bandwidth of the loop, in Hz: slow enough to ignore wake-up jitter, quick enough to follow a warming crystal. A new
+/// line has a higher bandwidth, in inverse proportion to its age, so that it settles within a second or two.
 const BANDWIDTH_HZ: f64 = 0.05;
 const YOUNG_BANDWIDTH_HZ: f64 = 1.0;
-/// A report further off than this (seconds) is not jitter but a jump (xrun, other card): the line starts anew.
+/// A report that deviates by more than this (seconds) is not jitter but a jump (xrun, other card): the line restarts.
 const JUMP_S: f64 = 0.05;
 
 /// A straight line through (monotonic nanoseconds, sample time).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeLine {
-    /// A moment, CLOCK_MONOTONIC.
+    /// A time on CLOCK_MONOTONIC, in nanoseconds.
     pub mono_ns: u64,
-    /// The sample that leaves the converter at that moment.
+    /// The sample that leaves the converter at that time.
     pub sample: f64,
     /// Frames per second of the monotonic clock.
     pub rate: f64,
 }
 
 impl TimeLine {
-    /// The sample that leaves the converter at `mono_ns`.
+    /// Returns the sample that leaves the converter at `mono_ns`.
     pub fn sample_at(&self, mono_ns: u64) -> f64 {
         self.sample + (mono_ns as f64 - self.mono_ns as f64) * 1e-9 * self.rate
     }
 
-    /// When `sample` leaves the converter.
+    /// Returns the time at which `sample` leaves the converter, in nanoseconds.
     pub fn mono_at(&self, sample: f64) -> u64 {
         let ns = self.mono_ns as f64 + (sample - self.sample) / self.rate * 1e9;
         ns.max(0.0) as u64
     }
 }
 
-/// The shared cell; one writer, any number of readers, nobody waits (a sequence lock made of atomics).
+/// A shared time line with one writer and any number of readers; neither waits (a sequence lock made of atomics).
 #[derive(Debug, Default)]
 pub struct TimeBase {
     sequence: AtomicU64,
@@ -47,10 +47,9 @@ pub struct TimeBase {
 }
 
 impl TimeBase {
-    /// The line as last published; `None` before the output has begun.
+    /// Returns the line as last published; `None` before the output has started.
     pub fn read(&self) -> Option<TimeLine> {
-        // A writer is a few stores away from being done; the bound only guards against one that was suspended
-        // between them.
+        // A writer needs only a few stores to finish; the bound guards against one that was suspended between them.
         for _ in 0..1000 {
             let before = self.sequence.load(Ordering::Acquire);
             if before == 0 {
@@ -82,7 +81,7 @@ impl TimeBase {
     }
 }
 
-/// The filter that turns jittery reports into a line. Lives with the writer. Realtime: yes.
+/// Filters jittery reports into a line. Owned by the writer. Realtime: yes.
 #[derive(Debug)]
 pub struct TimeFilter {
     nominal: f64,
@@ -91,17 +90,17 @@ pub struct TimeFilter {
 }
 
 impl TimeFilter {
-    /// For a nominal rate in frames per second.
+    /// Creates a filter for a nominal rate in frames per second.
     pub fn new(nominal: f64) -> TimeFilter {
         TimeFilter { nominal, line: None, born_ns: 0 }
     }
 
-    /// Forgets the line: the next report starts a new one (another device, another phase).
+    /// Discards the line: the next report starts a new one (another device, another phase).
     pub fn restart(&mut self) {
         self.line = None;
     }
 
-    /// Takes a report: at `mono_ns`, `sample` leaves the converter. Returns the filtered line.
+    /// Takes a report that `sample` leaves the converter at `mono_ns`. Returns the filtered line.
     pub fn report(&mut self, mono_ns: u64, sample: f64) -> TimeLine {
         let fresh = TimeLine { mono_ns, sample, rate: self.nominal };
         let line = match self.line {
@@ -124,7 +123,7 @@ impl TimeFilter {
                     TimeLine {
                         mono_ns,
                         sample: line.sample_at(mono_ns) + std::f64::consts::SQRT_2 * omega * error,
-                        // No crystal is off by more than a thousandth; what looks so is a report gone wrong.
+                        // No crystal is off by more than 0.1 %; anything beyond is a faulty report.
                         rate: rate.clamp(self.nominal * 0.999, self.nominal * 1.001),
                     }
                 }
@@ -134,12 +133,12 @@ impl TimeFilter {
         line
     }
 
-    /// The present line.
+    /// Returns the current line.
     pub fn line(&self) -> Option<TimeLine> {
         self.line
     }
 
-    /// Deviation of the rate from its nominal value, in parts per million.
+    /// Returns the deviation of the rate from its nominal value, in parts per million.
     pub fn drift_ppm(&self) -> f64 {
         self.line.map_or(0.0, |l| (l.rate / self.nominal - 1.0) * 1e6)
     }

@@ -2,7 +2,7 @@
 
 use super::ramp::Ramp;
 
-/// One sine oscillator. Realtime: yes.
+/// A sine oscillator with fades. Realtime: yes.
 #[derive(Debug)]
 pub struct Tone {
     phase: f64,
@@ -13,12 +13,12 @@ pub struct Tone {
 }
 
 impl Tone {
-    /// Silent. `ramp_frames` is the length of its fades.
+    /// Creates a silent oscillator. `ramp_frames` is the length of its fades.
     pub fn new(ramp_frames: u32) -> Tone {
         Tone { phase: 0.0, step: 0.0, left: 0, gain: Ramp::new(0.0), ramp_frames }
     }
 
-    /// Sounds for `frames` frames at `cycles_per_frame` with the peak value `gain`.
+    /// Sounds for `frames` frames at `cycles_per_frame` with peak amplitude `gain`.
     pub fn start(&mut self, cycles_per_frame: f64, gain: f32, frames: u32) {
         if self.gain.is_silent() {
             self.phase = 0.0;

@@ -1,9 +1,9 @@
-//! The way of the instruments' sound into the mix: made by a worker, tagged with the sample time it is for.
+//! The path of the instruments' sound into the mix: rendered by a worker, tagged with its sample time.
 //!
-//! The worker writes ahead of the engine, in pieces of one quantum. A piece that comes too late for its time is dropped;
-//! what follows is heard in its place, after a fade. The last 128 frames are held back: when nothing more has come by
-//! then, and the worker has not said that it rests, they fade out, and that is counted as an underrun. Time that the
-//! output lost is lost here, too.
+//! The worker writes ahead of the engine, in pieces of one quantum. A piece that arrives after its time is dropped; the
+//! following ones fade in at their own time. The last 128 frames are held back: if nothing more has arrived by then,
+//! and the worker has not declared a rest, they fade out, and that counts as an underrun. Frames of lost output time
+//! are skipped here, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -16,7 +16,7 @@ use super::door::ring;
 use super::ramp::{self, Ramp};
 use super::source::HOLD_BACK;
 
-/// Pieces that may wait: a third of a second at 96 kHz, two thirds at 48.
+/// Capacity in pieces: a third of a second at 96 kHz, two thirds at 48.
 const PIECES: usize = 1_024;
 
 /// A quantum of stereo sound and the sample time of its first frame.
@@ -30,22 +30,22 @@ pub struct Piece {
     pub right: [f32; GRID],
 }
 
-/// What both ends and whoever looks may know.
+/// State shared between the worker, the engine and observers.
 #[derive(Debug)]
 pub struct VoiceCell {
-    /// The worker has written all there is for now.
+    /// The worker has written everything there is for now.
     resting: AtomicBool,
     /// The worker has ended.
     broken: AtomicBool,
-    /// How often the worker's sound came too late.
+    /// Number of times the worker's sound arrived too late.
     pub underruns: AtomicU64,
-    /// Voices that were faded because the worker could not keep up.
+    /// Number of voices faded out because the worker could not keep up.
     pub shed: AtomicU64,
-    /// Voices that sound.
+    /// Number of voices sounding now.
     pub sounding: AtomicU32,
-    /// Notes that a sounding one had to give way to.
+    /// Number of sounding notes cut off to free a voice for a new one.
     pub stolen: AtomicU64,
-    /// Notes that found no voice.
+    /// Number of notes for which no voice was free.
     pub unplayed: AtomicU64,
     /// The worker's share of real time, in millionths.
     pub cost: AtomicU32,
@@ -54,7 +54,7 @@ pub struct VoiceCell {
 /// The worker's end.
 pub struct VoiceWriter {
     pieces: HeapProd<Piece>,
-    /// What is shown.
+    /// Shared state.
     pub cell: Arc<VoiceCell>,
 }
 
@@ -62,19 +62,19 @@ pub struct VoiceWriter {
 pub struct VoiceReader {
     pieces: HeapCons<Piece>,
     cell: Arc<VoiceCell>,
-    /// The pair of output channels it is heard on.
+    /// Index of the output pair it is mixed into.
     pub(super) pair: usize,
     piece: Option<Piece>,
-    /// The frame that would follow on what was heard last.
+    /// The frame that would continue the sound heard last.
     next: u64,
     gain: Ramp,
-    /// Whether what comes next is a beginning, which needs no fade.
+    /// Whether the next sound is an onset, which needs no fade.
     fresh: bool,
-    /// Whether the ring has run dry and what comes next must fade in.
+    /// Whether the ring has run dry and the next sound must fade in.
     dry: bool,
 }
 
-/// Makes both ends; the sound goes to output pair `pair`. Realtime: no.
+/// Creates both ends; the sound goes to output pair `pair`. Realtime: no.
 pub fn line(pair: usize) -> (VoiceWriter, VoiceReader) {
     let (writer, reader) = ring(PIECES).split();
     let cell = Arc::new(VoiceCell {
@@ -101,12 +101,12 @@ pub fn line(pair: usize) -> (VoiceWriter, VoiceReader) {
 }
 
 impl VoiceCell {
-    /// Whether the worker has ended.
+    /// Returns whether the worker has ended.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Relaxed)
     }
 
-    /// The worker has ended: nothing more will come.
+    /// Declares that the worker has ended: nothing more will arrive.
     pub fn give_up(&self) {
         self.broken.store(true, Relaxed);
         self.resting.store(true, Release);
@@ -114,25 +114,25 @@ impl VoiceCell {
 }
 
 impl VoiceWriter {
-    /// Writes a piece; `false`: there is no room. A line that rested flows again.
+    /// Writes a piece and ends a rest; returns `false` if there is no room.
     pub fn write(&mut self, piece: Piece) -> bool {
         self.cell.resting.store(false, Release);
         self.pieces.try_push(piece).is_ok()
     }
 
-    /// Says that everything has been written, and nothing more will come for a while.
+    /// Declares that everything has been written and nothing more will arrive for a while.
     pub fn rest(&mut self) {
         self.cell.resting.store(true, Release);
     }
 
-    /// Room for pieces.
+    /// Returns the number of pieces that can be written.
     pub fn room(&self) -> usize {
         self.pieces.vacant_len()
     }
 }
 
 impl VoiceReader {
-    /// Adds what there is for the frames from `now` on to both channels. Realtime: yes.
+    /// Adds the frames available from `now` on to both channels. Realtime: yes.
     pub fn add(&mut self, now: u64, left: &mut [f32], right: &mut [f32]) {
         let (mut done, all) = (0, left.len().min(right.len()));
         while done < all {
@@ -142,7 +142,7 @@ impl VoiceReader {
                 return;
             };
             if piece.at > t {
-                // What should be heard now never came; what comes next has its time.
+                // The sound for now never arrived; the next piece is for a later time.
                 self.run_dry();
                 let wait = (piece.at - t).min((all - done) as u64) as usize;
                 done += wait;
@@ -159,7 +159,7 @@ impl VoiceReader {
         }
     }
 
-    /// The piece that holds frame `t`, or the next one after it; what is late is dropped, at most a ring of it.
+    /// Returns the piece that holds frame `t`, or the next one after it; drops late ones, at most a ring of them.
     fn piece_for(&mut self, t: u64) -> Option<Piece> {
         for _ in 0..=PIECES {
             match self.piece {
@@ -170,7 +170,7 @@ impl VoiceReader {
         None
     }
 
-    /// Fades in after a gap, and out before one; `left` frames of the present piece are left.
+    /// Fades in after a gap, and out before one; `left` frames of the current piece are left.
     fn steer(&mut self, t: u64, left: usize) {
         let follows = t == self.next && !self.dry;
         if !follows {
@@ -190,7 +190,7 @@ impl VoiceReader {
         }
     }
 
-    /// Nothing is there: either all has been said, or it ran dry.
+    /// Handles a lack of pieces: either everything has been said, or the ring ran dry.
     fn run_dry(&mut self) {
         if self.cell.resting.load(Acquire) && self.piece.is_none_or(|p| p.at < self.next) {
             (self.fresh, self.dry) = (true, false);
@@ -226,7 +226,7 @@ mod tests {
     fn a_flow_is_heard_at_its_time_from_its_first_frame_on() {
         let (mut writer, mut reader) = line(0);
         assert_eq!(heard(&mut reader, 0, 100), vec![0.0; 100]);
-        // It begins at 150, in the middle of nowhere.
+        // It starts at 150, not on a quantum's boundary.
         for k in 0..20 {
             assert!(writer.write(piece(150 + 32 * k, 0.5)));
         }
@@ -248,7 +248,7 @@ mod tests {
         let steps = |s: &[f32]| s.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
         assert!(steps(&sound) < 0.01 && sound[640..].iter().all(|s| *s == 0.0), "{}", steps(&sound));
         assert_eq!(writer.cell.underruns.load(Relaxed), 1);
-        // These are late, those are not.
+        // The first of these are late, the rest are in time.
         for k in 20..60 {
             writer.write(piece(32 * k, 0.5));
         }

@@ -1,9 +1,9 @@
-//! From planes of floats to the interleaved words a card eats.
+//! Converts planes of floats to the interleaved words of a card.
 
 use crate::dsp::dither::Dither;
 use crate::engine::Block;
 
-/// Sample formats, best first. All are little-endian on the machines we run on.
+/// Sample formats, best first. All are little-endian on the supported machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleFormat {
     /// 32-bit integers.
@@ -19,11 +19,11 @@ pub enum SampleFormat {
 }
 
 impl SampleFormat {
-    /// All formats in the order of preference.
+    /// All formats in order of preference.
     pub const ALL: [SampleFormat; 5] =
         [SampleFormat::S32, SampleFormat::S24, SampleFormat::S24Packed, SampleFormat::Float, SampleFormat::S16];
 
-    /// Bytes per sample.
+    /// Returns the number of bytes per sample.
     pub fn bytes(self) -> usize {
         match self {
             SampleFormat::S32 | SampleFormat::S24 | SampleFormat::Float => 4,
@@ -32,7 +32,7 @@ impl SampleFormat {
         }
     }
 
-    /// Its name in ALSA's way.
+    /// Returns ALSA's name of the format.
     pub fn name(self) -> &'static str {
         match self {
             SampleFormat::S32 => "S32_LE",
@@ -44,16 +44,16 @@ impl SampleFormat {
     }
 }
 
-/// Converts blocks. Realtime: yes.
+/// Converts blocks to a card's sample format. Realtime: yes.
 #[derive(Clone, Debug, Default)]
 pub struct Converter {
     dither: Dither,
 }
 
 impl Converter {
-    /// Writes the block's frames as `channels` interleaved words each into `bytes`; returns the bytes used.
+    /// Writes the block's frames as `channels` interleaved words each into `bytes`; returns the number of bytes used.
     ///
-    /// A mono device gets the mean of the first pair; channels beyond the block's stay silent.
+    /// A mono device gets the mean of the first pair; channels beyond the block's are silent.
     pub fn convert(&mut self, block: &Block, channels: usize, format: SampleFormat, bytes: &mut [u8]) -> usize {
         let frames = block.frames();
         let word = format.bytes();

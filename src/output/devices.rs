@@ -1,4 +1,4 @@
-//! Which cards there are, what they can do, and which one is meant.
+//! Lists cards and their capabilities, and selects the card to use.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use alsa::pcm::{HwParams, Info, PCM};
 use super::alsa::{RATES, alsa_format, explain};
 use super::convert::SampleFormat;
 
-/// What kind of output a card is, in the order in which an appliance wants it.
+/// Kinds of card, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A USB sound card.
@@ -20,12 +20,12 @@ pub enum Kind {
     Hdmi,
     /// A Pi's headphone socket.
     Headphones,
-    /// A virtual card (loopback, dummy): only ever on request.
+    /// A virtual card (loopback, dummy): only used on request.
     Virtual,
 }
 
 impl Kind {
-    /// From the driver's and the card's names.
+    /// Derives the kind from the driver's and the card's names.
     fn of(driver: &str, name: &str) -> Kind {
         let (driver, name) = (driver.to_lowercase(), name.to_lowercase());
         let either = |word: &str| driver.contains(word) || name.contains(word);
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// In words.
+    /// Returns a description of the kind.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Usb => "USB",
@@ -54,20 +54,20 @@ impl Kind {
     }
 }
 
-/// A device of a card.
+/// A playback device of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// The name to open it by: by the card's id, which stays, not by its number, which does not.
+    /// The name to open it by: contains the card's id, which is stable, not its number, which is not.
     pub name: String,
-    /// What the card calls itself.
+    /// The card's own name.
     pub title: String,
-    /// Where it is attached, as far as the kernel says: keeps two equal cards apart.
+    /// The port it is attached to, as far as the kernel reports it: distinguishes identical cards.
     pub path: String,
-    /// What it is.
+    /// The kind of card.
     pub kind: Kind,
 }
 
-/// All playback devices, in the order in which they are preferred.
+/// Returns all playback devices, in order of preference.
 pub fn list() -> Vec<Device> {
     crate::system::guard::may_block();
     let mut devices = Vec::new();
@@ -85,7 +85,7 @@ pub fn list() -> Vec<Device> {
             if number < 0 || ctl.pcm_info(number as u32, 0, alsa::Direction::Playback).is_err() {
                 continue;
             }
-            // A Pi's HDMI takes IEC958 frames on hw:, and ordinary samples only through ALSA's hdmi: definition.
+            // A Pi's HDMI accepts only IEC958 frames on hw:, and ordinary samples through ALSA's hdmi: definition.
             let name = if kind == Kind::Hdmi {
                 format!("hdmi:CARD={id},DEV={number}")
             } else {
@@ -98,10 +98,10 @@ pub fn list() -> Vec<Device> {
     devices
 }
 
-/// What `--device` means: the devices to try, best first.
+/// Returns the devices to try for a value of `--device`, best first.
 ///
-/// A number is a line of [`list`] (from 0), any other text an ALSA name; nothing means every real card in the order
-/// of preference, then ALSA's `default`.
+/// A number is an index into [`list`] (from 0), any other text an ALSA name; without a value it is every real card in
+/// order of preference, then ALSA's `default`.
 pub fn resolve(wanted: Option<&str>) -> Vec<String> {
     match wanted {
         None | Some("") => {
@@ -117,7 +117,7 @@ pub fn resolve(wanted: Option<&str>) -> Vec<String> {
     }
 }
 
-/// The text `grooved devices` prints.
+/// Returns the text printed by `grooved devices`.
 pub fn table() -> String {
     let devices = list();
     let mut out = String::new();
@@ -140,7 +140,7 @@ fn abilities(name: &str) -> String {
         Err(error) => return explain(error.errno()),
     };
     let busy = pcm.info().as_ref().map(Info::get_subdevices_avail).unwrap_or(1) == 0;
-    let Ok(params) = HwParams::any(&pcm) else { return "takes no parameters".into() };
+    let Ok(params) = HwParams::any(&pcm) else { return "accepts no parameters".into() };
     let formats: Vec<&str> =
         SampleFormat::ALL.iter().filter(|f| params.test_format(alsa_format(**f)).is_ok()).map(|f| f.name()).collect();
     let rates: Vec<String> = RATES.iter().filter(|r| params.test_rate(**r).is_ok()).map(u32::to_string).collect();

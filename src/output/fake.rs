@@ -1,7 +1,7 @@
-//! A card that follows a script, in a time of its own: every recovery path runs in every test.
+//! A card that follows a script, on a clock of its own: every recovery path runs in every test.
 //!
-//! It has a clock, a buffer that empties at its rate, and a list of what is to go wrong and when. Everything written
-//! is kept, so a test can look at what would have been heard, frame by frame.
+//! It has a clock, a buffer that drains at its rate, and a list of faults with their times. Everything written is kept,
+//! so a test can inspect what would have been heard, frame by frame.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,42 +9,42 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::convert::SampleFormat;
 use super::pcm::{Fault, Pcm, PcmSetup, Timer};
 
-/// What goes wrong, and at which call.
+/// A scripted fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mishap {
-    /// The next wait fails like this.
+    /// The next wait fails with this fault.
     Wait(Fault),
     /// The next wait ends without room.
     WaitForNothing,
-    /// The next write fails like this.
+    /// The next write fails with this fault.
     Write(Fault),
-    /// The next write takes only so many frames.
+    /// The next write accepts only this many frames.
     ShortWrite(usize),
-    /// The next resume fails like this.
+    /// The next resume fails with this fault.
     Resume(Fault),
-    /// From now on everything fails: the plug is pulled.
+    /// From now on every call fails with this errno: the card is unplugged.
     Unplug(i32),
 }
 
-/// The world of a test: time, and what its cards played.
+/// The state shared by a test and its cards: time, and what the cards played.
 #[derive(Debug, Default)]
 pub struct World {
-    /// Nanoseconds.
+    /// Current time in nanoseconds.
     pub now_ns: u64,
-    /// Things that go wrong once the clock has reached them.
+    /// Faults, with the time from which they apply.
     pub script: VecDeque<(u64, Mishap)>,
-    /// What left the converter: (frame of the world's clock since zero, left sample).
+    /// Frames that left the converter: (frame of the world's clock since zero, left sample).
     pub heard: Vec<(u64, f32)>,
-    /// Thread stalls: at this time, the next sleep or wait lasts this much longer.
+    /// Thread stalls: (time from which the next sleep or wait is prolonged, by how much), both in nanoseconds.
     pub stalls: VecDeque<(u64, u64)>,
 }
 
-/// A handle to a world.
+/// A shared handle to a [`World`].
 #[derive(Clone, Debug, Default)]
 pub struct FakeWorld(Arc<Mutex<World>>);
 
 impl FakeWorld {
-    /// Looks into the world.
+    /// Locks and returns the world.
     pub fn look(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -76,14 +76,14 @@ impl Timer for FakeTimer {
     }
 }
 
-/// See the module's text. Float samples, two channels.
+/// A card that follows its world's script. Float samples, two channels.
 #[derive(Debug)]
 pub struct FakePcm {
     world: FakeWorld,
     setup: PcmSetup,
-    /// How its clock deviates: played frames per true frame.
+    /// Rate of its clock: played frames per true frame.
     speed: f64,
-    /// When it was started.
+    /// Start time in nanoseconds.
     started_ns: Option<u64>,
     /// Frames written since it was prepared.
     written: u64,
@@ -92,12 +92,12 @@ pub struct FakePcm {
     played: u64,
     dead: Option<i32>,
     stopped: bool,
-    /// Takes everything at once, like ALSA's `null`.
+    /// Whether it accepts everything at once, like ALSA's `null`.
     swallows: bool,
 }
 
 impl FakePcm {
-    /// A card of `rate` frames per second.
+    /// Creates a card of `rate` frames per second.
     pub fn new(world: &FakeWorld, rate: u32, period: usize, periods: usize, free_running: bool) -> FakePcm {
         FakePcm {
             world: world.clone(),
@@ -121,13 +121,13 @@ impl FakePcm {
         }
     }
 
-    /// Lets its clock deviate by `ppm`.
+    /// Makes its clock deviate by `ppm`.
     pub fn drifting(mut self, ppm: f64) -> FakePcm {
         self.speed = 1.0 + ppm * 1e-6;
         self
     }
 
-    /// Lets it take everything at once.
+    /// Makes it accept everything at once.
     pub fn swallowing(mut self) -> FakePcm {
         self.swallows = true;
         self
@@ -144,7 +144,7 @@ impl FakePcm {
         Some(mishap)
     }
 
-    /// Lets the converter play up to now.
+    /// Plays up to the current time.
     fn advance(&mut self) {
         let Some(started) = self.started_ns else { return };
         let mut world = self.world.look();

@@ -1,15 +1,15 @@
-//! Where blocks go: a sound card, the silent clock, a file; and what keeps them going when the hardware does not.
+//! Where blocks go (a sound card, the silent clock, a file) and how output continues when the hardware fails.
 //!
-//! - [`pcm`]: what the player needs from a card, as a trait, and the kinds of trouble a card can be in
-//! - [`alsa`]: the real one
-//! - [`fake`]: a scripted one, on which every recovery path runs in every test
+//! - [`pcm`]: the card as the player sees it, as a trait, and the faults a card can have
+//! - [`alsa`]: the real card
+//! - [`fake`]: a scripted card, on which every recovery path runs in every test
 //! - [`player`]: the audio thread's loop
-//! - [`report`]: what it counts and shows
-//! - [`convert`]: from planes of floats to what a card eats
-//! - [`supervisor`]: opens, closes, and looks for cards, so that the audio thread never has to
-//! - [`devices`]: which cards there are
-//! - [`tap`]: writes what is heard to a WAV file
-//! - [`offline`]: rendering as fast as it goes
+//! - [`report`]: its counters and state
+//! - [`convert`]: from planes of floats to a card's sample format
+//! - [`supervisor`]: opens, closes and searches for cards, so that the audio thread never has to
+//! - [`devices`]: lists and selects cards
+//! - [`tap`]: writes the output to a WAV file
+//! - [`offline`]: rendering faster than real time
 
 pub mod alsa;
 pub mod convert;

@@ -1,13 +1,15 @@
-//! Rendering as fast as it goes: the same engine, with nobody waiting for it.
+//! Rendering faster than real time, with the same engine.
 
 use std::io;
 
 use crate::engine::{Block, Engine, GRID};
 use crate::media::wav::WavWriter;
 
-/// Renders frames one quantum at a time, from sample time 0 on: what the limiter hands out before that is left out.
-/// Before each quantum, `pump` lets everything that would have its own thread live (the disk, the conductor) do its
-/// work, so that the result depends on nothing but the input. `sink` gets each quantum, and its first frame that counts.
+/// Renders frames one quantum at a time, starting at sample time 0: what the limiter outputs before that is left out.
+///
+/// Before each quantum, `pump` is called with the engine's time and does the work of everything that otherwise has its
+/// own thread (the disk, the conductor), so that the result depends only on the input. `sink` receives each quantum and
+/// the index of its first valid frame.
 pub fn render(
     engine: &mut Engine,
     frames: u64,
@@ -28,7 +30,7 @@ pub fn render(
     Ok(())
 }
 
-/// A sink that writes the first pair to a WAV file.
+/// Returns a sink that writes the first output pair to a WAV file.
 pub fn to_wav(writer: &mut WavWriter) -> impl FnMut(&Block, usize) -> io::Result<()> {
     let mut frame = Vec::with_capacity(2 * GRID);
     move |block, first| {

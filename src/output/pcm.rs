@@ -1,66 +1,66 @@
-//! What the player needs from a card.
+//! The card as the player sees it.
 
 use super::convert::SampleFormat;
 
-/// What a card was configured to.
+/// The configuration of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PcmSetup {
     /// The name it was opened by.
     pub device: String,
     /// Frames per second.
     pub rate: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
     /// Sample format.
     pub format: SampleFormat,
     /// Frames per period.
     pub period: usize,
-    /// Frames the card holds.
+    /// Frames in the card's buffer.
     pub buffer: usize,
-    /// Whether the card goes on through an underrun, so that the loss can be read off it exactly.
+    /// Whether the card keeps running through an underrun, so that the loss can be read from it exactly.
     pub free_running: bool,
 }
 
-/// Trouble, by what is to be done about it.
+/// Faults of a card, by the action they require.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The card ran empty and stopped: prepare it and go on.
+    /// The card ran empty and stopped: prepare it and continue.
     Xrun,
-    /// The machine slept: resume.
+    /// The machine was suspended: resume.
     Suspended,
     /// Nothing fits right now: wait and try again.
     Again,
-    /// A signal came: try again.
+    /// A signal interrupted the call: try again.
     Interrupted,
-    /// It is gone, or as good as: hand it over and go on without it. The number is the system's (errno).
+    /// The card is gone or unusable: hand it over and continue without it. The number is the system's errno.
     Gone(i32),
 }
 
-/// A card that takes frames. Everything is called by the audio thread, so nothing may block but [`Pcm::wait`].
+/// A card that accepts frames. All methods are called by the audio thread, so none may block except [`Pcm::wait`].
 pub trait Pcm: Send {
-    /// What it was configured to.
+    /// Returns the card's configuration.
     fn setup(&self) -> &PcmSetup;
-    /// Waits until a period fits, at most `timeout_ms`; tells whether it does.
+    /// Waits until a period fits, at most `timeout_ms`; returns whether it does.
     fn wait(&mut self, timeout_ms: u32) -> Result<bool, Fault>;
-    /// Frames that fit now. More than the buffer holds when the card has run on through an underrun.
+    /// Returns the frames that fit now: more than the buffer holds if the card has run on through an underrun.
     fn available(&mut self) -> Result<usize, Fault>;
-    /// Frames between the next one written and the converter; negative in an underrun.
+    /// Returns the frames between the next one written and the converter; negative in an underrun.
     fn delay(&mut self) -> Result<i64, Fault>;
-    /// Writes whole frames; returns how many were taken.
+    /// Writes whole frames; returns how many were accepted.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Fault>;
     /// Starts the converter.
     fn start(&mut self) -> Result<(), Fault>;
-    /// Makes it ready again after an underrun; what was in it is forgotten.
+    /// Makes the card ready again after an underrun; discards the content of its buffer.
     fn prepare(&mut self) -> Result<(), Fault>;
-    /// Wakes it after a suspend.
+    /// Resumes the card after a suspend.
     fn resume(&mut self) -> Result<(), Fault>;
 }
 
 /// The player's clock, so that tests can bring their own time.
 pub trait Timer: Send {
-    /// Nanoseconds of a clock that never goes back.
+    /// Returns the nanoseconds of a clock that never goes back.
     fn now_ns(&self) -> u64;
-    /// Sleeps until then.
+    /// Sleeps until `deadline_ns` on this clock.
     fn sleep_until(&self, deadline_ns: u64);
 }
 

@@ -1,12 +1,12 @@
 //! The audio thread's loop: wait, render, write, count.
 //!
 //! The player has exactly one output. With a card it waits for room, renders a period and writes it. Without one it
-//! paces itself on the clock, renders and discards: positions advance as if muted. When a card is lost the player
-//! hands it to the supervisor and goes on silently in the same period; when the supervisor brings one, the player
-//! takes it into use at the sample at which the clock says it should sound.
+//! paces itself by the clock, renders and discards: positions advance as if muted. When a card is lost the player hands
+//! it to the supervisor and continues silently within the same period; when the supervisor offers a card, the player
+//! starts it so that it sounds at the sample the clock dictates.
 //!
-//! The player never opens, closes or configures anything, and decides all by counting: everything it does is in
-//! [`Player::turn`], and a test can call that by hand.
+//! The player never opens, closes or configures anything, and makes all decisions by counting: everything it does is in
+//! [`Player::turn`], which a test can call directly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,24 +20,24 @@ use super::report::{Cause, Report, count};
 use crate::engine::timebase::{TimeFilter, TimeLine};
 use crate::engine::{Block, Engine};
 
-/// Most frames in a period.
+/// Maximum number of frames in a period.
 pub const MAX_PERIOD: usize = 8192;
-/// Most channels of a card that are served.
+/// Maximum number of channels of a card.
 pub const MAX_CHANNELS: usize = 32;
-/// A card that takes nothing for this many waits of a quarter second is taken for dead.
+/// A card that accepts nothing for this many waits of a quarter second is considered dead.
 const DEAD_WAITS: u32 = 4;
-/// A card that has to be restarted this often without taking a single period in between is taken for dead.
+/// A card that has to be restarted this often without accepting a single period in between is considered dead.
 const MAX_RESTARTS: u32 = 16;
-/// A card's clock is taken at its word this long after its start.
+/// Time after a card's start from which its clock is trusted, in nanoseconds.
 const SETTLED_NS: u64 = 1_000_000_000;
-/// Longest single wait, in milliseconds: the thread looks up at least this often.
+/// Longest single wait, in milliseconds: the thread checks for requests at least this often.
 const WAIT_MS: u32 = 250;
 
-/// Cards on their way between supervisor and player.
+/// The supervisor's side of the exchange of cards with the player.
 pub struct CardDoor {
     /// Cards ready for use, for the player.
     fresh: HeapProd<Box<dyn Pcm>>,
-    /// Cards the player has done with.
+    /// Cards the player no longer uses.
     spent: HeapCons<Box<dyn Pcm>>,
 }
 
@@ -47,7 +47,7 @@ pub struct CardMail {
     spent: HeapProd<Box<dyn Pcm>>,
 }
 
-/// Makes the door through which cards travel.
+/// Creates both sides of the exchange of cards.
 pub fn card_door() -> (CardDoor, CardMail) {
     let (fresh_tx, fresh_rx) = HeapRb::new(2).split();
     let (spent_tx, spent_rx) = HeapRb::new(8).split();
@@ -55,12 +55,12 @@ pub fn card_door() -> (CardDoor, CardMail) {
 }
 
 impl CardDoor {
-    /// Hands a ready card to the player; gives it back when one is on its way already.
+    /// Hands a ready card to the player; returns it as an error if another one is already on its way.
     pub fn offer(&mut self, card: Box<dyn Pcm>) -> Result<(), Box<dyn Pcm>> {
         self.fresh.try_push(card)
     }
 
-    /// A card the player has done with.
+    /// Returns a card the player no longer uses.
     pub fn take_spent(&mut self) -> Option<Box<dyn Pcm>> {
         self.spent.try_pop()
     }
@@ -69,9 +69,9 @@ impl CardDoor {
 /// Requests to a running player.
 #[derive(Debug, Default)]
 pub struct Orders {
-    /// Leave the loop.
+    /// Set to leave the loop.
     pub stop: AtomicBool,
-    /// The player has left its loop.
+    /// Set once the player has left its loop.
     pub stopped: AtomicBool,
     /// Debugging: sleep this many nanoseconds, once.
     pub stall_ns: AtomicU64,
@@ -82,21 +82,21 @@ enum Sink {
     Silent,
 }
 
-/// What ties a player to the rest of the world.
+/// The external connections of a player.
 pub struct Ties {
     /// Its clock.
     pub timer: Box<dyn Timer>,
-    /// Where cards come from and go to.
+    /// Its side of the exchange of cards.
     pub mail: CardMail,
-    /// Where it counts.
+    /// Its counters.
     pub report: Arc<Report>,
-    /// Where it is told to stop.
+    /// Requests to it.
     pub orders: Arc<Orders>,
-    /// Receives what is played, interleaved stereo, from sample time 0 on.
+    /// Receives the output as interleaved stereo, from sample time 0 on.
     pub tap: Option<HeapProd<f32>>,
 }
 
-/// See the module's text.
+/// Renders the engine's output to a card, or to a silent clock while there is none.
 pub struct Player {
     engine: Engine,
     timer: Box<dyn Timer>,
@@ -104,29 +104,29 @@ pub struct Player {
     report: Arc<Report>,
     orders: Arc<Orders>,
     tap: Option<HeapProd<f32>>,
-    /// Frames that are still kept from the tap: those that the limiter hands out before the first one that was mixed.
+    /// Frames still withheld from the tap: those that the limiter outputs before the first mixed one.
     untapped: usize,
     sink: Sink,
-    /// A card that waits to be started at the right moment.
+    /// A card waiting to be started at the right moment.
     arriving: Option<Box<dyn Pcm>>,
     block: Block,
     bytes: Box<[u8]>,
     silence: Box<[u8]>,
-    /// Bytes of the last period that the card has not taken yet.
+    /// Bytes of the last period that the card has not accepted yet.
     carry: std::ops::Range<usize>,
     converter: Converter,
     filter: TimeFilter,
     rate: f64,
     /// Frames per period.
     period: usize,
-    /// Frames ahead of the converter when there is none.
+    /// Frames between rendering and the converter while there is no card.
     ahead: usize,
     idle_waits: u32,
-    /// The line on which the present card was started, and by how many frames it missed it: known once it has
-    /// settled.
+    /// The line on which the current card was started, and the number of frames by which it missed it: known once the
+    /// card's clock has settled.
     silent_line: TimeLine,
     start_error: Option<f64>,
-    /// Frames given to the present card, and when it was started: for telling a card that keeps no time.
+    /// Frames given to the current card, and its start time: for detecting a card that does not pace itself.
     written: u64,
     started_ns: u64,
     unpaced: bool,
@@ -138,14 +138,14 @@ pub struct Player {
 }
 
 impl Player {
-    /// A player for `engine` that starts silently. Realtime: no (allocates).
+    /// Creates a player for `engine` that starts silently. Realtime: no (allocates).
     ///
-    /// `period` and `periods` shape the silent clock; a card brings its own.
+    /// `period` (frames) and `periods` define the silent clock; a card brings its own.
     pub fn new(engine: Engine, ties: Ties, period: usize, periods: usize) -> Player {
         let Ties { timer, mail, report, orders, tap } = ties;
         let period = period.clamp(16, MAX_PERIOD);
         let rate = f64::from(engine.sample_rate());
-        // Written to once, so that the pages are there.
+        // Written once, so that the pages are resident.
         let touched = || {
             let mut bytes = vec![std::hint::black_box(1u8); MAX_PERIOD * MAX_CHANNELS * 4].into_boxed_slice();
             bytes.fill(0);
@@ -186,7 +186,7 @@ impl Player {
         }
     }
 
-    /// Turns until told to stop. Runs on the audio thread.
+    /// Runs the loop until a stop is requested. Runs on the audio thread.
     pub fn run(&mut self) {
         while !self.orders.stop.load(Relaxed) {
             self.turn();
@@ -194,12 +194,12 @@ impl Player {
         self.orders.stopped.store(true, Relaxed);
     }
 
-    /// Where the engine stands; for tests.
+    /// Returns the engine; for tests.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine
     }
 
-    /// One turn of the loop: at most one period. Realtime: yes.
+    /// Runs one iteration of the loop: at most one period. Realtime: yes.
     pub fn turn(&mut self) {
         let stall = self.orders.stall_ns.swap(0, Relaxed);
         if stall > 0 {
@@ -209,7 +209,7 @@ impl Player {
             self.started = true;
             self.anchor(self.timer.now_ns(), self.ahead);
         }
-        // A card is taken from the door only when there is none, and when the last one's place at the exit is free.
+        // Take a card only when there is none, and when there is room for handing the last one back.
         if matches!(self.sink, Sink::Silent) && self.arriving.is_none() && self.mail.spent.vacant_len() > 1 {
             self.arriving = self.mail.fresh.try_pop();
         }
@@ -225,31 +225,32 @@ impl Player {
         }
     }
 
-    /// The sample time up to which the engine has handed out frames; it has mixed as many more as its limiter holds
-    /// back. Before that is full this is negative.
+    /// Returns the sample time up to which the engine has output frames; it has mixed as many more as its limiter
+    /// delays. Negative until that delay has been filled.
     fn reached(&self) -> f64 {
         self.engine.time() as f64 - self.engine.latency() as f64
     }
 
-    /// Begins a time line on which the next frame rendered leaves `ahead` frames from now.
+    /// Starts a time line on which the next frame rendered leaves `ahead` frames from now.
     fn anchor(&mut self, now: u64, ahead: usize) {
         self.filter.restart();
         let line = self.filter.report(now, self.reached() - ahead as f64);
         self.report.timebase.write(line);
     }
 
-    /// The present line; before a card's first report, the one it was started on.
+    /// Returns the current line; before a card's first report, the one it was started on.
     fn line(&self) -> TimeLine {
         self.filter.line().unwrap_or(self.silent_line)
     }
 
-    /// Without a card: renders a period when the clock says so, and lets it go.
+    /// Without a card: renders a period when it is due by the clock, and discards it.
     fn silent_turn(&mut self) {
         let line = self.line();
         let now = self.timer.now_ns();
         let behind = line.sample_at(now) - self.reached();
         if behind > 0.0 {
-            // The machine slept, or this thread could not run for longer than the reserve: time went by all the same.
+            // The machine slept, or this thread could not run for longer than the reserve: time has passed
+            // nevertheless.
             self.xrun(behind.ceil() as u64, now);
         }
         let due_ns = line.mono_at(self.reached() + self.period as f64 - self.ahead as f64);
@@ -272,7 +273,7 @@ impl Player {
         self.report.drift_milli_ppm.store((self.filter.drift_ppm() * 1000.0) as i64, Relaxed);
     }
 
-    /// Renders one period, taps it, and converts it for the card if there is one.
+    /// Renders one period and copies it to the tap, if there is one.
     fn render(&mut self) {
         let before = self.timer.now_ns();
         self.engine.begin_period(before);
@@ -294,10 +295,10 @@ impl Player {
         count(&self.report.periods);
     }
 
-    /// Takes the arriving card into use if the moment suits; returns whether the turn is over.
+    /// Starts the arriving card if the moment is right; returns whether the turn is over.
     ///
-    /// The card starts with as much silence as the clock is behind the engine, so that the first frame rendered for
-    /// it leaves the converter when the time line says.
+    /// The card starts with as much silence as the clock is behind the engine, so that the first frame rendered for it
+    /// leaves the converter at the time given by the time line.
     fn adopt(&mut self) -> bool {
         let Some(mut pcm) = self.arriving.take() else { return false };
         let setup = pcm.setup();
@@ -314,7 +315,7 @@ impl Player {
             return false;
         }
         if lead > buffer as f64 {
-            // It holds less than the silent clock kept ready: let the clock catch up.
+            // It holds less than the silent clock kept in reserve: let the clock catch up.
             self.arriving = Some(pcm);
             self.timer.sleep_until(now + (period as f64 / self.rate * 1e9) as u64);
             return true;
@@ -348,7 +349,7 @@ impl Player {
         true
     }
 
-    /// Lets go of a card that never sounded.
+    /// Hands back a card that failed, with its errno.
     fn part(&mut self, pcm: Box<dyn Pcm>, errno: i32) {
         self.report.last_error.store(errno.unsigned_abs(), Relaxed);
         count(&self.report.lost);
@@ -356,7 +357,7 @@ impl Player {
     }
 
     fn hand_over(&mut self, pcm: Box<dyn Pcm>) {
-        // There was room when the card was taken, and no other has come since.
+        // There was room when the card was taken, and no other has been handed back since.
         if let Err(pcm) = self.mail.spent.try_push(pcm) {
             std::mem::forget(pcm);
         }
@@ -366,9 +367,9 @@ impl Player {
         self.report.on_card.store(false, Relaxed);
         self.carry = 0..0;
         self.part(pcm, errno);
-        // Time goes on along the card's line: what it had not played yet is muted, and the next period is due when it
-        // would have wanted it. Only the error with which the card began is taken back; a hundred cards pulled and
-        // plugged must not add theirs up. The card's drift is real, and stays.
+        // Time continues along the card's line: frames it had not played yet are muted, and the next period is due when
+        // the card would have needed it. Only the card's initial error is removed, so that the errors of a hundred
+        // unplugged and replugged cards do not add up. The card's drift is real and is kept.
         let now = self.timer.now_ns();
         let line = self.line();
         let error = self.start_error.unwrap_or(line.sample_at(now) - self.silent_line.sample_at(now));
@@ -381,7 +382,7 @@ impl Player {
         self.report.timebase.write(line);
     }
 
-    /// With a card. An error is the number of the fault that made it useless.
+    /// With a card: at most one period. Errors are the errno of a fault that made the card unusable.
     fn card_turn(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
         if self.suspended {
             return self.wake(pcm);
@@ -394,7 +395,7 @@ impl Player {
         match pcm.wait(WAIT_MS) {
             Ok(true) => {}
             Ok(false) => {
-                // Poll does not report every state of a card: whether this one can still go on shows when asked.
+                // Poll does not report every state of a card: the calls below show whether this one can continue.
                 count(&self.report.spurious);
                 self.idle_waits += 1;
                 if self.idle_waits >= DEAD_WAITS {
@@ -413,8 +414,8 @@ impl Player {
             (setup.buffer, setup.channels * setup.format.bytes(), setup.channels, setup.format);
         let room = if room > buffer {
             self.catch_up(pcm, room - buffer, stride, now)?;
-            // Written at once, without another look: time has gone on meanwhile, and a card whose pointer moves frame
-            // by frame would always be a little ahead of a player that only ever catches up.
+            // Written without checking again: time has passed since, and a card whose pointer moves frame by frame
+            // would always be a little ahead of a player that only ever catches up.
             buffer
         } else {
             room
@@ -423,12 +424,12 @@ impl Player {
             return self.write(pcm, stride);
         }
         if room < self.period {
-            // Woken for nothing (dmix does that): sleep for what is missing, or this would become a busy loop.
+            // Woken with too little room (dmix does that): sleep for the missing frames to avoid a busy loop.
             count(&self.report.spurious);
             self.timer.sleep_until(now + ((self.period - room) as f64 / self.rate * 1e9) as u64);
             return Ok(());
         }
-        // How long this period has fitted already is how late this thread woke.
+        // The time for which this period has already fitted is the delay of this thread's wake-up.
         let late_ns = ((room - self.period) as f64 / self.rate * 1e9) as u64;
         self.report.woke(late_ns);
         match pcm.delay() {
@@ -457,7 +458,8 @@ impl Player {
         if !self.unpaced {
             let elapsed = now.saturating_sub(self.started_ns) as f64 * 1e-9 * self.rate;
             if self.written as f64 > 2.0 * buffer as f64 + 1.5 * elapsed {
-                // No converter eats like this: null, file, and their kin. From here on the clock sets the pace.
+                // No converter consumes frames this fast: null, file, and the like. From here on the clock sets the
+                // pace.
                 self.unpaced = true;
                 self.report.unpaced.store(true, Relaxed);
                 self.anchor(now, self.ahead);
@@ -466,9 +468,9 @@ impl Player {
         Ok(())
     }
 
-    /// Writes what is left of the period.
+    /// Writes the rest of the period.
     fn write(&mut self, pcm: &mut dyn Pcm, stride: usize) -> Result<(), i32> {
-        // One period never takes more calls than this unless the card plays games; the rest is kept.
+        // One period never takes more calls than this unless the card misbehaves; the rest is kept for the next turn.
         for _ in 0..8 {
             if self.carry.is_empty() {
                 return Ok(());
@@ -485,7 +487,7 @@ impl Player {
                 Err(Fault::Interrupted) => count(&self.report.interrupted),
                 Err(Fault::Again) => {
                     count(&self.report.again);
-                    // A card whose poll is always ready must not make this a busy loop.
+                    // A card whose poll always reports ready must not cause a busy loop.
                     let quarter = (self.period as f64 / self.rate * 0.25e9) as u64;
                     self.timer.sleep_until(self.timer.now_ns() + quarter);
                     return Ok(());
@@ -496,8 +498,8 @@ impl Player {
         Ok(())
     }
 
-    /// Writes frames of silence, in at most `calls` writes (a write takes at least a frame or fails; the bound is for a
-    /// card that does neither). Returns how many frames found no room.
+    /// Writes `frames` frames of silence, in at most `calls` writes (a write accepts at least a frame or fails; the
+    /// bound is for a card that does neither). Returns how many frames found no room.
     fn write_silence(&self, pcm: &mut dyn Pcm, frames: usize, stride: usize, calls: usize) -> Result<usize, Fault> {
         let mut left = frames;
         for _ in 0..calls {
@@ -514,10 +516,10 @@ impl Player {
         Ok(left)
     }
 
-    /// The card ran on through an underrun: `lost` frames went by unheard. They are written as silence into the past,
-    /// which takes no time, and the engine passes over as many.
+    /// Makes up for `lost` frames that went by unheard while the card ran on through an underrun: writes them as
+    /// silence into the past, which takes no time, and has the engine skip as many.
     fn catch_up(&mut self, pcm: &mut dyn Pcm, lost: usize, stride: usize, now: u64) -> Result<(), i32> {
-        // What was left of the last period is part of what was lost.
+        // The unwritten rest of the last period is part of the loss.
         let unwritten = self.carry.len() / stride;
         let left = match self.write_silence(pcm, lost, stride, 1024) {
             Ok(left) => left,
@@ -554,7 +556,7 @@ impl Player {
         }
     }
 
-    /// After a suspend: resumes the card, or prepares it anew if it cannot be resumed.
+    /// After a suspend: resumes the card, or prepares it again if it cannot be resumed.
     fn wake(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
         match pcm.resume() {
             Ok(()) => {
@@ -574,7 +576,7 @@ impl Player {
         }
     }
 
-    /// The card stopped in an underrun: prepares and restarts it, with everything where the clock says it should be.
+    /// Prepares and restarts a card that stopped in an underrun, with everything at the position given by the clock.
     fn restart(&mut self, pcm: &mut dyn Pcm) -> Result<(), i32> {
         self.restarts += 1;
         if self.restarts > MAX_RESTARTS {
@@ -587,14 +589,14 @@ impl Player {
         let stride = setup.channels * setup.format.bytes();
         let buffer = setup.buffer;
         let now = self.timer.now_ns();
-        // It stopped when its last frame had gone; everything since then is lost. The frames of the period in hand
-        // were rendered but never heard, so the engine has passed over them already.
+        // The card stopped after its last frame; everything since then is lost. The frames of the unwritten period were
+        // rendered but never heard, so the engine has already passed them.
         self.carry = 0..0;
         let behind = self.line().sample_at(now) - self.reached();
         if behind > 0.0 {
             self.xrun(behind.ceil() as u64, now);
         } else {
-            // It stopped with frames in hand (a suspend, a driver's hiccup): they are gone, the clock is not.
+            // It stopped with frames in its buffer (a suspend, a driver error): they are lost, but the clock is not.
             self.lost(0, now);
         }
         let lead = (self.reached() - self.line().sample_at(self.timer.now_ns())).clamp(1.0, buffer as f64);
@@ -607,7 +609,7 @@ impl Player {
         }
     }
 
-    /// Counts an underrun and passes over what was lost.
+    /// Counts an underrun and skips the lost frames.
     fn xrun(&mut self, frames: u64, now: u64) {
         self.lost(frames, now);
         self.engine.lose(frames);
@@ -616,14 +618,14 @@ impl Player {
     fn lost(&mut self, frames: u64, now: u64) {
         let period_ns = (self.period as f64 / self.rate * 1e9) as u64;
         let buffer_ns = (self.ahead as f64 / self.rate * 1e9) as u64;
-        // When the last frame written was to leave the converter: by then the next period had to be there.
+        // When the last frame written was due at the converter: by then the next period had to be there.
         let deadline = self.line().mono_at(self.reached());
         let cause = if self.last_render_ns > period_ns {
             Cause::Slow
         } else if now + period_ns / 2 >= deadline {
             Cause::Late
         } else {
-            // This thread was there in time: the card it was.
+            // This thread was in time, so the card is the cause.
             Cause::Device
         };
         let k = cause as usize;

@@ -19,7 +19,7 @@ use crate::engine::{Engine, EngineConfig};
 const RATE: u32 = 48_000;
 const PERIOD: usize = 64;
 const BUFFER: u64 = 192;
-/// A loop of so many counting frames: long enough to tell where one is, below the limiter.
+/// Length of a loop of counting frames: long enough to identify positions, and below the limiter's threshold.
 const LOOP: u64 = 300_000;
 const UNIT: f32 = 1.0 / 524_288.0;
 
@@ -31,7 +31,7 @@ struct Rig {
     _door: ControlDoor,
 }
 
-/// A player whose engine plays a stem that counts its own frames from the first sample on.
+/// Creates a player whose engine plays a stem that counts its own frames from the first sample on.
 fn rig() -> Rig {
     rig_with(Kind::Soft)
 }
@@ -100,12 +100,12 @@ impl Rig {
         while self.world.look().now_ns < end {
             self.player.turn();
             turns += 1;
-            assert!(turns < 1_000_000, "the player turns without time going by");
+            assert!(turns < 1_000_000, "the player turns without time passing");
         }
     }
 
-    /// Where the stem's first frame would have left the converter, according to a frame heard around `seconds`: the
-    /// world's frame minus the counted one. The same number everywhere means that nothing ever shifted.
+    /// Returns where the stem's first frame would have left the converter, according to a frame heard around `seconds`:
+    /// the world's frame minus the counted one. The same number everywhere means that nothing ever shifted.
     fn origin_around(&self, seconds: f64) -> i64 {
         let at = (self.at(seconds) as f64 * 1e-9 * f64::from(RATE)) as u64;
         let world = self.world.look();
@@ -149,10 +149,10 @@ fn the_time_line_tells_which_sample_leaves_the_converter_whatever_the_limiter_ho
             let world = rig.world.look();
             let (frame, sample) = *world.heard.last().unwrap();
             let left_ns = (frame as f64 / f64::from(RATE) * 1e9) as u64;
-            // The stem started with sample time 0, and counts from 1.
+            // The stem started at sample time 0, and counts from 1.
             let told = line.sample_at(left_ns);
             let heard = f64::from(sample / UNIT) - 1.0;
-            assert!((told - heard).abs() < 4.0, "{limiter:?} at {until} s: {told} is told, {heard} is heard");
+            assert!((told - heard).abs() < 4.0, "{limiter:?} at {until} s: reported {told}, heard {heard}");
             let latency = rig.report.latency_frames.load(Relaxed);
             assert!((latency - held - (BUFFER - PERIOD as u64) as i64).abs() <= PERIOD as i64, "{latency}");
         }
@@ -181,7 +181,7 @@ fn a_stall_loses_exactly_the_frames_missed_and_everything_after_is_on_time() {
         rig.run_until(1.2);
         let (episodes, lost) = rig.count(Cause::Late);
         assert_eq!(episodes, 1, "one episode (free running: {free_running})");
-        // A tenth of a second, less what the card still held.
+        // A tenth of a second, minus what the card still held.
         let wanted = 4_800 - BUFFER as i64;
         assert!((lost as i64 - wanted).abs() <= PERIOD as i64 + 8, "{lost} of {wanted}");
         let shift = (rig.origin_around(1.0) - rig.origin_around(0.3)).abs();
@@ -319,7 +319,7 @@ fn a_card_that_goes_dead_without_a_word_is_given_up() {
         rig.will(0.5 + f64::from(k) * 0.001, Mishap::WaitForNothing);
     }
     rig.run_until(1.0);
-    // It still took frames whenever it was asked: waiting in vain is not death.
+    // It accepted frames on every call: waiting in vain does not make it dead.
     assert_eq!(rig.report.lost.load(Relaxed), 0);
     let heard = rig.world.look().heard.len();
     assert!(heard > 40_000, "{heard}");
@@ -331,7 +331,7 @@ fn a_card_that_swallows_everything_is_paced_by_the_clock() {
     let card = rig.card(true).swallowing();
     rig.plug(card);
     rig.run_until(5.0);
-    assert!(rig.report.unpaced.load(Relaxed), "and it is said");
+    assert!(rig.report.unpaced.load(Relaxed), "and it is reported");
     let time = rig.player.engine().time() as i64;
     assert!((time - 240_000).abs() < 3 * BUFFER as i64 + 2 * PERIOD as i64, "{time}");
     assert_eq!(rig.report.episodes_total(), 0);
@@ -353,8 +353,8 @@ fn the_whole_loop_allocates_nothing() {
     let card = rig.card(true);
     rig.plug(card);
     rig.run_until(0.2);
-    // The fake itself allocates, so the engine alone is watched here; the daemon's own thread is watched whole, and
-    // by a system call filter as well, in the process tests.
+    // The fake itself allocates, so only the engine is watched here; the process tests watch the daemon's whole thread,
+    // also with a system call filter.
     let mut block = crate::engine::Block::new(2, 1024);
     let before = crate::system::guard::faults();
     crate::system::guard::mark(true);

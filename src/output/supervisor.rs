@@ -1,9 +1,9 @@
-//! Opens, closes and looks for cards, so that the audio thread never has to.
+//! Opens, closes and searches for cards, so that the audio thread never has to.
 //!
-//! The supervisor is a thread of its own: opening a card can take long, and closing one that was pulled out can block
-//! for seconds. While there is no card it looks for one, often at first and then every two seconds, or at once when
-//! the list of cards changes. A card once used is looked for at the place it was plugged into before any other of the
-//! same name, so two equal cards stay apart.
+//! The supervisor has a thread of its own: opening a card can take long, and closing one that was unplugged can block
+//! for seconds. While there is no card it tries to open one, often at first and then every two seconds, or at once when
+//! the list of cards changes. A card used before is first searched for at the port it was plugged into, before any
+//! other of the same name, so two identical cards stay apart.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,40 +17,40 @@ use super::pcm::{Pcm, PcmSetup};
 use super::player::CardDoor;
 use super::report::Report;
 
-/// How often the list of cards is looked at: a plug is noticed within this time.
+/// Interval at which the list of cards is checked: a newly plugged card is noticed within this time.
 const LOOK: Duration = Duration::from_millis(100);
-/// Attempts to open a card that is there but refuses: at most this far apart.
+/// Maximum interval between attempts to open a card that is present but refuses.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A card that was in use this long was a good one.
+/// Minimum time a card must have been in use to count as working.
 const LIVED: Duration = Duration::from_secs(1);
 
-/// What the supervisor tells.
+/// Notifications from the supervisor.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// A card was configured and handed to the player.
     Opened {
-        /// What it was granted.
+        /// Its granted configuration.
         setup: PcmSetup,
     },
     /// A card came back from the player.
     Lost {
         /// Its name.
         device: String,
-        /// errno of what happened to it.
+        /// errno of the failure.
         errno: i32,
     },
-    /// None of the devices can be used. Said once per different reason.
+    /// None of the devices can be used. Sent once per distinct reason.
     None {
-        /// Why, with a remedy.
+        /// The reasons, with a remedy.
         why: String,
     },
 }
 
-/// Opens a card by what the operator asked for. The real one is [`open_alsa`]; tests bring their own.
+/// Opens a card according to the operator's settings: [`open_alsa`] in production, a test's own otherwise.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Pcm>, String> + Send>;
 
-/// The opener for real cards.
+/// Returns the opener for real cards.
 pub fn open_alsa(wanted: Option<String>, wish: Wish) -> Opener {
     let mut last_path: Option<String> = None;
     Box::new(move || {
@@ -58,13 +58,13 @@ pub fn open_alsa(wanted: Option<String>, wish: Wish) -> Opener {
         if let (None, Some(path)) = (&wanted, &last_path)
             && let Some(same) = devices::list().into_iter().find(|d| d.path == *path)
         {
-            // The card used before, in the socket used before, comes first.
+            // The card used before, in the port used before, comes first.
             names.retain(|n| *n != same.name);
             names.insert(0, same.name);
         }
         if names.is_empty() {
             return Err(format!(
-                "--device {}: there is no device with this number ('grooved devices' lists them)",
+                "--device {}: no device with this number (list them with 'grooved devices')",
                 wanted.as_deref().unwrap_or_default()
             ));
         }
@@ -89,7 +89,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the thread. `tell` is called on it with every notice.
+    /// Starts the thread, which calls `tell` with every notification.
     pub fn start(
         mut opener: Opener,
         mut door: CardDoor,
@@ -113,7 +113,7 @@ impl Supervisor {
                     drop(pcm);
                     tell(Notice::Lost { device, errno });
                     has_card = false;
-                    // One that hardly lived is tried again, but at longer and longer intervals.
+                    // A card that failed soon after opening is retried, but at increasing intervals.
                     if opened_at.elapsed() > LIVED {
                         pause = LOOK;
                         said.clear();
@@ -157,7 +157,7 @@ impl Supervisor {
         Ok(Supervisor { stop, thread: Some(thread) })
     }
 
-    /// Ends the thread.
+    /// Stops the thread.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {

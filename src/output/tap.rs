@@ -1,4 +1,4 @@
-//! The tap that writes what is heard to a WAV file: the output of `--output wav:…`.
+//! Writes the output to a WAV file: the output of `--output wav:…`.
 
 use std::io;
 use std::path::Path;
@@ -12,17 +12,17 @@ use ringbuf::{HeapProd, HeapRb};
 
 use crate::media::wav::{Depth, WavWriter};
 
-/// Seconds the tap's ring holds: as long may the disk take for a nap.
+/// Capacity of the tap's ring in seconds: the disk may stall for this long.
 const RING_SECONDS: usize = 4;
 
-/// A thread that writes what the player taps into a file.
+/// A thread that writes the player's output to a file.
 pub struct WavTap {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl WavTap {
-    /// Creates the file and starts the thread; the producer is for the player.
+    /// Creates the file and starts the thread; returns the producer for the player.
     pub fn start(path: &Path, rate: u32) -> io::Result<(WavTap, HeapProd<f32>)> {
         let mut writer = WavWriter::create(path, 2, rate, Depth::Float)?;
         let (producer, mut consumer) = HeapRb::new(2 * RING_SECONDS * rate as usize).split();
@@ -48,7 +48,7 @@ impl WavTap {
         Ok((WavTap { stop, thread: Some(thread) }, producer))
     }
 
-    /// Writes what is left and completes the file.
+    /// Writes the remaining samples and completes the file.
     pub fn finish(mut self) -> io::Result<()> {
         self.stop.store(true, Relaxed);
         match self.thread.take().map(JoinHandle::join) {

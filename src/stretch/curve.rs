@@ -7,32 +7,32 @@ use crate::engine::GRID;
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum CurveError {
     /// A line is not two numbers.
-    #[error("line {0}: 'seconds,speed' would be right, as in 2.5,1.1")]
+    #[error("line {0}: expected 'seconds,speed', for example 2.5,1.1")]
     Line(usize),
-    /// Times do not grow.
-    #[error("line {0}: times must grow from line to line")]
+    /// Times do not increase.
+    #[error("line {0}: times must increase from line to line")]
     Order(usize),
     /// A speed is out of range.
-    #[error("line {0}: a speed from 0.125 to 8 would be right")]
+    #[error("line {0}: speed must be between 0.125 and 8")]
     Speed(usize),
-    /// There is nothing in it.
-    #[error("it is empty: lines 'seconds,speed' would be right")]
+    /// There are no points.
+    #[error("no points: expected lines 'seconds,speed'")]
     Empty,
 }
 
-/// Speed over output time: straight lines between points, level before the first and after the last.
+/// Speed over output time: linear between points, constant before the first and after the last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     points: Vec<(f64, f64)>,
 }
 
 impl Curve {
-    /// One speed throughout.
+    /// Creates a curve of constant speed.
     pub fn constant(speed: f64) -> Curve {
         Curve { points: vec![(0.0, speed)] }
     }
 
-    /// From lines `seconds,speed`; empty ones and those that begin with `#` are passed over.
+    /// Parses lines `seconds,speed`; empty lines and those that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Curve, CurveError> {
         let mut points: Vec<(f64, f64)> = Vec::new();
         for (number, line) in text.lines().enumerate().map(|(k, l)| (k + 1, l.trim())) {
@@ -53,13 +53,13 @@ impl Curve {
         if points.is_empty() { Err(CurveError::Empty) } else { Ok(Curve { points }) }
     }
 
-    /// Its lowest and its highest speed.
+    /// Returns the lowest and the highest speed.
     pub fn range(&self) -> (f64, f64) {
         let speeds = self.points.iter().map(|p| p.1);
         (speeds.clone().fold(f64::INFINITY, f64::min), speeds.fold(0.0, f64::max))
     }
 
-    /// Speed at `seconds` of output.
+    /// Returns the speed at `seconds` of output.
     pub fn at(&self, seconds: f64) -> f64 {
         let after = self.points.partition_point(|p| p.0 <= seconds);
         match (after.checked_sub(1).map(|k| self.points[k]), self.points.get(after)) {
@@ -71,7 +71,7 @@ impl Curve {
     }
 }
 
-/// The exact course of the input position along a curve, quantum by quantum, as the engine's clock would take it.
+/// The exact input position along a curve, quantum by quantum, as the engine's clock computes it.
 #[derive(Clone, Debug)]
 pub struct Course {
     curve: Curve,
@@ -81,18 +81,18 @@ pub struct Course {
 }
 
 impl Course {
-    /// From the beginning, for sound at `sample_rate`.
+    /// Creates a course at the beginning of sound at `sample_rate`.
     pub fn new(curve: Curve, sample_rate: u32) -> Course {
         Course { curve, rate: f64::from(sample_rate), output: 0, position: Fixed::ZERO }
     }
 
-    /// Input position at the next output frame, and the speed there and a quantum later.
+    /// Returns the input position at the next output frame, the speed there, and the speed a quantum later.
     pub fn now(&self) -> (Fixed, f64, f64) {
         let at = |frames: u64| self.curve.at(frames as f64 / self.rate);
         (self.position, at(self.output), at(self.output + GRID as u64))
     }
 
-    /// Goes on by a quantum.
+    /// Advances by a quantum.
     pub fn advance(&mut self) {
         let (_, from, to) = self.now();
         let slope = if from == to { Fixed::ZERO } else { Fixed::from_f64(to - from).div_int(GRID) };
@@ -113,8 +113,8 @@ mod tests {
         for _ in 0..4_000 {
             course.advance();
         }
-        // One second at 1, two at 1.5 on average, one at 2.
-        // The speed of a frame is the one at its beginning, so a rise of one loses half a frame.
+        // One second at 1, two at 1.5 on average, one at 2. The speed of a frame is the one at its beginning, so a rise
+        // of one loses half a frame.
         assert!((course.now().0.to_f64() - 6.0 * 32_000.0 + 0.5).abs() < 1e-3, "{}", course.now().0.to_f64());
     }
 

@@ -1,35 +1,35 @@
-//! High quality: a phase vocoder for what is steady, the onset-locked splicer for attacks.
+//! High quality: a phase vocoder for steady sound, the onset-locked splicer for attacks.
 //!
-//! A vocoder keeps tones pure and smears attacks over a tenth of a second; a splicer keeps attacks to the sample and
-//! leaves traces in tones. Here both see the same input and only one is heard at a time:
+//! A vocoder keeps tones pure but smears attacks over a tenth of a second; a splicer keeps attacks to the sample but
+//! leaves artefacts in tones. Here both process the same input and only one is heard at a time:
 //!
-//! - An attack and what follows it closely come from the [`Splicer`], verbatim and on time.
-//! - When the attack is over the [`Vocoder`] takes over. Its first block is *anchored*: turned so that it is in phase
-//!   with what the splicer plays, and the crossfade between them is one of a sound with itself.
-//! - Blocks are never taken across an onset: shortly before one the vocoder draws out what came before it, so
-//!   nothing of an attack is heard early, and hands over to the splicer within the last milliseconds.
-//! - Onsets that follow each other too closely for a block to fit between them are the splicer's alone. So is speed 1,
-//!   where the input is passed on untouched.
+//! - An attack and what closely follows it come from the [`Splicer`], verbatim and on time.
+//! - When the attack is over the [`Vocoder`] takes over. Its first block is *anchored*: rotated in phase to match the
+//!   splicer's output, so that the crossfade between them is one of a sound with itself.
+//! - Blocks never span an onset: shortly before one the vocoder prolongs what came before it, so that nothing of an
+//!   attack is heard early, and hands over to the splicer within the last milliseconds.
+//! - Onsets too close together for a block to fit between them are left to the splicer alone. So is speed 1, where the
+//!   input is passed on unchanged.
 
 use super::offline::Machine;
 use crate::dsp::crossfade::{even, smooth};
 use crate::dsp::splice::{self, Splicer};
 use crate::dsp::vocoder::{Take, Vocoder};
 
-/// Times in frames.
+/// Durations in frames.
 #[derive(Clone, Copy, Debug)]
 struct Lengths {
-    /// How long after an onset the splicer is heard, at least.
+    /// Minimum time for which the splicer is heard after an onset.
     attack: i64,
-    /// What is left between an attack and the first block taken behind it.
+    /// Gap between an attack and the first block taken after it.
     clear: i64,
-    /// How long before an onset the splicer must be heard alone.
+    /// Time before an onset for which the splicer must be heard alone.
     before: i64,
-    /// Fade to the splicer before an onset.
+    /// Length of the fade to the splicer before an onset.
     out: i64,
-    /// Fade to the vocoder.
+    /// Length of the fade to the vocoder.
     into: i64,
-    /// Least time to the next onset that makes a handover worth its while.
+    /// Minimum time to the next onset for which a handover is worthwhile.
     worth: i64,
 }
 
@@ -37,14 +37,15 @@ struct Lengths {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Heard {
     Splicer,
-    /// Fading in, heard or fading out: the gain's way from and to, where it began and how long it takes.
+    /// Fading in, heard or fading out: when it began to fade in; when it began to fade out, and for how long.
     Vocoder {
         began: i64,
         leaving: Option<(i64, i64)>,
     },
 }
 
-/// See the module's text. Realtime: allocates nothing after [`Hq::new`], but belongs on a worker.
+/// A stretcher of high quality: vocoder for steady sound, splicer for attacks. Realtime: allocates nothing after
+/// [`Hq::new`], but belongs on a worker.
 pub struct Hq {
     splicer: Splicer,
     vocoder: Vocoder,
@@ -54,7 +55,7 @@ pub struct Hq {
     heard: Heard,
     /// Output frame at the centre of the vocoder's next block.
     next_centre: i64,
-    /// The vocoder's latest finished hop, and the output frame it begins at.
+    /// The vocoder's latest finished hop, and its first output frame.
     hop: [Box<[f32]>; 2],
     hop_at: i64,
     /// Input frame of the last onset that was heard.
@@ -62,12 +63,12 @@ pub struct Hq {
 }
 
 impl Hq {
-    /// At the beginning of sound at `sample_rate`.
+    /// Creates a stretcher at the beginning of sound at `sample_rate`.
     pub fn new(sample_rate: u32) -> Hq {
         Hq::with_room(sample_rate, 0)
     }
 
-    /// The same, with room to be fed so many more frames than it wants.
+    /// Creates a stretcher with room to be fed `more` frames beyond what it wants.
     pub fn with_room(sample_rate: u32, more: usize) -> Hq {
         let ms = |ms: f64| (ms * f64::from(sample_rate) / 1000.0).round() as i64;
         let vocoder = Vocoder::new(sample_rate);
@@ -95,7 +96,7 @@ impl Hq {
         }
     }
 
-    /// The bounds within which a block's centre must lie, so that it holds no onset: after the last, before the next.
+    /// Returns the bounds for a block's centre at which it contains no onset: after the last, before the next.
     fn clear_of_onsets(&self, ideal: f64) -> (i64, i64) {
         let half = self.vocoder.size() as i64 / 2;
         let onsets = self.splicer.onsets();
@@ -103,7 +104,7 @@ impl Hq {
         (self.struck + self.lengths.clear + half, next - self.lengths.before - half)
     }
 
-    /// Takes and lays down the block around output frame `next_centre`.
+    /// Processes the block around output frame `next_centre`.
     fn block(&mut self, ideal: f64, speed: f64, anchor: Option<i64>) {
         let (low, high) = self.clear_of_onsets(ideal);
         let centre = (ideal + speed * (self.next_centre - self.now) as f64).round() as i64;
@@ -114,7 +115,7 @@ impl Hq {
         self.next_centre += self.vocoder.hop() as i64;
     }
 
-    /// Decides who is heard during the next `frames` frames.
+    /// Decides which of the two is heard during the next `frames` frames.
     fn decide(&mut self, ideal: f64, speed: f64, frames: i64) {
         let lengths = self.lengths;
         if let Some(onset) = self.splicer.onsets().last_before(ideal as i64 + 1) {
@@ -185,9 +186,9 @@ impl Machine for Hq {
                     let t = now + k as i64;
                     let into = smooth((t - began) as f32 / self.lengths.into as f32);
                     let (other, own) = match leaving {
-                        // They are alike when the vocoder enters, …
+                        // Nearly identical when the vocoder enters …
                         None => even(into, 1.0),
-                        // … and nearly strangers when it leaves.
+                        // … and nearly uncorrelated when it leaves.
                         Some((from, len)) => even(into * (1.0 - smooth((t - from) as f32 / len as f32)), 0.3),
                     };
                     for (to, hop) in [&mut *left, &mut *right].into_iter().zip(&self.hop) {

@@ -1,9 +1,9 @@
-//! Tempo: the ways to change it, outside the realtime machine.
+//! Time stretching outside the realtime core.
 //!
 //! - [`curve`]: speed over time
-//! - [`hq`]: the best of both; `rubberband`: a library's, for those who build it in
-//! - [`worker`]: the same ahead of time, and the adaptive reserve
-//! - [`offline`]: whole files, as fast as it goes
+//! - [`hq`]: high-quality stretching; `rubberband`: the same with the Rubber Band library, in builds that include it
+//! - [`worker`]: stretching ahead of time, with an adaptive reserve
+//! - [`offline`]: stretching whole files
 
 pub mod curve;
 pub mod hq;

@@ -1,4 +1,4 @@
-//! Whole pieces, as fast as it goes, by the same blocks that the engine plays with.
+//! Stretches whole sounds faster than real time, with the same building blocks as the engine.
 
 use super::curve::{Course, Curve};
 use super::hq::Hq;
@@ -9,77 +9,74 @@ use crate::dsp::splice::{self, Splicer};
 use crate::engine::GRID;
 use crate::engine::method::Method;
 
-/// Speeds a stretcher is asked for when the key changes as well: an octave beyond those of the tempo.
+/// Range of speeds requested from a stretcher when the key changes as well: an octave beyond the tempo's range.
 const KEY_SPEEDS: (f64, f64) = (0.25, 4.0);
 
-/// What is to be done.
+/// A stretching job.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// How.
+    /// The method.
     pub method: Method,
     /// Speed over output time.
     pub curve: Curve,
-    /// Change of key in semitones.
+    /// Key change in semitones.
     pub pitch: f64,
-    /// Whether formants stay where they are when the key changes.
+    /// Whether formants are preserved when the key changes.
     pub formants: bool,
 }
 
 impl Order {
-    /// Tells what cannot be done.
+    /// Returns an error if the job cannot be done.
     pub fn check(&self) -> Result<(), String> {
         let (low, high) = self.curve.range();
         if !(0.125..=8.0).contains(&low) || !(0.125..=8.0).contains(&high) {
-            return Err(format!("speed {low} to {high}: 0.125 to 8 would be right"));
+            return Err(format!("speed {low} to {high}: must be between 0.125 and 8"));
         }
         let factor = (self.pitch / 12.0).exp2();
         if self.method != Method::PlaybackRate && (low < splice::MIN_SPEED || high > splice::MAX_SPEED) {
-            return Err(format!(
-                "speed {low} to {high}: {} goes from 0.5 to 2; playback_rate from 0.125 to 8",
-                self.method
-            ));
+            return Err(format!("speed {low} to {high}: {} supports 0.5 to 2, playback_rate 0.125 to 8", self.method));
         }
         if factor != 1.0 && (low / factor < KEY_SPEEDS.0 || high / factor > KEY_SPEEDS.1) {
-            return Err(format!("speed {low} to {high} is too far for {} semitones", self.pitch));
+            return Err(format!("speed {low} to {high} is out of range for a key change of {} semitones", self.pitch));
         }
         if self.formants && self.method.in_engine() != Method::Hq {
-            return Err(format!("--formants: {} has none; hq would be right", self.method));
+            return Err(format!("--formants: not supported by {}; use hq", self.method));
         }
         if self.method == Method::PlaybackRate && self.pitch != 0.0 {
-            return Err("--pitch: with playback_rate the pitch follows the speed; wsola or hq would be right".into());
+            return Err("--pitch: with playback_rate the pitch follows the speed; use wsola or hq".into());
         }
         Ok(())
     }
 }
 
-/// Where samples come from: fills both slices from their beginning and returns how many frames that were; 0: the end.
+/// A source of samples: fills both slices from their beginning and returns the number of frames; 0 at the end.
 pub type Source<'a, E> = dyn FnMut(&mut [f32], &mut [f32]) -> Result<usize, E> + 'a;
-/// Where samples go to.
+/// A sink for samples.
 pub type Sink<'a, E> = dyn FnMut(&[f32], &[f32]) -> Result<(), E> + 'a;
 
-/// A stretcher that is fed and asked for more.
+/// A stretcher that is fed input and rendered step by step.
 pub trait Machine: Send {
-    /// The input frame up to which (exclusive) it wants to be fed before [`Machine::render`].
+    /// Returns the input frame up to which (exclusive) it must be fed before [`Machine::render`].
     fn wants(&self, ideal: f64, speed: f64) -> i64;
-    /// The input frame up to which it has been fed.
+    /// Returns the input frame up to which it has been fed.
     fn fed(&self) -> i64;
     /// Feeds the next frames.
     fn feed(&mut self, left: &[f32], right: &[f32]);
-    /// The next `left.len()` output frames (a few dozen: the speed stays the same for all of them), given where the
-    /// input should be now and how fast it goes.
+    /// Renders the next `left.len()` output frames (a few dozen: the speed is the same for all of them), given the
+    /// input position (frames) and speed for the first of them.
     fn render(&mut self, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]);
-    /// Starts over: the input that comes next begins at frame `at`, the output at frame `now`, with input frame
-    /// `play`. What lies before that is never heard, but tells whether something begins there or goes on.
+    /// Restarts: the input that comes next begins at frame `at`, the output at frame `now`, with input frame `play`.
+    /// Earlier input is never heard, but shows whether the sound at `play` is an onset or continues.
     fn restart(&mut self, at: i64, play: i64, now: i64);
-    /// Keeps formants in place although the result will be played `factor` times as fast; not all can.
+    /// Preserves formants although the result will be played `factor` times as fast; not all stretchers can.
     fn keep_formants(&mut self, factor: Option<f64>);
 }
 
-/// [`Method::Wsola`] for a single sound.
+/// The [`Method::Wsola`] stretcher for a single sound.
 pub struct Wsola(Splicer);
 
 impl Wsola {
-    /// At the beginning.
+    /// Creates a stretcher at the beginning of the sound.
     pub fn new(sample_rate: u32) -> Wsola {
         Wsola(Splicer::new(sample_rate))
     }
@@ -110,7 +107,7 @@ impl Machine for Wsola {
     fn keep_formants(&mut self, _: Option<f64>) {}
 }
 
-/// What stretches ahead of time by a method, with room to be fed so many more frames than it wants.
+/// Creates the stretcher of a method for working ahead of time, with room to be fed `more` frames beyond what it wants.
 pub fn ahead(method: Method, sample_rate: u32, more: usize) -> Box<dyn Machine> {
     match method {
         #[cfg(feature = "rubberband")]
@@ -119,9 +116,9 @@ pub fn ahead(method: Method, sample_rate: u32, more: usize) -> Box<dyn Machine> 
     }
 }
 
-/// Stretches everything `source` has into `sink`; `progress` is told the input frames used so far.
+/// Stretches all of `source` into `sink`; calls `progress` with the number of input frames used so far.
 ///
-/// The output ends where the input's last frame has been played; a part of a frame is left out.
+/// The output ends where the input's last frame has been played; a fraction of a frame is left out.
 pub fn stretch<E>(
     order: &Order,
     sample_rate: u32,
@@ -139,14 +136,14 @@ pub fn stretch<E>(
     keep_pitch(&mut *machine, order, sample_rate, source, sink, progress)
 }
 
-/// Frames of a quantum that lie within the sound: whole ones, because what is between the last frame and the one behind it
-/// is half of nothing.
+/// Returns the number of whole frames of a quantum that lie within the sound: a fraction past the last frame would be
+/// interpolated from missing input.
 fn rest(end: Option<i64>, ideal: Fixed, speed: f64) -> usize {
-    // A length that comes out whole does so but for rounding.
+    // A length that is a whole number is so only up to rounding errors.
     end.map_or(GRID, |end| ((end as f64 - ideal.to_f64()) / speed + 1e-6).clamp(0.0, GRID as f64) as usize)
 }
 
-/// Puts the first frame before the beginning as well, where an interpolator reaches.
+/// Extends the first frame to before the beginning, as far as an interpolator reaches.
 fn before(window: &mut Window) {
     let (first, reach) = (window.frame(0), MAX_HALF);
     let (left, right) = window.tail_mut(-(reach as i64));
@@ -162,7 +159,7 @@ fn keep_pitch<E>(
     sink: &mut Sink<E>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), E> {
-    // Another key is another speed, undone by playing the result faster or more slowly.
+    // A key change is a change of speed that is undone by playing the result faster or slower.
     let factor = (order.pitch / 12.0).exp2();
     let bank = SincBank::default();
     let table = bank.table(factor);
@@ -174,7 +171,7 @@ fn keep_pitch<E>(
     let mut course = Course::new(order.curve.clone(), sample_rate);
     let (mut left, mut right) = (vec![0.0; 4096], vec![0.0; 4096]);
     let mut end: Option<i64> = None;
-    // The last frame, which goes on behind the end: a sound that is cut there does not fall to zero before it.
+    // The last frame, repeated beyond the end: a sound that is cut there does not fall to zero before it.
     let mut last = (0.0, 0.0);
     loop {
         let (ideal, from, to) = course.now();
@@ -243,7 +240,7 @@ fn resample<E>(
     window.restart(-(MAX_HALF as i64));
     window.extend(MAX_HALF, 0);
     let mut end: Option<i64> = None;
-    // As above.
+    // The last frame, repeated beyond the end, as in `keep_pitch`.
     let mut last = (0.0, 0.0);
     loop {
         let (ideal, from, to) = course.now();

@@ -1,41 +1,42 @@
-//! Rubber Band's finer engine, made to follow a course.
+//! Rubber Band's finer engine, kept on an exact course.
 //!
-//! The library is told a ratio and says how many frames that makes; where in the input its output is follows only
-//! from counting both: it holds back half a block of input, and about as much output. The ratio is corrected by what
-//! the count is off by, so that hours of it stay on the beat.
+//! The library is given a ratio and reports how many frames that yields; the input position of its output follows only
+//! from counting both: it holds back half a block of input, and about as much output. The ratio is corrected by the
+//! deviation of the count, so that hours of output stay on the beat.
 
 use super::offline::Machine;
 use crate::dsp::splice::window::Window;
 use crate::system::rubberband::{MOST, Stretcher};
 
-/// Share of the delay it tells by which it holds back less: measured from half to double speed, ±0.015.
+/// Fraction of its reported delay by which the library holds back less: measured from half to double speed, ±0.015.
 const LESS: f64 = 1.0 / 16.0;
-/// Seconds over which counts, which go in hops, are smoothed.
+/// Time constant for smoothing the counts, which advance in hops, in seconds.
 const SMOOTH_S: f64 = 0.1;
-/// Seconds in which an error is made up for.
+/// Time in which an error is corrected, in seconds.
 const MEND_S: f64 = 0.3;
-/// Largest correction, as a share of the speed.
+/// Maximum correction, as a share of the speed.
 const MOST_MEND: f64 = 0.03;
-/// Output frames it may have ready beyond what was asked for.
+/// Output frames the library may have ready beyond the requested ones.
 const READY: f64 = 1024.0;
-/// Fastest it is asked for: double speed, an octave down.
+/// Maximum speed requested from the library: double speed, an octave down.
 const FASTEST: f64 = 4.0;
 
-/// See the module's text. Realtime: no.
+/// A stretcher that uses the Rubber Band library. Realtime: no.
 pub struct RubberBand {
     library: Stretcher,
     window: Window,
     rate: f64,
     /// The next input frame to be given to the library.
     next: i64,
-    /// Output frames still to be thrown away; `None` until the first ratio is known.
+    /// Output frames still to be discarded; `None` until the first ratio is known.
     discard: Option<usize>,
-    /// What the library holds back besides half a block of input, in output frames, beyond what it should; smoothed.
+    /// Smoothed error, in output frames: what the library holds back besides half a block of input, beyond its delay.
     off: f64,
 }
 
 impl RubberBand {
-    /// With room to be fed `more` frames ahead. `None`: the library refuses the sample rate.
+    /// Creates a stretcher with room to be fed `more` frames ahead; `None` if the library does not support the sample
+    /// rate.
     pub fn new(sample_rate: u32, more: usize) -> Option<RubberBand> {
         let rate = f64::from(sample_rate);
         let library = Stretcher::new(sample_rate)?;
@@ -58,7 +59,7 @@ impl RubberBand {
         (self.discard, self.off) = (None, 0.0);
     }
 
-    /// Gives the library its next frames, if they are there.
+    /// Gives the library its next frames, if they have been fed.
     fn give(&mut self) {
         if self.next + MOST as i64 > self.window.filled() {
             return;
@@ -71,7 +72,7 @@ impl RubberBand {
         self.next += MOST as i64;
     }
 
-    /// The speed to ask for, so that what comes out is where it should be.
+    /// Returns the corrected speed that brings the output to its ideal position.
     fn mended(&mut self, ideal: f64, speed: f64, frames: usize) -> f64 {
         let ready = self.library.available() as f64;
         let held = (self.next as f64 - ideal - self.library.pad() as f64) / speed - ready;
@@ -81,7 +82,7 @@ impl RubberBand {
     }
 }
 
-/// Input frames that must be there beyond what is heard.
+/// Returns the input frames needed beyond the playhead.
 fn ahead(library: &Stretcher, speed: f64) -> i64 {
     let held = library.pad() as f64 + speed * (library.delay() as f64 + READY);
     held as i64 + MOST as i64
@@ -112,7 +113,7 @@ impl Machine for RubberBand {
                 self.library.delay()
             }
         };
-        // The library makes something of every few pieces; should it not, there is silence.
+        // The library yields output every few pieces; if it does not, the rest is silence.
         let most = 64 + discard / 16;
         for _ in 0..most {
             if self.library.available() >= discard + frames {

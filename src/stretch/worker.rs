@@ -1,12 +1,12 @@
 //! The adaptive reserve: high-quality stretching ahead of time, one fill-to-target loop per covered rate group.
 //!
-//! Input is pulled: it is consumed as the output demands, and the output demands no more than the target. The target
-//! is a time. It starts small; it doubles when the reserve nearly ran dry or a batch took long; it shrinks by a
-//! twentieth a second while the measured cost leaves room. How full the reserve is has the names of the older server's
-//! modes ([`Level`]).
+//! Input is pulled: it is consumed as the output demands, and the output demands no more than the target. The target is
+//! a duration. It starts small; it doubles when the reserve nearly ran dry or a batch took long; it shrinks by a
+//! twentieth per second while the measured cost is low enough. The fill level is reported with the names of the older
+//! server's modes ([`Level`]).
 //!
 //! [`Worker::pump`] does the work. Live, a [`StretchThread`] (SCHED_FIFO 40) calls it every few milliseconds; offline
-//! it is called before every block and then fills every reserve, so a render is the same every time.
+//! it is called before every block and then fills every reserve, so renders are reproducible.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -21,30 +21,30 @@ use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
 use crate::engine::method::Method;
 use crate::system::overseer::{Pulse, join_within};
 
-/// How often the thread looks.
+/// Interval between two iterations of the thread.
 const LOOK: Duration = Duration::from_millis(3);
-/// How long nothing must have happened before a target shrinks by [`SHRINK`].
+/// Time without any growth after which a target shrinks by [`SHRINK`].
 const CALM: Duration = Duration::from_secs(1);
 const SHRINK: f64 = 0.95;
-/// Share of real time that the work may take for a target to shrink.
+/// Maximum share of real time the work may take for a target to shrink.
 const ROOM: f64 = 0.5;
 
-/// How full a reserve is, by the names of the older server's modes.
+/// Fill level of a reserve, by the names of the older server's modes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Less than a quarter of the target.
     Emergency,
-    /// Less than half of it.
+    /// Less than half of the target.
     Urgent,
-    /// Less than nine tenths.
+    /// Less than nine tenths of the target.
     Normal,
-    /// Full, or nearly; or with nothing to fill.
+    /// At least nine tenths of the target, or nothing to fill.
     #[default]
     Relaxed,
 }
 
 impl Level {
-    /// The level of `fill` frames of `target`.
+    /// Returns the level of `fill` frames with a target of `target` frames.
     pub fn of(fill: u32, target: u32) -> Level {
         match f64::from(fill) / f64::from(target.max(1)) {
             share if share < 0.25 => Level::Emergency,
@@ -54,7 +54,7 @@ impl Level {
         }
     }
 
-    /// Its name.
+    /// Returns the level's name.
     pub fn name(self) -> &'static str {
         match self {
             Level::Emergency => "emergency",
@@ -65,22 +65,22 @@ impl Level {
     }
 }
 
-/// One reserve being filled.
+/// A reserve being filled.
 struct Reserve {
     end: WorkerEnd,
     machine: Box<dyn Machine>,
     method: Method,
     rate: u64,
     generation: u32,
-    /// The latest course, and the stretched frame that is made next; `None` until a request has begun.
+    /// The latest course; `None` until there has been a request. `next` is the stretched frame to be made next.
     course: Option<Course>,
     next: i64,
     /// The input frame that is heard first.
     begins: i64,
-    /// Whether input has come for this request.
+    /// Whether input for this request has arrived.
     fed: bool,
     target: f64,
-    /// Whether the reserve has been full since the request began.
+    /// Whether the reserve has been full since the request.
     filled: bool,
     calm_since: Instant,
     underruns: u32,
@@ -109,7 +109,7 @@ impl Reserve {
         }
     }
 
-    /// Takes in what has come.
+    /// Receives courses and input.
     fn listen(&mut self) {
         while let Some(course) = self.end.course.try_pop() {
             if self.course.is_none() || course.generation != self.generation {
@@ -134,7 +134,7 @@ impl Reserve {
         }
     }
 
-    /// A new request.
+    /// Starts a new request.
     fn begin(&mut self, course: Course) {
         let rate = self.end.cell.rate.load(Relaxed);
         let method = Method::ALL.get(self.end.cell.method.load(Relaxed) as usize).copied().unwrap_or(Method::Hq);
@@ -150,7 +150,8 @@ impl Reserve {
         (self.fed, self.filled) = (false, false);
     }
 
-    /// Fills the reserve to its target; `nap` is slept for each piece, for debugging. Returns whether anything was done.
+    /// Fills the reserve to its target; sleeps for `nap` after each piece (for debugging). Returns whether it made
+    /// anything.
     fn fill(&mut self, nap: Duration, steady: bool) -> bool {
         self.listen();
         let Some(course) = self.course else { return false };
@@ -171,7 +172,7 @@ impl Reserve {
         self.machine.keep_formants((factor > 0.0 && factor != 1.0).then_some(factor));
         let began = Instant::now();
         let mut made = 0;
-        // Input or room ends it, at the latest.
+        // Ends at the latest when the input or the room runs out.
         while ((self.next - course.frame) as f64) < self.target && !self.end.out.is_full() && self.fed {
             let (ideal, speed) = course.at(self.next);
             if self.machine.fed() < self.machine.wants(ideal, speed) {
@@ -182,7 +183,7 @@ impl Reserve {
             self.machine.render(ideal, speed, &mut piece.left, &mut piece.right);
             self.next += PIECE as i64;
             made += PIECE;
-            // What is past already was only made to get on.
+            // Pieces that are already past were made only to catch up.
             if self.next > course.frame {
                 let _ = self.end.out.try_push(piece);
             }
@@ -190,7 +191,7 @@ impl Reserve {
                 std::thread::sleep(nap);
             }
             if !steady && began.elapsed() > Duration::from_millis(20) {
-                // The course has moved on meanwhile.
+                // The course has advanced in the meantime.
                 break;
             }
         }
@@ -220,28 +221,28 @@ impl Reserve {
     }
 }
 
-/// Fills reserves; see the module's text.
+/// Fills the reserves of all covers, ahead of the engine.
 #[derive(Default)]
 pub struct Worker {
     reserves: Vec<Reserve>,
-    /// Whether targets stay as they are: what is rendered offline must not depend on how fast that goes.
+    /// Whether targets stay constant: an offline render must not depend on its speed.
     steady: bool,
-    /// Debugging: a nap for each piece.
+    /// Debugging: time to sleep after each piece.
     nap: Duration,
 }
 
 impl Worker {
-    /// One whose reserves do not adapt, for offline renders.
+    /// Creates a worker whose reserves do not adapt, for offline renders.
     pub fn steady() -> Worker {
         Worker { steady: true, ..Worker::default() }
     }
 
-    /// Takes on a reserve.
+    /// Adds a reserve.
     pub fn add(&mut self, end: WorkerEnd) {
         self.reserves.push(Reserve::new(end));
     }
 
-    /// Whether there is nothing to look after.
+    /// Returns whether there are no reserves.
     pub fn is_idle(&self) -> bool {
         self.reserves.is_empty()
     }
@@ -250,26 +251,27 @@ impl Worker {
     pub fn pump(&mut self) {
         self.reserves.retain(|r| Arc::strong_count(&r.end.cell) > 1);
         for reserve in &mut self.reserves {
-            // Live, each in turn: one that is too slow must not keep the others waiting, nor the thread from sleeping.
+            // Live, each gets one turn: one that is too slow must not keep the others waiting, nor the thread from
+            // sleeping.
             while reserve.fill(self.nap, self.steady) && self.steady {}
         }
     }
 }
 
-/// The thread.
+/// The thread that fills reserves live.
 pub struct StretchThread {
     mail: Sender<Vec<WorkerEnd>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// Debugging: microseconds to sleep for each piece of 64 frames.
+    /// Debugging: microseconds to sleep after each piece of 64 frames.
     pub slow_us: Arc<AtomicU64>,
-    /// Whether it responds.
+    /// Shows whether the thread responds.
     pub pulse: Arc<Pulse>,
 }
 
 impl StretchThread {
-    /// Starts the thread; `enter` is called on it first, to give it its priority, and again whenever the overseer has
-    /// taken that away.
+    /// Starts the thread, which calls `enter` first to set its priority, and again whenever the overseer has lowered
+    /// it.
     pub fn start(enter: impl Fn() + Send + 'static) -> std::io::Result<StretchThread> {
         let (mail, inbox): (Sender<Vec<WorkerEnd>>, Receiver<Vec<WorkerEnd>>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -304,12 +306,12 @@ impl StretchThread {
         Ok(StretchThread { mail, stop, thread: Some(thread), slow_us, pulse })
     }
 
-    /// A sender of reserves to look after.
+    /// Returns a sender for reserves to be filled.
     pub fn mail(&self) -> Sender<Vec<WorkerEnd>> {
         self.mail.clone()
     }
 
-    /// Ends the thread.
+    /// Stops the thread.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -318,7 +320,7 @@ impl StretchThread {
     }
 }
 
-/// A reserve as it is now, for whoever looks: level, frames ready, target, share of real time.
+/// Returns a reserve's state: level, frames ready, target in frames, share of real time.
 pub fn shown(cell: &CoverCell) -> (Level, u32, u32, f64) {
     let (fill, target) = (cell.fill.load(Relaxed), cell.target.load(Relaxed));
     (Level::of(fill, target), fill, target, f64::from(cell.cost.load(Relaxed)) * 1e-6)

@@ -1,14 +1,14 @@
-//! Changing tempo by splicing: sound is played as it is, and now and then jumps, with a short crossfade, to where it
-//! should be by then.
+//! Changing tempo by splicing: sound is played unchanged and occasionally jumps, with a short crossfade, to where it
+//! should be.
 //!
-//! Plain overlap-and-add (WSOLA: Verhelst & Roelands 1993) jumps all the time and wherever it likes, so that attacks
-//! come early, late, twice or not at all. Here the splices are *locked to onsets*: shortly before an onset the position is brought to exactly where
-//! the tempo says it should be, then the attack passes untouched, on its exact place and in its exact shape. Between
-//! onsets splices are free, within bounds, and go where both ends are most alike; they are as few as the bounds
-//! allow, for every one costs a little of a steady tone's purity.
+//! Plain overlap-and-add (WSOLA: Verhelst & Roelands 1993) jumps constantly and anywhere, so that attacks come early,
+//! late, twice or not at all. Here the splices are *locked to onsets*: shortly before an onset the position is moved to
+//! exactly where the tempo puts it, then the attack passes unchanged, at its exact position and in its exact shape.
+//! Between onsets splices are free, within bounds, and are placed where both ends are most similar; there are as few as
+//! the bounds allow, because each costs a little of a steady tone's purity.
 //!
-//! A [`Splicer`] only plans. It is fed the sum of all sounds that share a position and says, span by span, which
-//! frames are to be heard; any number of stems can follow one plan, each with its own gain.
+//! A [`Splicer`] only plans. It is fed the sum of all sounds that share a position and returns, span by span, the
+//! frames to be heard; any number of stems can follow one plan, each with its own gain.
 
 pub mod onset;
 pub mod search;
@@ -19,27 +19,27 @@ use onset::Onsets;
 use search::{Search, Splice, Wish};
 use window::Window;
 
-/// Slowest speed: half. Realtime arithmetic below it would still work, but attacks would be drawn apart.
+/// Minimum speed: half. Lower ones are possible in real time, but attacks would be drawn apart.
 pub const MIN_SPEED: f64 = 0.5;
-/// Fastest speed: double.
+/// Maximum speed: double.
 pub const MAX_SPEED: f64 = 2.0;
 
-/// What is fed ahead of what is heard, in seconds: an onset's approach, a jump and the fade behind it.
+/// Input fed ahead of the playhead, in seconds: an onset's approach, a jump and the fade after it.
 pub const LOOK_AHEAD: f64 = 0.120;
-/// What is kept of what was heard, in seconds.
+/// Input kept behind the playhead, in seconds.
 pub const LOOK_BACK: f64 = 0.100;
 
-/// Frames a window must hold for a [`Splicer`] that is fed `more` frames ahead of what it wants.
+/// Returns the frames a window must hold for a [`Splicer`] that is fed `more` frames beyond what it wants.
 pub fn room(sample_rate: u32, more: usize) -> usize {
     ((LOOK_AHEAD + LOOK_BACK + 0.06) * f64::from(sample_rate)) as usize + 4096 + more
 }
 
-/// Times, in frames.
+/// Durations and distances in frames.
 #[derive(Clone, Copy, Debug)]
 struct Lengths {
-    /// Farthest from the ideal that a free splice may lead.
+    /// Maximum distance from the ideal position after a free splice.
     drift: f64,
-    /// Distance from the ideal at which a free splice is sought.
+    /// Distance from the ideal position at which a free splice is searched for.
     trigger: f64,
     /// Fade of a free splice.
     fade: usize,
@@ -47,17 +47,17 @@ struct Lengths {
     approach: usize,
     /// Shortest fade.
     shortest: usize,
-    /// Fade to a place that is decided elsewhere.
+    /// Fade to a position that is decided elsewhere.
     strike: usize,
-    /// How long before an onset its position must be reached.
+    /// Time before an onset at which its position must be reached.
     margin: i64,
-    /// How long an attack is left alone.
+    /// Time for which an attack is left unchanged.
     hold: i64,
-    /// How long before an onset places for its splice are sought.
+    /// Time before an onset from which positions for its splice are searched.
     reach: i64,
-    /// How many frames a free splice may wait for a better place.
+    /// Frames for which a free splice may wait for a better position.
     wait: i64,
-    /// Least jump of a free splice.
+    /// Minimum jump of a free splice.
     jump: i64,
 }
 
@@ -80,7 +80,8 @@ impl Lengths {
     }
 }
 
-/// What to play next: `frames` frames from input frame `from`; while `fade` lasts, faded into another place.
+/// The next frames to play: `frames` frames from input frame `from`; while `fade` lasts, crossfaded to another
+/// position.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     /// Output frames it covers.
@@ -96,16 +97,16 @@ pub struct Span {
 pub struct Fade {
     /// Input frame that is faded in, at the span's first frame.
     pub into: i64,
-    /// Frames of the fade that are over.
+    /// Frames of the fade already done.
     pub done: usize,
-    /// Frames it takes.
+    /// Length of the fade in frames.
     pub len: usize,
-    /// How alike both ends are, 0 to 1.
+    /// Similarity of both ends, 0 to 1.
     pub likeness: f32,
 }
 
 impl Fade {
-    /// Gains of the outgoing and the incoming sound, frame by frame.
+    /// Returns the gains of the outgoing and the incoming sound at frame `k` of the span.
     pub fn gains(&self, k: usize) -> (f32, f32) {
         let t = ((self.done + k) as f32 + 0.5) / self.len.max(1) as f32;
         crossfade::even(crossfade::smooth(t), self.likeness)
@@ -113,7 +114,7 @@ impl Fade {
 }
 
 impl Span {
-    /// Adds what the span says of `window` to both channels, scaled by a gain that goes from `gain.0` to `gain.1`.
+    /// Adds the span's frames of `window` to both channels, scaled by a gain that moves from `gain.0` to `gain.1`.
     ///
     /// Frames that the window does not hold are silent.
     pub fn add(&self, window: &Window, gain: (f32, f32), [left, right]: [&mut [f32]; 2]) {
@@ -142,7 +143,7 @@ impl Span {
     }
 }
 
-/// See the module's text. Realtime: yes, but for [`Splicer::new`].
+/// Plans splices for all sounds that share a position. Realtime: yes, except [`Splicer::new`].
 #[derive(Debug)]
 pub struct Splicer {
     lengths: Lengths,
@@ -154,22 +155,22 @@ pub struct Splicer {
     most: f64,
     /// Input frame heard next.
     play: i64,
-    /// The splice decided upon: not begun, or in the middle of its fade.
+    /// The splice decided on: pending, or in the middle of its fade.
     splice: Option<Splice>,
     done: usize,
-    /// Where to go as soon as possible, if that is decided elsewhere.
+    /// The position to reach as soon as possible, if that is decided elsewhere.
     struck: Option<i64>,
-    /// Frames until a free splice is sought again after none was found.
+    /// Frames until a free splice is searched for again after none was found.
     pause: i64,
 }
 
 impl Splicer {
-    /// A splicer for sound at `sample_rate`, at its beginning. Realtime: no (allocates).
+    /// Creates a splicer for sound at `sample_rate`, at its beginning. Realtime: no (allocates).
     pub fn new(sample_rate: u32) -> Splicer {
         Splicer::with_room(sample_rate, 0)
     }
 
-    /// The same, with room to be fed so many more frames ahead than it wants. Realtime: no (allocates).
+    /// Creates a splicer with room to be fed `more` frames beyond what it wants. Realtime: no (allocates).
     pub fn with_room(sample_rate: u32, more: usize) -> Splicer {
         let rate = f64::from(sample_rate);
         Splicer {
@@ -187,7 +188,8 @@ impl Splicer {
         }
     }
 
-    /// For sound at another rate. Beyond the rate it was built for it has no more room, and everything takes less time.
+    /// Adapts to sound at another rate. Beyond the rate it was built for, its room stays the same and all durations
+    /// shrink.
     pub fn retune(&mut self, sample_rate: u32) {
         self.sample_rate = f64::from(sample_rate).min(self.most);
         let rate = self.sample_rate as u32;
@@ -196,19 +198,19 @@ impl Splicer {
         self.search.retune(rate);
     }
 
-    /// Its idea of the sample rate.
+    /// Returns the sample rate it assumes.
     pub fn sample_rate(&self) -> f64 {
         self.sample_rate
     }
 
-    /// Goes on at input frame `at` at once, without a fade.
+    /// Continues at input frame `at` immediately, without a fade.
     pub fn jump(&mut self, at: i64) {
         self.play = at;
         (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
     }
 
-    /// Something has begun and is heard already: as soon as a fade that is under way is over, the input frame that is
-    /// `next` now, and goes on from there, is to be reached.
+    /// Requests a splice to a sound that has begun elsewhere and is already heard: as soon as any current fade is over,
+    /// the plan moves to that sound's position, which is input frame `next` now and advances from there.
     pub fn strike(&mut self, next: i64) {
         self.struck = Some(next);
         if self.done == 0 {
@@ -216,8 +218,8 @@ impl Splicer {
         }
     }
 
-    /// The sum has been changed from frame `at` on: onsets are sought there anew. `strikes`: something begins there
-    /// that is one, whatever it looks like beside the rest.
+    /// Searches for onsets again from frame `at` on, where the sum has changed. `strikes`: a sound begins there that
+    /// counts as an onset, however faint it is in the mix.
     pub fn hear_again(&mut self, at: i64, strikes: bool) {
         let at = at.clamp(self.window.origin(), self.window.filled());
         self.onsets.restart(at);
@@ -228,12 +230,12 @@ impl Splicer {
         }
     }
 
-    /// The end of the sum from frame `at` on, for what joins late.
+    /// Returns the end of the sum from frame `at` on, for sounds that join late.
     pub fn tail_mut(&mut self, at: i64) -> (&mut [f32], &mut [f32]) {
         self.window.tail_mut(at)
     }
 
-    /// Starts over at input frame `at`; what it is fed next begins there.
+    /// Restarts at input frame `at`, where the next input begins.
     pub fn restart(&mut self, at: i64) {
         self.window.restart(at);
         self.onsets.restart(at);
@@ -241,43 +243,43 @@ impl Splicer {
         (self.splice, self.done, self.pause, self.struck) = (None, 0, 0, None);
     }
 
-    /// The input frame up to which (exclusive) it wants to be fed before [`Splicer::next`].
+    /// Returns the input frame up to which (exclusive) it must be fed before [`Splicer::next`].
     pub fn wants(&self) -> i64 {
         let play = self.splice.map_or(self.play, |s| self.play.max(s.enter + self.done as i64));
         play + (LOOK_AHEAD * self.sample_rate) as i64
     }
 
-    /// The input frame before which nothing will be asked for any more.
+    /// Returns the input frame before which nothing will be requested any more.
     pub fn needs_from(&self) -> i64 {
         self.play - (LOOK_BACK * self.sample_rate) as i64
     }
 
-    /// The input frame up to which it has been fed.
+    /// Returns the input frame up to which it has been fed.
     pub fn fed(&self) -> i64 {
         self.window.filled()
     }
 
-    /// The sum it was fed.
+    /// Returns the sum it was fed.
     pub fn window(&self) -> &Window {
         &self.window
     }
 
-    /// The onsets found in it.
+    /// Returns the onsets found in the sum.
     pub fn onsets(&self) -> &Onsets {
         &self.onsets
     }
 
-    /// The input frame heard next.
+    /// Returns the input frame heard next.
     pub fn position(&self) -> i64 {
         self.play
     }
 
-    /// Whether a splice is decided upon or under way.
+    /// Returns whether a splice is pending or in progress.
     pub fn is_splicing(&self) -> bool {
         self.splice.is_some()
     }
 
-    /// Reaches positions before onsets earlier, by so many frames.
+    /// Reaches positions before onsets `frames` frames earlier.
     pub fn be_early(&mut self, frames: i64) {
         self.lengths.margin += frames;
     }
@@ -292,7 +294,7 @@ impl Splicer {
         self.onsets.feed(&left[..frames], &right[..frames]);
     }
 
-    /// The next span of at most `max` frames, given where the tempo says the input should be now, and how fast it goes on.
+    /// Returns the next span of at most `max` frames, given the ideal input position now and its speed.
     pub fn next(&mut self, ideal: f64, speed: f64, max: usize) -> Span {
         if self.splice.is_none() {
             match self.struck.take() {
@@ -310,7 +312,7 @@ impl Splicer {
         span
     }
 
-    /// The next span of what is decided.
+    /// Returns the next span of what has been decided.
     fn span(&mut self, max: usize) -> Span {
         match self.splice {
             None => {
@@ -353,7 +355,7 @@ impl Splicer {
         let next = self.onsets.next_from(play);
         let last = self.onsets.last_before(play).map_or(i64::MIN / 2, |o| o.strike);
         if let Some(onset) = next {
-            // Output frames until it would be heard as things stand, and until it should be.
+            // Output frames until the onset would be heard without a splice, and until it should be.
             let stands = onset.strike - play;
             let due = (onset.strike as f64 - ideal) / speed;
             let off = stands as f64 - due;
@@ -369,12 +371,12 @@ impl Splicer {
         }
         if drift.abs() > lengths.trigger && self.pause <= 0 {
             self.splice = self.wander(ideal, speed, last, next.map(|n| n.start));
-            // Nothing suits: the next look is worth its while only after some new frames.
+            // No match: searching again makes sense only after some new frames.
             self.pause = lengths.shortest as i64;
         }
     }
 
-    /// The splice that brings an onset, `room` frames ahead, to its exact place, by a jump of `jump`.
+    /// Returns the splice that brings an onset, `room` frames ahead, to its exact position, by a jump of `jump`.
     fn approach(&mut self, jump: i64, room: i64, last: i64) -> Splice {
         let lengths = self.lengths;
         // Neither the end of the last attack nor a second copy of it.
@@ -386,10 +388,10 @@ impl Splicer {
         self.search.fixed(&self.window, self.play + from, places, jump, len as usize)
     }
 
-    /// A free splice between onsets: the longest fade that fits, for the sake of steady tones.
+    /// Returns a free splice between onsets: the longest fade that fits, for the sake of steady tones.
     fn wander(&mut self, ideal: f64, speed: f64, last: i64, next: Option<i64>) -> Option<Splice> {
         let lengths = self.lengths;
-        // While a fade lasts the ideal goes on; it must not run away.
+        // The ideal position advances during a fade; it must not run away.
         let most = lengths.drift / (speed - 1.0).abs().max(1e-3);
         let mut fade = lengths.fade.min(most as usize);
         while fade >= lengths.approach / 2 {
@@ -404,10 +406,10 @@ impl Splicer {
     fn wander_by(&mut self, ideal: f64, speed: f64, last: i64, next: Option<i64>, fade: usize) -> Option<Splice> {
         let lengths = self.lengths;
         let leave_from = self.play.max(last + lengths.hold);
-        // What has not been fed cannot be known to hold no onset.
+        // Input that has not been fed may hold an onset.
         let known = next.unwrap_or(i64::MAX).min(self.window.filled() - self.onsets.latency() as i64);
         let latest = known - lengths.margin - fade as i64;
-        // Behind the fade there must be room for the splice that leads to the onset, by the tempo's measure as well.
+        // After the fade there must be room for the splice that leads to the onset, also at the ideal position.
         let due = self.play + ((known as f64 - ideal) / speed) as i64;
         let over = due - lengths.margin - lengths.approach as i64 - fade as i64;
         let leave_to = (leave_from + lengths.wait).min(latest - lengths.approach as i64).min(over);
@@ -430,9 +432,9 @@ impl Splicer {
     }
 }
 
-/// The next `left.len()` frames of a single sound, from the very window its splicer was fed.
+/// Renders the next `left.len()` frames of a single sound, from the same window its splicer was fed.
 ///
-/// `ideal` is where the tempo says the input should be now, `speed` how fast it goes on. Realtime: yes.
+/// `ideal` is the ideal input position now, `speed` its speed. Realtime: yes.
 pub fn render(splicer: &mut Splicer, ideal: f64, speed: f64, left: &mut [f32], right: &mut [f32]) {
     let frames = left.len().min(right.len());
     left.fill(0.0);

@@ -1,28 +1,28 @@
-//! Onsets: where something begins that must not be repeated, skipped or moved.
+//! Onset detection: finds sounds whose beginning must not be repeated, skipped or moved.
 //!
-//! The sound is looked at in hops of a little over a millisecond, as it is and twice differentiated (which makes
-//! a quiet hi-hat visible above a loud pad). A hop that is much louder than all of the last few hundredths of a second
-//! is an onset; its beginning is traced back to where the sound still was what it had been. Comparing with the loudest of
-//! the recent past, and not with its mean, keeps steady tones quiet, however low they are or beat.
+//! The sound is analysed in hops of a little over a millisecond, as it is and twice differentiated (which makes a quiet
+//! hi-hat visible above a loud pad). A hop that is much louder than all of the last few hundredths of a second is an
+//! onset; its beginning is traced back to where the sound was still unchanged. Comparing with the loudest of the recent
+//! past, and not with its mean, avoids false onsets in steady tones, however low they are or beat.
 
-/// Hops of the past that a new one is compared with.
+/// Number of past hops a new one is compared with.
 const PAST: usize = 24;
-/// How much louder a hop must be than the loudest of the past (energy): 6 dB.
+/// Ratio of a hop's energy to the loudest past hop's that makes it an onset: 6 dB.
 const RISE: f32 = 4.0;
-/// Where the sound still counts as unchanged when tracing an onset back: 1 dB.
+/// Energy ratio below which the sound counts as unchanged when an onset is traced back: 1 dB.
 const CALM: f32 = 1.26;
-/// Most hops an onset is traced back.
+/// Maximum number of hops an onset is traced back.
 const BACK: usize = 6;
 /// Share of the attack's energy at which it strikes.
 const STRIKE: f32 = 0.2;
-/// How much louder than an onset something must be to be another one right behind it (energy): 20 dB.
+/// Energy ratio to an onset that makes another sound right after it an onset of its own: 20 dB.
 const DWARFS: f32 = 100.0;
-/// Onsets remembered.
+/// Number of onsets remembered.
 const MARKS: usize = 64;
 /// Energy per frame below which nothing is an onset: −84 dBFS.
 const FLOOR: f32 = 4e-9;
 
-/// Slices of a hop: how precisely an attack is located.
+/// Slices per hop: the resolution at which an attack is located.
 const SLICES: usize = 8;
 
 /// An onset.
@@ -30,11 +30,11 @@ const SLICES: usize = 8;
 pub struct Onset {
     /// Frame before which nothing of it is heard.
     pub start: i64,
-    /// Frame at which it strikes: what has to be on time.
+    /// Frame at which it strikes, which has to be on time.
     pub strike: i64,
 }
 
-/// What one way to look at the sound says of an onset.
+/// An onset as found in one feature of the sound.
 #[derive(Clone, Copy, Debug)]
 struct Rise {
     /// Hops before the latest one's end at which it starts.
@@ -45,7 +45,7 @@ struct Rise {
     energy: f32,
 }
 
-/// One way to look at the sound.
+/// One feature of the sound: its loudness or its edges.
 #[derive(Clone, Copy, Debug)]
 struct Feature {
     past: [f32; PAST + BACK],
@@ -62,7 +62,7 @@ impl Feature {
         self.slice = (self.slice + 1) % SLICES;
     }
 
-    /// Takes the finished hop in, and tells whether it is an onset's.
+    /// Takes in the finished hop; returns an onset if there is one.
     fn finish(&mut self, floor: f32) -> Option<Rise> {
         let energy = self.slices[BACK * SLICES..].iter().sum();
         let loudest = |past: &[f32]| past.iter().fold(floor, |a, b| a.max(*b));
@@ -98,14 +98,14 @@ pub struct Onsets {
     slice: usize,
     collected: usize,
     slices: usize,
-    /// Frame after the last one fed.
+    /// One past the last frame fed.
     at: i64,
     last: [[f32; 2]; 2],
     /// Energies of the slice being collected.
     sums: [f32; 2],
     loudness: Feature,
     edge: Feature,
-    /// How loud the newest onset was, each way.
+    /// Energy of the newest onset in each feature.
     loudest: [f32; 2],
     /// A ring of positions, in order.
     marks: [Onset; MARKS],
@@ -114,7 +114,7 @@ pub struct Onsets {
 }
 
 impl Onsets {
-    /// For sound at `sample_rate`.
+    /// Creates a detector for sound at `sample_rate`.
     pub fn new(sample_rate: u32) -> Onsets {
         Onsets {
             slice: (sample_rate as usize / (750 * SLICES)).max(1),
@@ -132,12 +132,12 @@ impl Onsets {
         }
     }
 
-    /// For sound at another rate.
+    /// Adapts to sound at another rate.
     pub fn retune(&mut self, sample_rate: u32) {
         self.slice = (sample_rate as usize / (750 * SLICES)).max(1);
     }
 
-    /// Starts over at frame `at`.
+    /// Restarts at frame `at`.
     pub fn restart(&mut self, at: i64) {
         (self.at, self.collected, self.slices, self.count) = (at, 0, 0, 0);
         (self.sums, self.loudest) = ([0.0; 2], [0.0; 2]);
@@ -145,17 +145,17 @@ impl Onsets {
         (self.loudness, self.edge) = (Feature::NEW, Feature::NEW);
     }
 
-    /// Frames per hop.
+    /// Returns the number of frames per hop.
     fn hop(&self) -> usize {
         self.slice * SLICES
     }
 
-    /// How many frames beyond an onset must be fed before it is surely known.
+    /// Returns how many frames after an onset must be fed before it is certain to be known.
     pub fn latency(&self) -> usize {
         2 * self.hop()
     }
 
-    /// Takes the next frames in.
+    /// Takes in the next frames.
     pub fn feed(&mut self, left: &[f32], right: &[f32]) {
         let frames = left.len().min(right.len());
         let mut done = 0;
@@ -192,15 +192,15 @@ impl Onsets {
 
     fn hop_done(&mut self) {
         let floor = FLOOR * self.hop() as f32;
-        // The edge is the sharper witness of when; either may be the first to see that.
+        // The edge locates an onset more precisely; either may be the first to find it.
         let (loudness, edge) = (self.loudness.finish(floor), self.edge.finish(floor));
         let Some(Rise { strike, .. }) = edge.or(loudness) else { return };
         let back = loudness.map_or(0, |l| l.back).max(edge.map_or(0, |e| e.back));
         let start = self.at - (back * self.hop()) as i64;
         let strike = self.at - (strike * self.slice) as i64;
         let energy = [loudness, edge].map(|r| r.map_or(0.0, |r| r.energy));
-        // Two features, or two hops, that see the same rise make one onset; what dwarfs it (the faint noise at a
-        // sound's beginning, a drum just behind it) is one of its own.
+        // Two features, or two hops, that find the same rise make one onset; a much louder one (a drum right after the
+        // faint noise at a sound's beginning) is an onset of its own.
         if let Some(newest) = self.newest()
             && start <= newest.strike + (BACK * self.hop()) as i64
         {
@@ -229,7 +229,7 @@ impl Onsets {
         self.count.checked_sub(1).map(|last| self.marks[(self.first + last) % MARKS])
     }
 
-    /// Adds an onset that is known by other means: something starts there. Those of later sound are known already.
+    /// Adds an onset known by other means: a sound starts there. Later onsets are already known.
     pub fn mark(&mut self, at: i64) {
         self.push(Onset { start: at, strike: at });
         let mut k = self.count - 1;
@@ -242,17 +242,17 @@ impl Onsets {
             k -= 1;
         }
         if k == self.count - 1 {
-            // How loud it is nobody knows: nothing right behind it is taken for louder.
+            // Its loudness is unknown: nothing right after it counts as louder.
             self.loudest = [f32::INFINITY; 2];
         }
     }
 
-    /// The first onset that strikes at or after frame `at`.
+    /// Returns the first onset that strikes at or after frame `at`.
     pub fn next_from(&self, at: i64) -> Option<Onset> {
         (0..self.count).map(|k| self.marks[(self.first + k) % MARKS]).find(|m| m.strike >= at)
     }
 
-    /// The last onset that struck before frame `at`.
+    /// Returns the last onset that struck before frame `at`.
     pub fn last_before(&self, at: i64) -> Option<Onset> {
         (0..self.count).rev().map(|k| self.marks[(self.first + k) % MARKS]).find(|m| m.strike < at)
     }
@@ -262,7 +262,7 @@ impl Onsets {
 mod tests {
     use super::*;
 
-    /// Strikes found in a click at `click` over noise 60 dB below it, fed from frame 0 on.
+    /// Returns the strikes found in a click at `click` over noise 60 dB below it, fed from frame 0 on.
     fn strikes(click: usize) -> Vec<i64> {
         let mut sound = vec![0.0f32; 4_800];
         let mut dice = 1u32;

@@ -1,15 +1,15 @@
-//! Where a splice is heard least: comparing a timeline with itself.
+//! Finds the least audible position for a splice by comparing a timeline with itself.
 
 use super::window::Window;
 use wide::f32x4;
 
-/// Sample rate of the coarse look, in Hz: what is compared first is the sound below 3 kHz.
+/// Sample rate of the coarse search, in Hz: it compares the sound below 3 kHz.
 const COARSE_RATE: usize = 6_000;
-/// Most coarse samples of a look: 160 ms.
+/// Maximum number of coarse samples in a search: 160 ms.
 const COARSE: usize = 960;
-/// Distance between two places tried for the outgoing end, in coarse samples: 4 ms.
+/// Distance between two positions tried for the outgoing end, in coarse samples: 4 ms.
 const PLACE_STEP: usize = 24;
-/// Coarse candidates that get a fine look.
+/// Number of coarse candidates that are refined.
 const CANDIDATES: usize = 2;
 
 /// A splice: the outgoing sound is left at frame `leave`, the incoming one entered at frame `enter`.
@@ -19,32 +19,32 @@ pub struct Splice {
     pub leave: i64,
     /// First frame of the incoming sound's fade.
     pub enter: i64,
-    /// Length of the fade.
+    /// Length of the fade in frames.
     pub len: usize,
-    /// How alike the two are over the fade, from −1 to 1.
+    /// Similarity of the two over the fade, from −1 to 1.
     pub likeness: f32,
 }
 
-/// What a free splice may be.
+/// Constraints of a free splice.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {
-    /// The outgoing end lies within these frames.
+    /// Range of frames for the outgoing end.
     pub leave: (i64, i64),
-    /// Frame that would be ideal at the first of them.
+    /// Ideal position at the first of them.
     pub ideal: f64,
-    /// How fast the ideal goes on, frames per frame.
+    /// Speed of the ideal position, in frames per frame.
     pub speed: f64,
-    /// The incoming beginning lies within these frames.
+    /// Range of frames for the incoming beginning.
     pub enter: (i64, i64),
-    /// How far it may be from the ideal.
+    /// Maximum distance from the ideal position.
     pub drift: f64,
-    /// Least distance of a jump.
+    /// Minimum distance of a jump.
     pub jump: i64,
-    /// Length of the fade.
+    /// Length of the fade in frames.
     pub len: usize,
 }
 
-/// Room for comparisons. Realtime: yes, but for [`Search::new`].
+/// Buffers for comparisons. Realtime: yes, except [`Search::new`].
 #[derive(Debug)]
 pub struct Search {
     decimation: usize,
@@ -65,14 +65,14 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
-/// Energy of both channels of a stretch, at full rate.
+/// Returns the energy of both channels of a section, at full rate.
 fn energy(window: &Window, at: i64, len: usize) -> f32 {
     let (left, right) = window.get(at, len);
     dot(left, left) + dot(right, right)
 }
 
-/// Correlation coefficient of two stretches of both channels, at full rate; `energy_a` is that of the first. What
-/// cannot be compared is unlike.
+/// Returns the correlation coefficient of two sections of both channels, at full rate; `energy_a` is the energy of the
+/// first. Sections that cannot be compared count as dissimilar.
 fn likeness_to(window: &Window, a: i64, energy_a: f32, b: i64, len: usize) -> f32 {
     if !window.holds(a, len) || !window.holds(b, len) {
         return -1.0;
@@ -87,7 +87,7 @@ fn likeness(window: &Window, a: i64, b: i64, len: usize) -> f32 {
 }
 
 impl Search {
-    /// For sound at `sample_rate`.
+    /// Creates a search for sound at `sample_rate`.
     pub fn new(sample_rate: u32) -> Search {
         Search {
             decimation: (sample_rate as usize / COARSE_RATE).max(1),
@@ -96,12 +96,12 @@ impl Search {
         }
     }
 
-    /// For sound at another rate.
+    /// Adapts to sound at another rate.
     pub fn retune(&mut self, sample_rate: u32) {
         self.decimation = (sample_rate as usize / COARSE_RATE).max(1);
     }
 
-    /// Both channels, summed or subtracted, at the coarse rate; returns how many samples there are.
+    /// Computes the sum or difference of both channels at the coarse rate; returns the number of samples.
     fn coarse(window: &Window, from: i64, frames: usize, decimation: usize, side: bool, to: &mut [f32]) -> usize {
         let (left, right) = window.get(from, frames);
         let sign = if side { -1.0 } else { 1.0 };
@@ -114,13 +114,13 @@ impl Search {
         count
     }
 
-    /// Whether the difference of the channels says more than their sum.
+    /// Returns whether the difference of the channels has more energy than their sum.
     fn is_side(window: &Window, from: i64, frames: usize) -> bool {
         let (left, right) = window.get(from, frames);
         dot(left, right) < 0.0
     }
 
-    /// The best splice that fulfils a wish: alike at both ends, and leading far away from the next one.
+    /// Returns the best splice within the constraints: similar at both ends, and leading far away from the next one.
     pub fn free(&mut self, window: &Window, wish: &Wish) -> Option<Splice> {
         let d = self.decimation;
         let reach = wish.len + (wish.leave.1 - wish.leave.0).max(0) as usize;
@@ -133,7 +133,7 @@ impl Search {
         if outs < len || ins < len || len == 0 {
             return None;
         }
-        // (cost, place, lag), best first.
+        // (cost, position, lag), best first.
         let mut found = [(f32::INFINITY, 0usize, 0usize); CANDIDATES];
         let direction = if wish.speed >= 1.0 { 1.0 } else { -1.0 };
         for place in (0..=outs - len).step_by(PLACE_STEP) {
@@ -184,7 +184,7 @@ impl Search {
                 }
                 cost
             };
-            // Around the coarse place in steps, then between them: what is compared is smooth at this scale.
+            // Around the coarse position in steps, then between them: the similarity is smooth at this scale.
             let middle = enter_from + (lag * d) as i64;
             let step = (d as i64 / 2).max(1);
             let mut around = (f32::INFINITY, middle);
@@ -211,7 +211,7 @@ impl Search {
         }
     }
 
-    /// The place for a splice whose jump is given: where the difference of the two is least loud.
+    /// Returns the splice with a given jump where the difference of both ends is quietest.
     ///
     /// The fade begins between `leave` and `leave + places`, and jumps by `jump`.
     pub fn fixed(&mut self, window: &Window, leave: i64, places: usize, jump: i64, len: usize) -> Splice {
@@ -239,7 +239,7 @@ impl Search {
                 if k > 0 {
                     sum += self.out[k + fade - 1] - self.out[k - 1];
                 }
-                // Of places that are alike, the latest: the rounding of sums must not decide.
+                // Of equally good positions, the latest: the rounding of sums must not decide.
                 if sum <= best.0 + 1e-9 {
                     best = (sum, leave + (k * step) as i64);
                 }

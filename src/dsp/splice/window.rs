@@ -1,8 +1,8 @@
-//! A sliding stretch of a two-channel timeline.
+//! A sliding window on a two-channel timeline.
 
-/// Frames `origin..filled` of a timeline that only ever grows at its end. Realtime: yes, but for [`Window::new`].
+/// Frames `origin..filled` of a timeline that only ever grows at its end. Realtime: yes, except [`Window::new`].
 ///
-/// The frames lie together in memory; when the buffer is full, what is no longer needed is dropped from its front.
+/// The frames are contiguous in memory; when the buffer is full, frames no longer needed are dropped from its front.
 #[derive(Debug)]
 pub struct Window {
     origin: i64,
@@ -12,7 +12,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window with room for `capacity` frames, empty. Realtime: no (allocates and touches every page).
+    /// Creates an empty window with room for `capacity` frames. Realtime: no (allocates and touches every page).
     pub fn new(capacity: usize) -> Window {
         let mut window = Window {
             origin: 0,
@@ -20,36 +20,36 @@ impl Window {
             left: vec![0.0; capacity].into_boxed_slice(),
             right: vec![0.0; capacity].into_boxed_slice(),
         };
-        // An allocator may hand out zeroed pages that do not exist yet; the audio thread must not be the one to
-        // fault them in.
+        // An allocator may return zeroed pages that are not mapped yet; the audio thread must not be the one to fault
+        // them in.
         window.left.fill(std::hint::black_box(f32::MIN_POSITIVE));
         window.right.fill(std::hint::black_box(f32::MIN_POSITIVE));
         window
     }
 
-    /// Starts over, empty, at frame `at`.
+    /// Restarts, empty, at frame `at`.
     pub fn restart(&mut self, at: i64) {
         self.origin = at;
         self.filled = at;
     }
 
-    /// The first frame that is still there.
+    /// Returns the first frame held.
     pub fn origin(&self) -> i64 {
         self.origin
     }
 
-    /// The frame after the last one.
+    /// Returns one past the last frame held.
     pub fn filled(&self) -> i64 {
         self.filled
     }
 
-    /// Frames it can hold.
+    /// Returns the number of frames it can hold.
     pub fn capacity(&self) -> usize {
         self.left.len()
     }
 
-    /// Room for the next `frames` frames (silent at first), which count as filled from now on; frames before `keep`
-    /// may be dropped for it. Should even that not suffice, more is dropped: the newest frames are the ones kept.
+    /// Appends `frames` silent frames and returns them for writing; frames before `keep` may be dropped to make room.
+    /// If even that does not suffice, more is dropped: the newest frames are kept.
     pub fn extend(&mut self, frames: usize, keep: i64) -> (&mut [f32], &mut [f32]) {
         let capacity = self.left.len();
         let frames = frames.min(capacity);
@@ -71,7 +71,7 @@ impl Window {
         (left, right)
     }
 
-    /// Frames `from..from + frames` of both channels, or as many of them as are there.
+    /// Returns frames `from..from + frames` of both channels, or those of them that are held.
     pub fn get(&self, from: i64, frames: usize) -> (&[f32], &[f32]) {
         let from = from.clamp(self.origin, self.filled);
         let start = (from - self.origin) as usize;
@@ -79,7 +79,7 @@ impl Window {
         (&self.left[start..end], &self.right[start..end])
     }
 
-    /// One frame; silence where there is none.
+    /// Returns one frame; silence if it is not held.
     #[inline]
     pub fn frame(&self, at: i64) -> (f32, f32) {
         if at < self.origin || at >= self.filled {
@@ -89,17 +89,17 @@ impl Window {
         (self.left[at], self.right[at])
     }
 
-    /// Both channels' memory.
+    /// Returns both channels' memory.
     pub fn planes(&self) -> [&[f32]; 2] {
         [&self.left, &self.right]
     }
 
-    /// Whether all of `from..from + frames` is there.
+    /// Returns whether all of `from..from + frames` is held.
     pub fn holds(&self, from: i64, frames: usize) -> bool {
         from >= self.origin && from + frames as i64 <= self.filled
     }
 
-    /// Frames from `from` on to the window's end, to be written.
+    /// Returns the frames from `from` to the window's end, for writing.
     pub fn tail_mut(&mut self, from: i64) -> (&mut [f32], &mut [f32]) {
         let start = (from.clamp(self.origin, self.filled) - self.origin) as usize;
         let end = (self.filled - self.origin) as usize;

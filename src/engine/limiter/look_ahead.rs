@@ -1,17 +1,17 @@
-//! A limiter that looks ahead: a smooth gain, down in time for each peak.
+//! A look-ahead limiter with a smooth gain that is down in time for each peak.
 //!
-//! Both channels of a pair are delayed by 1.5 ms and share one gain. The peaks of what comes in are those between the
-//! samples as well (see [`crate::dsp::peak`]). As long as they stay below the ceiling the gain is exactly one and
-//! samples pass bit for bit. For a peak above it the gain goes down within the delay, along a raised cosine, is
-//! there before the peak is, holds for 12.5 ms (half a period of 40 Hz, so that it does not follow the waves of a bass)
-//! and comes back exponentially. A steady tone is limited by a steady gain, without distortion.
+//! Both channels of a pair are delayed by 1.5 ms and share one gain. Peaks between the samples are detected as well
+//! (see [`crate::dsp::peak`]). As long as all peaks stay below the limit the gain is exactly one and samples pass bit
+//! for bit. For a peak above it the gain falls within the delay, along a raised cosine, is down before the peak
+//! arrives, holds for 12.5 ms (half a period of 40 Hz, so that it does not follow the waveform of a bass) and recovers
+//! exponentially. A steady tone is limited by a steady gain, without distortion.
 //!
-//! All of that is decided for blocks of eight frames; between their ends the gain goes in a straight line:
+//! All decisions are made for blocks of eight frames; within a block the gain is interpolated linearly:
 //!
-//! - the gain wanted for a block is kept as the least of all blocks that are still to come out, and two more;
-//! - the least is smoothed over as many blocks as there are between a block's coming in and the one two before its coming
-//!   out. So the gain has arrived a block before a peak's own, and stays a block longer: interpolation between
-//!   samples reaches that far.
+//! - the gain needed by a block is held as the minimum over all blocks still in the delay line, and two more;
+//! - the minimum is smoothed over as many blocks as lie between a block's arrival and two blocks before its output. So
+//!   the gain arrives one block before the peak's own block and stays one block longer: interpolation between samples
+//!   reaches that far.
 
 use wide::f32x4;
 
@@ -19,31 +19,31 @@ use crate::dsp::peak::{BLOCK, TruePeak};
 use crate::engine::GRID;
 use crate::engine::limiter::CEILING;
 
-/// Seconds of look-ahead; rounded to whole blocks.
+/// Look-ahead in seconds; rounded to whole blocks.
 const LOOK_AHEAD_S: f64 = 0.0015;
 /// Seconds for which the gain stays down.
 const HOLD_S: f64 = 0.0125;
-/// Time constant of its return, in seconds.
+/// Time constant of the release, in seconds.
 const RELEASE_S: f64 = 0.08;
-/// A gain this close to one counts as one.
+/// Gains above this are set to one.
 const RETURNED: f32 = 1.0 - 1e-4;
-/// A peak that needs less than this share more than the gain at hand renews the hold: 0.1 dB.
+/// A peak that needs a gain below the current one times this factor (+0.1 dB) renews the hold.
 const RENEWS: f32 = 1.012;
-/// Peaks are brought to this level, −0.54 dB: below the ceiling by what the detector may miss.
+/// Level to which peaks are limited, −0.54 dBFS: below the ceiling by the detector's maximum error.
 const LIMIT: f32 = 0.94;
-/// Anything beyond this (+80 dB) counts as this; what is not a number counts as silence.
+/// Samples beyond this (+80 dBFS) are clamped to it; NaN counts as silence.
 const BEYOND: f32 = 1e4;
 
-/// Blocks in a quantum.
+/// Blocks per quantum.
 const BLOCKS: usize = GRID / BLOCK;
-/// The most blocks a delay can have: sample rates up to 192 kHz.
+/// Maximum delay in blocks: sample rates up to 192 kHz.
 const MOST_BLOCKS: usize = 36;
-/// Room for all windows over blocks.
+/// Capacity of all windows over blocks.
 const WINDOW: usize = MOST_BLOCKS + 4;
-/// Quanta for which there is room behind what is held back: so often it is moved to the front again.
+/// Quanta that fit behind the delayed samples: after that many, the samples are moved to the front again.
 const QUANTA: usize = 16;
 
-/// The latest values, one for each block: a ring, kept twice so that they lie together.
+/// The latest values, one per block: a ring stored twice so that any window is contiguous.
 #[derive(Debug)]
 struct Latest {
     values: [f32; 2 * WINDOW],
@@ -61,48 +61,48 @@ impl Latest {
         self.values[self.at + WINDOW] = value;
     }
 
-    /// The last `count` values, the latest at the end.
+    /// Returns the last `count` values, the latest at the end.
     fn last(&self, count: usize) -> &[f32] {
         let end = self.at + WINDOW + 1;
         &self.values[end - count.min(WINDOW)..end]
     }
 }
 
-/// See the module's text. Realtime: yes, but for [`LookAhead::new`].
+/// A stereo look-ahead limiter. Realtime: yes, except [`LookAhead::new`].
 #[derive(Debug)]
 pub struct LookAhead {
     detector: TruePeak,
-    /// Both channels: from `from` on what is held back, then room for quanta.
+    /// Both channels: the delayed samples start at `from`, followed by space for new quanta.
     held: [Box<[f32]>; 2],
     from: usize,
     latency: usize,
-    /// Highest samples of the last two blocks.
+    /// Highest absolute samples of the last two blocks.
     highest: [f32; 2],
-    /// Gains wanted for the last blocks.
+    /// Gains needed by the last blocks.
     wanted: Latest,
-    /// The least of them, as it is held and let go.
+    /// Their running minimum, with hold and release applied.
     least: Latest,
-    /// Blocks over which the least is looked for.
+    /// Number of blocks over which the minimum is taken.
     reach: usize,
-    /// Weights of the smoothing; they are symmetrical.
+    /// Symmetrical smoothing weights.
     smooth: Vec<f32>,
-    /// Blocks until the gain may come back.
+    /// Blocks until the release may start.
     hold: u32,
     hold_blocks: u32,
     release: f32,
-    /// Blocks for which the gain is still not one everywhere in the smoothing's window.
+    /// Blocks for which the smoothing window still contains a gain other than one.
     busy: usize,
-    /// The gain at the end of the last block.
+    /// Gain at the end of the last block.
     gain: f32,
 }
 
 impl LookAhead {
-    /// A limiter that has heard nothing yet. Realtime: no.
+    /// Creates a limiter in its initial state. Realtime: no (allocates).
     pub fn new(sample_rate: u32) -> LookAhead {
         let rate = f64::from(sample_rate);
         let blocks = ((LOOK_AHEAD_S * rate / BLOCK as f64).round() as usize).clamp(4, MOST_BLOCKS);
         let latency = blocks * BLOCK;
-        // A block is looked at when the one behind it has come in: one of the delay's blocks is over by then.
+        // A block is examined when the next one has arrived: one block of the delay has passed by then.
         let ahead = blocks - 1;
         let smoothed = ahead - 1;
         let weights: Vec<f64> = (0..smoothed)
@@ -128,12 +128,12 @@ impl LookAhead {
         }
     }
 
-    /// Frames by which the output is behind the input.
+    /// Returns the delay between input and output, in frames.
     pub fn latency(&self) -> usize {
         self.latency
     }
 
-    /// Forgets what is held back.
+    /// Clears the delay line and resets the gain.
     pub fn forget(&mut self) {
         self.held.iter_mut().for_each(|plane| plane.fill(0.0));
         self.highest = [0.0; 2];
@@ -141,7 +141,7 @@ impl LookAhead {
         (self.hold, self.busy, self.gain) = (0, 0, 1.0);
     }
 
-    /// Limits a quantum in place. Returns, for each channel, how many frames had a peak above the limit.
+    /// Limits a quantum in place. Returns, for each channel, the number of frames with a peak above the limit.
     pub fn process(&mut self, left: &mut [f32; GRID], right: &mut [f32; GRID]) -> [u32; 2] {
         if self.from + self.latency + GRID > self.held[0].len() {
             for plane in &mut self.held {
@@ -162,7 +162,7 @@ impl LookAhead {
         }
         self.highest = [highest[BLOCKS], highest[BLOCKS + 1]];
         if self.busy == 0 && self.is_low(&highest) {
-            // All gains in all windows are one, and stay it.
+            // All gains in all windows are one and stay so.
             for (to, plane) in [left, right].into_iter().zip(&self.held) {
                 to.copy_from_slice(&plane[from..from + GRID]);
             }
@@ -185,14 +185,14 @@ impl LookAhead {
         over
     }
 
-    /// Makes numbers of what is not one in a block that has come in, and tells its highest sample.
+    /// Replaces NaN and infinities in a newly arrived block and returns its highest absolute sample.
     fn take(&mut self, at: usize) -> f32 {
         let beyond = f32x4::splat(BEYOND);
         let mut highest = f32x4::ZERO;
         for plane in &mut self.held {
             let Some(block) = plane.get_mut(at..).and_then(|p| p.first_chunk_mut::<BLOCK>()) else { continue };
             let [a, b] = [0, 4].map(|v| f32x4::from([block[v], block[v + 1], block[v + 2], block[v + 3]]).abs());
-            // A comparison with what is not a number is false.
+            // A comparison with NaN is false.
             if (a.simd_le(beyond) & b.simd_le(beyond)).all() {
                 highest = highest.fast_max(a.fast_max(b));
             } else {
@@ -206,12 +206,13 @@ impl LookAhead {
         a.max(b).max(c.max(d))
     }
 
-    /// Whether there can be no peak above the limit in a block, by the highest samples of it and of those around it.
+    /// Returns whether no peak in a block can exceed the limit, given the highest samples of the block and its
+    /// neighbours.
     fn is_low(&self, highest: &[f32]) -> bool {
         highest.iter().all(|highest| highest * self.detector.reach() <= LIMIT)
     }
 
-    /// The gain wanted for the block that begins at `at`; what comes behind it has been taken.
+    /// Returns the gain needed by the block that begins at `at`; the following block has already arrived.
     fn want(&self, at: usize, over: &mut [u32; 2]) -> f32 {
         let mut most = LIMIT;
         for (plane, over) in self.held.iter().zip(over) {
@@ -225,12 +226,12 @@ impl LookAhead {
         LIMIT / most
     }
 
-    /// Goes on by a block: `self.gain` is what it is at the end of the block that comes out now.
+    /// Advances by one block: sets `self.gain` to the gain at the end of the block being output.
     fn advance(&mut self, wanted: f32) {
         let last = self.least.last(1)[0];
         self.wanted.push(wanted);
         if wanted == 1.0 && self.busy == 0 {
-            // As it was before: nothing above the limit in any window.
+            // Unchanged: nothing above the limit in any window.
             self.least.push(1.0);
             return;
         }
@@ -258,7 +259,7 @@ impl LookAhead {
     }
 }
 
-/// Scales a block by a gain that goes from `before` to `after`.
+/// Scales a block by a gain that moves linearly from `before` to `after`.
 fn scale(to: &mut [f32], from: &[f32], before: f32, after: f32) {
     let step = (after - before) / BLOCK as f32;
     let ceiling = f32x4::splat(CEILING);
@@ -275,7 +276,7 @@ mod tests {
 
     const RATE: u32 = 48_000;
 
-    /// What comes out, without the delay.
+    /// Returns the limiter's output with its delay removed.
     fn limited(signal: &[[f32; 2]], rate: u32) -> Vec<[f32; 2]> {
         let mut limiter = LookAhead::new(rate);
         let mut signal = signal.to_vec();
@@ -300,8 +301,8 @@ mod tests {
         (0..frames).map(|n| [at(2 * n), at(2 * n + 1)]).collect()
     }
 
-    /// The highest value of an interpolation at eight times the rate, in dB: by a Kaiser-windowed sinc of twenty taps with
-    /// β = 5, which is what SciPy's `resample_poly` does.
+    /// Returns the highest value of an interpolation at eight times the rate, in dB, by a Kaiser-windowed sinc of
+    /// twenty taps with β = 5, as used by SciPy's `resample_poly`.
     fn true_peak_db(signal: &[[f32; 2]]) -> f64 {
         const HALF: usize = 10;
         let bessel = |x: f64| (1..40).rev().fold(1.0, |sum, k| 1.0 + sum * (x / 2.0 / f64::from(k)).powi(2));
@@ -328,7 +329,7 @@ mod tests {
     #[test]
     fn what_stays_below_minus_three_decibels_passes_bit_for_bit() {
         for rate in [44_100, 48_000, 96_000] {
-            // Peaks between the samples included: tones, and noise, which has higher ones.
+            // Includes peaks between the samples: tones, and noise, whose inter-sample peaks are higher.
             let mut signal = sine(997.0, 0.7079, 0.0, rate, 9_000);
             signal.extend(sine(11_025.0, 0.7079, 0.125, rate, 9_000));
             signal.extend(noise(0.35, 9_000));
@@ -386,7 +387,7 @@ mod tests {
         assert!(worst.0 <= -0.3, "{worst:?}");
     }
 
-    /// Everything but the tone, relative to it.
+    /// Returns everything but the tone, relative to it.
     fn distortion(signal: &[[f32; 2]], hz: f64) -> f64 {
         let (mut re, mut im, mut all, mut weight) = (0.0, 0.0, 0.0, 0.0);
         let angle = |n: usize| std::f64::consts::TAU * hz * n as f64 / f64::from(RATE);
@@ -407,7 +408,7 @@ mod tests {
         for (hz, peak, most) in
             [(50.0, 1.0, 0.002), (100.0, 1.0, 0.002), (1_000.0, 1.0, 0.001), (1_000.0, 2.0, 0.001), (50.0, 2.0, 0.005)]
         {
-            // A whole second after a quarter of one.
+            // One second, after a quarter of a second to settle.
             let out = limited(&sine(hz, peak, 0.0, RATE, 60_000), RATE);
             let found = distortion(&out[12_000..], hz);
             println!("{hz} Hz at {peak}: {:.4} %", 100.0 * found);

@@ -1,7 +1,7 @@
-//! The last stage of the mix: keeps a pair of outputs under its ceiling.
+//! The last stage of the mix: keeps a pair of outputs below its ceiling.
 //!
-//! - [`look_ahead`]: turns the gain down before a peak is there, and so late that nothing else is touched; the default
-//! - [`soft`]: bends peaks; without delay, but not without distortion
+//! - [`look_ahead`]: lowers the gain before a peak arrives, and leaves everything else untouched; 1.5 ms of delay
+//! - [`soft`]: bends peaks; no delay, but some distortion
 
 pub mod look_ahead;
 pub mod soft;
@@ -9,30 +9,30 @@ pub mod soft;
 use super::GRID;
 use look_ahead::LookAhead;
 
-/// −0.3 dBFS: nothing gets past this.
+/// Ceiling of all outputs: −0.3 dBFS, as a linear value.
 pub const CEILING: f32 = 0.966_050_9;
 
-/// Which limiter.
+/// The kind of limiter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Looks 1.5 ms ahead, and delays the output by as much.
+    /// Looks 1.5 ms ahead and delays the output by as much.
     LookAhead,
-    /// Without delay.
+    /// Bends peaks without any delay.
     #[default]
     Soft,
 }
 
-/// The limiter of a pair of outputs. Realtime: yes, but for [`Limiter::new`].
+/// The limiter of a pair of outputs. Realtime: yes, except [`Limiter::new`].
 #[derive(Debug)]
 pub enum Limiter {
-    /// See [`look_ahead`].
+    /// A limiter with look-ahead (see [`look_ahead`]).
     LookAhead(Box<LookAhead>),
-    /// See [`soft`].
+    /// A limiter without delay or state (see [`soft`]).
     Soft,
 }
 
 impl Limiter {
-    /// A limiter that has heard nothing yet.
+    /// Creates a limiter in its initial state. Realtime: no (allocates).
     pub fn new(kind: Kind, sample_rate: u32) -> Limiter {
         match kind {
             Kind::LookAhead => Limiter::LookAhead(Box::new(LookAhead::new(sample_rate))),
@@ -40,7 +40,7 @@ impl Limiter {
         }
     }
 
-    /// Frames by which the output is behind the input.
+    /// Returns the delay between input and output, in frames.
     pub fn latency(&self) -> usize {
         match self {
             Limiter::LookAhead(limiter) => limiter.latency(),
@@ -48,7 +48,7 @@ impl Limiter {
         }
     }
 
-    /// Limits a quantum of both channels in place. Returns, for each, how many frames would have gone past the limit.
+    /// Limits a quantum of both channels in place. Returns, for each, the number of frames that exceeded the limit.
     pub fn process(&mut self, left: &mut [f32; GRID], right: &mut [f32; GRID]) -> [u32; 2] {
         match self {
             Limiter::LookAhead(limiter) => limiter.process(left, right),
@@ -56,7 +56,7 @@ impl Limiter {
         }
     }
 
-    /// The output lost time: what is held back is not to be heard any more.
+    /// Handles lost output time: discards the delayed samples.
     pub fn lose(&mut self) {
         if let Limiter::LookAhead(limiter) = self {
             limiter.forget();

@@ -1,18 +1,17 @@
-//! A limiter that bends what goes beyond −3 dBFS towards the ceiling, without a hard edge.
+//! A limiter that bends samples beyond −3 dBFS towards the ceiling with a smooth curve.
 //!
-//! It has no memory and no delay. Samples below the threshold pass bit for bit; above it the curve
-//! `t + (c − t)·u/(1 + u)` with `u = (|x| − t)/(c − t)` bends smoothly (value and slope agree at the threshold) and
-//! never reaches the ceiling. Nothing can pump. The price is distortion (6.5 % at 0 dBFS), and that peaks between the
-//! samples are not seen.
+//! It has no memory and no delay. Samples below the threshold pass bit for bit; above it the curve `t + (c − t)·u/(1 +
+//! u)` with `u = (|x| − t)/(c − t)` bends smoothly (value and slope agree at the threshold) and never reaches the
+//! ceiling. It cannot pump. The price is distortion (6.5 % at 0 dBFS) and blindness to peaks between samples.
 
 use wide::f32x4;
 
 use super::CEILING;
 
-/// −3 dBFS: below this nothing is touched.
+/// Threshold below which samples pass unchanged: −3 dBFS, as a linear value.
 pub const THRESHOLD: f32 = 0.707_945_76;
 
-/// Limits samples in place and returns how many lay beyond the threshold. What is not a number becomes silence.
+/// Limits samples in place and returns the number of samples beyond the threshold. NaN becomes silence.
 ///
 /// Realtime: yes.
 pub fn limit(samples: &mut [f32]) -> u32 {
@@ -33,10 +32,10 @@ pub fn limit(samples: &mut [f32]) -> u32 {
     touched
 }
 
-/// Whether all samples are numbers below the threshold.
+/// Returns whether all samples are numbers below the threshold.
 fn is_calm(samples: &[f32]) -> bool {
     let (vectors, rest) = samples.as_chunks::<4>();
-    // A comparison with what is not a number is false: that counts as not calm.
+    // A comparison with NaN is false, so NaN counts as not calm.
     let calm = vectors.iter().fold(f32x4::splat(f32::from_bits(u32::MAX)), |calm, v| {
         calm & f32x4::from(*v).abs().simd_le(f32x4::splat(THRESHOLD))
     });
@@ -53,7 +52,7 @@ mod tests {
         let mut after = before.clone();
         assert_eq!(limit(&mut after), 0);
         assert!(before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()));
-        // Also in the company of samples that are limited.
+        // Also next to samples that are limited.
         after.push(3.0);
         assert_eq!(limit(&mut after), 1);
         assert!(before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()));

@@ -1,4 +1,4 @@
-//! Loops: where they go round, nothing clicks, nothing is lost, and nothing else changes.
+//! Loops: where they wrap, nothing clicks, nothing is lost, and nothing else changes.
 
 use super::*;
 use crate::dsp::crossfade::smooth;
@@ -13,8 +13,8 @@ fn cut(start: u64, end: u64) -> Play {
     Play { from: start, start, end, looped: true }
 }
 
-/// (frames of the file, resident ones, the loop's start, its end): resident, streamed, and begun in the resident part; from
-/// the middle, and close to the file's ends.
+/// (frames of the file, resident frames, start of the loop, end of the loop): resident, streamed, and started in the
+/// resident part; from the middle, and close to either end of the file.
 const LOOPS: &[(u64, usize, u64, u64)] = &[
     (40_000, 40_000, 10_000, 20_000),
     (40_000, 40_000, 0, 9_999),
@@ -28,7 +28,7 @@ const LOOPS: &[(u64, usize, u64, u64)] = &[
     (200_000, 6_000, 0, 199_900),
     (200_000, 6_000, 150_000, 200_000),
     (200_000, 6_000, 50_000, 50_700),
-    // All of it resident but the end of its seam, and the seam across the border.
+    // All resident except the end of its seam, and with the seam across the border.
     (200_000, 6_000, 0, 5_900),
     (200_000, 6_000, 100, 6_100),
     (200_000, 6_000, 1_000, 6_100),
@@ -37,7 +37,7 @@ const LOOPS: &[(u64, usize, u64, u64)] = &[
     (200_000, 6_000, 1_000, 30_000),
 ];
 
-/// The loop as it is joined: its start, its end, and the frames over which it fades.
+/// Returns the loop as it is joined: its start, its end, and the length of the crossfade in frames.
 fn joined((frames, _, start, end): (u64, usize, u64, u64)) -> (u64, u64, u64) {
     let wanted = SEAM.min((end - start) / 2);
     let before = wanted.min(start);
@@ -45,7 +45,7 @@ fn joined((frames, _, start, end): (u64, usize, u64, u64)) -> (u64, u64, u64) {
     (start + behind, end + behind, before + behind)
 }
 
-/// What frame `n` of the output should be.
+/// Returns the expected frame `n` of the output.
 fn expected(shape: (u64, usize, u64, u64), n: u64, value: fn(u64) -> f32) -> f32 {
     let (start, end, fade) = joined(shape);
     let mut at = shape.2 + n;
@@ -56,7 +56,7 @@ fn expected(shape: (u64, usize, u64, u64), n: u64, value: fn(u64) -> f32) -> f32
     if into == 0.0 { value(at) } else { value(at) + (value(at - (end - start)) - value(at)) * into }
 }
 
-/// When the loop began: one that is not resident has to be fetched first.
+/// Returns when the loop started: one that is not resident has to be fetched first.
 fn began(rig: &Rig) -> u64 {
     let started = |e: &Event| if let Event::Started { at, .. } = e { Some(*at) } else { None };
     rig.events.iter().find_map(started).expect("it has started")
@@ -70,7 +70,7 @@ fn a_loop_goes_round_on_its_frame_and_fades_only_at_its_seam() {
         rig.start(None, slot, cut(shape.2, shape.3), 1.0);
         let out = rig.run(160_000);
         let began = began(&rig);
-        // A start away from the file's beginning fades in.
+        // A start away from the beginning of the file fades in.
         for (n, heard) in out.iter().enumerate().skip(320) {
             let wanted = expected(*shape, n as u64 - began, count);
             assert!((heard - wanted).abs() < 1e-6, "{shape:?}, frame {n}: {heard} instead of {wanted}");
@@ -79,7 +79,7 @@ fn a_loop_goes_round_on_its_frame_and_fades_only_at_its_seam() {
     }
 }
 
-/// What of `signal` lies above 4 kHz: its highest value, in dB.
+/// Returns the highest value, in dB, of the part of `signal` above 4 kHz.
 fn treble_db(signal: &[f32]) -> f64 {
     const HALF: i32 = 128;
     let cutoff = 3_800.0 / 48_000.0;
@@ -116,7 +116,7 @@ fn the_seam_of_a_tone_is_sixty_decibels_down_above_four_kilohertz() {
             let out = rig.run(60_000.max(2 * (shape.3 - shape.2) as usize + 2_000));
             let own = (0..48_000).map(|f| (value(f + 1) - value(f)).abs()).fold(0.0, f32::max);
             let step = out[600..].windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
-            assert!(step < 1.4 * own, "{shape:?}: {step} where the tone's own is {own}");
+            assert!(step < 1.4 * own, "{shape:?}: {step} instead of the tone's own {own}");
             let db = treble_db(&out[600..]);
             if db > worst.0 {
                 worst = (db, format!("{shape:?}"));
@@ -191,13 +191,13 @@ fn what_plays_goes_into_a_loop_and_out_of_it_where_it_is() {
         let slot = rig.load(0, stem(200_000, resident, 48_000, count));
         rig.start(None, slot, whole(200_000), 1.0);
         rig.run(30_000);
-        // Within the loop: it plays on to its end first.
+        // Within the loop: it first plays on to the loop's end.
         rig.send(None, Action::Loop { slot, play: cut(24_000, 34_000) });
         let out = in_units(&rig.run(9_600));
         assert_eq!(out[3_000], 33_001);
-        assert_eq!(out[4_400], 24_401, "gone round");
+        assert_eq!(out[4_400], 24_401, "wrapped");
         rig.run(10_000);
-        // And out of it: on from there.
+        // And out of it: continues from the current position.
         let here = in_units(&rig.run(32))[31];
         rig.send(None, Action::Loop { slot, play: whole(200_000) });
         let out = in_units(&rig.run(20_000));
@@ -214,7 +214,7 @@ fn a_loop_at_the_files_beginning_tells_where_it_is() {
         rig.run(frames as usize);
         let time = rig.engine.time();
         let told = rig.door.telemetry.stems[usize::from(slot)].position_frames();
-        // The look-ahead of an interpolator that is idle is nothing or a quantum.
+        // The look-ahead of an idle interpolator is nothing or one quantum.
         let gone = if time < 20_240 { time } else { 240 + (time - 20_240) % 20_000 };
         let off = (told - gone as f64).abs();
         assert!(off < 200.0 || (off - 20_000.0).abs() < 200.0, "{told} after {time} frames");

@@ -1,7 +1,7 @@
-//! The real card: ALSA's read/write transfer, non-blocking.
+//! The real card: ALSA's non-blocking read/write transfer.
 //!
-//! Memory-mapped transfer was left out on purpose: at one write per period a copy of a few kilobytes is not what
-//! costs, and plugins and some USB drivers take no other access.
+//! Memory-mapped transfer is deliberately not used: at one write per period, copying a few kilobytes is negligible, and
+//! plugins and some USB drivers offer no other access.
 
 mod quiet;
 mod raw;
@@ -13,39 +13,39 @@ use super::pcm::{Fault, Pcm, PcmSetup};
 use crate::system::guard;
 use raw::{Hardware, RawPcm, Refusal, Step};
 
-/// Why a device could not be used. Each says what would be right.
+/// Why a device could not be used. Each message names a remedy where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It is not there, or someone else has it.
+    /// The device does not exist, or another program uses it.
     #[error("device '{device}': {why}")]
     Open {
-        /// As asked for.
+        /// Device name as given.
         device: String,
         /// The reason, and a remedy where there is one.
         why: String,
     },
-    /// It does not do what was asked.
-    #[error("device '{device}' does not do {what}: {instead}")]
+    /// The device does not support the requested configuration.
+    #[error("device '{device}' does not support {what}: {instead}")]
     Unsuitable {
-        /// As asked for.
+        /// Device name as given.
         device: String,
-        /// What it refuses.
+        /// The unsupported setting.
         what: String,
-        /// What it would take.
+        /// The remedy.
         instead: String,
     },
 }
 
-/// What a device is to be opened with.
+/// The requested configuration of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// Frames per second.
     pub rate: u32,
     /// Frames per period.
     pub period: usize,
-    /// Periods the card holds.
+    /// Periods in the card's buffer.
     pub periods: usize,
-    /// Channels; the nearest number is taken.
+    /// Number of channels; the nearest supported number is used.
     pub channels: usize,
 }
 
@@ -56,10 +56,10 @@ pub struct AlsaPcm {
     stride: usize,
 }
 
-/// Rates an appliance would use.
+/// Sample rates tested and offered, in Hz.
 pub const RATES: [u32; 6] = [44_100, 48_000, 88_200, 96_000, 176_400, 192_000];
 
-/// ALSA's name for a format.
+/// Returns ALSA's constant for a format.
 pub fn alsa_format(format: SampleFormat) -> alsa::pcm::Format {
     match format {
         SampleFormat::S32 => alsa::pcm::Format::s32(),
@@ -70,20 +70,20 @@ pub fn alsa_format(format: SampleFormat) -> alsa::pcm::Format {
     }
 }
 
-/// What to tell about a device that could not be opened.
+/// Returns the message, with a remedy where there is one, for a device that could not be opened.
 pub fn explain(errno: i32) -> String {
     match errno {
-        libc::EBUSY => "it is in use by another program ('fuser -v /dev/snd/*' tells which; a desktop's sound server \
-                        lets go with 'systemctl --user stop pipewire.socket pipewire pulseaudio.socket')"
+        libc::EBUSY => "it is in use by another program ('fuser -v /dev/snd/*' shows which; stop a desktop's \
+                        sound server with 'systemctl --user stop pipewire.socket pipewire pulseaudio.socket')"
             .into(),
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => "there is no such device ('grooved devices' lists them)".into(),
+        libc::ENOENT | libc::ENODEV | libc::ENXIO => "no such device (list them with 'grooved devices')".into(),
         libc::EACCES | libc::EPERM => "permission denied (add the user to the group 'audio')".into(),
         _ => format!("{} ({errno})", raw::describe(errno)),
     }
 }
 
-/// Whether the card that a name like `hw:CARD=id,DEV=0` or `plughw:id` speaks of is there; names that speak of none
-/// get the benefit of the doubt.
+/// Returns whether the card in a name like `hw:CARD=id,DEV=0` or `plughw:id` exists; `true` for names that refer to no
+/// card.
 fn card_exists(device: &str) -> bool {
     let Some((kind, arguments)) = device.split_once(':') else { return true };
     if !matches!(kind, "hw" | "plughw" | "hdmi") {
@@ -96,7 +96,7 @@ fn card_exists(device: &str) -> bool {
 }
 
 impl AlsaPcm {
-    /// Opens and configures `device`; not for the audio thread.
+    /// Opens and configures `device`. Realtime: no (may block).
     pub fn open(device: &str, wish: &Wish) -> Result<AlsaPcm, OpenError> {
         guard::may_block();
         let failed = |errno: i32| OpenError::Open { device: device.into(), why: explain(errno) };
@@ -105,13 +105,13 @@ impl AlsaPcm {
             why: "a device name cannot contain a zero byte".into(),
         })?;
         if !card_exists(device) {
-            // alsa-lib would say so on stderr, at every attempt.
+            // alsa-lib would write a message to stderr at every attempt.
             return Err(failed(libc::ENODEV));
         }
         let mut raw = RawPcm::open(&name).map_err(failed)?;
         let unsuitable = |what: String, instead: String| OpenError::Unsuitable { device: device.into(), what, instead };
         let format = SampleFormat::ALL.into_iter().find(|f| raw.takes(alsa_format(*f) as i32)).ok_or_else(|| {
-            unsuitable("any linear sample format".into(), "an HDMI output of a Pi needs its hdmi: name".into())
+            unsuitable("any linear sample format".into(), "use the hdmi: name for a Pi's HDMI output".into())
         })?;
         let hardware = Hardware {
             format: alsa_format(format) as i32,
@@ -122,7 +122,7 @@ impl AlsaPcm {
             buffer: 0,
         };
         let granted = raw.configure(&hardware).map_err(|Refusal(step, errno)| match step {
-            Step::Access => unsuitable("interleaved read/write access".into(), "use its plughw: name".into()),
+            Step::Access => unsuitable("interleaved read/write access".into(), "use the device's plughw: name".into()),
             Step::Rate => {
                 let rates: Vec<String> = raw.rates(&RATES).iter().map(u32::to_string).collect();
                 unsuitable(format!("{} Hz", wish.rate), format!("set --sample-rate to one of {}", rates.join(", ")))
@@ -132,11 +132,12 @@ impl AlsaPcm {
         if granted.buffer < 2 * granted.period {
             return Err(unsuitable(
                 format!("two periods of {} frames", granted.period),
-                format!("its buffer holds {}: lower --buffer-size", granted.buffer),
+                format!("its buffer holds {} frames: lower --buffer-size", granted.buffer),
             ));
         }
-        // Free running: the card plays on through an underrun and its counters tell exactly how many frames were
-        // missed. Where a driver or plugin refuses, it stops instead, and the clock tells.
+        // Free running: the card plays on through an underrun and its counters show exactly how many frames were
+        // missed. If a driver or plugin does not support this, the card stops instead, and the loss is estimated from
+        // the clock.
         let free_running = raw.configure_underruns(&granted, true).is_ok();
         if !free_running {
             raw.configure_underruns(&granted, false).map_err(failed)?;
@@ -195,14 +196,14 @@ impl Pcm for AlsaPcm {
     }
 
     fn resume(&mut self) -> Result<(), Fault> {
-        // Not every driver can (ENOSYS): it is prepared anew instead.
+        // Not every driver supports resume (ENOSYS): the card is prepared again instead.
         self.raw.resume().map_err(|errno| if errno == libc::ENOSYS { Fault::Xrun } else { fault(errno) })
     }
 }
 
 impl Drop for AlsaPcm {
     fn drop(&mut self) {
-        // Closing a USB card that has gone can take seconds.
+        // Closing a USB card that is gone can take seconds.
         guard::may_block();
     }
 }

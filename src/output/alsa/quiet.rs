@@ -1,19 +1,19 @@
-//! libasound's own messages.
+//! Suppresses libasound's own messages.
 //!
-//! The library writes a line to standard error for every step of a failed attempt to open a device: five lines a second while a
-//! card is missing. The same failures are returned as error codes, which the supervisor reports once, in words.
+//! The library writes a line to standard error for every step of a failed attempt to open a device: five lines a second
+//! while a card is missing. The same failures are returned as error codes, which the supervisor reports once, in words.
 
 use std::ffi::{c_char, c_int};
 
-/// libasound's handler without the variable arguments behind it, which are not read. Named arguments are passed alike with and
-/// without them on all of Linux's ABIs.
+/// libasound's handler without the trailing variable arguments, which are not read. Named arguments are passed the same
+/// way with and without them on all of Linux's ABIs.
 type Handler = unsafe extern "C" fn(*const c_char, c_int, *const c_char, c_int, *const c_char);
 type Variadic = unsafe extern "C" fn(*const c_char, c_int, *const c_char, c_int, *const c_char, ...);
 
-/// May be called on any thread, the audio thread included.
+/// Ignores a message. May be called on any thread, including the audio thread.
 unsafe extern "C" fn ignore(_: *const c_char, _: c_int, _: *const c_char, _: c_int, _: *const c_char) {}
 
-/// Keeps libasound from writing to standard error.
+/// Prevents libasound from writing to standard error.
 pub fn quieten() {
     // SAFETY: both are pointers to functions of the same calling convention; see `Handler`.
     let handler = unsafe { std::mem::transmute::<Handler, Variadic>(ignore) };

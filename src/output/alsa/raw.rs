@@ -1,8 +1,8 @@
 //! A playback PCM on ALSA's own C functions.
 //!
 //! The `alsa` crate wraps nearly all of them, but not `silence_size`, without which a card that runs on through an
-//! underrun would repeat its old buffer instead of falling silent; and it does not let anyone at its handle. So the
-//! handle is kept here, and every unsafe call of the output with it. Errors are errno values, positive.
+//! underrun would repeat its old buffer instead of playing silence; and it does not expose its handle. So the handle is
+//! owned here, together with every unsafe call of the output. Errors are positive errno values.
 
 use std::ffi::{CStr, CString, c_int, c_uint};
 use std::ptr;
@@ -15,44 +15,44 @@ pub type Errno = i32;
 /// An open playback PCM, non-blocking.
 pub struct RawPcm(*mut c::snd_pcm_t);
 
-// SAFETY: ALSA allows a PCM to be used from any one thread at a time; `&mut self` everywhere sees to the "one".
+// SAFETY: ALSA allows a PCM to be used from any one thread at a time; `&mut self` everywhere guarantees that.
 unsafe impl Send for RawPcm {}
 
-/// Hardware parameters as wished for, and as granted.
+/// Hardware parameters, requested or granted.
 #[derive(Clone, Copy, Debug)]
 pub struct Hardware {
     /// ALSA's format number.
     pub format: c_int,
-    /// Channels.
+    /// Number of channels.
     pub channels: u32,
     /// Frames per second.
     pub rate: u32,
     /// Frames per period.
     pub period: usize,
-    /// Periods.
+    /// Number of periods.
     pub periods: u32,
-    /// Frames in the buffer; only granted, never wished for.
+    /// Frames in the buffer; only granted, never requested.
     pub buffer: usize,
 }
 
-/// The step at which a configuration failed, and errno.
+/// The step at which a configuration failed, and its errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal(pub Step, pub Errno);
 
 /// Steps of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Interleaved read/write access.
+    /// Setting interleaved read/write access.
     Access,
-    /// The sample format.
+    /// Setting the sample format.
     Format,
-    /// The number of channels.
+    /// Setting the number of channels.
     Channels,
-    /// The rate.
+    /// Setting the sample rate.
     Rate,
-    /// Period and buffer.
+    /// Setting the period and buffer size.
     Buffer,
-    /// Putting it all into force.
+    /// Installing the configuration.
     Install,
 }
 
@@ -61,7 +61,7 @@ struct HardwareParams(*mut c::snd_pcm_hw_params_t);
 impl HardwareParams {
     fn any(pcm: &mut RawPcm) -> Result<HardwareParams, Errno> {
         let mut params = ptr::null_mut();
-        // SAFETY: writes a pointer to fresh memory into `params`, which `Drop` gives back.
+        // SAFETY: writes a pointer to fresh memory into `params`, which `Drop` frees.
         check(unsafe { c::snd_pcm_hw_params_malloc(&raw mut params) })?;
         let params = HardwareParams(params);
         // SAFETY: both pointers are live.
@@ -90,7 +90,7 @@ fn check(result: c_int) -> Result<c_int, Errno> {
     if result < 0 { Err(-result) } else { Ok(result) }
 }
 
-/// What ALSA calls an error.
+/// Returns ALSA's description of an error.
 pub fn describe(errno: Errno) -> String {
     // SAFETY: returns a pointer to a static, terminated string for every number.
     let text = unsafe { CStr::from_ptr(c::snd_strerror(-errno)) };
@@ -108,14 +108,14 @@ impl RawPcm {
         Ok(RawPcm(pcm))
     }
 
-    /// Whether the device takes a format.
+    /// Returns whether the device supports a format.
     pub fn takes(&mut self, format: c_int) -> bool {
         let Ok(params) = HardwareParams::any(self) else { return false };
         // SAFETY: both pointers are live.
         unsafe { c::snd_pcm_hw_params_test_format(self.0, params.0, format) == 0 }
     }
 
-    /// Which of the given rates the device does.
+    /// Returns those of the given sample rates that the device supports.
     pub fn rates(&mut self, candidates: &[u32]) -> Vec<u32> {
         let Ok(params) = HardwareParams::any(self) else { return Vec::new() };
         // SAFETY: both pointers are live.
@@ -123,7 +123,7 @@ impl RawPcm {
         candidates.iter().filter(does).copied().collect()
     }
 
-    /// Configures the device, and tells what was granted. Rate and format are as wished or an error.
+    /// Configures the device and returns the granted parameters. Rate and format are as requested, or the call fails.
     pub fn configure(&mut self, wish: &Hardware) -> Result<Hardware, Refusal> {
         let params = HardwareParams::any(self).map_err(|e| Refusal(Step::Install, e))?;
         let (pcm, p) = (self.0, params.0);
@@ -135,8 +135,7 @@ impl RawPcm {
         let mut buffer: c::snd_pcm_uframes_t = 0;
         // SAFETY: all pointers are live, and every out-parameter is a local of the type asked for.
         unsafe {
-            // Conversions of rate belong to the stems' interpolation; a plugin may do them only if there is no other
-            // way.
+            // Stems are resampled by the engine's interpolation; a plugin may resample only if there is no other way.
             c::snd_pcm_hw_params_set_rate_resample(pcm, p, 0);
             check(c::snd_pcm_hw_params_set_access(pcm, p, c::SND_PCM_ACCESS_RW_INTERLEAVED))
                 .map_err(step(Step::Access))?;
@@ -166,10 +165,11 @@ impl RawPcm {
         })
     }
 
-    /// Sets when the device wakes us and what it does in an underrun: run on over silence (`free`), or stop.
+    /// Sets when the device wakes the thread and how it handles an underrun: running on over silence (`free`), or
+    /// stopping.
     pub fn configure_underruns(&mut self, hardware: &Hardware, free: bool) -> Result<(), Errno> {
         let mut params = ptr::null_mut();
-        // SAFETY: writes a pointer to fresh memory into `params`, which `Drop` gives back.
+        // SAFETY: writes a pointer to fresh memory into `params`, which `Drop` frees.
         check(unsafe { c::snd_pcm_sw_params_malloc(&raw mut params) })?;
         let params = SoftwareParams(params);
         let (pcm, p) = (self.0, params.0);
@@ -190,20 +190,20 @@ impl RawPcm {
         Ok(())
     }
 
-    /// Waits for room of a period. Realtime: yes (this is the audio thread's wait).
+    /// Waits until a period fits. Realtime: yes (this is the audio thread's wait).
     pub fn wait(&mut self, timeout_ms: u32) -> Result<bool, Errno> {
         // SAFETY: the handle is live.
         check(unsafe { c::snd_pcm_wait(self.0, timeout_ms as c_int) }).map(|ready| ready == 1)
     }
 
-    /// Frames of room. Realtime: yes.
+    /// Returns the frames that can be written. Realtime: yes.
     pub fn available(&mut self) -> Result<i64, Errno> {
         // SAFETY: the handle is live.
         let frames = unsafe { c::snd_pcm_avail(self.0) };
         if frames < 0 { Err(-frames as Errno) } else { Ok(frames as i64) }
     }
 
-    /// Frames until a frame written now is heard. Realtime: yes.
+    /// Returns the frames until a frame written now is heard. Realtime: yes.
     pub fn delay(&mut self) -> Result<i64, Errno> {
         let mut frames: c::snd_pcm_sframes_t = 0;
         // SAFETY: the handle is live, `frames` of the type asked for.
@@ -211,7 +211,7 @@ impl RawPcm {
         Ok(frames as i64)
     }
 
-    /// Writes interleaved frames of `stride` bytes. Realtime: yes.
+    /// Writes interleaved frames of `stride` bytes; returns how many were accepted. Realtime: yes.
     pub fn write(&mut self, bytes: &[u8], stride: usize) -> Result<usize, Errno> {
         let frames = (bytes.len() / stride.max(1)) as c::snd_pcm_uframes_t;
         // SAFETY: the handle is live, and `bytes` holds at least `frames` frames.
@@ -225,13 +225,13 @@ impl RawPcm {
         check(unsafe { c::snd_pcm_start(self.0) }).map(drop)
     }
 
-    /// Makes it ready after an underrun. Realtime: yes.
+    /// Makes the device ready after an underrun. Realtime: yes.
     pub fn prepare(&mut self) -> Result<(), Errno> {
         // SAFETY: the handle is live.
         check(unsafe { c::snd_pcm_prepare(self.0) }).map(drop)
     }
 
-    /// Wakes it after a suspend. Realtime: yes.
+    /// Resumes the device after a suspend. Realtime: yes.
     pub fn resume(&mut self) -> Result<(), Errno> {
         // SAFETY: the handle is live.
         check(unsafe { c::snd_pcm_resume(self.0) }).map(drop)
@@ -245,7 +245,7 @@ impl Drop for RawPcm {
     }
 }
 
-/// A device name as C wants it.
+/// Returns a device name as a C string; `None` if it contains a zero byte.
 pub fn c_name(device: &str) -> Option<CString> {
     CString::new(device).ok()
 }
