@@ -39,8 +39,7 @@ impl Band {
     }
 
     /// Starts a note. `key` identifies it for [`Band::note_off`], `midi` is its MIDI number, `loudness` is 0 to 1.
-    /// Repeating
-    /// a key restarts its voice. Without a free voice, the weakest one is stolen.
+    /// Repeating a key restarts its voice. Without a free voice, the weakest one is stolen.
     pub fn note_on(&mut self, key: u32, midi: f64, loudness: f64) {
         self.count += 1;
         let playing = Some(Playing { key, since: self.count, held: true });

@@ -1,15 +1,12 @@
 //! The voices on the speakers: allocation of notes to voices and instruments, panning, and the shared reverb.
 //!
 //! - **Voices and parts.** Each voice has its own pan, level, tone and playing parameters, and can be played directly
-//!   by
-//!   pitch and loudness. Notes belong to one of 16 parts, like MIDI channels; each part has its own instrument and
-//!   pedals,
-//!   and a note takes any free voice, with its part's instrument.
+//!   by pitch and loudness. Notes belong to one of 16 parts, like MIDI channels; each part has its own instrument and
+//!   pedals, and a note takes any free voice, with its part's instrument.
 //! - **Stealing.** Without a free voice, a released note is stolen first, then the quietest, then the oldest; it fades
 //!   within a hop. A voice that is played directly is never stolen.
 //! - **Swapping.** A new instrument takes over at the same pitch, loudness and envelope while the previous one fades
-//!   over
-//!   a hop, so there is no gap.
+//!   over a hop, so there is no gap.
 //!
 //! All voices are created when an instrument is loaded, so that starting a note creates nothing.
 
@@ -507,8 +504,7 @@ impl Ensemble {
     }
 
     /// Reduces the load by one step: fades out the monitored client with the most voices, otherwise silences the
-    /// weakest
-    /// voice. Returns `false` if nothing sounds.
+    /// weakest voice. Returns `false` if nothing sounds.
     pub fn shed(&mut self) -> bool {
         let heard = |v: &&mut Visitor| v.stream.sounding() > 0 && v.gain.target() > 0.0;
         if let Some(visitor) = self.visitors.iter_mut().filter(heard).max_by_key(|v| v.stream.sounding()) {

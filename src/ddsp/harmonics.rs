@@ -7,9 +7,8 @@
 //! ```
 //!
 //! Nothing sounds at or above half the sample rate. At each frame, partials within the last 2 % below it are
-//! attenuated,
-//! down to zero at the limit. A partial that reaches the limit within the hop fades out until then; one that comes down
-//! from above fades in from there. A bend across the limit therefore neither clicks nor aliases.
+//! attenuated, down to zero at the limit. A partial that reaches the limit within the hop fades out until then; one
+//! that comes down from above fades in from there. A bend across the limit therefore neither clicks nor aliases.
 //!
 //! All partials of a sample are derived from one sine and cosine: sin kφ and cos kφ by k rotations. In single precision
 //! the error of the rotation grows linearly with k, to −110 dB at the hundredth partial.
@@ -247,8 +246,7 @@ mod tests {
     #[test]
     fn however_fast_a_partial_crosses_the_limit_it_does_not_jump() {
         // From many pitches below the limit, bent up and down by a little and by a lot. At a seam of two hops the sound
-        // may
-        // change by no more than a sine of its amplitude does in one sample.
+        // may change by no more than a sine of its amplitude does in one sample.
         for start in 0..60 {
             for bend in [0.5, 3.0, 20.0, 150.0] {
                 let mut bank = HarmonicBank::new(48_000, 8, 480);

@@ -12,8 +12,7 @@
 //! - [`processor`]: a single voice for programs that embed the crate
 //!
 //! A model step allocates, so nothing in this module may be called on the audio thread. Without the feature `ddsp`,
-//! only
-//! [`order`] and [`tuning`] are compiled.
+//! only [`order`] and [`tuning`] are compiled.
 
 #[cfg(feature = "ddsp")]
 pub mod band;

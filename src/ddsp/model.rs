@@ -196,8 +196,7 @@ impl Player {
     /// Runs one hop. `pitch` is MIDI number / 127, `loudness` is dBFS / 80 + 1; non-finite values count as 0.
     ///
     /// Writes the share of each partial (their sum is 1) to `distribution` and the magnitude of each noise band to
-    /// `noise`,
-    /// and returns the sum of the amplitudes of all partials; all are linear.
+    /// `noise`, and returns the sum of the amplitudes of all partials; all are linear.
     ///
     /// # Errors
     /// The error from tract; not expected for a model that was opened successfully.
