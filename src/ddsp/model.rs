@@ -26,7 +26,7 @@ pub enum ModelError {
         why: std::io::Error,
     },
     /// A TensorFlow Lite model; it can be converted.
-    #[error("{path} is a TensorFlow Lite model: convert it with python3 models/convert.py {path}", path = path.display())]
+    #[error("{path} is a TensorFlow Lite model; convert it: python3 models/convert.py {path}", path = path.display())]
     TensorFlowLite {
         /// Path of the file.
         path: PathBuf,
