@@ -36,7 +36,7 @@ pub enum Setting {
     VibratoDepth,
     /// Glide time from one pitch to the next, in seconds.
     Glide,
-    /// Panorama, −1 (left) to 1 (right).
+    /// Pan position, −1 (left) to 1 (right).
     Pan,
     /// Linear level.
     Level,

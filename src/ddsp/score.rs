@@ -80,11 +80,11 @@ impl Score {
             return Err("holds no notes (drums, on channel 10, are not played)".into());
         }
         if score.parts.len() > MOST_PARTS {
-            return Err(format!("has {} parts; {MOST_PARTS} at most are supported", score.parts.len()));
+            return Err(format!("has {} parts; at most {MOST_PARTS} are supported", score.parts.len()));
         }
         score.seconds = score.events.last().map_or(0.0, |e| e.at);
         if score.seconds > LONGEST_S {
-            return Err(format!("lasts {:.0} hours; a day at most is supported", score.seconds / 3_600.0));
+            return Err(format!("lasts {:.0} hours; at most a day is supported", score.seconds / 3_600.0));
         }
         Ok(score)
     }
@@ -315,7 +315,7 @@ mod tests {
         // Many long deltas at the slowest tempo.
         let mut long: Vec<u8> = vec![0, 0xff, 0x51, 3, 0xff, 0xff, 0xff];
         long.extend([0xff, 0xff, 0xff, 0x7f, 0x90, 60, 100]);
-        assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("a day at most"));
+        assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("at most a day"));
     }
 
     #[test]

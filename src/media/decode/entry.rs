@@ -30,7 +30,6 @@ pub(super) enum Timing {
 }
 
 /// A sample entry that can be decoded.
-/// The decoders: one, or two for FLAC.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The decoders: one, or two for FLAC.
