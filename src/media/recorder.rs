@@ -325,7 +325,7 @@ fn guard_space(settings: &Settings) -> io::Result<()> {
         Some(free) if free < settings.keep_free => Err(io::Error::new(
             io::ErrorKind::StorageFull,
             format!(
-                "only {} MB free at {}; {} MB must stay free (record.keep_free_mb)",
+                "only {} MB are free at {}; {} must stay free (record.keep_free_mb)",
                 free / 1_000_000,
                 settings.folder.display(),
                 settings.keep_free / 1_000_000
