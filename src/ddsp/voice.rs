@@ -7,7 +7,7 @@ use super::synth::{Frame, Synth, hop_of};
 
 /// Seconds of silence after which a voice rests and its model's state is reset.
 const REST_S: f64 = 0.3;
-/// Maximum gain of partials and noise: +20 dB, as in the previous server.
+/// Maximum gain of partials and noise: +20 dB, as in the older server.
 pub const MOST_GAIN: f64 = 10.0;
 
 /// Tone parameters of a voice.

@@ -15,7 +15,7 @@ pub struct Curve {
 pub struct Place(usize);
 
 impl Curve {
-    /// Returns the previous server's table of movement (0 to 1) and tempo (BPM).
+    /// Returns the older server's table of movement (0 to 1) and tempo (BPM).
     pub fn crowd() -> Curve {
         Curve {
             steps: vec![(0.0, 105.0), (0.02, 110.0), (0.05, 115.0), (0.10, 118.0)],

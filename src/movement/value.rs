@@ -2,7 +2,7 @@
 
 /// Magnitude above which a number is rejected.
 const ABSURD: f64 = 100.0;
-/// Divisor for numbers above 1, as in the previous server; the result is always full movement.
+/// Divisor for numbers above 1, as in the older server; the result is always full movement.
 const ENERGETIC: f64 = 0.6;
 
 /// Converts a sensor's number to a share of full movement, 0 to 1; `None` if it is NaN, infinite, or beyond ±100.

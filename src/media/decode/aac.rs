@@ -174,7 +174,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     (bytes > lead).then_some(Head { bytes, lead, frames: FRAMES * blocks, rate, channels, bit_rate: 0, kind: profile })
 }
 
-/// Plans an ADTS stream that begins with a frame at `from` and ends before `to`.
+/// Builds the plan for an ADTS stream that begins with a frame at `from` and ends before `to`.
 ///
 /// # Errors
 /// If the file cannot be read, or the stream is not AAC-LC or contains no sound.

@@ -23,7 +23,7 @@ fn rate(bytes: &[u8]) -> u32 {
     if rate < 1e9 { rate.round() as u32 } else { 0 }
 }
 
-/// Plans the file that begins at `at`.
+/// Builds the plan for the file that begins at `at`.
 ///
 /// # Errors
 /// If the file cannot be read, is compressed in an unsupported way, or contains no samples.

@@ -282,7 +282,7 @@ fn metadata(bytes: &mut Bytes, at: u64) -> io::Result<(Option<Info>, u64)> {
     Ok((info, place))
 }
 
-/// Plans the stream whose marker is at `at`.
+/// Builds the plan for the stream whose marker is at `at`.
 ///
 /// # Errors
 /// If the file cannot be read, or the stream has no header or no complete frame.

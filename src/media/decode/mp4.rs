@@ -168,7 +168,7 @@ struct Found {
     promised: u64,
 }
 
-/// Plans an audio track: the `chosen` one, or the first that is enabled and can be decoded.
+/// Builds the plan for an audio track: the `chosen` one, or the first that is enabled and can be decoded.
 ///
 /// # Errors
 /// If the file cannot be read, has no such track, or its codec is not supported.

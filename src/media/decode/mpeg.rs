@@ -125,7 +125,7 @@ fn info(frame: &[u8], head: &Head) -> Option<Info> {
     Some(Info { packets, bytes, delay })
 }
 
-/// Plans a stream that begins with a frame at `from` and ends before `to`.
+/// Builds the plan for a stream that begins with a frame at `from` and ends before `to`.
 ///
 /// # Errors
 /// If the file cannot be read, or the stream contains no sound.

@@ -340,7 +340,7 @@ fn sample(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Option<Tail>> {
     Ok((tail.next.is_none() && grows).then_some(tail))
 }
 
-/// Plans the stream whose first page begins at `at`.
+/// Builds the plan for the stream whose first page begins at `at`.
 ///
 /// # Errors
 /// If the file cannot be read, its codec is not supported, or it contains no sound.
@@ -353,7 +353,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
             Ok(head) => head,
             Err(error) if links.is_empty() => return Err(error),
             Err(error) => {
-                remarks.push(Remark::loss(format!("a part that follows cannot be played: it {error}")));
+                remarks.push(Remark::loss(format!("a following part {error}")));
                 break;
             }
         };

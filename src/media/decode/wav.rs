@@ -257,7 +257,7 @@ fn name(tag: u16) -> String {
     name.into()
 }
 
-/// Plans the file that begins at `at`.
+/// Builds the plan for the file that begins at `at`.
 ///
 /// # Errors
 /// If the file cannot be read, its format is not supported, or it contains no samples.
@@ -374,7 +374,7 @@ fn coded(bytes: &mut Bytes, from: u64, to: u64) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Plans ADPCM: blocks of a fixed number of frames.
+/// Builds the layout of ADPCM: blocks of a fixed number of frames.
 fn adpcm(format: &Format, chunks: &Chunks, from: u64, to: u64) -> Result<(Codec, Blocks), DecodeError> {
     let (channels, align) = (format.channels, format.align);
     let head = if format.tag == 2 { 7 } else { 4 } * channels;
