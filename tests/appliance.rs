@@ -334,7 +334,7 @@ fn music_is_copied_once_and_what_cannot_be_played_is_named() {
     assert_eq!(copy, std::fs::read(root.path("boot/firmware/grooved/media/set one/a tone.wav")).unwrap());
     let log = root.log();
     assert!(
-        log.contains("are lacking at the end; copy it again") && log.contains("media/notes.txt: is not a sound file"),
+        log.contains("are missing at the end; copy it again") && log.contains("media/notes.txt: is not a sound file"),
         "{log}"
     );
     assert!(!root.path("data/lib/media/cut.flac").exists());

@@ -132,7 +132,7 @@ fn survive(kills: u32, name: &str) {
         let daemon = started(&scratch, "keep_free_mb = 1\n", "null");
         sleep(0.1);
         let log = daemon.log();
-        assert!(log.contains(&format!("tape{round}.json was cut off and is repaired")), "round {round}: {log}");
+        assert!(log.contains(&format!("tape{round}.json: interrupted by a crash; repaired")), "round {round}: {log}");
         daemon.stop();
         let length = std::fs::metadata(&path).unwrap().len();
         let sidecar: serde_json::Value =

@@ -204,7 +204,7 @@ fn midi_files_and_tables_become_the_same_bytes_every_time() {
     }
     for (args, code, wanted) in [
         (&["render-midi", "none.mid", "x.wav"][..], 64, "none.mid"),
-        (&["render-midi", "in.csv", "x.wav"], 65, "is no MIDI file"),
+        (&["render-midi", "in.csv", "x.wav"], 65, "is not a MIDI file"),
         (&["render-midi", "cut.mid", "x.wav"], 65, "ends too early; as far as it goes it is in x.wav"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "kazoo"], 64, "cello, clarinet"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "7=flute"], 64, "1 to 2"),

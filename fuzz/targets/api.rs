@@ -15,7 +15,7 @@ use grooved::control::vocabulary::Vocabulary;
 
 use super::Target;
 
-/// A conversation, a message a line. Forwarded requests are answered; states and events are sent after each line.
+/// A conversation, one message per line. Forwarded requests are answered; states and events are sent after each line.
 pub const API: Target = Target { name: "api", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -53,7 +53,7 @@ const WORDS: &[&str] = &[
 
 static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| table::table(true, 2).vocabulary());
 
-/// Two states one after the other, the second without one value of the first.
+/// Two consecutive states; the second lacks one value of the first.
 static STATES: LazyLock<[Arc<State>; 2]> = LazyLock::new(|| {
     let board = Board::default();
     let look = board.look();
@@ -69,7 +69,7 @@ static STATES: LazyLock<[Arc<State>; 2]> = LazyLock::new(|| {
     })
 });
 
-/// See [`API`].
+/// Runs the target [`API`].
 pub fn run(data: &[u8]) {
     let bulletin = Arc::new(Bulletin::default());
     let peer = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -81,7 +81,7 @@ pub fn run(data: &[u8]) {
             Step::Forward(request) => {
                 assert!(!request.calls.is_empty());
                 let to = request.origin.expect("it is from a session");
-                // Every third one stays without an answer.
+                // Every third request remains unanswered.
                 for call in request.calls.iter().filter(|_| k % 3 != 2) {
                     let end = if k % 2 == 0 { "/done" } else { "/fail" };
                     let messages = vec![

@@ -1,5 +1,5 @@
-//! Everything a client can ask of a running machine: calls with arguments in and out of range, in any order and at any
-//! time, with the engine, the voices, stems, stretching and kept files at work behind them.
+//! The conductor of a running machine: calls with arguments in and out of range, in any order and at any time, with the
+//! engine, voices, stems, stretching and stored files behind it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -37,18 +37,18 @@ use grooved::system::time::monotonic_ns;
 use super::Target;
 use super::bytes::Bytes;
 
-/// A sequence of calls, moments and stretches of sound.
+/// A sequence of calls, with varying times and stretches of sound in between.
 pub const CONDUCTOR: Target = Target { name: "conductor", run, seeds, words: &[] };
 
 const RATE: u32 = 48_000;
 const SLOTS: usize = 6;
 const VOICES: usize = 2;
-/// Actions of one run, and blocks of sound.
+/// Maximum number of actions and of blocks of sound in one run.
 const MOST_ACTIONS: usize = 96;
 const MOST_BLOCKS: usize = 64;
 const BLOCK: usize = 256;
 
-/// Texts that mean something to some control.
+/// Texts that have a meaning for some control.
 const TEXTS: &[&str] = &[
     "short.wav",
     "short.flac",
@@ -107,7 +107,7 @@ const FLOATS: &[f64] = &[
 ];
 const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::MAX as i64, i64::MAX, i64::MIN];
 
-/// Configuration, instruments, files and controls, shared by all runs.
+/// Configuration, instruments, files and controls shared by all runs.
 struct House {
     config: Config,
     shelf: Shelf,
@@ -130,7 +130,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     }
 });
 
-/// What the conductor asks of others, who do it between two blocks.
+/// Requests of the conductor to other threads of the daemon, executed between two blocks.
 #[derive(Default)]
 struct Asked {
     loads: VecDeque<Job>,
@@ -176,7 +176,7 @@ impl Services for Collected {
     }
 }
 
-/// The machine, with everything pumped by hand that has a thread of its own in the daemon.
+/// The machine; everything that has its own thread in the daemon is pumped explicitly.
 struct Rig {
     engine: Engine,
     conductor: Conductor,
@@ -229,7 +229,7 @@ impl Rig {
         self.conductor.kept(Kept { tag: job.tag, result });
     }
 
-    /// Does what was asked, lets time pass, and makes a block of sound.
+    /// Executes the requests, advances time, and renders a block.
     fn turn(&mut self, frames: usize) {
         self.conductor.tick();
         self.conductor.finish_work();
@@ -263,7 +263,7 @@ impl Rig {
         self.engine.render(&mut self.block);
         for channel in 0..2 {
             let samples = self.block.channel(channel);
-            assert!(samples.iter().all(|s| s.abs() <= 1.0), "the output is within its range");
+            assert!(samples.iter().all(|s| s.abs() <= 1.0), "the output exceeds its range");
         }
         for answer in self.conductor.take_answers() {
             let _ = packet::encode(&answer.messages);
@@ -272,7 +272,7 @@ impl Rig {
 }
 
 fn value(bytes: &mut Bytes, kind: Kind) -> Value {
-    // Most of the time something that is accepted, else anything.
+    // Mostly valid values, sometimes anything.
     let way = bytes.byte();
     match (kind, way) {
         (Kind::Float(low, high) | Kind::Clamped(low, high), 0..=159) => {
@@ -299,12 +299,12 @@ fn call(bytes: &mut Bytes) -> Message {
     let shape = bytes.byte();
     let mut values: Vec<Value> = args.iter().map(|arg| value(bytes, arg.kind)).collect();
     match shape {
-        // One too few, and some too many.
+        // One argument too few, or some too many.
         224..=239 => drop(values.pop()),
         240..=255 => values.extend((0..shape % 16).map(|_| value(bytes, Kind::Rest))),
         _ => {}
     }
-    // Now and then a pattern in place of the address.
+    // Sometimes a pattern instead of an address.
     let address = match shape {
         216..=219 => format!("{}/*", address.rsplit_once('/').map_or("", |(above, _)| above)),
         220..=221 => address.replace('a', "?"),
@@ -313,7 +313,7 @@ fn call(bytes: &mut Bytes) -> Message {
     Message::new(address, values)
 }
 
-/// See [`CONDUCTOR`].
+/// Runs the target [`CONDUCTOR`].
 pub fn run(data: &[u8]) {
     let mut bytes = Bytes(data);
     let mut rig = Rig::new();
@@ -354,7 +354,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Every address there is, called with what it accepts; and shows of some length.
+/// All addresses, called with valid arguments, and some longer sequences.
 fn seeds() -> Vec<Vec<u8>> {
     let addresses = HOUSE.vocabulary.concrete();
     let index = |wanted: &str| addresses.iter().position(|a| a == wanted).unwrap_or(0) as u16;
@@ -364,12 +364,12 @@ fn seeds() -> Vec<Vec<u8>> {
         .chunks(24)
         .map(|numbers| numbers.iter().flat_map(|n| [one(*n, &[0; 8]), vec![0xe3]].concat()).collect())
         .collect();
-    // Load a file, play it in a loop, and let it sound.
+    // Load a file, play it in a loop, and render.
     let load = one(index("/groove/stem/load"), &[0, 9, 0, 0, 0, 2]);
     let play = one(index("/groove/stem/play"), &[0, 9, 0, 0x40, 0, 0, 0xc0, 0, 0, 1, 0, 0, 0]);
     let sound = vec![0xe7, 0xe7];
     seeds.push([load.clone(), sound.clone(), play.clone(), sound.clone()].concat());
-    // Notes with an instrument, while the tempo changes.
+    // Notes with an instrument while the tempo changes.
     let note = one(index("/groove/note/on"), &[0, 0x80, 0, 0, 0xc0, 0, 0, 1]);
     let tempo = one(index("/groove/tempo"), &[0, 0x10, 0, 0, 0x10, 0]);
     seeds.push([sound.clone(), note, sound.clone(), tempo, sound.clone(), load, play, sound].concat());

@@ -7,7 +7,7 @@ use grooved::daemon::settings;
 
 use super::Target;
 
-/// Text as a configuration: read, checked, turned into settings, compared and written.
+/// Text as a configuration: parsed, validated, converted to settings, and compared.
 pub const CONFIG: Target = Target { name: "config", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -43,7 +43,7 @@ const WORDS: &[&str] = &[
     "0x7f",
 ];
 
-/// See [`CONFIG`].
+/// Runs the target [`CONFIG`].
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let path = Path::new("fuzz.toml");
@@ -66,7 +66,7 @@ pub fn run(data: &[u8]) {
 
 fn seeds() -> Vec<Vec<u8>> {
     let whole = include_str!("../../config/grooved.toml");
-    // Section by section, because most of it is comments.
+    // One seed per section, because most of the file is comments.
     let bare: Vec<&str> = whole.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()).collect();
     let bare = bare.join("\n");
     let mut seeds: Vec<Vec<u8>> = bare.split("\n[").skip(1).map(|s| format!("[{s}\n").into_bytes()).collect();

@@ -4,7 +4,7 @@ use grooved::media::grid::{Grid, Unit};
 
 use super::Target;
 
-/// JSON as a beat grid, which is then asked for beats.
+/// JSON as a beat grid, which is then queried.
 pub const GRID: Target = Target { name: "grid", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -26,7 +26,7 @@ const WORDS: &[&str] = &[
     "400",
 ];
 
-/// See [`GRID`].
+/// Runs the target [`GRID`].
 pub fn run(data: &[u8]) {
     let Ok(Some(grid)) = Grid::parse(data) else { return };
     assert!((20.0..=400.0).contains(&grid.bpm));

@@ -1,4 +1,4 @@
-//! Media files, one target for each kind: opened, read to the end or a limit, then in pieces from other places.
+//! Media files, one target per format: opened, read to the end or a limit, then read again after seeks.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,12 +10,12 @@ use grooved::media::file::MediaFile;
 
 use super::{Target, refusing};
 
-/// Frames that are read from the beginning, and again after each seek.
+/// Maximum number of frames read from the start, and after each seek.
 const MOST_FRAMES: usize = 1 << 18;
 const AFTER_SEEK: usize = 8_192;
 const BLOCK: usize = 4_096;
 
-/// The largest sample a file may hold beyond full scale, times the channels that may be mixed into one.
+/// Maximum sample value of a file beyond full scale, times the maximum number of channels mixed into one.
 const MOST_LEVEL: f32 = 64.0 * 32.0;
 
 fn decode(data: &[u8], name: &str) {
@@ -57,7 +57,7 @@ fn decode(data: &[u8], name: &str) {
 
 macro_rules! kinds {
     ($($constant:ident, $name:literal, [$($fixture:literal),+], [$($word:literal),+];)+) => {$(
-        #[doc = concat!("Files called `fuzz.", $name, "`.")]
+        #[doc = concat!("Files named `fuzz.", $name, "`.")]
         pub const $constant: Target = Target {
             name: $name,
             run: |data| decode(data, concat!("fuzz.", $name)),

@@ -22,7 +22,7 @@ const WORDS: &[&str] = &[
     "\x7f",
 ];
 
-/// See [`MIDI`].
+/// Runs the target [`MIDI`].
 pub fn run(data: &[u8]) {
     if let Ok(score) = Score::parse(data) {
         assert!(score.seconds.is_finite() && score.seconds >= 0.0);

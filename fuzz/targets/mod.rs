@@ -1,7 +1,7 @@
-//! What is fuzzed: functions that take any bytes, with valid examples and words to begin from.
+//! The fuzz targets: functions that accept arbitrary bytes, with valid examples and a dictionary.
 //!
-//! `fuzz/fuzz_targets` runs them in libFuzzer, `tests/fuzz.rs` a bounded number of times within `make test`. A target
-//! fails by panicking; apart from that it returns nothing and keeps nothing from one run to the next.
+//! `fuzz/fuzz_targets` runs them in libFuzzer, `tests/fuzz.rs` for a bounded number of iterations within `make test`. A
+//! target fails by panicking; it returns nothing and keeps no state between runs.
 
 pub mod api;
 pub mod bytes;
@@ -22,31 +22,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Once;
 
-/// A function that takes bytes from strangers.
+/// A function that processes untrusted bytes.
 pub struct Target {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Handles the bytes as grooved does.
+    /// Processes the bytes as the daemon does.
     pub run: fn(&[u8]),
     /// Inputs that reach far, mostly valid ones.
     pub seeds: fn() -> Vec<Vec<u8>>,
-    /// Words for the mutators' dictionary.
+    /// Dictionary for the mutators.
     pub words: &'static [&'static str],
 }
 
-/// Environment variable with the folder that receives seeds and dictionary.
+/// Environment variable that names the folder for seeds and dictionary.
 pub const FOLDER: &str = "GROOVED_FUZZ_FOLDER";
 
-/// Called once before libFuzzer begins: writes `seeds/` and `words.dict` into the folder of [`FOLDER`], if it is set.
+/// Called once before libFuzzer starts: writes `seeds/` and `words.dict` to the folder named by [`FOLDER`], if it is
+/// set.
 ///
-/// A panic that is caught is no failure here: opening a model file relies on it. What libFuzzer's wrapper does not
-/// catch ends the process all the same.
+/// A panic that is caught is not a failure: opening a model file relies on that. A panic that is not caught ends the
+/// process all the same.
 ///
 /// # Panics
 /// If the folder cannot be written.
 pub fn begin(target: &Target) {
     if target.name == "onnx" {
-        // Thousands of them.
+        // There are thousands of caught panics.
         std::panic::set_hook(Box::new(|_| {}));
     } else {
         let _ = std::panic::take_hook();
@@ -66,11 +67,11 @@ pub fn begin(target: &Target) {
 }
 
 thread_local! {
-    /// The source file that the last panic of this thread came from.
+    /// Source file of the last panic on this thread.
     static PANICKED: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Does what whoever loads files does: a panic in a library's code counts as a refusal. One in grooved's code goes on.
+/// Runs an action as the callers of loaders do: a panic in a library counts as a rejection. Other panics propagate.
 pub fn refusing<T>(act: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -6,7 +6,7 @@ use grooved::ddsp::model::Model;
 
 use super::Target;
 
-/// Bytes as a model file, which then plays a few steps.
+/// Bytes as a model file, which then runs a few steps.
 pub const ONNX: Target = Target { name: "onnx", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -48,7 +48,7 @@ const WORDS: &[&str] = &[
     "48000",
 ];
 
-/// See [`ONNX`].
+/// Runs the target [`ONNX`].
 pub fn run(data: &[u8]) {
     let Ok(model) = Model::read(data, Path::new("fuzz.onnx")) else { return };
     let contract = model.contract().clone();
@@ -59,7 +59,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A field of a protocol buffer: its number and its bytes.
+/// Encodes a length-delimited field of a protocol buffer.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     let mut length = bytes.len();
@@ -72,7 +72,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A field with a whole number below 128.
+/// Encodes a field with an integer below 128.
 fn whole(number: u8, value: u8) -> Vec<u8> {
     vec![number << 3, value]
 }
@@ -85,26 +85,26 @@ fn node(kind: &str, inputs: &[&str], output: &str, attributes: &[Vec<u8>]) -> Ve
     field(1, &bytes)
 }
 
-/// An attribute that is a whole number.
+/// Encodes an integer attribute.
 fn attribute(name: &str, value: u8) -> Vec<u8> {
     [field(1, name.as_bytes()), whole(3, value), vec![0xa0, 0x01, 0x02]].concat()
 }
 
-/// Floats as a constant of a graph.
+/// Encodes a constant tensor of floats.
 fn constant(name: &str, shape: &[u8], values: &[f32]) -> Vec<u8> {
     let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
     let shape = shape.iter().flat_map(|d| whole(1, *d));
     field(5, &[shape.collect(), whole(2, 1), field(8, name.as_bytes()), field(9, &raw)].concat())
 }
 
-/// An input (11) or output (12): a vector of floats.
+/// Encodes an input (11) or output (12): a vector of floats.
 fn end(side: u8, name: &str, length: u8) -> Vec<u8> {
     let shape = field(2, &field(1, &whole(1, length)));
     let tensor = field(1, &[whole(1, 1), shape].concat());
     field(side, &[field(1, name.as_bytes()), field(2, &tensor)].concat())
 }
 
-/// A whole model of four partials, two noise bands and a state of four.
+/// Encodes a complete model with four partials, two noise bands and a state of four.
 fn model(nodes: &[Vec<u8>], constants: &[Vec<u8>]) -> Vec<u8> {
     let ends = [
         end(11, "pitch", 1),
@@ -142,7 +142,7 @@ fn model(nodes: &[Vec<u8>], constants: &[Vec<u8>]) -> Vec<u8> {
     [whole(1, 8), field(7, &graph), field(8, &whole(2, 17)), said.collect()].concat()
 }
 
-/// Two small instruments that can be played, and the one that `tests/models.rs` refuses.
+/// Two small playable instruments, and the file that `tests/models.rs` expects to be rejected.
 pub fn seeds() -> Vec<Vec<u8>> {
     let weights: Vec<f32> = (0..48).map(|k| (k as f32 * 0.7).sin()).collect();
     let simple = model(

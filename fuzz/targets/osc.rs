@@ -1,4 +1,4 @@
-//! OSC packets, as they come over UDP.
+//! OSC packets, as received over UDP.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +10,7 @@ use grooved::control::vocabulary::Vocabulary;
 
 use super::Target;
 
-/// OSC packets: decoded, looked up, checked, and encoded again.
+/// OSC packets: decoded, looked up, validated, and encoded again.
 pub const OSC: Target = Target { name: "osc", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -43,7 +43,7 @@ const WORDS: &[&str] = &[
 
 static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| table::table(true, 4).vocabulary());
 
-/// See [`OSC`].
+/// Runs the target [`OSC`].
 pub fn run(data: &[u8]) {
     let Ok(parts) = packet::decode(data) else { return };
     let calls: Vec<Message> = parts.into_iter().flat_map(|(_, calls)| calls).collect();
@@ -52,7 +52,7 @@ pub fn run(data: &[u8]) {
             let _ = control.check(&in_address, &call.args);
         }
     }
-    // What was understood can be said again, and then means the same; only its numbers become shorter.
+    // Decoded messages can be encoded again with the same meaning; only their numbers become shorter.
     let Ok(bytes) = packet::encode(&calls) else { return };
     let Ok(again) = packet::messages(&bytes) else { return };
     assert_eq!(again.len(), calls.len());
@@ -73,7 +73,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> =
         messages.iter().filter_map(|m| packet::encode(std::slice::from_ref(m)).ok()).collect();
     seeds.extend(packet::encode(&messages));
-    // All types there are, and a bundle within a bundle.
+    // All type tags, and a bundle within a bundle.
     seeds.push(b"/x\0\0,TFNI[ih]fdsSbtcrm\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02?\x80\0\0?\xf0\0\0\0\0\0\0ab\0\0cd\0\0\0\0\0\x02xy\0\0\0\0\0\x01\0\0\0\0\0\0\0A\x01\x02\x03\x04\0\x90\x40\x7f".to_vec());
     seeds.push(b"#bundle\0\0\0\0\0\0\0\0\x01\0\0\0\x18#bundle\0\0\0\0\0\0\0\0\0\0\0\0\x04\0\0\0\0".to_vec());
     seeds

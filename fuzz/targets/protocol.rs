@@ -1,10 +1,10 @@
-//! Messages of the DDSP stream.
+//! Messages of the DDSP stream protocol.
 
 use grooved::control::stream::protocol::{self, Format, Shape};
 
 use super::Target;
 
-/// Text as messages of the stream's protocol, one a line.
+/// Text as messages of the stream protocol, one per line.
 pub const PROTOCOL: Target = Target { name: "protocol", run, seeds, words: WORDS };
 
 /// Words of the protocol, for the dictionary.
@@ -44,10 +44,10 @@ pub const WORDS: &[&str] = &[
     "\n",
 ];
 
-/// The shape a stream has at first.
+/// The initial format of a stream.
 pub const SHAPE: Shape = Shape { format: Format::S16, frame_ms: 10.0, rate: 48_000, pull: false };
 
-/// See [`PROTOCOL`].
+/// Runs the target [`PROTOCOL`].
 pub fn run(data: &[u8]) {
     let mut shape = SHAPE;
     for line in String::from_utf8_lossy(data).lines() {
@@ -71,7 +71,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Every example of the protocol's documentation, alone and in a row.
+/// All examples of the protocol's documentation, separately and in sequence.
 pub fn seeds() -> Vec<Vec<u8>> {
     let lines = [
         r#"{"f0s":[440.0,550.0],"loudness":0.7}"#,

@@ -4,7 +4,7 @@ use grooved::control::show::Show;
 
 use super::Target;
 
-/// JSON as a show, which is written again and turned into calls.
+/// JSON as a show, which is written again and converted to calls.
 pub const STATE: Target = Target { name: "state", run, seeds, words: WORDS };
 
 const WORDS: &[&str] = &[
@@ -28,7 +28,7 @@ const WORDS: &[&str] = &[
     ",",
 ];
 
-/// See [`STATE`].
+/// Runs the target [`STATE`].
 pub fn run(data: &[u8]) {
     let Ok(show) = Show::parse(data) else { return };
     let _ = show.settings();

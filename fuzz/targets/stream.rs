@@ -1,4 +1,4 @@
-//! The stream's voices, as its messages move them.
+//! Voices of a DDSP stream, driven by its messages.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -10,13 +10,13 @@ use grooved::ddsp::stream::{Stream, voices};
 use super::Target;
 use super::protocol::{SHAPE, WORDS, seeds};
 
-/// Messages as for `protocol`, obeyed by a stream of two voices of a flute; a frame is made after each.
+/// Messages as for `protocol`, applied to a stream of two flute voices; a frame is rendered after each.
 pub const STREAM: Target = Target { name: "stream", run, seeds, words: WORDS };
 
 const VOICES: usize = 2;
-/// Frames of one run.
+/// Maximum number of frames in one run.
 const MOST_FRAMES: usize = 40;
-/// Samples of a frame that are made, whatever its shape.
+/// Maximum number of samples rendered per frame, whatever its format.
 const MOST_SAMPLES: usize = 4_800;
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
@@ -24,7 +24,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
         .expect("the flute is there")
 });
 
-/// See [`STREAM`].
+/// Runs the target [`STREAM`].
 pub fn run(data: &[u8]) {
     let mut stream = Stream::new(&MODEL, VOICES, SHAPE.rate).expect("a stream can be made");
     let mut shape = SHAPE;

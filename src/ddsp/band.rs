@@ -1,22 +1,22 @@
-//! Several voices of one instrument: which of them plays a note, and which gives way.
+//! Several voices of one instrument: voice allocation and stealing.
 
 use super::model::Model;
 use super::performer::{self, Manner};
 use super::voice::{Tone, Voice};
 
-/// Most voices of one band.
+/// Maximum number of voices in a band.
 pub const MOST_VOICES: usize = 32;
 
-/// What a voice of a band is playing.
+/// The note assigned to a voice of a band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Playing {
     key: u32,
-    /// Notes are numbered in the order they begin: of two as quiet as each other the older one gives way.
+    /// Increasing note number: of two equally quiet notes, the older one is stolen.
     since: u64,
     held: bool,
 }
 
-/// See the module's text. Its voices allocate within their model. Realtime: no.
+/// Polyphonic player of one instrument, with voice stealing. Its voices allocate within their model. Realtime: no.
 pub struct Band {
     voices: Vec<(Voice, Option<Playing>)>,
     sustained: bool,
@@ -25,21 +25,21 @@ pub struct Band {
 }
 
 impl Band {
-    /// A band of 1 to [`MOST_VOICES`] voices.
+    /// Creates a band of 1 to [`MOST_VOICES`] voices.
     ///
     /// # Errors
-    /// In words.
+    /// A message, if `voices` is out of range or the model cannot be set up.
     pub fn new(model: &Model, voices: usize, sample_rate: u32, seed: u64) -> Result<Band, String> {
         if !(1..=MOST_VOICES).contains(&voices) {
-            return Err(format!("voices: {voices} was given, and 1 to {MOST_VOICES} would be right"));
+            return Err(format!("voices is {voices}; must be between 1 and {MOST_VOICES}"));
         }
         let voice = |n: usize| Ok((Voice::new(model, sample_rate, seed + n as u64)?, None));
         let voices = (0..voices).map(voice).collect::<Result<_, String>>()?;
         Ok(Band { voices, sustained: false, count: 0, stolen: 0 })
     }
 
-    /// A note begins: a key by which it is ended, its MIDI number, its loudness 0 to 1. The same key again begins anew on
-    /// the same voice. Without a free voice the quietest one is hushed for it.
+    /// Starts a note. `key` identifies it for [`Band::note_off`], `midi` is its MIDI number, `loudness` is 0 to 1.
+    /// Repeating a key restarts its voice. Without a free voice, the weakest one is stolen.
     pub fn note_on(&mut self, key: u32, midi: f64, loudness: f64) {
         self.count += 1;
         let playing = Some(Playing { key, since: self.count, held: true });
@@ -59,7 +59,7 @@ impl Band {
         *slot = playing;
     }
 
-    /// The note of a key ends, or is held by the pedal.
+    /// Ends the note of a key; while the sustain pedal is down, the note sounds on until it is lifted.
     pub fn note_off(&mut self, key: u32) {
         for (voice, slot) in &mut self.voices {
             if let Some(playing) = slot.as_mut().filter(|p| p.key == key) {
@@ -72,7 +72,7 @@ impl Band {
         }
     }
 
-    /// The sustain pedal goes down or up.
+    /// Presses or lifts the sustain pedal.
     pub fn sustain(&mut self, down: bool) {
         self.sustained = down;
         for (voice, slot) in &mut self.voices {
@@ -83,7 +83,7 @@ impl Band {
         }
     }
 
-    /// All notes end.
+    /// Ends all notes and lifts the pedal.
     pub fn all_off(&mut self) {
         self.sustained = false;
         for (voice, slot) in &mut self.voices {
@@ -92,22 +92,22 @@ impl Band {
         }
     }
 
-    /// Changes how all voices play.
+    /// Applies a change to the playing parameters of all voices.
     pub fn manner(&mut self, change: impl Fn(&mut Manner)) {
         self.voices.iter_mut().for_each(|(voice, _)| change(&mut voice.performer.manner));
     }
 
-    /// Changes how all voices sound.
+    /// Applies a change to the tone of all voices.
     pub fn tone(&mut self, change: impl Fn(&mut Tone)) {
         self.voices.iter_mut().for_each(|(voice, _)| change(&mut voice.tone));
     }
 
-    /// Whether nothing sounds.
+    /// Returns whether all voices are silent.
     pub fn resting(&self) -> bool {
         self.voices.iter().all(|(voice, _)| voice.resting())
     }
 
-    /// Notes that a sounding one had to give way to.
+    /// Number of sounding notes that were stolen for new ones.
     pub fn stolen(&self) -> u64 {
         self.stolen
     }

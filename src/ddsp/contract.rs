@@ -1,7 +1,7 @@
-//! The contract between a model file and the daemon, as `models/README.md` states it in words.
+//! The contract between a model file and the daemon; `models/README.md` is its specification.
 //!
-//! A file is checked from the outside in: its size, its names and shapes, its description, then each kind of node.
-//! Nothing of it has been run when these checks pass, so a hostile file has had nothing to do.
+//! A file is checked from the outside in: its size, its names and shapes, its metadata, then each kind of node. None of
+//! these checks executes any part of the file, so a hostile file cannot act before it is rejected.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,21 +9,21 @@ use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dimension;
 use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 
-/// The version of the contract that this code speaks.
+/// Version of the contract that this code implements.
 pub const VERSION: &str = "1";
-/// More bytes than this no instrument has: GRUs of 512 units, the largest published, are 7.5 MB.
+/// Maximum size of a model file in bytes: GRUs of 512 units, the largest published, take 7.5 MB.
 pub const MOST_BYTES: u64 = 32 << 20;
-/// Versions of the ONNX operator set that are understood.
+/// Supported versions of the ONNX operator set.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 13..=21;
-/// What goes in, in order.
+/// Names of the input tensors, in order.
 pub const INPUTS: [&str; 3] = ["pitch", "loudness", "state"];
-/// What comes out, in order.
+/// Names of the output tensors, in order.
 pub const OUTPUTS: [&str; 4] = ["amplitude", "harmonic_distribution", "noise_magnitudes", "next_state"];
 
 const MOST_NODES: usize = 2_000;
 const FLOAT: i32 = 1;
-/// Kinds of nodes whose work and whose results are bounded by the sizes of what goes in. Loops, branches and everything
-/// that makes tensors of any size from a number are not among them.
+/// Allowed kinds of nodes: those whose work and results are bounded by the sizes of their inputs. Loops, branches and
+/// anything that makes tensors of arbitrary size from a number are excluded.
 const KINDS: &[&str] = &[
     "Abs",
     "Add",
@@ -79,87 +79,87 @@ const KINDS: &[&str] = &[
     "Where",
 ];
 
-/// What a model file says of itself.
+/// Metadata of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
-    /// The instrument's name.
+    /// Name of the instrument.
     pub instrument: String,
-    /// Frames a second of the sound it was trained on.
+    /// Sample rate of the training material in Hz.
     pub sample_rate: u32,
-    /// Frames between two steps.
+    /// Frames between two steps, at `sample_rate`.
     pub hop: usize,
-    /// Partials.
+    /// Number of partials.
     pub harmonics: usize,
-    /// Noise bands, evenly from 0 Hz to half the sample rate.
+    /// Number of noise bands, evenly spaced from 0 Hz to half the sample rate.
     pub noise_bands: usize,
-    /// Width of the state.
+    /// Number of elements of the recurrent state.
     pub state: usize,
-    /// Lowest and highest pitch of the training, as MIDI numbers (69 is 440 Hz).
+    /// Lowest and highest pitch of the training material, as MIDI numbers (69 is 440 Hz).
     pub pitch_range: (f64, f64),
-    /// Softest and loudest of the training, in dBFS (RMS).
+    /// Softest and loudest level of the training material, in dBFS (RMS).
     pub loudness_range: (f64, f64),
-    /// From a performer's loudness, 0 to 1, to the model's: points, straight between them.
+    /// Breakpoints from the performer's loudness (0 to 1) to the model's, interpolated linearly.
     pub loudness_map: Vec<(f64, f64)>,
     /// Licence of the weights.
     pub licence: String,
-    /// What it was trained on, and by whom that was played.
+    /// Source of the training material, and its performer.
     pub provenance: String,
-    /// When it was made.
+    /// Date on which the model was made.
     pub date: String,
-    /// Figures of its quality, as JSON.
+    /// Quality figures, as JSON.
     pub figures: String,
 }
 
-/// What is wrong with a model file, and what would be right.
+/// A violation of the contract: what was found, and what is expected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ContractError {
-    /// A description that is lacking or can't be understood.
-    #[error("its description says {key} = '{found}', and {wanted} would be right")]
+    /// A metadata entry that is missing or invalid.
+    #[error("metadata key {key} is '{found}'; expected {wanted}")]
     Description {
         /// The key, without `grooved.`.
         key: &'static str,
-        /// What it says; nothing, if the key is lacking.
+        /// The value found; empty if the key is missing.
         found: String,
-        /// What would be right.
+        /// The expected value.
         wanted: String,
     },
-    /// An input or output that is lacking or has another shape.
-    #[error("its {side} '{name}' is {found}, and float32 [{wanted}] would be right")]
+    /// An input or output that is missing or has the wrong shape.
+    #[error("{side} '{name}' is {found}; expected float32 [{wanted}]")]
     Tensor {
-        /// Input or output.
+        /// `input` or `output`.
         side: &'static str,
-        /// The tensor's name.
+        /// Name of the tensor.
         name: String,
-        /// What it is.
+        /// Its type and shape, or `missing`.
         found: String,
-        /// How long it must be.
+        /// The expected number of elements.
         wanted: usize,
     },
-    /// Something that no instrument needs.
-    #[error("it holds {what}, which no instrument needs")]
+    /// Content that the contract does not allow.
+    #[error("unsupported content: {what}")]
     Foreign {
-        /// What that is.
+        /// A description of the content.
         what: String,
     },
-    /// A graph with a loose end.
-    #[error("its graph is broken: nothing makes '{name}'")]
+    /// A graph that reads a value which no node produces.
+    #[error("broken graph: no node produces '{name}'")]
     Broken {
-        /// What is read, and never made.
+        /// Name of the missing value.
         name: String,
     },
-    /// An operator set that isn't understood.
-    #[error("its operator set is {found}, and {} to {} would be right", OPSETS.start(), OPSETS.end())]
+    /// An unsupported operator set.
+    #[error("operator set is {found}; must be between {} and {}", OPSETS.start(), OPSETS.end())]
     Opset {
-        /// What it names.
+        /// The operator sets that the file declares.
         found: String,
     },
 }
 
 impl Contract {
-    /// Checks a file's names, shapes, description and kinds of nodes.
+    /// Checks the names, shapes, metadata and node kinds of a file, and returns its metadata.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first violation found.
     pub fn read(proto: &ModelProto) -> Result<Contract, ContractError> {
         let contract = Description::of(proto).contract()?;
         contract.check_opsets(proto)?;
@@ -169,7 +169,7 @@ impl Contract {
         Ok(contract)
     }
 
-    /// A performer's loudness, 0 to 1, as the model is given it.
+    /// Maps a performer's loudness (0 to 1, clamped) to the loudness input of the model.
     pub fn loudness(&self, played: f64) -> f64 {
         let played = played.clamp(0.0, 1.0);
         let above = self.loudness_map.partition_point(|p| p.0 < played).clamp(1, self.loudness_map.len() - 1);
@@ -177,7 +177,7 @@ impl Contract {
         y0 + (y1 - y0) * ((played - x0) / (x1 - x0)).clamp(0.0, 1.0)
     }
 
-    /// Length of an input or output by its name.
+    /// Number of elements of an input or output, by name.
     fn length(&self, name: &str) -> usize {
         match name {
             "state" | "next_state" => self.state,
@@ -207,13 +207,13 @@ impl Contract {
             return foreign(format!("{} nodes", graph.node.len()));
         }
         if !proto.functions.is_empty() {
-            return foreign("functions of its own".into());
+            return foreign("custom functions".into());
         }
         if let Some(node) = graph.node.iter().find(|n| !KINDS.contains(&n.op_type.as_str())) {
             return foreign(format!("a node of kind '{}'", node.op_type.chars().take(40).collect::<String>()));
         }
         if graph.initializer.iter().any(|t| t.data_location.unwrap_or(0) != 0 || !t.external_data.is_empty()) {
-            return foreign("weights kept in another file".into());
+            return foreign("weights in an external file".into());
         }
         let weights: i64 = graph
             .initializer
@@ -226,7 +226,7 @@ impl Contract {
         Ok(())
     }
 
-    /// Everything that is read was made before.
+    /// Checks that every value a node reads was produced before it.
     fn check_ends(&self, proto: &ModelProto) -> Result<(), ContractError> {
         let Some(graph) = &proto.graph else { return Err(ContractError::Foreign { what: "no graph".into() }) };
         let weights = graph.initializer.iter().map(|t| t.name.as_str());
@@ -249,7 +249,7 @@ impl Contract {
         for (side, wanted, there) in [("input", &INPUTS[..], inputs), ("output", &OUTPUTS[..], outputs)] {
             for name in wanted {
                 let tensor = there.iter().find(|t| t.name == *name);
-                let found = tensor.map_or("lacking".to_string(), |t| shape_of(t));
+                let found = tensor.map_or("missing".to_string(), |t| shape_of(t));
                 let length = self.length(name);
                 if found != format!("float32 [{length}]") {
                     return Err(ContractError::Tensor { side, name: (*name).into(), found, wanted: length });
@@ -264,10 +264,10 @@ impl Contract {
     }
 }
 
-/// Type and shape in words.
+/// Formats the type and shape of a tensor for messages.
 fn shape_of(tensor: &ValueInfoProto) -> String {
     let Some(Type::TensorType(found)) = tensor.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        return "no tensor".into();
+        return "not a tensor".into();
     };
     let dims: Vec<String> = found
         .shape
@@ -283,7 +283,7 @@ fn shape_of(tensor: &ValueInfoProto) -> String {
     format!("{kind} [{}]", dims.join(", "))
 }
 
-/// The keys under `grooved.` of a file.
+/// The metadata entries of a file under `grooved.`, by key.
 struct Description<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Description<'a> {
@@ -309,7 +309,7 @@ impl<'a> Description<'a> {
     }
 
     fn number(&self, key: &'static str, least: usize, most: usize) -> Result<usize, ContractError> {
-        let wanted = format!("a whole number from {least} to {most}");
+        let wanted = format!("an integer from {least} to {most}");
         match self.text(key, &wanted)?.parse() {
             Ok(number) if (least..=most).contains(&number) => Ok(number),
             _ => Err(self.wrong(key, &wanted)),
@@ -317,7 +317,7 @@ impl<'a> Description<'a> {
     }
 
     fn range(&self, key: &'static str, least: f64, most: f64) -> Result<(f64, f64), ContractError> {
-        let wanted = format!("two rising numbers from {least} to {most}, as in '{least} {most}',");
+        let wanted = format!("two increasing numbers between {least} and {most}, as in '{least} {most}'");
         let found: Vec<f64> = self.text(key, &wanted)?.split(' ').filter_map(|n| n.parse().ok()).collect();
         match found[..] {
             [low, high] if least <= low && low < high && high <= most => Ok((low, high)),
@@ -325,9 +325,9 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// Points such as `0:0 0.05:0.3 1:0.8`, rising, from 0 to 1.
+    /// Parses breakpoints such as `0:0 0.05:0.3 1:0.8`: 2 to 32 points, increasing, from 0:0 to 1.
     fn map(&self, key: &'static str) -> Result<Vec<(f64, f64)>, ContractError> {
-        let wanted = "points from 0 to 1 that rise, as in '0:0 0.05:0.3 1:0.8',";
+        let wanted = "increasing points from 0 to 1, as in '0:0 0.05:0.3 1:0.8'";
         let point = |text: &str| {
             let (x, y) = text.split_once(':')?;
             Some((x.parse().ok()?, y.parse().ok()?))
@@ -354,7 +354,7 @@ impl<'a> Description<'a> {
         self.exactly("loudness_scaling", "dbfs/80+1")?;
         self.exactly("amplitude_scaling", "linear")?;
         self.exactly("noise_scaling", "linear")?;
-        let words = |key| self.text(key, "a few words").map(str::to_string);
+        let words = |key| self.text(key, "a non-empty text").map(str::to_string);
         Ok(Contract {
             instrument: words("instrument")?,
             sample_rate: self.number("sample_rate", 8_000, 96_000)? as u32,

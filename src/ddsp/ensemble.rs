@@ -1,14 +1,14 @@
-//! The voices of the speakers: who plays which note on which instrument, where, and in what room.
+//! The voices on the speakers: allocation of notes to voices and instruments, panning, and the shared reverb.
 //!
-//! - **Voices and parts.** A voice has a place (pan, level), a tone and a manner of its own, and can be played directly, by
-//!   pitch and loudness. Notes belong to one of 16 parts, as MIDI has channels; each part has its instrument and pedals,
-//!   and any voice that is free takes a note, with its part's instrument.
-//! - **Stealing.** Without a free voice a released note gives way first, then the quietest, then the oldest; it fades within
-//!   a hop. A voice that is played directly gives way to nobody.
-//! - **Swapping.** Another instrument takes over at the same pitch, loudness and envelope while the one before fades over a
-//!   hop: no gap.
+//! - **Voices and parts.** Each voice has its own pan, level, tone and playing parameters, and can be played directly
+//!   by pitch and loudness. Notes belong to one of 16 parts, like MIDI channels; each part has its own instrument and
+//!   pedals, and a note takes any free voice, with its part's instrument.
+//! - **Stealing.** Without a free voice, a released note is stolen first, then the quietest, then the oldest; it fades
+//!   within a hop. A voice that is played directly is never stolen.
+//! - **Swapping.** A new instrument takes over at the same pitch, loudness and envelope while the previous one fades
+//!   over a hop, so there is no gap.
 //!
-//! Voices are made when an instrument is loaded, so that nothing has to be made when a note begins.
+//! All voices are created when an instrument is loaded, so that starting a note creates nothing.
 
 use super::library::Shelf;
 use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
@@ -19,24 +19,24 @@ use super::voice::{MOST_GAIN, Tone, Voice};
 use super::worker::Guest;
 use crate::engine::ramp::{self, Ramp};
 
-/// Voices of an instrument beyond one for each place: for those that still fade.
+/// Voices of an instrument beyond one per place, for voices that are still fading.
 const SPARE: usize = 2;
-/// Semitones of vibrato by a modulation wheel that is all the way up.
+/// Vibrato depth in semitones with the modulation wheel fully up.
 const MODULATION_SEMITONES: f64 = 0.5;
-/// Frames a change of pan or of the level of all takes.
+/// Length in frames of a ramp of pan, master level or monitor gain.
 const RAMP_FRAMES: u32 = 480;
 
-/// An instrument with all the voices it can have. Built where time does not matter, used by the ensemble.
+/// An instrument with all its voices. Built outside the realtime path, used by the ensemble.
 pub struct Section {
     name: String,
     idle: Vec<Voice>,
 }
 
 impl Section {
-    /// An instrument's voices for an ensemble of `voices`, and what is to be told of it.
+    /// Opens an instrument for an ensemble of `voices` voices; also returns its description.
     ///
     /// # Errors
-    /// What is wrong with the instrument, in words.
+    /// A message that says why the instrument cannot be used.
     pub fn open(shelf: &Shelf, name: &str, voices: usize, sample_rate: u32) -> Result<(Section, Card), String> {
         let model = shelf.model(name)?;
         let voice = |n: usize| Voice::new(&model, sample_rate, 1 + n as u64);
@@ -69,16 +69,16 @@ impl Part {
 struct Note {
     part: usize,
     key: f64,
-    /// Notes are numbered in the order they begin.
+    /// Increasing note number: the older note is stolen first.
     since: u64,
     /// Whether its key is down.
     held: bool,
 }
 
-/// A place among the voices.
+/// A voice slot of the ensemble.
 struct Chair {
     settings: [f64; Setting::ALL.len()],
-    /// The instrument it has of its own; empty: that of the first part.
+    /// Instrument for direct playing; if empty, that of the first part is used.
     instrument: String,
     voice: Option<(Voice, String)>,
     note: Option<Note>,
@@ -91,7 +91,7 @@ impl Chair {
         self.settings[setting as usize]
     }
 
-    /// Whether it is played directly.
+    /// Returns whether the slot is played directly.
     fn is_held(&self) -> bool {
         self.get(Setting::Loudness) > 0.0
     }
@@ -100,7 +100,7 @@ impl Chair {
         self.voice.as_ref().is_none_or(|(voice, _)| voice.performer.silent())
     }
 
-    /// Lets the voice know what has been set.
+    /// Passes the settings of the slot and of its note's part to the voice.
     fn apply(&mut self, part: Option<&Part>) {
         let pedal = |pedal| part.map_or(Pedal::ALL[pedal as usize].2, |p| p.get(pedal));
         let get = |setting: Setting| self.settings[setting as usize];
@@ -131,7 +131,7 @@ impl Chair {
         }
     }
 
-    /// Equal power: in the middle each side has 0.71 of it.
+    /// Starts the pan ramp, with an equal-power law: 0.71 on each side in the centre.
     fn aim(&mut self, frames: u32) {
         let angle = (self.get(Setting::Pan).clamp(-1.0, 1.0) + 1.0) * std::f64::consts::FRAC_PI_4;
         self.left.to(angle.cos() as f32, frames);
@@ -139,32 +139,34 @@ impl Chair {
     }
 }
 
-/// A voice that fades, where it sat, and what it is.
+/// A voice that is fading out, the slot it came from, and the name of its instrument.
 struct Leaving {
     voice: Voice,
     chair: usize,
     instrument: String,
 }
 
-/// A client of the stream that is heard here as well.
+/// A streaming client that is also heard on the speakers.
 struct Visitor {
     number: u64,
     stream: Box<Stream>,
     gain: Ramp,
 }
 
-/// What is counted.
+/// Counters of the ensemble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Voices that sound.
+    /// Voices sounding now.
     pub sounding: usize,
-    /// Notes that a sounding one had to give way to.
+    /// Sounding notes that were stolen for new ones.
     pub stolen: u64,
-    /// Notes that found no voice.
+    /// Notes for which there was no voice.
     pub unplayed: u64,
 }
 
-/// See the module's text. A hop of a voice allocates within its model: it belongs on a worker. Realtime: no.
+/// All voices on the speakers, with parts, instruments, monitored clients and reverb.
+///
+/// Rendering allocates within the models, so it belongs on a worker. Realtime: no.
 pub struct Ensemble {
     chairs: Vec<Chair>,
     parts: Vec<Part>,
@@ -180,7 +182,7 @@ pub struct Ensemble {
 }
 
 impl Ensemble {
-    /// An ensemble of 1 to [`MOST_VOICES`] voices, without an instrument yet.
+    /// Creates an ensemble of 1 to [`MOST_VOICES`] voices (clamped), without instruments.
     pub fn new(voices: usize, sample_rate: u32) -> Ensemble {
         let chair = |_| {
             let mut chair = Chair {
@@ -210,22 +212,22 @@ impl Ensemble {
         }
     }
 
-    /// Takes on an instrument, or takes it on anew.
+    /// Adds an instrument, or replaces the one of the same name.
     pub fn seat(&mut self, section: Section) {
         self.sections.retain(|s| s.name != section.name);
         self.sections.push(section);
-        // Whoever was told to sound waits for its instrument.
+        // A voice that was to sound directly may have been waiting for its instrument.
         (0..self.chairs.len()).for_each(|k| self.play_directly(k));
     }
 
-    /// What is counted.
+    /// Returns the counters; `sounding` includes the voices of monitored clients.
     pub fn counts(&self) -> Counts {
         let guests: usize = self.visitors.iter().map(|v| v.stream.sounding()).sum();
         let sounding = self.chairs.iter().filter(|c| !c.is_silent()).count() + guests;
         Counts { sounding, stolen: self.stolen, unplayed: self.unplayed }
     }
 
-    /// Whether nothing sounds and nothing is about to.
+    /// Returns whether nothing sounds and nothing is scheduled.
     pub fn is_resting(&self) -> bool {
         let rests = |chair: &Chair| chair.voice.as_ref().is_none_or(|(voice, _)| voice.resting());
         let heard = |v: &Visitor| !v.stream.silent() || v.stream.awaits();
@@ -235,7 +237,7 @@ impl Ensemble {
             && self.room.is_quiet()
     }
 
-    /// Does what it is told, from the next frame on.
+    /// Executes a command; it takes effect from the next frame on.
     pub fn obey(&mut self, order: Order) {
         match order {
             Order::Set(which, setting, value) => self.each(which, |e, k| e.set(k, setting, value)),
@@ -290,7 +292,7 @@ impl Ensemble {
         self.chairs[k].apply(part);
     }
 
-    /// The instrument a chair should play.
+    /// Name of the instrument that a slot should play.
     fn instrument_of(&self, k: usize) -> &str {
         let chair = &self.chairs[k];
         match chair.note {
@@ -300,7 +302,7 @@ impl Ensemble {
         }
     }
 
-    /// Lets a chair sound at its own pitch and loudness, or be silent.
+    /// Plays a slot at its own pitch and loudness; at loudness 0 it is silenced, unless a note is playing.
     fn play_directly(&mut self, k: usize) {
         let (hz, loudness) = (self.chairs[k].get(Setting::F0), self.chairs[k].get(Setting::Loudness));
         if loudness <= 0.0 {
@@ -328,7 +330,7 @@ impl Ensemble {
         self.stand_up(k);
     }
 
-    /// Lets the voice of a chair go, after it has faded.
+    /// Releases the voice of a slot; it is returned to its instrument once it has faded.
     fn stand_up(&mut self, k: usize) {
         if let Some((mut voice, instrument)) = self.chairs[k].voice.take() {
             if voice.resting() {
@@ -341,27 +343,27 @@ impl Ensemble {
     }
 
     fn give_back(&mut self, mut voice: Voice, instrument: &str) {
-        // One whose instrument was unloaded is dropped here.
+        // If the instrument has been unloaded, the voice is dropped here.
         if let Some(section) = self.sections.iter_mut().find(|s| s.name == instrument) {
             voice.reset();
             section.idle.push(voice);
         }
     }
 
-    /// A voice of an instrument that nobody plays.
+    /// Takes an unused voice of an instrument.
     fn idle(&mut self, name: &str) -> Option<Voice> {
         let section = self.sections.iter_mut().find(|s| s.name == name)?;
         if let Some(voice) = section.idle.pop() {
             return Some(voice);
         }
-        // The oldest of those that fade must be cut.
+        // All are in use: cut the oldest fading one.
         let k = self.leaving.iter().position(|l| l.instrument == name)?;
         let mut voice = self.leaving.remove(k).voice;
         voice.reset();
         Some(voice)
     }
 
-    /// Gives a chair a voice of an instrument, unless it has one; `false`: there is none.
+    /// Assigns a voice of an instrument to a slot, unless it has one; returns `false` if none is available.
     fn take_up(&mut self, k: usize, name: &str) -> bool {
         if self.chairs[k].voice.as_ref().is_some_and(|(_, has)| has == name) {
             return true;
@@ -372,7 +374,7 @@ impl Ensemble {
         true
     }
 
-    /// Lets what sounds on a chair go on with the instrument it should have now.
+    /// Moves the sound of a slot to the instrument it should have now.
     fn exchange(&mut self, k: usize) {
         let name = self.instrument_of(k).to_string();
         let Some((old, has)) = &self.chairs[k].voice else {
@@ -412,7 +414,7 @@ impl Ensemble {
         }
     }
 
-    /// A chair that is silent: best one that has rested and holds the instrument already.
+    /// A silent slot for an instrument; prefers one that is at rest, then one that already has the instrument.
     fn free_chair(&self, name: &str) -> Option<usize> {
         let rank = |k: &usize| {
             let voice = self.chairs[*k].voice.as_ref();
@@ -422,7 +424,7 @@ impl Ensemble {
         (0..self.chairs.len()).filter(free).min_by_key(rank)
     }
 
-    /// The note that gives way, unless all chairs are held.
+    /// The slot whose note is to be stolen; `None` if all slots are played directly.
     fn weakest(&self) -> Option<usize> {
         let notes = self.chairs.iter().enumerate().filter(|(_, chair)| !chair.is_held()).map(|(k, chair)| {
             (k, chair.voice.as_ref().map(|(voice, _)| &voice.performer), chair.note.map_or(0, |n| n.since))
@@ -482,11 +484,11 @@ impl Ensemble {
             }
         }
         self.parts.iter_mut().filter(|p| p.instrument == name).for_each(|p| p.instrument.clear());
-        // Whoever had it as its own plays on with the first part's.
+        // Slots that had it as their own instrument continue with that of the first part.
         (0..self.chairs.len()).for_each(|k| self.play_directly(k));
     }
 
-    /// Does what a client of the stream asks for.
+    /// Applies a message from a monitored streaming client.
     pub fn entertain(&mut self, number: u64, guest: Guest) {
         let visitor = self.visitors.iter_mut().find(|v| v.number == number);
         match (guest, visitor) {
@@ -501,8 +503,8 @@ impl Ensemble {
         }
     }
 
-    /// Lets go of what is missed least, because there is no time for all: the guest with the most voices, else a voice.
-    /// `false`: nothing sounds.
+    /// Reduces the load by one step: fades out the monitored client with the most voices, otherwise silences the
+    /// weakest voice. Returns `false` if nothing sounds.
     pub fn shed(&mut self) -> bool {
         let heard = |v: &&mut Visitor| v.stream.sounding() > 0 && v.gain.target() > 0.0;
         if let Some(visitor) = self.visitors.iter_mut().filter(heard).max_by_key(|v| v.stream.sounding()) {
@@ -519,7 +521,7 @@ impl Ensemble {
         true
     }
 
-    /// Adds the next frames to both channels.
+    /// Adds the next frames to both channels; `left` and `right` have the same length.
     pub fn add(&mut self, left: &mut [f32], right: &mut [f32]) {
         let frames = left.len() as u32;
         for (k, chair) in self.chairs.iter_mut().enumerate() {
@@ -587,7 +589,7 @@ mod tests {
         [left, right]
     }
 
-    /// How far the sound is from going on as it did: the largest third difference.
+    /// Roughness of a sound: its largest absolute third difference.
     fn roughness(sound: &[f32]) -> f32 {
         sound.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
     }
@@ -622,7 +624,7 @@ mod tests {
         }
         assert!(found < 2.0 * steady, "{found} beside {steady}");
         let counts = e.counts();
-        // Two of the twelve were sounding already, and began anew on their own voices.
+        // Two of the twelve keys were sounding already and restarted on their own voices.
         assert!(counts.sounding == 4 && counts.unplayed == 0 && counts.stolen >= 8, "{counts:?}");
         e.obey(Order::AllOff(None));
         play(&mut e, 1.0);
@@ -645,7 +647,7 @@ mod tests {
             assert!(roughness(&after[..12_000]) < 3.0 * steady, "{name}");
         }
         assert_eq!(e.counts().sounding, 1);
-        assert!(e.leaving.is_empty(), "what has faded is given back");
+        assert!(e.leaving.is_empty(), "faded voices are returned");
         assert!(e.sections.iter().all(|s| s.idle.len() + usize::from(s.name == "cello") == 4));
     }
 

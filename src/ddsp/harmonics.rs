@@ -1,41 +1,41 @@
-//! Partials: a bank of sines whose frequencies are multiples of one that glides.
+//! Harmonic synthesis: a bank of sines at multiples of a gliding fundamental.
 //!
-//! Between two frames, a hop apart, the logarithm of f0 and the amplitude of each partial go straight:
+//! Between two frames, a hop apart, log f0 and the amplitude of each partial are interpolated linearly:
 //!
 //! ```text
 //! f(t) = f_a (f_b / f_a)^t,   φ(t) = φ_a + ∫ f,   y(t) = Σ_k ((1 − t) A_k + t B_k) sin(2π k φ(t)),   0 ≤ t < 1
 //! ```
 //!
-//! Nothing sounds at or above half the sample rate. At each frame a partial within the last 2 % under it is turned down,
-//! to nothing at the limit; one that would get there within the hop fades out until it does, and one that comes from
-//! there fades in from then on. So a bend over the limit is no click and no alias.
+//! Nothing sounds at or above half the sample rate. At each frame, partials within the last 2 % below it are
+//! attenuated, down to zero at the limit. A partial that reaches the limit within the hop fades out until then; one
+//! that comes down from above fades in from there. A bend across the limit therefore neither clicks nor aliases.
 //!
-//! All partials of a sample come from one sine and cosine: sin kφ and cos kφ by turning k times. In single precision the
-//! error of a turn grows with k only, to −110 dB at the hundredth partial.
+//! All partials of a sample are derived from one sine and cosine: sin kφ and cos kφ by k rotations. In single precision
+//! the error of the rotation grows linearly with k, to −110 dB at the hundredth partial.
 
 use wide::f32x4;
 
-/// Amplitudes under this (−130 dBFS) are not worth a sine.
+/// Amplitude below which a partial is not computed (−130 dBFS).
 const INAUDIBLE: f32 = 3e-7;
-/// The share of the limit below it over which partials are turned down.
+/// Width of the attenuated range below the limit, as a share of the limit.
 const TAPER: f64 = 0.02;
-/// Samples that are worked on together.
+/// Samples computed together.
 const LANES: usize = 8;
 
-/// See the module's text. Realtime: yes, after [`HarmonicBank::new`].
+/// A bank of harmonic sines, rendered hop by hop. Realtime: yes, after [`HarmonicBank::new`].
 #[derive(Clone, Debug)]
 pub struct HarmonicBank {
     sample_rate: f64,
-    /// In turns, 0 to 1.
+    /// Phase of the fundamental in turns, 0 to 1.
     phase: f64,
-    /// Phase in turns around zero, per sample of the hop.
+    /// Phase of the fundamental per sample of the hop, in turns around zero (−0.5 to 0.5).
     turns: Box<[f32]>,
-    /// Amplitudes at both ends.
+    /// Amplitudes of each partial at the start and the end of the hop.
     ends: Box<[[f32; 2]]>,
 }
 
 impl HarmonicBank {
-    /// A bank of `harmonics` partials for hops of at most `longest` samples.
+    /// Creates a bank of `harmonics` partials for hops of at most `longest` samples.
     pub fn new(sample_rate: u32, harmonics: usize, longest: usize) -> Self {
         Self {
             sample_rate: f64::from(sample_rate),
@@ -45,13 +45,13 @@ impl HarmonicBank {
         }
     }
 
-    /// Phase zero.
+    /// Resets the phase to zero.
     pub fn reset(&mut self) {
         self.phase = 0.0;
     }
 
     /// Adds a hop to `out`: from `hz.0` to `hz.1`, from amplitudes `from` to `to` (one per partial, linear).
-    /// Frequencies are held between 1 Hz and the sample rate.
+    /// Frequencies are clamped to 1 Hz … the sample rate; non-finite ones count as 1 Hz.
     pub fn add(&mut self, hz: (f64, f64), from: &[f32], to: &[f32], out: &mut [f32]) {
         let samples = out.len().min(self.turns.len());
         let out = &mut out[..samples];
@@ -84,7 +84,7 @@ impl HarmonicBank {
         if hz.is_finite() { hz.clamp(1.0, self.sample_rate) } else { 1.0 }
     }
 
-    /// The phase of the fundamental at each sample.
+    /// Computes the phase of the fundamental at each sample.
     fn glide(&mut self, (from, to): (f64, f64), samples: usize) {
         let ratio = if samples > 0 { (to / from).powf(1.0 / samples as f64) } else { 1.0 };
         let mut step = from / self.sample_rate;
@@ -92,14 +92,14 @@ impl HarmonicBank {
             self.phase += step;
             self.phase -= self.phase.floor();
             step *= ratio;
-            // Around zero a float is finer.
+            // Centred on zero, single precision resolves the phase more finely.
             *turn = (self.phase - (self.phase + 0.5).floor()) as f32;
         }
         let last = self.turns[samples.saturating_sub(1)];
         self.turns[samples..].fill(last);
     }
 
-    /// A partial that crosses half the sample rate within the hop.
+    /// Adds a partial that crosses half the sample rate within the hop.
     fn crossing(&self, index: usize, (from, to): (f64, f64), out: &mut [f32]) {
         let k = (index + 1) as f64;
         let samples = out.len() as f64;
@@ -124,7 +124,7 @@ impl HarmonicBank {
     }
 }
 
-/// The sum of all partials, added to `out`; `turns` is as long, rounded up to whole groups.
+/// Adds the sum of all partials to `out`; `turns` is as long as `out`, rounded up to whole groups of [`LANES`].
 fn sum(turns: &[f32], ends: &[[f32; 2]], out: &mut [f32]) {
     let samples = out.len() as f32;
     let counting = [f32x4::from([0.0, 1.0, 2.0, 3.0]), f32x4::from([4.0, 5.0, 6.0, 7.0])];
@@ -163,10 +163,10 @@ mod tests {
     use super::*;
     use std::f64::consts::TAU;
 
-    /// Frequencies at both ends, amplitudes at both ends.
+    /// Frequencies at both ends, amplitudes at the start, amplitudes at the end.
     type Hop = ((f64, f64), Vec<f32>, Vec<f32>);
 
-    /// The equations of the module's text, in double precision, partial by partial.
+    /// Reference: the equations of the module documentation in double precision, partial by partial.
     fn by_the_book(hops: &[Hop], rate: f64, samples: usize) -> Vec<f64> {
         let mut out = Vec::new();
         let mut phase = 0.0f64;
@@ -225,17 +225,17 @@ mod tests {
         let mut bank = HarmonicBank::new(48_000, 8, 480);
         let amplitudes = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5];
         let mut sound = Vec::new();
-        // The eighth partial goes from 20 to 28 kHz and back, through the limit.
+        // The eighth partial sweeps from 20 to 28 kHz and back, across the limit.
         let pitch = |n: i32| 2_500.0 + 10.0 * f64::from(100 - (n - 100).abs());
         for n in 0..200 {
             let mut out = [0.0; 480];
             bank.add((pitch(n), pitch(n + 1)), &amplitudes, &amplitudes, &mut out);
             sound.extend(out);
         }
-        // An alias of 28 kHz would be a tone of 20 kHz where nothing should be.
+        // An alias of 28 kHz would be a tone at 20 kHz in this range, which should be silent.
         let middle = &sound[80 * 480..120 * 480];
         assert!(middle.iter().all(|s| s.abs() < 1e-6));
-        // A click has energy far below the partial: look under 12 kHz by a moving sum.
+        // A click has energy far below the partial: check under 12 kHz with a moving sum.
         let slow: Vec<f32> = sound.windows(16).map(|w| w.iter().sum::<f32>() / 16.0).collect();
         let worst = slow.iter().fold(0.0f32, |m, s| m.max(s.abs()));
         assert!(worst < 0.06, "{worst}");
@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn however_fast_a_partial_crosses_the_limit_it_does_not_jump() {
-        // From many places under the limit, bent up and down by a little and by a lot. At a seam of two hops the sound may
-        // move as far as a sine of its own amplitude does in one sample, and no farther.
+        // From many pitches below the limit, bent up and down by a little and by a lot. At a seam of two hops the sound
+        // may change by no more than a sine of its amplitude does in one sample.
         for start in 0..60 {
             for bend in [0.5, 3.0, 20.0, 150.0] {
                 let mut bank = HarmonicBank::new(48_000, 8, 480);
@@ -259,7 +259,7 @@ mod tests {
                     bank.add((hz[0], hz[1]), &amplitudes, &amplitudes, &mut out);
                     sound.extend(out);
                 }
-                // Near the limit a sine changes its sign with every sample; with that undone it moves slowly.
+                // Near the limit a sine alternates in sign from sample to sample; with that undone it changes slowly.
                 let slow: Vec<f32> = sound.iter().enumerate().map(|(n, s)| if n % 2 == 0 { *s } else { -*s }).collect();
                 for seam in [480, 960, 1_440, 1_920] {
                     let around = &slow[seam - 40..seam + 40];

@@ -1,4 +1,4 @@
-//! Where instruments are found by their names.
+//! Lookup of instruments by name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,28 @@ use std::sync::Mutex;
 
 use super::model::{Model, ModelError};
 
-/// Folders that are looked into, if none is named: where the program was started, and, from the program's own folder on,
-/// where an installation puts them, and where they lie in a checkout.
+/// Default folders, in order: in the working directory, then, relative to the program's folder, where an installation
+/// and a checkout keep them.
 const FOLDERS: [&str; 3] = ["models", "../share/grooved/models", "../../models"];
 
-/// Why there is no such instrument.
+/// Error from looking up or opening an instrument.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    /// Its file is no instrument, or not there.
+    /// The model file is missing or is not a valid instrument.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// No instrument has that name.
-    #[error("there is no instrument '{name}': {} would be right, or the path of an .onnx file", or_none(there))]
+    /// No installed instrument has that name.
+    #[error("unknown instrument '{name}': expected the path of an .onnx file or a name ({})", or_none(there))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// Names of the installed instruments.
         there: Vec<String>,
     },
 }
 
 fn or_none(names: &[String]) -> String {
-    if names.is_empty() { "none are installed, so 'make model'".into() } else { names.join(", ") }
+    if names.is_empty() { "none installed; run 'make model'".into() } else { names.join(", ") }
 }
 
 /// A folder of instruments.
@@ -37,7 +37,7 @@ pub struct Library {
 }
 
 impl Library {
-    /// The instruments of a folder; of the usual ones, if none is given.
+    /// Creates a library for a folder, or for the first default folder that exists.
     pub fn new(folder: Option<&Path>) -> Library {
         let program = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default();
         let [here, installed, checkout] = FOLDERS;
@@ -46,7 +46,7 @@ impl Library {
         Library { folder: folder.map_or_else(usual, Path::to_path_buf) }
     }
 
-    /// Names of all instruments, in order. Reads a folder. Realtime: no.
+    /// Returns the sorted names of all instruments. Reads the folder. Realtime: no.
     pub fn names(&self) -> Vec<String> {
         let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut names: Vec<String> = files
@@ -58,18 +58,18 @@ impl Library {
         names
     }
 
-    /// Opens an instrument, by its name or by the path of a file. Realtime: no.
+    /// Opens an instrument by its name or by the path of a file. Realtime: no.
     ///
     /// # Errors
-    /// What is wrong with the file, or which instruments there are.
+    /// If the file is not a valid instrument, or no instrument has that name.
     pub fn open(&self, name: &str) -> Result<Model, LibraryError> {
         Ok(Model::open(&self.find(name)?)?)
     }
 
-    /// The file of an instrument, which is not opened. Realtime: no.
+    /// Returns the path of an instrument's file without loading it. Realtime: no.
     ///
     /// # Errors
-    /// Which instruments there are, or that there is no such file.
+    /// If no instrument has that name, or the file cannot be read.
     pub fn find(&self, name: &str) -> Result<PathBuf, LibraryError> {
         if name.contains('/') || [".onnx", ".tflite"].iter().any(|end| name.ends_with(end)) {
             let path = PathBuf::from(name);
@@ -84,24 +84,24 @@ impl Library {
     }
 }
 
-/// A library, and what has been taken out of it: each instrument is read once, whoever plays it.
+/// A cache of opened models: each instrument is read once and shared by all voices.
 #[derive(Debug)]
 pub struct Shelf {
-    /// Where instruments are.
+    /// The library that models are read from.
     pub library: Library,
     models: Mutex<HashMap<String, Model>>,
 }
 
 impl Shelf {
-    /// With nothing taken out yet.
+    /// Creates an empty cache.
     pub fn new(library: Library) -> Shelf {
         Shelf { library, models: Mutex::default() }
     }
 
-    /// An instrument by its name. Blocks for tens of milliseconds the first time. Realtime: no.
+    /// Returns an instrument by name. Blocks for tens of milliseconds the first time. Realtime: no.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The message of [`LibraryError`].
     pub fn model(&self, name: &str) -> Result<Model, String> {
         if let Some(model) = self.models.lock().ok().and_then(|models| models.get(name).cloned()) {
             return Ok(model);

@@ -1,18 +1,18 @@
-//! Neural instruments: what a model file promises, and the model at work.
+//! Neural instruments (DDSP): model files, and the voices that play them.
 //!
-//! - [`contract`]: what is asked of a file, and what it says of itself
-//! - [`model`]: a file read, checked and made ready; one step of it
-//! - [`harmonics`] and [`noise`]: the two halves of the sound; [`synth`]: both
+//! - [`contract`]: the requirements for a model file, and the metadata it carries
+//! - [`model`]: a model file, read, checked and prepared; running one step of it
+//! - [`harmonics`] and [`noise`]: the two synthesis stages; [`synth`]: both combined
 //! - [`performer`]: envelope, glide, vibrato; [`voice`]: a model, a synthesiser and a performer
-//! - [`band`]: several voices of one instrument; [`library`]: where instruments are found
-//! - [`score`]: notes of a MIDI file ([`smf`]), and of tables of controls; [`tuning`]: the pitch of a MIDI channel
-//! - [`stream`]: the voices of one client
-//! - [`ensemble`]: the voices of the speakers; [`order`]: what they are told; [`room`]: their reverb
-//! - [`worker`]: makes their sound ahead of the engine
-//! - [`processor`]: a voice for programs that embed it
+//! - [`band`]: several voices of one instrument; [`library`]: finds instruments by name
+//! - [`score`]: notes of a MIDI file ([`smf`]) and control tables; [`tuning`]: the pitch offset of a MIDI channel
+//! - [`stream`]: the voices of one streaming client
+//! - [`ensemble`]: the voices on the speakers; [`order`]: their commands; [`room`]: their reverb
+//! - [`worker`]: renders the ensemble ahead of the engine
+//! - [`processor`]: a single voice for programs that embed the crate
 //!
-//! A step of a model allocates, so nothing in here may be called on the audio thread. Without
-//! the feature `ddsp` only [`order`] and [`tuning`] are there.
+//! A model step allocates, so nothing in this module may be called on the audio thread. Without the feature `ddsp`,
+//! only [`order`] and [`tuning`] are compiled.
 
 #[cfg(feature = "ddsp")]
 pub mod band;

@@ -1,4 +1,4 @@
-//! A model file made ready, and at work: one step per hop, under tract.
+//! Model files: loading, checking, and running one step per hop with tract.
 
 use std::fmt;
 use std::io::Read;
@@ -11,54 +11,54 @@ use tract_onnx::prelude::*;
 
 use super::contract::{Contract, ContractError, INPUTS, MOST_BYTES, OUTPUTS};
 
-/// The largest tensor that a step may make: the recurrent weights of a GRU of 2048.
+/// Maximum number of elements of any tensor in a step: the recurrent weights of a GRU of 2048 units.
 const MOST_ELEMENTS: usize = 3 * 2_048 * 2_048;
 
-/// Why a file is no instrument.
+/// Error from opening a model file.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// There is no such file, or it can't be read.
+    /// The file does not exist or cannot be read.
     #[error("Model file not found: {path}: {why}", path = path.display())]
     Missing {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
-    /// An older format that can be converted.
-    #[error("{path} is a TensorFlow Lite model: python3 models/convert.py {path} makes an instrument of it", path = path.display())]
+    /// A TensorFlow Lite model; it can be converted.
+    #[error("{path} is a TensorFlow Lite model; convert it: python3 models/convert.py {path}", path = path.display())]
     TensorFlowLite {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Larger than any instrument.
-    #[error("{path} has {bytes} bytes, and {MOST_BYTES} at most would be right", path = path.display())]
+    /// The file is larger than [`MOST_BYTES`].
+    #[error("{path} is too large: {bytes} bytes; must be at most {MOST_BYTES}", path = path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its size.
+        /// Size of the file in bytes.
         bytes: u64,
     },
-    /// No ONNX at all.
-    #[error("{path} is no ONNX model: a file that 'make model' or models/convert.py wrote would be right", path = path.display())]
+    /// The file is not in ONNX format.
+    #[error("{path} is not an ONNX model: expected one from 'make model' or models/convert.py", path = path.display())]
     NoModel {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// It breaks the contract.
-    #[error("{path} is no instrument: {why}", path = path.display())]
+    /// The file violates the contract.
+    #[error("{path} is not a valid instrument: {why}", path = path.display())]
     Contract {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The violation.
         why: ContractError,
     },
-    /// The arithmetic in it can't be carried out.
-    #[error("{path} can't be run: {why}", path = path.display())]
+    /// The graph cannot be executed.
+    #[error("{path} cannot be run: {why}", path = path.display())]
     Arithmetic {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What tract says.
+        /// The error from tract.
         why: String,
     },
 }
@@ -77,17 +77,17 @@ impl fmt::Debug for Model {
 }
 
 impl Model {
-    /// Reads and checks a file, and tries a step of it.
+    /// Reads and checks a file, and runs it once at the softest and the loudest level.
     ///
     /// Blocks for tens of milliseconds. Realtime: no.
     ///
     /// # Errors
-    /// What is wrong with the file, in a line that names it.
+    /// A one-line message that names the file and what is wrong with it.
     pub fn open(path: &Path) -> Result<Model, ModelError> {
         Model::read(&bytes_of(path)?, path)
     }
 
-    /// The same for the content of a file; `path` is for messages.
+    /// Checks a model from the bytes of a file, as [`Model::open`] does; `path` is used in messages only.
     ///
     /// # Errors
     /// As [`Model::open`].
@@ -101,32 +101,33 @@ impl Model {
             .ok_or_else(|| ModelError::NoModel { path: owned() })?;
         let contract = Contract::read(&proto).map_err(|why| ModelError::Contract { path: owned(), why })?;
         let arithmetic = |why: String| ModelError::Arithmetic { path: owned(), why };
-        // A file may pass every check and still hold shapes that tract was never tried with.
+        // A file may pass every check and still contain shapes that make tract panic.
         let made = std::panic::catch_unwind(AssertUnwindSafe(|| prepare(&onnx, &proto, &contract)));
         match made {
             Ok(Ok(model)) => Ok(model),
             Ok(Err(why)) => Err(arithmetic(first_line(&format!("{why:#}")))),
-            Err(_) => Err(arithmetic("its shapes do not fit together".into())),
+            Err(_) => Err(arithmetic("its shapes are inconsistent".into())),
         }
     }
 
-    /// Whether there is a file that may hold a model; it is read, and no more.
+    /// Checks that a file can be read and is neither too large nor in TensorFlow Lite format; its content is not
+    /// checked.
     ///
     /// # Errors
-    /// As [`Model::open`] has them for a file that is missing or of another kind.
+    /// [`ModelError::Missing`], [`ModelError::TensorFlowLite`] or [`ModelError::TooLarge`].
     pub fn look(path: &Path) -> Result<(), ModelError> {
         bytes_of(path).map(drop)
     }
 
-    /// What the file says of itself.
+    /// Returns the metadata of the model.
     pub fn contract(&self) -> &Contract {
         &self.contract
     }
 
-    /// A player of this instrument with a state of its own, at rest.
+    /// Creates a player of this model with its own state, at rest.
     ///
     /// # Errors
-    /// In words, if tract finds no room.
+    /// The error from tract, if it cannot allocate the state.
     pub fn player(&self) -> TractResult<Player> {
         Ok(Player {
             contract: self.contract.clone(),
@@ -160,14 +161,12 @@ fn prepare(onnx: &tract_onnx::Onnx, proto: &ModelProto, contract: &Contract) -> 
     inference.set_input_names(INPUTS)?;
     inference.select_outputs_by_name(OUTPUTS)?;
     let typed = inference.into_typed()?;
-    // Products of what is in the file can be far larger than the file.
+    // Products of tensors in the file can be far larger than the file itself.
     let elements =
         |shape: Option<&[usize]>| shape.map_or(usize::MAX, |s| s.iter().fold(1, |n: usize, d| n.saturating_mul(*d)));
     let sizes = typed.nodes().iter().flat_map(|n| &n.outputs).map(|o| elements(o.fact.shape.as_concrete()));
     if let Some(size) = sizes.max().filter(|size| *size > MOST_ELEMENTS) {
-        return Err(TractError::msg(format!(
-            "it makes a tensor of {size} elements, and {MOST_ELEMENTS} at most would be right"
-        )));
+        return Err(TractError::msg(format!("a tensor has {size} elements; must be at most {MOST_ELEMENTS}")));
     }
     let plan = typed.into_optimized()?.into_runnable()?;
     let model = Model { contract: Arc::new(contract.clone()), plan };
@@ -178,13 +177,13 @@ fn prepare(onnx: &tract_onnx::Onnx, proto: &ModelProto, contract: &Contract) -> 
         let amplitude =
             player.step((middle / 127.0) as f32, contract.loudness(loudness) as f32, &mut partials, &mut noise)?;
         if !amplitude.is_finite() || partials.iter().chain(&noise).any(|v| !v.is_finite()) {
-            return Err(TractError::msg("a step of it gives no finite numbers"));
+            return Err(TractError::msg("a step yields values that are not finite"));
         }
     }
     Ok(model)
 }
 
-/// One voice's use of a model, with a state of its own.
+/// Running instance of a model for one voice, with its own state.
 ///
 /// A step allocates: call it on a voice worker, never on the audio thread. Realtime: no.
 pub struct Player {
@@ -194,15 +193,16 @@ pub struct Player {
 }
 
 impl Player {
-    /// One hop further. `pitch` is a MIDI number / 127, `loudness` is dBFS / 80 + 1; what is not finite counts as 0.
-    /// Writes the share of each partial (their sum is 1) and the magnitude of each noise band, and returns the sum of
-    /// all partials' amplitudes; all are linear.
+    /// Runs one hop. `pitch` is MIDI number / 127, `loudness` is dBFS / 80 + 1; non-finite values count as 0.
+    ///
+    /// Writes the share of each partial (their sum is 1) to `distribution` and the magnitude of each noise band to
+    /// `noise`, and returns the sum of the amplitudes of all partials; all are linear.
     ///
     /// # Errors
-    /// What tract says; a model that was opened does not come here.
+    /// The error from tract; not expected for a model that was opened successfully.
     ///
     /// # Panics
-    /// If the slices are not as long as the contract says.
+    /// If the slices do not have the lengths given by the contract.
     pub fn step(&mut self, pitch: f32, loudness: f32, distribution: &mut [f32], noise: &mut [f32]) -> TractResult<f32> {
         let finite = |value: f32| if value.is_finite() { value } else { 0.0 };
         let inputs = tvec![
@@ -223,19 +223,19 @@ impl Player {
         Ok(amplitude[0])
     }
 
-    /// As it was at first.
+    /// Resets the state to that of a new player.
     ///
     /// # Errors
-    /// In words, if tract finds no room.
+    /// The error from tract, if it cannot allocate the state.
     pub fn reset(&mut self) -> TractResult<()> {
         self.state = Tensor::zero::<f32>(&[self.contract.state])?.into_tvalue();
         Ok(())
     }
 
-    /// Copies the state out, for comparisons.
+    /// Returns a copy of the state, for comparisons.
     ///
     /// # Errors
-    /// What tract says.
+    /// The error from tract.
     pub fn state(&self) -> TractResult<Vec<f32>> {
         Ok(self.state.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
     }

@@ -1,26 +1,27 @@
-//! Breath and bow: white noise through a filter that changes smoothly from frame to frame.
+//! Noise synthesis (breath and bow): white noise through a filter that changes smoothly from frame to frame.
 //!
 //! With w white and uniform between −1 and 1, h_n the filter of frame n, and t going from 0 to 1 over the hop:
 //!
 //! ```text
-//! y = h_a ∗ ((1 − t) w)  +  h_b ∗ (t w)         and the responses' tails ring on into the next hops
+//! y = h_a ∗ ((1 − t) w)  +  h_b ∗ (t w)         with the tails of the responses carried into the next hops
 //! ```
 //!
-//! Two neighbours add up to the whole of the noise wherever filters do not change, so frames have no edges. h is the
-//! inverse FFT of a frame's B magnitudes, made causal (a delay of B − 1 samples) under a Hann window of 2(B − 1). At a
-//! sample rate that is not the model's, the magnitudes are read between its bands, and nothing is above its own limit.
+//! Where filters do not change, two neighbouring frames sum to the plain noise, so frames have no edges. h is the
+//! inverse FFT of a frame's B magnitudes, made causal (a delay of B − 1 samples) under a Hann window of 2(B − 1)
+//! samples. If the output's sample rate differs from the model's, the magnitudes are interpolated between its bands,
+//! and the spectrum is zero above the model's Nyquist frequency.
 
 use std::sync::Arc;
 
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-/// See the module's text. Realtime: no block of it allocates after [`NoiseBank::new`].
+/// Time-varying filtered noise, rendered hop by hop. Realtime: allocates nothing after [`NoiseBank::new`].
 pub struct NoiseBank {
     random: Uniform,
     seed: u64,
     hop: usize,
-    /// Bands of the model, and for each of ours where it lies among them and how much it is scaled by.
+    /// For each output band: the model band below it, the position between that band and the next, and a gain.
     places: Box<[(usize, f32, f32)]>,
     taps: usize,
     hann: Box<[f32]>,
@@ -32,16 +33,16 @@ pub struct NoiseBank {
     response: Box<[f32]>,
     time: Box<[f32]>,
     white: Box<[f32]>,
-    /// Spectra: of the filters at both ends, of the noise under both slopes.
+    /// Spectra of the filters at the start and the end of the hop.
     filters: [Box<[Complex32]>; 2],
     noises: [Box<[Complex32]>; 2],
-    /// What rings on after the hop.
+    /// Output that extends past the current hop.
     tail: Box<[f32]>,
 }
 
 impl NoiseBank {
-    /// Noise for hops of `hop` samples at `sample_rate`, with the bands of a model made for `model_rate`. The same seed
-    /// gives the same noise.
+    /// Creates a noise source for hops of `hop` samples at `sample_rate`, with the bands of a model made for
+    /// `model_rate`. The same seed gives the same noise.
     pub fn new(sample_rate: u32, model_rate: u32, bands: usize, hop: usize, seed: u64) -> Self {
         let wider = f64::from(sample_rate) / f64::from(model_rate);
         let ours = (((bands - 1) as f64 * wider).round() as usize).max(1) + 1;
@@ -52,7 +53,7 @@ impl NoiseBank {
             (planner.plan_fft_inverse(taps), planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
         let scratch = design.get_scratch_len().max(forward.get_scratch_len()).max(backward.get_scratch_len());
         let spectrum = || vec![Complex32::default(); size / 2 + 1].into_boxed_slice();
-        // Density: the same power per hertz is less per sample at a higher rate.
+        // The same power per hertz is less power per sample at a higher sample rate.
         let louder = wider.sqrt() as f32;
         let places = (0..ours)
             .map(|band| {
@@ -85,15 +86,15 @@ impl NoiseBank {
         }
     }
 
-    /// From the beginning: silence, and the seed's first noise.
+    /// Resets to silence and to the start of the seed's noise.
     pub fn reset(&mut self) {
         self.random = Uniform::new(self.seed);
         self.tail.fill(0.0);
         self.filters[1].fill(Complex32::default());
     }
 
-    /// Adds a hop to `out`, from the last hop's magnitudes to these (one per band of the model, linear).
-    /// `out` is a hop long.
+    /// Adds a hop to `out`, from the previous hop's magnitudes to these (one per band of the model, linear).
+    /// `out` is one hop long.
     pub fn add(&mut self, magnitudes: &[f32], out: &mut [f32]) {
         self.filters.swap(0, 1);
         self.shape(magnitudes);
@@ -105,7 +106,7 @@ impl NoiseBank {
                 *time = white * if side == 0 { 1.0 - share } else { share };
             }
             self.time[self.hop..].fill(0.0);
-            // Sizes are right by construction, which is all that could fail.
+            // Only wrong sizes can make this fail, and the sizes are fixed in `new`.
             let _ = self.forward.process_with_scratch(&mut self.time, noise, &mut self.scratch);
         }
         let [before, after] = &self.filters;
@@ -116,7 +117,7 @@ impl NoiseBank {
         let _ = self.backward.process_with_scratch(falling, &mut self.time, &mut self.scratch);
         let scale = 1.0 / self.time.len() as f32;
         let (now, later) = self.time.split_at(self.hop);
-        // What rings on may be longer than a hop.
+        // The tail may be longer than a hop.
         for (n, (sample, value)) in out.iter_mut().zip(now).enumerate() {
             *sample += value * scale + self.tail.get(n).copied().unwrap_or(0.0);
         }
@@ -128,7 +129,7 @@ impl NoiseBank {
         }
     }
 
-    /// The spectrum of a frame's filter, into `filters[1]`.
+    /// Computes the spectrum of a frame's filter into `filters[1]`.
     fn shape(&mut self, magnitudes: &[f32]) {
         let at = |band: usize| magnitudes.get(band).copied().unwrap_or(0.0);
         for (to, (left, share, scale)) in self.magnitudes.iter_mut().zip(&self.places) {
@@ -145,7 +146,7 @@ impl NoiseBank {
     }
 }
 
-/// The smallest even size from `least` on that FFTs are fast at.
+/// The smallest even size of at least `least` whose only prime factors are 2, 3 and 5, for which FFTs are fast.
 fn fast_size(least: usize) -> usize {
     (least..)
         .find(|size| {
@@ -160,13 +161,13 @@ fn fast_size(least: usize) -> usize {
         .unwrap_or(least)
 }
 
-/// Uniform between −1 and 1, the same for the same seed (PCG, O'Neill 2014: RXS-M-XS 32).
+/// Pseudo-random numbers, uniform between −1 and 1, reproducible by seed (PCG, O'Neill 2014: RXS-M-XS 32).
 #[derive(Clone, Debug)]
 struct Uniform(u32);
 
 impl Uniform {
     fn new(seed: u64) -> Self {
-        // Neighbouring seeds must not give neighbouring noise.
+        // Scrambled, so that neighbouring seeds give unrelated noise.
         let mixed = (seed ^ (seed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         Self((mixed ^ (mixed >> 29)) as u32)
     }
@@ -193,7 +194,7 @@ mod tests {
         out
     }
 
-    /// Mean power of a sound around a frequency, by correlation with many short sines: no FFT of ours.
+    /// Mean power around a frequency, by correlation with many short sines; independent of the FFT under test.
     fn power_at(sound: &[f32], hz: f64, rate: f64) -> f64 {
         let pieces = sound.chunks_exact(1_024);
         let count = pieces.len() as f64;
@@ -231,7 +232,7 @@ mod tests {
             let made = sound(&mut bank, &magnitudes, 3_000, hop);
             for place in [0.1, 0.2, 0.45, 0.8] {
                 let hz = place * f64::from(model) / 2.0;
-                // Uniform noise has a power of a third per sample, spread from 0 Hz to half the rate.
+                // Uniform noise has a power of 1/3 per sample, spread from 0 Hz to half the sample rate.
                 let wanted = shape(place).powi(2) / 3.0 * f64::from(rate) / f64::from(model);
                 let db = 10.0 * (power_at(&made, hz, f64::from(rate)) / wanted).log10();
                 assert!(db.abs() < 1.0, "{rate}/{model} at {hz} Hz: {db:.2} dB off");
@@ -245,7 +246,7 @@ mod tests {
 
     #[test]
     fn steady_filters_leave_no_trace_of_the_hops() {
-        // One filter for the whole of the noise, by convolution in the time domain, is what the hops must add up to.
+        // Reference: one filter for all of the noise, by convolution in the time domain.
         let magnitudes: Vec<f32> = (0..9).map(|b| 0.1 * (9 - b) as f32).collect();
         let mut bank = NoiseBank::new(48_000, 48_000, 9, 64, 5);
         sound(&mut bank, &magnitudes, 1, 64);
@@ -287,7 +288,7 @@ mod tests {
         let mut bank = NoiseBank::new(48_000, 48_000, 65, 480, 3);
         sound(&mut bank, &[0.0; 65], 2, 480);
         let made = sound(&mut bank, &[0.4; 65], 1, 480);
-        // The first tenth of the hop has but a tenth of the noise.
+        // The first tenth of the hop has at most a tenth of the noise.
         assert!(made[..48].iter().all(|s| s.abs() < 0.05));
         let silent = sound(&mut bank, &[0.0; 65], 2, 480);
         assert!(silent[480 + 128..].iter().all(|s| s.abs() < 1e-6));

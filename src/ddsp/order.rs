@@ -1,49 +1,49 @@
-//! What the voices of the speakers are told. Plain data: it is there in builds without instruments, too.
+//! Commands for the voices on the speakers. Plain data, compiled in builds without instruments as well.
 
-/// Parts, as MIDI has channels: each has its own instrument, bend, pedals.
+/// Number of parts; like MIDI channels, each has its own instrument, bend and pedals.
 pub const PARTS: usize = 16;
-/// Most voices on the speakers.
+/// Maximum number of voices on the speakers.
 pub const MOST_VOICES: usize = 32;
 
-/// What can be set of a voice; all are numbers.
+/// A numeric parameter of a voice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
-    /// Pitch in Hz at which it sounds while its loudness is above zero.
+    /// Pitch in Hz for direct playing, while the loudness is above zero.
     F0,
-    /// Loudness, 0 to 1, at which it sounds without a note.
+    /// Loudness for direct playing, 0 to 1; 0 is silence.
     Loudness,
-    /// Semitones by which everything is shifted, before the model.
+    /// Transposition in semitones, before the model.
     PitchShift,
     /// Linear gain of the partials.
     HarmonicGain,
     /// Linear gain of the noise.
     NoiseGain,
-    /// Semitones by which the model alone is told another pitch.
+    /// Offset in semitones of the pitch given to the model only.
     TimbrePitch,
-    /// Decibels by which the model alone is told another loudness.
+    /// Offset in decibels of the loudness given to the model only.
     TimbreLoudness,
-    /// Seconds.
+    /// Attack time in seconds.
     Attack,
-    /// Seconds.
+    /// Decay time in seconds.
     Decay,
-    /// Share of the note's loudness, 0 to 1.
+    /// Sustain level, as a share of the note's loudness, 0 to 1.
     Sustain,
-    /// Seconds.
+    /// Release time in seconds.
     Release,
-    /// Swings a second.
+    /// Vibrato rate in Hz.
     VibratoRate,
-    /// Semitones to each side.
+    /// Vibrato depth to each side, in semitones.
     VibratoDepth,
-    /// Seconds from one pitch to the next.
+    /// Glide time from one pitch to the next, in seconds.
     Glide,
-    /// −1 is left, 1 is right.
+    /// Pan position, −1 (left) to 1 (right).
     Pan,
     /// Linear level.
     Level,
 }
 
 impl Setting {
-    /// All of them, with the last part of their addresses and their values at first.
+    /// All settings, in order of their numbers, each with the last part of its address and its default.
     pub const ALL: [(Setting, &'static str, f64); 16] = [
         (Setting::F0, "f0", 440.0),
         (Setting::Loudness, "loudness", 0.0),
@@ -63,29 +63,29 @@ impl Setting {
         (Setting::Level, "level", 1.0),
     ];
 
-    /// By the last part of an address.
+    /// Finds a setting by the last part of its address.
     pub fn named(name: &str) -> Option<Setting> {
         Setting::ALL.iter().find(|(_, n, _)| *n == name).map(|(setting, ..)| *setting)
     }
 }
 
-/// What can be set of a part.
+/// A numeric parameter of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pedal {
-    /// Semitones of bend.
+    /// Pitch bend in semitones.
     Bend,
-    /// Vibrato on top of the voices' own, 0 to 1 (half a semitone).
+    /// Vibrato added to that of the voices, 0 to 1 (half a semitone).
     Modulation,
     /// Factor of the loudness, 0 to 1.
     Expression,
     /// Linear level.
     Volume,
-    /// Whether released notes go on.
+    /// Sustain pedal: above 0, released notes sound on.
     Sustain,
 }
 
 impl Pedal {
-    /// All of them, with the last part of their addresses and their values at first.
+    /// All pedals, in order of their numbers, each with the last part of its address and its default.
     pub const ALL: [(Pedal, &'static str, f64); 5] = [
         (Pedal::Bend, "bend", 0.0),
         (Pedal::Modulation, "modulation", 0.0),
@@ -94,27 +94,27 @@ impl Pedal {
         (Pedal::Sustain, "sustain", 0.0),
     ];
 
-    /// By the last part of an address.
+    /// Finds a pedal by the last part of its address.
     pub fn named(name: &str) -> Option<Pedal> {
         Pedal::ALL.iter().find(|(_, n, _)| *n == name).map(|(pedal, ..)| *pedal)
     }
 }
 
-/// What can be set of all voices together.
+/// A parameter of all voices together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hall {
     /// Linear level of all voices.
     Level,
     /// Level of the reverb, 0 to 1.
     Wet,
-    /// Size of its room, 0 to 1.
+    /// Room size of the reverb, 0 to 1.
     Size,
-    /// How fast its treble fades, 0 to 1.
+    /// Damping of the reverb's high frequencies, 0 to 1.
     Damping,
 }
 
 impl Hall {
-    /// All of them, with their addresses and their values at first.
+    /// All parameters, in order of their numbers, each with its address and its default.
     pub const ALL: [(Hall, &'static str, f64); 4] = [
         (Hall::Level, "/groove/voices/level", 1.0),
         (Hall::Wet, "/groove/reverb/wet", 0.0),
@@ -122,54 +122,55 @@ impl Hall {
         (Hall::Damping, "/groove/reverb/damping", 0.3),
     ];
 
-    /// By its address.
+    /// Finds a parameter by its address.
     pub fn named(address: &str) -> Option<Hall> {
         Hall::ALL.iter().find(|(_, a, _)| *a == address).map(|(hall, ..)| *hall)
     }
 }
 
-/// An order. Voices and parts are counted from 0; `None` is all of them.
+/// A command for the ensemble. Voices and parts are counted from 0; `None` means all of them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// Sets something of a voice.
+    /// Sets a parameter of a voice.
     Set(Option<usize>, Setting, f64),
-    /// Lets a voice fall silent, and forgets its model's state.
+    /// Silences a voice and resets its model's state.
     Reset(Option<usize>),
-    /// Gives a voice another instrument, to sound at its own pitch with.
+    /// Gives a voice its own instrument for direct playing; an empty name means that of the first part.
     Voice(Option<usize>, String),
-    /// A note begins: part, key (a MIDI number, which may have a fraction), loudness 0 to 1.
+    /// Starts a note: part, key (a MIDI number, may be fractional), loudness 0 to 1.
     NoteOn(usize, f64, f64),
-    /// A note ends.
+    /// Ends a note: part, key.
     NoteOff(usize, f64),
-    /// All notes end.
+    /// Ends all notes of a part.
     AllOff(Option<usize>),
-    /// Sets something of a part.
+    /// Sets a pedal of a part.
     Part(Option<usize>, Pedal, f64),
-    /// Gives a part another instrument; what sounds of it goes on with that.
+    /// Gives a part another instrument; its sounding notes continue with it.
     Swap(Option<usize>, String),
-    /// Forgets an instrument.
+    /// Unloads an instrument.
     Unload(String),
-    /// Sets something of all.
+    /// Sets a parameter of all voices together.
     Hall(Hall, f64),
 }
 
-/// What is told of an instrument that has been made ready.
+/// Description of an instrument that has been loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
-    /// The name it was asked for by.
+    /// The name by which it was requested.
     pub name: String,
-    /// Lowest and highest pitch of its training, as MIDI numbers.
+    /// Lowest and highest pitch of its training material, as MIDI numbers.
     pub pitch_range: (f64, f64),
-    /// Softest and loudest of its training, in dBFS.
+    /// Softest and loudest level of its training material, in dBFS.
     pub loudness_range: (f64, f64),
-    /// Loudness 0 to 1 as dBFS: points, straight between them.
+    /// Breakpoints from loudness (0 to 1) to dBFS, interpolated linearly.
     pub decibels: Vec<(f64, f64)>,
-    /// Licence of its weights.
+    /// Licence of the weights.
     pub licence: String,
 }
 
 impl Card {
-    /// The loudness, 0 to 1, that is heard at so many dBFS; beyond the trained range it is that range's end.
+    /// Returns the loudness, 0 to 1, that sounds at `db` dBFS; outside the trained range, the nearest end of that
+    /// range.
     pub fn loudness(&self, db: f64) -> f64 {
         let points = &self.decibels;
         let above = points.partition_point(|p| p.1 < db);
@@ -181,13 +182,13 @@ impl Card {
     }
 }
 
-/// Whether a name leads to an instrument of the library and nowhere else.
+/// Returns whether a name is a plain instrument name, not a path or a file name.
 pub fn is_name(name: &str) -> bool {
     let is_file = [".onnx", ".tflite"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     !name.is_empty() && name.len() <= 60 && !name.starts_with('.') && !name.contains(['/', '\\']) && !is_file
 }
 
-/// An instrument that answers to a program of General MIDI (0 to 127), of those that are there.
+/// Chooses an installed instrument for a General MIDI program (0 to 127); `None` if `there` is empty.
 pub fn instrument_for(program: u8, there: &[String]) -> Option<&str> {
     let wanted: &[&str] = match program {
         40 => &["violin", "cello"],

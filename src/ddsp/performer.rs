@@ -1,48 +1,48 @@
-//! What a performer means, hop by hop: a pitch that glides and sways, a loudness under an envelope.
+//! Playing gestures, hop by hop: pitch with glide, bend and vibrato; loudness with an envelope.
 
-/// What a voice is to do in the next hop.
+/// Target of a voice for one hop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Intent {
-    /// MIDI number, with fractions.
+    /// Pitch as a MIDI number, may be fractional.
     pub midi: f64,
-    /// 0 to 1, over the instrument's trained range.
+    /// Loudness, 0 to 1, over the instrument's trained range.
     pub loudness: f64,
-    /// Linear level of the sound that comes out.
+    /// Linear level of the output.
     pub level: f64,
 }
 
-/// Attack, decay and release in seconds, sustain 0 to 1.
+/// An attack, decay, sustain and release envelope.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adsr {
-    /// From nothing to all, in seconds.
+    /// Time from silence to full loudness, in seconds.
     pub attack: f64,
-    /// From all to the sustained share, in seconds.
+    /// Time from full loudness to the sustain level, in seconds.
     pub decay: f64,
-    /// The sustained share of the loudness.
+    /// Sustain level, as a share of the loudness, 0 to 1.
     pub sustain: f64,
-    /// From there to nothing, in seconds.
+    /// Time from the current level to silence, in seconds.
     pub release: f64,
 }
 
 impl Default for Adsr {
-    /// A wind player's: the instrument's own attack does the rest.
+    /// Returns a wind player's envelope; the instrument's model adds its own attack.
     fn default() -> Self {
         Self { attack: 0.03, decay: 0.2, sustain: 0.9, release: 0.12 }
     }
 }
 
-/// How a performer plays.
+/// Playing parameters of a voice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Manner {
-    /// Envelope of notes; controls by [`Performer::hold`] have none.
+    /// Envelope of notes; not used by [`Performer::hold`].
     pub adsr: Adsr,
-    /// Vibrato in swings a second.
+    /// Vibrato rate in Hz.
     pub vibrato_hz: f64,
-    /// Vibrato to each side, in semitones.
+    /// Vibrato depth to each side, in semitones.
     pub vibrato_semitones: f64,
-    /// Time of a glide from one pitch to the next, in seconds.
+    /// Glide time from one pitch to the next, in seconds.
     pub glide_s: f64,
-    /// Semitones of pitch bend.
+    /// Pitch bend in semitones.
     pub bend: f64,
     /// Factor of the loudness, as of an expression pedal, 0 to 1.
     pub expression: f64,
@@ -64,7 +64,7 @@ impl Default for Manner {
     }
 }
 
-/// Where an envelope is.
+/// Stage of the envelope.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     Silent,
@@ -72,14 +72,14 @@ enum Stage {
     Decay,
     Sustain,
     Release,
-    /// Quickly to nothing, then the note that waits.
+    /// Silent for one hop, then the note that took over (MIDI number, loudness).
     Stolen(f64, f64),
-    /// Loudness as it was told, without an envelope.
+    /// Direct playing, without an envelope.
     Held,
 }
 
-/// Which of some notes gives way to a new one: a released one first, then the quietest, then the oldest. Each is a
-/// number to answer with, who plays it (nobody is as good as released), and a count that grows with every note.
+/// Chooses the note to be stolen: a released one first, then the quietest, then the oldest. Each item is an index to
+/// return, the performer of the note (`None` counts as released), and a number that increases with every note.
 pub fn weakest<'a>(notes: impl Iterator<Item = (usize, Option<&'a Performer>, u64)>) -> Option<usize> {
     let rank = |(_, performer, since): &(usize, Option<&Performer>, u64)| {
         (performer.is_some_and(|p| !p.free()), performer.map_or(0.0, |p| p.present()), *since)
@@ -91,15 +91,15 @@ pub fn weakest<'a>(notes: impl Iterator<Item = (usize, Option<&'a Performer>, u6
     notes.map(|(number, ..)| number)
 }
 
-/// Plays one voice. Nothing of it allocates. Realtime: yes.
+/// Turns notes and controls into an [`Intent`] per hop, for one voice. Realtime: yes, allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Performer {
-    /// How it plays.
+    /// Playing parameters; may be changed at any time.
     pub manner: Manner,
     hop_s: f64,
     stage: Stage,
     envelope: f64,
-    /// Where the envelope's present leg began.
+    /// Envelope value at which the current stage began.
     leg: f64,
     midi: f64,
     wanted: f64,
@@ -109,7 +109,7 @@ pub struct Performer {
 }
 
 impl Performer {
-    /// At rest, with hops of so many seconds.
+    /// Creates a performer at rest, for hops of `hop_s` seconds.
     pub fn new(hop_s: f64) -> Performer {
         Performer {
             manner: Manner::default(),
@@ -125,17 +125,17 @@ impl Performer {
         }
     }
 
-    /// At rest; the manner stays.
+    /// Resets everything but the playing parameters.
     pub fn reset(&mut self) {
         *self = Performer { manner: self.manner, ..Performer::new(self.hop_s) };
     }
 
-    /// The same with hops of another length.
+    /// Returns the same performer for hops of another length, in seconds.
     pub fn at_hops_of(self, hop_s: f64) -> Performer {
         Performer { hop_s, ..self }
     }
 
-    /// Whether nothing is meant to sound.
+    /// Returns whether the target is silence.
     pub fn silent(&self) -> bool {
         match self.stage {
             Stage::Silent => true,
@@ -144,17 +144,17 @@ impl Performer {
         }
     }
 
-    /// Whether a note is released, or none was ever played.
+    /// Returns whether the note is released, or none has been played.
     pub fn free(&self) -> bool {
         matches!(self.stage, Stage::Silent | Stage::Release)
     }
 
-    /// How loud it is meant to be at this moment, 0 to 1: the quietest voice is the one that is stolen.
+    /// Current loudness, 0 to 1, before expression; the quietest voice is stolen first.
     pub fn present(&self) -> f64 {
         if self.stage == Stage::Held { self.loudness } else { self.envelope * self.loudness }
     }
 
-    /// A pitch in Hz and a loudness of 0 to 1 from now on, without an envelope.
+    /// Plays directly from now on, without an envelope: pitch in Hz, loudness 0 to 1.
     pub fn hold(&mut self, hz: f64, loudness: f64) {
         let silent = self.silent();
         self.stage = Stage::Held;
@@ -162,13 +162,13 @@ impl Performer {
         self.go_to(midi_of(hz), silent);
     }
 
-    /// Nothing from now on, without an envelope; the pitch stays.
+    /// Silences the voice without an envelope; the pitch is kept.
     pub fn hush(&mut self) {
         self.stage = Stage::Held;
         self.loudness = 0.0;
     }
 
-    /// A note begins: MIDI number, loudness 0 to 1. A voice that still sounds another is hushed first, within a hop.
+    /// Starts a note: MIDI number, loudness 0 to 1. A sounding voice is silenced for one hop first.
     pub fn note_on(&mut self, midi: f64, loudness: f64) {
         if self.silent() {
             self.begin(midi, loudness);
@@ -177,11 +177,11 @@ impl Performer {
         }
     }
 
-    /// The note ends.
+    /// Releases the note.
     pub fn note_off(&mut self) {
         self.stage = match self.stage {
             Stage::Silent => Stage::Silent,
-            // The old note is not wanted any more, and the new one has ended already.
+            // The old note has been replaced, and the new one has ended before it began.
             Stage::Stolen(..) => {
                 self.envelope = 0.0;
                 Stage::Silent
@@ -217,16 +217,16 @@ impl Performer {
         }
     }
 
-    /// Time goes by while the voice rests.
+    /// Finishes a glide at once, when time passes while the voice rests.
     pub fn skip(&mut self) {
         self.midi = self.wanted;
         self.glide_left = 0.0;
     }
 
-    /// What the next hop is to be.
+    /// Advances by one hop and returns its target.
     pub fn hop(&mut self) -> Intent {
         if let Stage::Stolen(midi, loudness) = self.stage {
-            // A hop of nothing, at the old pitch; the next one begins the note.
+            // One silent hop at the old pitch; the note begins with the next hop.
             let hush = Intent { midi: self.midi + self.manner.bend, loudness: 0.0, level: self.manner.level };
             self.begin(midi, loudness);
             return hush;
@@ -285,7 +285,7 @@ impl Performer {
     }
 }
 
-/// Hz as a MIDI number; what is no frequency is 440 Hz.
+/// Converts Hz to a MIDI number; non-positive and non-finite values give 69 (440 Hz).
 pub fn midi_of(hz: f64) -> f64 {
     if hz.is_finite() && hz > 0.0 { 69.0 + 12.0 * (hz / 440.0).log2() } else { 69.0 }
 }

@@ -5,28 +5,28 @@ use std::path::Path;
 use super::model::{Model, ModelError};
 use super::voice::{MOST_GAIN, Voice};
 
-/// Why a processor can't be made.
+/// Error from creating a [`DdspProcessor`].
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessorError {
-    /// The model file is no instrument.
+    /// The model file is not a valid instrument.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An argument that makes no sense.
-    #[error("{argument}: {found} was given, and {wanted} would be right")]
+    /// An argument is out of range.
+    #[error("{argument} is {found}; expected {wanted}")]
     Argument {
-        /// Which.
+        /// Name of the argument.
         argument: &'static str,
-        /// What it was.
+        /// The value given.
         found: usize,
-        /// What would be right.
+        /// The expected range.
         wanted: &'static str,
     },
-    /// The model could not be set up.
+    /// The model could not be instantiated.
     #[error("{0}")]
     Setup(String),
 }
 
-/// A model, played by setting a pitch and a loudness.
+/// A single voice of a model, played by setting pitch and loudness.
 ///
 /// ```
 /// use grooved::ddsp::processor::DdspProcessor;
@@ -44,8 +44,8 @@ pub enum ProcessorError {
 /// # Ok::<(), grooved::ddsp::processor::ProcessorError>(())
 /// ```
 ///
-/// Blocks may be of any length; controls are heard from the next hop on (10 ms with the models of this project). The
-/// model allocates, so keep it off an audio callback: fill a ring from a thread of its own. Realtime: no.
+/// Blocks may be of any length; controls take effect with the next hop (10 ms with the models of this project). The
+/// model allocates, so keep it off the audio callback: fill a ring buffer from a separate thread. Realtime: no.
 pub struct DdspProcessor {
     voice: Voice,
     hz: f64,
@@ -53,11 +53,11 @@ pub struct DdspProcessor {
 }
 
 impl DdspProcessor {
-    /// A voice of the model in a file, for sound at `sample_rate` Hz (8000 to 192000), usually asked for in blocks of
-    /// `block_size` frames (1 to 65536).
+    /// Creates a voice of the model in a file for output at `sample_rate` Hz (8000 to 192000); `block_size` is the
+    /// usual block length in frames (1 to 65536).
     ///
     /// # Errors
-    /// What is wrong with the file or the arguments.
+    /// If the file is not a valid instrument, or an argument is out of range.
     pub fn new(model: impl AsRef<Path>, sample_rate: u32, block_size: usize) -> Result<DdspProcessor, ProcessorError> {
         let argument = |argument, found, wanted| Err(ProcessorError::Argument { argument, found, wanted });
         if !(8_000..=192_000).contains(&sample_rate) {
@@ -71,7 +71,7 @@ impl DdspProcessor {
         Ok(DdspProcessor { voice, hz: 440.0, loudness: 0.0 })
     }
 
-    /// Pitch in Hz, 8 to 12544 (MIDI 0 to 127); what is not finite is ignored.
+    /// Sets the pitch in Hz, clamped to 8.18 … 12544 (MIDI 0 to 127); non-finite values are ignored.
     pub fn set_f0(&mut self, hz: f64) {
         if hz.is_finite() {
             self.hz = hz.clamp(8.18, 12_544.0);
@@ -79,7 +79,7 @@ impl DdspProcessor {
         }
     }
 
-    /// Loudness, 0 (silence) to 1 (the loudest of the training); what is not finite is ignored.
+    /// Sets the loudness, clamped to 0 (silence) … 1 (loudest of the training material); non-finite values are ignored.
     pub fn set_loudness(&mut self, loudness: f64) {
         if loudness.is_finite() {
             self.loudness = loudness.clamp(0.0, 1.0);
@@ -87,34 +87,35 @@ impl DdspProcessor {
         }
     }
 
-    /// Semitones up or down, −48 to 48.
+    /// Sets the transposition in semitones, clamped to −48 … 48; non-finite values are ignored.
     pub fn set_pitch_shift(&mut self, semitones: f64) {
         if semitones.is_finite() {
             self.voice.tone.pitch_shift = semitones.clamp(-48.0, 48.0);
         }
     }
 
-    /// Linear gain of the partials, 0 to 10.
+    /// Sets the linear gain of the partials, clamped to 0 … 10; non-finite values are ignored.
     pub fn set_harmonic_gain(&mut self, gain: f64) {
         if gain.is_finite() {
             self.voice.tone.harmonic_gain = gain.clamp(0.0, MOST_GAIN);
         }
     }
 
-    /// Linear gain of the noise, 0 to 10.
+    /// Sets the linear gain of the noise, clamped to 0 … 10; non-finite values are ignored.
     pub fn set_noise_gain(&mut self, gain: f64) {
         if gain.is_finite() {
             self.voice.tone.noise_gain = gain.clamp(0.0, MOST_GAIN);
         }
     }
 
-    /// Silence, and a state as at first; pitch, loudness and gains stay.
+    /// Restarts the voice from silence and from the model's initial state; pitch, loudness, transposition and gains
+    /// stay.
     pub fn reset(&mut self) {
         self.voice.reset();
         self.voice.performer.hold(self.hz, self.loudness);
     }
 
-    /// The next samples, as many as the block holds.
+    /// Renders the next `block.len()` samples.
     pub fn next_block(&mut self, block: &mut [f32]) {
         block.fill(0.0);
         self.voice.add(block);

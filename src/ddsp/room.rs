@@ -1,60 +1,61 @@
-//! The room that all voices share: Jezar's Freeverb, by the crate of that name.
+//! The reverb shared by all voices: Jezar's Freeverb, from the crate `freeverb`.
 
 use freeverb::Freeverb;
 
 use crate::engine::ramp::Ramp;
 
-/// Frames a change of the level takes.
+/// Length in frames of a ramp of the reverb level.
 const WET_FRAMES: u32 = 960;
-/// Below this the tail counts as gone (−110 dB).
+/// Level below which the tail counts as silent (−110 dB).
 const GONE: f32 = 3e-6;
-/// Seconds for which it must have been.
+/// Seconds below [`GONE`] after which the reverb is quiet.
 const GONE_S: f64 = 0.1;
-/// Share of the way to a new size or damping that is gone with each block: those of the voices' worker are 32 frames.
+/// Share of the distance to a new size or damping covered per block; the voices' worker uses blocks of 32 frames.
 const APPROACH: f64 = 0.02;
 
-/// See the module's text. Allocates when it is opened or closed: a worker's. Realtime: no.
+/// Reverb with smoothed parameters. Allocates when its level leaves or reaches zero, so it belongs on a worker.
+/// Realtime: no.
 pub struct Room {
     sample_rate: u32,
-    /// Only there while it is heard.
+    /// Present only while the level is above zero.
     reverb: Option<Box<Freeverb<f32>>>,
     wet: Ramp,
-    /// Now, and where they go.
+    /// Current and target value.
     size: (f64, f64),
     damping: (f64, f64),
     gone: usize,
 }
 
 impl Room {
-    /// A closed one.
+    /// Creates a reverb at level 0.
     pub fn new(sample_rate: u32) -> Room {
         Room { sample_rate, reverb: None, wet: Ramp::new(0.0), size: (0.4, 0.4), damping: (0.3, 0.3), gone: 0 }
     }
 
-    /// Its level, 0 to 1.
+    /// Sets the level, clamped to 0 … 1.
     pub fn set_wet(&mut self, wet: f64) {
         self.wet.to(wet.clamp(0.0, 1.0) as f32, WET_FRAMES);
     }
 
-    /// Its size, 0 to 1: the longer the tail.
+    /// Sets the room size, clamped to 0 … 1; a larger room has a longer tail.
     pub fn set_size(&mut self, size: f64) {
         self.size.1 = size.clamp(0.0, 1.0);
     }
 
-    /// How fast its treble fades, 0 to 1.
+    /// Sets the damping of high frequencies, clamped to 0 … 1.
     pub fn set_damping(&mut self, damping: f64) {
         self.damping.1 = damping.clamp(0.0, 1.0);
     }
 
-    /// Whether nothing is left to be heard.
+    /// Returns whether the tail has decayed.
     pub fn is_quiet(&self) -> bool {
         self.reverb.is_none() || self.gone as f64 > GONE_S * f64::from(self.sample_rate)
     }
 
-    /// Adds the room's answer to what sounds in it.
+    /// Adds the reverb of both channels to them.
     pub fn add(&mut self, left: &mut [f32], right: &mut [f32]) {
         if self.wet.is_silent() {
-            // Whoever opens it again does not hear what was.
+            // Dropped, so that a later opening does not replay an old tail.
             self.reverb = None;
             return;
         }

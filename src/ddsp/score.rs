@@ -1,4 +1,4 @@
-//! What is to be played: a MIDI file as events in seconds, or a table of pitch and loudness.
+//! Input of an offline render: a MIDI file as events in seconds, or a table of pitch and loudness.
 
 use std::collections::BTreeMap;
 
@@ -7,67 +7,67 @@ use super::tuning::Tuning;
 
 pub use super::smf::is_midi;
 
-/// The channel that General MIDI keeps for drums, which none of the instruments is.
+/// The General MIDI percussion channel (10, counted from 1), which no instrument plays.
 const DRUMS: u8 = 9;
-/// Most parts, and the longest score in seconds.
+/// Maximum number of parts.
 const MOST_PARTS: usize = 64;
 const LONGEST_S: f64 = 86_400.0;
 
-/// What happens.
+/// The action of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
-    /// A key goes down: MIDI number, velocity 1 to 127.
+    /// Key down: MIDI number, velocity 1 to 127.
     On(u8, u8),
-    /// A key goes up.
+    /// Key up: MIDI number.
     Off(u8),
-    /// What is added to every key in semitones: bend and tuning.
+    /// Sets the offset added to every key, in semitones: bend and tuning.
     Bend(f64),
-    /// A controller and its value, 0 to 127.
+    /// Control change: controller number and value, 0 to 127.
     Control(u8, u8),
 }
 
-/// An action of a part at a time.
+/// A timed action of a part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// Seconds from the beginning.
+    /// Time in seconds from the start.
     pub at: f64,
     /// Index into [`Score::parts`].
     pub part: usize,
-    /// What happens.
+    /// The action.
     pub action: Action,
 }
 
-/// Notes of one track on one channel.
+/// The notes of one track on one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Track, counted from 1 among those with notes.
+    /// Track number, counted from 1 among the tracks with notes.
     pub track: usize,
-    /// Its name, if it has one.
+    /// Name of the track, or empty.
     pub name: String,
-    /// The first program (0 to 127) that its channel is set to in its track.
+    /// First program (0 to 127) that the track sets on its channel.
     pub program: u8,
 }
 
-/// A MIDI file in seconds.
+/// A MIDI file converted to events in seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
-    /// Who plays.
+    /// The parts.
     pub parts: Vec<Part>,
-    /// What, in order of time.
+    /// The events, in order of time.
     pub events: Vec<Event>,
-    /// When the last event is, in seconds.
+    /// Time of the last event, in seconds.
     pub seconds: f64,
-    /// Whether the file ends before its tracks do.
+    /// Whether the file is truncated within a track.
     pub cut: bool,
-    /// What is odd about the file but costs no note.
+    /// Irregularities of the file that cost no note.
     pub remarks: Vec<String>,
 }
 
 impl Score {
-    /// Reads a Standard MIDI File of format 0 or 1, as far as it goes.
+    /// Reads a Standard MIDI File of format 0 or 1; of a truncated file, the part that is present.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// A message that continues "the file …".
     pub fn parse(bytes: &[u8]) -> Result<Score, String> {
         let file = File::read(bytes)?;
         let clock = Clock::of(&file);
@@ -80,25 +80,25 @@ impl Score {
             return Err("holds no notes (drums, on channel 10, are not played)".into());
         }
         if score.parts.len() > MOST_PARTS {
-            return Err(format!("has {} parts; {MOST_PARTS} at most are supported", score.parts.len()));
+            return Err(format!("has {} parts; at most {MOST_PARTS} are supported", score.parts.len()));
         }
         score.seconds = score.events.last().map_or(0.0, |e| e.at);
         if score.seconds > LONGEST_S {
-            return Err(format!("lasts {:.0} hours; a day at most is supported", score.seconds / 3_600.0));
+            return Err(format!("lasts {:.0} hours; at most a day is supported", score.seconds / 3_600.0));
         }
         Ok(score)
     }
 
-    /// Notes that begin.
+    /// Number of notes that begin.
     pub fn notes(&self) -> usize {
         self.events.iter().filter(|event| matches!(event.action, Action::On(..))).count()
     }
 
-    /// Turns the tracks into parts and events. A channel is the same in all tracks: what one says of its pitch holds for
-    /// the notes of another.
+    /// Converts the tracks to parts and events. Channels are shared by all tracks: pitch settings made in one track
+    /// apply to the notes of another.
     fn read_tracks(&mut self, tracks: &[Vec<Raw>], clock: &Clock) {
         let has_notes = |track: &[Raw]| track.iter().any(|e| matches!(e.kind, Kind::Channel(0x9, ..)));
-        // Tracks are counted among those with notes; the others are heard through their channels only.
+        // Only tracks with notes are counted; the others act through their channels.
         let mut number = 0;
         let mut all: Vec<(u64, usize, bool, usize, Raw)> = Vec::new();
         for (index, track) in tracks.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Score {
             number += usize::from(heard);
             all.extend(track.iter().map(|event| (event.tick, index, heard, number, *event)));
         }
-        // Stable: what stands first in the file happens first.
+        // A stable sort: simultaneous events keep the order of the file.
         all.sort_by_key(|(tick, ..)| *tick);
         let mut parts: BTreeMap<(usize, u8), usize> = BTreeMap::new();
         let mut names: BTreeMap<usize, String> = BTreeMap::new();
@@ -167,16 +167,16 @@ impl Score {
         }
     }
 
-    /// Bends all parts of a channel.
+    /// Adds a bend event to all parts of a channel.
     fn tune(&mut self, parts: &BTreeMap<(usize, u8), usize>, channel: u8, at: f64, semitones: f64) {
         let mine = parts.iter().filter(|((_, other), _)| *other == channel);
         self.events.extend(mine.map(|(_, part)| Event { at, part: *part, action: Action::Bend(semitones) }));
     }
 }
 
-/// Ticks to seconds, through all changes of tempo.
+/// Converts ticks to seconds through all changes of tempo.
 struct Clock {
-    /// (tick, seconds there, seconds a tick from there on)
+    /// (start tick, seconds at the start, seconds per tick)
     legs: Vec<(u64, f64, f64)>,
 }
 
@@ -209,7 +209,7 @@ impl Clock {
     }
 }
 
-/// Pitch and loudness over time, straight between rows.
+/// Breakpoints of pitch and loudness over time, interpolated linearly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// (seconds, Hz, loudness 0 to 1); a pitch of 0 or less is silence.
@@ -217,10 +217,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads lines of `time,f0,loudness`; a first line of words is passed over.
+    /// Parses lines of `time,f0,loudness`; a header line, empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// Which line is wrong, and what would be right.
+    /// A message with the line number and what is expected.
     pub fn parse(text: &str) -> Result<Table, String> {
         let mut rows: Vec<(f64, f64, f64)> = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -235,29 +235,29 @@ impl Table {
             match numbers.as_deref() {
                 Ok([time, hz, loudness]) if time.is_finite() && hz.is_finite() && loudness.is_finite() => {
                     if !(0.0..=1.0).contains(loudness) {
-                        return wrong("a loudness of 0 to 1 would be right");
+                        return wrong("loudness must be between 0 and 1");
                     }
                     if *hz > 12_544.0 {
-                        return wrong("a pitch of at most 12544 Hz would be right");
+                        return wrong("pitch must be at most 12544 Hz");
                     }
                     if *time < 0.0 || *time > 86_400.0 || rows.last().is_some_and(|last| *time <= last.0) {
-                        return wrong("times that rise, from 0 to 86400 seconds, would be right");
+                        return wrong("times must increase and be between 0 and 86400 seconds");
                     }
                     rows.push((*time, *hz, *loudness));
                 }
                 Err(_) if rows.is_empty() && line.chars().any(char::is_alphabetic) => {}
-                _ => return wrong("'time,f0,loudness' would be right, as in 0.5,440,0.8"),
+                _ => return wrong("expected 'time,f0,loudness', as in 0.5,440,0.8"),
             }
         }
-        if rows.is_empty() { Err("it holds no line 'time,f0,loudness'".into()) } else { Ok(Table { rows }) }
+        if rows.is_empty() { Err("it contains no line 'time,f0,loudness'".into()) } else { Ok(Table { rows }) }
     }
 
-    /// When the last row is, in seconds.
+    /// Time of the last row, in seconds.
     pub fn seconds(&self) -> f64 {
         self.rows.last().map_or(0.0, |r| r.0)
     }
 
-    /// Hz and loudness at a time. Pitches go straight in semitones; from and to silence they stay.
+    /// Returns Hz and loudness at a time. Pitch is interpolated in semitones; next to silence it is held.
     pub fn at(&self, seconds: f64) -> (f64, f64) {
         let above = self.rows.partition_point(|r| r.0 <= seconds);
         if above == 0 {
@@ -280,7 +280,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    /// A MIDI file by hand: header, then tracks of raw events.
+    /// Assembles a MIDI file: header, then tracks of raw events, each with an end-of-track event.
     pub fn file(format: u8, tracks: &[&[u8]]) -> Vec<u8> {
         let mut bytes = vec![b'M', b'T', b'h', b'd', 0, 0, 0, 6, 0, format, 0, tracks.len() as u8, 0, 96];
         for track in tracks {
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn time_follows_the_tempo_map() {
-        // A beat at 120, then 60 BPM; a note at beat 1 and its end at beat 3.
+        // One beat at 120 BPM, then 60 BPM; a note from beat 1 to beat 3.
         let tempo: &[u8] = &[0, 0xff, 0x51, 3, 7, 0xa1, 0x20, 96, 0xff, 0x51, 3, 0x0f, 0x42, 0x40];
         let notes: &[u8] = &[0, 0xc0, 71, 96, 0x90, 60, 100, 0x81, 0x40, 0x80, 60, 0, 0, 0xe0, 0x7f, 0x7f];
         let score = Score::parse(&file(1, &[tempo, notes])).unwrap();
@@ -308,14 +308,14 @@ mod tests {
 
     #[test]
     fn what_can_not_be_played_says_why() {
-        assert!(Score::parse(b"RIFF").unwrap_err().starts_with("is no MIDI file"));
+        assert!(Score::parse(b"RIFF").unwrap_err().starts_with("is not a MIDI file"));
         assert!(Score::parse(&file(2, &[&[]])).unwrap_err().contains("formats 0 and 1"));
         assert!(Score::parse(&file(0, &[&[]])).unwrap_err().starts_with("holds no notes"));
         assert!(Score::parse(&file(0, &[&[0, 0x99, 60, 100]])).unwrap_err().contains("channel 10"));
-        // One tick in a beat would do; here it is many long deltas at the slowest tempo.
+        // Many long deltas at the slowest tempo.
         let mut long: Vec<u8> = vec![0, 0xff, 0x51, 3, 0xff, 0xff, 0xff];
         long.extend([0xff, 0xff, 0xff, 0x7f, 0x90, 60, 100]);
-        assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("a day at most"));
+        assert!(Score::parse(&file(0, &[&long])).unwrap_err().contains("at most a day"));
     }
 
     #[test]
@@ -323,15 +323,15 @@ mod tests {
         let notes: &[u8] = &[0, 0x90, 60, 100, 96, 0x80, 60, 0];
         let whole = file(1, &[notes, notes]);
         assert!(!Score::parse(&whole).unwrap().cut);
-        // Within the second track, and within the first one.
+        // Truncated within the second track, and within the first.
         for lacking in [3, 28] {
             let score = Score::parse(&whole[..whole.len() - lacking]).unwrap();
             assert!(score.cut && !score.events.is_empty(), "{lacking} bytes less: {score:?}");
         }
         assert!(Score::parse(&whole[..20]).unwrap_err().starts_with("ends too early"));
-        // A whole track less looks like a header that counts wrong.
+        // A whole missing track cannot be told from a wrong track count in the header.
         let score = Score::parse(&whole[..whole.len() - 20]).unwrap();
-        assert!(!score.cut && score.remarks == ["its header promises 2 tracks, but 1 are there"], "{score:?}");
+        assert!(!score.cut && score.remarks == ["its header announces 2 tracks, but 1 are present"], "{score:?}");
     }
 
     /// Key, on or off, and milliseconds of every note event.
@@ -372,7 +372,7 @@ mod tests {
         let mut behind = plain.clone();
         behind.extend([0x55; 100]);
         let head = [[0u8; 128].as_slice(), &plain].concat();
-        for (bytes, what) in [(riff, "RMID"), (foreign, "foreign"), (behind, "rubbish behind"), (head, "MacBinary")] {
+        for (bytes, what) in [(riff, "RMID"), (foreign, "foreign"), (behind, "trailing garbage"), (head, "MacBinary")] {
             assert_eq!(notes_of(&bytes), PLAIN, "{what}");
             let score = Score::parse(&bytes).unwrap();
             assert!(!score.cut && score.remarks.is_empty(), "{what}: {score:?}");
@@ -389,7 +389,7 @@ mod tests {
             assert_eq!(notes_of(&bytes), both, "{wrong}");
             assert!(!Score::parse(&bytes).unwrap().cut, "{wrong}");
         }
-        // Without an end-of-track event, in the middle and at the end.
+        // Without end-of-track events, in the middle and at the end of the file.
         let mut bytes = file(1, &[NOTES, NOTES]);
         bytes[18..22].copy_from_slice(&(NOTES.len() as u32).to_be_bytes());
         let first = 22 + NOTES.len();
@@ -423,11 +423,11 @@ mod tests {
         let bent = [NOTES, &[0, 0xe0, 0, 0]].concat();
         assert_eq!(bends(&[&bent]), [(0, -2.0)]);
         assert_eq!(bends(&[&[&range(12)[..], &bent].concat()]), [(0, -12.0)]);
-        // What one track says of a channel holds in another; a part that begins later has it from its beginning.
+        // Settings made in one track apply to the channel in all tracks, also to a part that begins later.
         assert_eq!(bends(&[&range(24), &bent]), [(0, -24.0)]);
         let tuned = [0, 0xb0, 101, 0, 0, 100, 2, 0, 6, 64 - 3];
         assert_eq!(bends(&[&[&tuned[..], &bent].concat()]), [(0, -3.0), (0, -5.0)]);
-        // Other channels are not concerned.
+        // Other channels are unaffected.
         let other = [0, 0x91, 60, 100, 96, 0x81, 60, 0, 0, 0xe1, 0, 0];
         assert_eq!(bends(&[&range(12), &other]), [(0, -2.0)]);
     }
@@ -448,9 +448,9 @@ mod tests {
         assert_eq!(table.at(3.0).0, 0.0);
         for (text, wanted) in [
             ("", "no line"),
-            ("0,440", "line 1: '0,440': 'time,f0,loudness'"),
-            ("0,440,0.5\n1,440,7", "line 2: '1,440,7': a loudness of 0 to 1"),
-            ("1,440,0.5\n0.5,440,0.5", "times that rise"),
+            ("0,440", "line 1: '0,440': expected 'time,f0,loudness'"),
+            ("0,440,0.5\n1,440,7", "line 2: '1,440,7': loudness must be between 0 and 1"),
+            ("1,440,0.5\n0.5,440,0.5", "times must increase"),
             ("0,99999,0.5", "at most 12544 Hz"),
         ] {
             let said = Table::parse(text).unwrap_err();

@@ -1,55 +1,55 @@
-//! Standard MIDI files, read the way players read them: what can be understood is played.
+//! Tolerant reader of Standard MIDI Files.
 //!
-//! After "Standard MIDI Files 1.0" (RP-001). Files in the wild break it in known ways, and none of these costs a note:
-//! running status goes on behind meta events and system exclusive messages; a track ends at its end-of-track event,
-//! whatever its length says; a track without one ends where its length or the file does; chunks of other kinds are passed
-//! over; a RIFF wrapper (RMID) or a MacBinary head may stand in front.
+//! Follows "Standard MIDI Files 1.0" (RP-001). Real files violate it in known ways, none of which costs a note here:
+//! running status continues after meta events and system exclusive messages; a track ends at its end-of-track event,
+//! whatever its length says; a track without one ends where its length or the file ends; unknown chunks are skipped;
+//! the file may be wrapped in RIFF (RMID) or preceded by a MacBinary header.
 
-/// A channel message or what matters of a meta event.
+/// A channel message, or a meta event that matters for playing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
     /// Status (0x8 to 0xe), channel and both data bytes.
     Channel(u8, u8, u8, u8),
-    /// Microseconds in a beat, at least 1.
+    /// Tempo in microseconds per beat, at least 1.
     Tempo(u32),
-    /// The track's name.
+    /// Name of the track.
     Name(&'a [u8]),
 }
 
-/// An event at a time.
+/// A timed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
-    /// Ticks from the beginning.
+    /// Ticks from the start.
     pub tick: u64,
-    /// What happens.
+    /// The event.
     pub kind: Kind<'a>,
 }
 
-/// How long a tick is.
+/// Unit of time of the ticks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Division {
-    /// Ticks in a beat.
+    /// Ticks per beat.
     Beat(u16),
-    /// Seconds in a tick.
+    /// Seconds per tick.
     Time(f64),
 }
 
-/// A file.
+/// A parsed MIDI file.
 #[derive(Clone, Debug, Default)]
 pub struct File<'a> {
-    /// 0 or 1.
+    /// Format: 0 or 1.
     pub format: u16,
-    /// How long a tick is.
+    /// Unit of time of the ticks.
     pub division: Option<Division>,
     /// Events of each track.
     pub tracks: Vec<Vec<Event<'a>>>,
-    /// Whether the file ends in the middle of a track.
+    /// Whether the file is truncated within a track.
     pub cut: bool,
-    /// What is odd about it but costs nothing.
+    /// Irregularities that cost no note.
     pub remarks: Vec<String>,
 }
 
-/// Where the header begins: at once, in a RIFF file's data (RMID), or behind a MacBinary head or zeros.
+/// Offset of the header: at the start, in the data of a RIFF file (RMID), or after a 128-byte MacBinary header.
 fn start(bytes: &[u8]) -> Option<usize> {
     let here = |at: usize| bytes.get(at..at + 4) == Some(b"MThd");
     if here(0) {
@@ -69,18 +69,18 @@ fn start(bytes: &[u8]) -> Option<usize> {
     here(128).then_some(128)
 }
 
-/// Whether these are the first bytes of a MIDI file.
+/// Returns whether `head`, the first bytes of a file, are those of a MIDI file.
 pub fn is_midi(head: &[u8]) -> bool {
     start(head).is_some()
 }
 
 impl<'a> File<'a> {
-    /// Reads a file, as far as it goes.
+    /// Parses a file; of a truncated file, the part that is present.
     ///
     /// # Errors
-    /// Why there is nothing to read.
+    /// A message that continues "the file …", if nothing can be read.
     pub fn read(bytes: &'a [u8]) -> Result<File<'a>, String> {
-        let at = start(bytes).ok_or("is no MIDI file: it does not begin with 'MThd'")?;
+        let at = start(bytes).ok_or("is not a MIDI file: it does not begin with 'MThd'")?;
         let head = bytes.get(at + 4..at + 14).ok_or("ends within its header; copy it again")?;
         let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let word = |k: usize| u16::from_be_bytes([head[k], head[k + 1]]);
@@ -92,10 +92,10 @@ impl<'a> File<'a> {
             return Err(format!("is a MIDI file of format {format}; formats 0 and 1 are supported"));
         }
         let division = match division {
-            0 => return Err("has no ticks in a beat".into()),
+            0 => return Err("has zero ticks per beat".into()),
             beat if beat & 0x8000 == 0 => Division::Beat(beat),
             time => {
-                // 29 stands for 30 frames of which some are dropped: 29.97 a second.
+                // 29 stands for 30 drop-frame: 29.97 frames per second.
                 let rate = match (time >> 8) as u8 as i8 {
                     -29 => 30_000.0 / 1_001.0,
                     other => -f64::from(other),
@@ -110,15 +110,15 @@ impl<'a> File<'a> {
         }
         if file.tracks.len() != promised && !file.cut {
             let there = file.tracks.len();
-            file.remarks.push(format!("its header promises {promised} tracks, but {there} are there"));
+            file.remarks.push(format!("its header announces {promised} tracks, but {there} are present"));
         }
         Ok(file)
     }
 
-    /// Reads the chunk at `at`; returns where the next one begins, behind `at`.
+    /// Reads the chunk at `at` and returns the offset of the next one, greater than `at`.
     fn chunk(&mut self, bytes: &'a [u8], at: usize) -> usize {
         let Some(head) = bytes.get(at..at + 8) else {
-            // A few bytes are rubbish; the beginning of a track is a cut.
+            // A few trailing bytes are ignored, unless a track begins with them: then the file is truncated.
             self.cut |=
                 bytes[at..].starts_with(b"MTrk") || (self.tracks.is_empty() && b"MTrk".starts_with(&bytes[at..]));
             return bytes.len();
@@ -126,7 +126,7 @@ impl<'a> File<'a> {
         let size = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
         let from = at + 8;
         if &head[..4] != b"MTrk" {
-            // Of another kind, if its size leads to a chunk or to the end; rubbish otherwise.
+            // A foreign chunk if its size leads to another chunk or to the end of the file; otherwise garbage.
             let end = from.saturating_add(size);
             return if end == bytes.len() || is_chunk(bytes, end) { end } else { next_track(bytes, at + 1) };
         }
@@ -139,7 +139,7 @@ impl<'a> File<'a> {
         self.tracks.push(events);
         match end {
             End::Marked => {}
-            // No mark, but all of it is there.
+            // Complete, but without an end-of-track event.
             End::Told => self.remarks.push(format!("track {number} has no end-of-track event")),
             End::Cut => self.cut = true,
         }
@@ -153,7 +153,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// Whether a chunk may begin at `at`: four letters and a size that the file has room for.
+/// Returns whether a chunk may begin at `at`: a four-character name and a size that fits into the file.
 fn is_chunk(bytes: &[u8], at: usize) -> bool {
     let Some(head) = at.checked_add(8).and_then(|end| bytes.get(at..end)) else { return false };
     let size = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
@@ -161,30 +161,30 @@ fn is_chunk(bytes: &[u8], at: usize) -> bool {
     named && (&head[..4] == b"MTrk" || size <= bytes.len() - at - 8)
 }
 
-/// Where the next track begins, from `at` on; the end if there is none.
+/// Offset of the next track at or after `at`; the end of the file if there is none.
 fn next_track(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     rest.windows(4).position(|w| w == b"MTrk").map_or(bytes.len(), |skip| at + skip)
 }
 
-/// How a track ended.
+/// How the reading of a track ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// By its own event.
+    /// At its end-of-track event.
     Marked,
-    /// Where its length says.
+    /// At the end given by its length.
     Told,
-    /// In the middle.
+    /// Before either, because the data is truncated or unreadable.
     Cut,
 }
 
-/// A track that is being read.
+/// State of the reading of a track.
 struct Track<'a> {
     bytes: &'a [u8],
     at: usize,
     tick: u64,
     status: Option<u8>,
-    /// Where its length says that it ends.
+    /// End of the track according to its length.
     told: usize,
     events: Vec<Event<'a>>,
     odd: Option<String>,
@@ -197,7 +197,7 @@ impl<'a> Track<'a> {
         Some(byte)
     }
 
-    /// A number of seven bits a byte. The standard allows four bytes; leading zeros in more do no harm.
+    /// Reads a variable-length number. The standard allows four bytes; more are accepted for leading zeros.
     fn number(&mut self) -> Option<u32> {
         let mut value: u32 = 0;
         for _ in 0..8 {
@@ -210,18 +210,18 @@ impl<'a> Track<'a> {
         Some(value)
     }
 
-    /// A data byte of a channel message.
+    /// Reads a data byte of a channel message.
     fn data(&mut self) -> Option<u8> {
         let byte = self.byte()?;
         if byte > 127 {
-            self.odd.get_or_insert_with(|| format!("has a data byte of {byte}; 127 is played"));
+            self.odd.get_or_insert_with(|| format!("has a data byte of {byte}; read as 127"));
         }
         Some(byte.min(127))
     }
 
     fn run(&mut self) -> End {
         loop {
-            // At the end that the length tells: an end if a chunk or nothing follows. Otherwise the length is wrong.
+            // The end given by the length is believed only if a chunk or the end of the file follows.
             if self.at == self.told && (self.at == self.bytes.len() || is_chunk(self.bytes, self.at)) {
                 return End::Told;
             }
@@ -230,7 +230,7 @@ impl<'a> Track<'a> {
                 Some(true) => return End::Marked,
                 None if self.at >= self.bytes.len() => {
                     self.at = self.bytes.len();
-                    // A meta event that goes on behind the end holds no note.
+                    // A meta event that extends past the end contains no note.
                     return if self.told == self.bytes.len() && self.odd.is_some() { End::Told } else { End::Cut };
                 }
                 None => return End::Cut,
@@ -238,7 +238,7 @@ impl<'a> Track<'a> {
         }
     }
 
-    /// Reads an event; whether it is the track's end. `None` where nothing can be read.
+    /// Reads an event and returns whether it is the end of the track; `None` if nothing can be read.
     fn event(&mut self) -> Option<bool> {
         self.tick += u64::from(self.number()?);
         let first = *self.bytes.get(self.at)?;
@@ -248,7 +248,7 @@ impl<'a> Track<'a> {
         } else if let Some(status) = self.status {
             status
         } else {
-            self.odd = Some("has data without a status: what follows is not played".into());
+            self.odd = Some("has data without a status byte; the rest is not played".into());
             return None;
         };
         match status {
@@ -268,7 +268,7 @@ impl<'a> Track<'a> {
                 let length = self.number()? as usize;
                 let from = self.at;
                 if self.pass(length).is_none() {
-                    self.odd = Some("has a meta event that goes on behind its end".into());
+                    self.odd = Some("has a meta event that extends past its end".into());
                     return None;
                 }
                 let text = &self.bytes[from..self.at];
@@ -276,13 +276,13 @@ impl<'a> Track<'a> {
                     (0x2f, _) => return Some(true),
                     (0x03, name) => self.events.push(Event { tick: self.tick, kind: Kind::Name(name) }),
                     (0x51, [a, b, c, ..]) => match u32::from_be_bytes([0, *a, *b, *c]) {
-                        0 => self.odd = Some("has a tempo of 0, which is left out".into()),
+                        0 => self.odd = Some("has a tempo of 0, which is ignored".into()),
                         tempo => self.events.push(Event { tick: self.tick, kind: Kind::Tempo(tempo) }),
                     },
                     _ => {}
                 }
             }
-            // What belongs on a cable: position and song select have data, the rest has none.
+            // System common messages do not belong in files: position and song select have data, the others have none.
             0xf1 | 0xf3 => self.pass(1)?,
             0xf2 => self.pass(2)?,
             _ => {}

@@ -1,11 +1,12 @@
-//! The sound of one client's stream: which voice plays which pitch, when, and how loud.
+//! Sound of one streaming client: assignment of pitches to voices, mixing, and scheduled updates.
 //!
-//! - **Identity.** A list of pitches names no voices. Each pitch goes to the sounding voice nearest to it, so that a chord
-//!   that moves, loses a note or changes its order keeps its voices; what is left over ends, what is new begins.
-//! - **Mix.** n sounding voices are mixed at 1/√n each, as loud together as strangers are; one voice has all of its
+//! - **Identity.** A list of pitches does not name voices. Each pitch goes to the nearest sounding voice, so a chord
+//!   that moves, loses a note or changes its order keeps its voices; unmatched voices end, unmatched pitches begin.
+//! - **Mix.** n sounding voices are mixed at 1/√n each, the law for uncorrelated sounds; a single voice has its full
 //!   loudness. The gain moves within 30 ms and never steps.
-//! - **Room.** Pitches and notes that find no voice are counted and told; pitches get one as soon as it is free.
-//! - **Time.** Updates may lie ahead; each is obeyed at its sample, and heard from the next hop on.
+//! - **Capacity.** Pitches and notes without a voice are counted and reported; pitches get a voice as soon as one is
+//!   free.
+//! - **Time.** Updates may be scheduled; each is applied at its sample and takes effect with the next hop.
 
 use std::collections::VecDeque;
 
@@ -13,60 +14,60 @@ use super::model::Model;
 use super::performer::midi_of;
 use super::voice::{MOST_GAIN, Tone, Voice};
 
-/// Time constant of the mix, in seconds.
+/// Time constant of the mix gain, in seconds.
 const MIX_S: f64 = 0.01;
-/// Updates that may lie ahead.
+/// Maximum number of scheduled updates.
 pub const MOST_AHEAD: usize = 4_096;
-/// How far they may, in seconds.
+/// Furthest time at which an update can be scheduled, in seconds from now.
 pub const FARTHEST_S: f64 = 600.0;
-/// Fading voices of instruments before; more are cut off, the oldest first.
+/// Maximum number of fading voices of previous instruments; beyond it, the oldest are cut off.
 const MOST_LEAVING: usize = 64;
 
-/// A change of what sounds; what is `None` stays.
+/// A change of the stream; fields that are `None` keep their values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
-    /// Pitches in Hz; those of 0 or less are silent, and keep their place.
+    /// Pitches in Hz; those of 0 or less are silent but keep their place in the list.
     pub f0s: Option<Vec<f64>>,
-    /// Loudness of all pitches, or one each, 0 to 1; the last one holds for the rest.
+    /// Loudness of all pitches, or one per pitch, 0 to 1; the last value applies to the rest.
     pub loudness: Option<Vec<f64>>,
     /// Linear gain of the stream, 0 to 2.
     pub gain: Option<f64>,
-    /// Semitones.
+    /// Transposition in semitones.
     pub pitch_shift: Option<f64>,
-    /// Linear.
+    /// Linear gain of the partials.
     pub harmonic_gain: Option<f64>,
-    /// Linear.
+    /// Linear gain of the noise.
     pub noise_gain: Option<f64>,
-    /// A note begins: MIDI number, loudness 0 to 1.
+    /// Starts a note: MIDI number, loudness 0 to 1.
     pub note_on: Option<(f64, f64)>,
-    /// A note ends.
+    /// Ends a note, by its MIDI number.
     pub note_off: Option<f64>,
-    /// Everything falls silent and forgets.
+    /// Silences everything, restores the defaults and drops scheduled updates.
     pub reset: bool,
 }
 
-/// What a voice is for.
+/// Use of a voice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Role {
     Free,
-    /// A pitch of the list, as a MIDI number.
+    /// Plays a pitch of the list (MIDI number).
     Listed(f64),
-    /// A note that was begun by number, and its loudness.
+    /// Plays a note (MIDI number, loudness).
     Note(f64, f64),
 }
 
-/// See the module's text. Realtime: no; one worker has it to itself.
+/// The voices of one streaming client. Used by one worker at a time. Realtime: no.
 pub struct Stream {
     voices: Vec<(Voice, Role)>,
-    /// Voices of the instrument before, fading.
+    /// Fading voices of previous instruments.
     leaving: Vec<Voice>,
     rate: f64,
     loudness: Vec<f64>,
-    /// Pitches of the list, in Hz, as they were sent.
+    /// Pitches of the current list, in Hz, as received.
     listed: Vec<f64>,
-    /// What found no voice, since it was last asked.
+    /// Pitches and notes without a voice since the last query.
     unplayed: u64,
-    /// A pitch of the list waits for a voice.
+    /// Whether a pitch of the list waits for a voice.
     waiting: bool,
     gain: (f64, f64),
     mix: f64,
@@ -76,10 +77,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream of at most `voices` voices at `sample_rate`.
+    /// Creates a stream of at most `voices` voices at `sample_rate`.
     ///
     /// # Errors
-    /// In words.
+    /// The error from tract, if the model cannot be set up.
     pub fn new(model: &Model, voices: usize, sample_rate: u32) -> Result<Stream, String> {
         Ok(Stream {
             voices: self::voices(model, voices, sample_rate)?.into_iter().map(|voice| (voice, Role::Free)).collect(),
@@ -97,7 +98,7 @@ impl Stream {
         })
     }
 
-    /// Goes on with another instrument, at the same pitches and notes. The one before ends within a hop.
+    /// Continues with voices of another instrument, at the same pitches and notes. The previous one ends within a hop.
     pub fn swap(&mut self, fresh: Vec<Voice>) {
         for ((voice, role), mut new) in self.voices.iter_mut().zip(fresh) {
             new.tone = voice.tone;
@@ -118,10 +119,10 @@ impl Stream {
         self.list();
     }
 
-    /// Goes on at another sample rate: everything stays as it is, and begins anew.
+    /// Creates a copy at another sample rate with the same state; its voices start anew.
     ///
     /// # Errors
-    /// In words.
+    /// The error from tract, if the model cannot be set up.
     pub fn resample(&self, model: &Model, sample_rate: u32) -> Result<Stream, String> {
         let mut other = Stream::new(model, self.voices.len(), sample_rate)?;
         let wider = f64::from(sample_rate) / self.rate;
@@ -141,22 +142,22 @@ impl Stream {
         Ok(other)
     }
 
-    /// How many pitches and notes found no voice since this was last asked.
+    /// Returns the number of pitches and notes that found no voice since the last call.
     pub fn unplayed(&mut self) -> u64 {
         std::mem::take(&mut self.unplayed)
     }
 
-    /// Obeys an update, `after` seconds from now.
+    /// Applies an update `after` seconds from now, limited to [`FARTHEST_S`].
     ///
     /// # Errors
-    /// If more lies ahead than can be kept.
+    /// If [`MOST_AHEAD`] updates are already scheduled.
     pub fn update(&mut self, update: Update, after: f64) -> Result<(), String> {
         if after <= 0.0 {
             self.obey(&update);
             return Ok(());
         }
         if self.ahead.len() >= MOST_AHEAD {
-            return Err(format!("{MOST_AHEAD} updates lie ahead already: fewer, or later, would be right"));
+            return Err(format!("{MOST_AHEAD} updates are already scheduled; send fewer, or send them later"));
         }
         let at = self.now + (after.min(FARTHEST_S) * self.rate).round() as u64;
         let place = self.ahead.partition_point(|(t, _)| *t <= at);
@@ -164,22 +165,22 @@ impl Stream {
         Ok(())
     }
 
-    /// Voices that sound, or are about to.
+    /// Number of voices that sound or are about to.
     pub fn sounding(&self) -> usize {
         self.voices.iter().filter(|(voice, _)| !voice.performer.silent()).count()
     }
 
-    /// Whether something is to happen later.
+    /// Returns whether updates are scheduled.
     pub fn awaits(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// Whether nothing sounds.
+    /// Returns whether all voices are at rest.
     pub fn silent(&self) -> bool {
         self.voices.iter().all(|(voice, _)| voice.resting())
     }
 
-    /// The next samples.
+    /// Renders the next `out.len()` samples.
     pub fn fill(&mut self, out: &mut [f32]) {
         let mut done = 0;
         while done < out.len() {
@@ -260,7 +261,7 @@ impl Stream {
         self.loudness.get(index).or(self.loudness.last()).copied().unwrap_or(0.7).clamp(0.0, 1.0)
     }
 
-    /// Everything as it was at first; what sounds fades within a hop.
+    /// Restores the defaults; sounding voices fade within a hop.
     fn forget(&mut self) {
         self.listed.clear();
         self.ahead.clear();
@@ -274,7 +275,7 @@ impl Stream {
         }
     }
 
-    /// Gives every pitch of the list a voice: nearest pairs first, then voices that rest.
+    /// Assigns a voice to every pitch of the list: nearest pairs first, then free voices.
     fn list(&mut self) {
         let pitched = self.listed.iter().enumerate().filter(|(_, hz)| **hz > 0.0);
         let wanted: Vec<(f64, f64)> = pitched.map(|(i, hz)| (midi_of(*hz), self.loudness_of(i))).collect();
@@ -299,7 +300,7 @@ impl Stream {
         }
         self.waiting = false;
         for ((midi, loudness), own) in wanted.into_iter().zip(voice_of) {
-            // A voice that has just been hushed comes last: its end would be cut.
+            // Prefer a voice at rest: taking one that has just been silenced would cut off its fade.
             let rank = |v: &usize| !self.voices[*v].0.resting();
             let free = || (0..self.voices.len()).filter(|v| self.voices[*v].1 == Role::Free).min_by_key(rank);
             let Some(v) = own.or_else(free) else {
@@ -330,10 +331,10 @@ impl Stream {
     }
 }
 
-/// Voices of an instrument, each with noise of its own; built where time does not matter.
+/// Creates `count` voices of an instrument, each with its own noise. Called outside the realtime path.
 ///
 /// # Errors
-/// In words.
+/// The error from tract, if the model cannot be set up.
 pub fn voices(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<Voice>, String> {
     (0..count).map(|n| Voice::new(model, sample_rate, 1 + n as u64)).collect()
 }
@@ -368,7 +369,7 @@ mod tests {
         s.update(chord(&[523.25, 659.26, 783.99]), 0.0).unwrap();
         s.fill(&mut out);
         assert_eq!(roles(&s), [Some(72), Some(76), Some(79), None]);
-        // Another order, one a little higher, one gone.
+        // Another order, one pitch a little higher, one missing.
         s.update(chord(&[830.6, 523.25]), 0.0).unwrap();
         assert_eq!(roles(&s), [Some(72), None, Some(80), None]);
         s.update(chord(&[523.25, 622.25, 830.6, 1046.5]), 0.0).unwrap();
@@ -421,7 +422,7 @@ mod tests {
             s.fill(&mut out);
             sound.extend(out);
         }
-        // A step in the gain shows in the third difference, which a flute's partials hardly reach.
+        // A step of the gain shows in the third difference, to which a flute's partials contribute little.
         let rough = |w: &[f32]| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs();
         let steady = sound[6_000..12_000].windows(4).map(rough).fold(0.0, f32::max);
         let worst = sound.windows(4).map(rough).fold(0.0, f32::max);
@@ -458,7 +459,7 @@ mod tests {
         for _ in 0..MOST_AHEAD {
             s.update(Update::default(), 1.0).unwrap();
         }
-        assert!(s.update(Update::default(), 1.0).unwrap_err().contains("lie ahead"));
+        assert!(s.update(Update::default(), 1.0).unwrap_err().contains("already scheduled"));
     }
 
     #[test]
@@ -504,7 +505,7 @@ mod tests {
         let seam = [sound[23_990], *sound.last().unwrap()];
         assert!((after[0] - seam[1]).abs() <= steady);
         assert!(after[..2_000].windows(2).map(step).fold(0.0, f32::max) <= steady);
-        assert!(after[2_000..].iter().all(|s| *s == 0.0), "what lay ahead is forgotten");
+        assert!(after[2_000..].iter().all(|s| *s == 0.0), "scheduled updates are dropped");
         assert_eq!(s.voices[0].0.tone, Tone::default());
     }
 
@@ -525,7 +526,7 @@ mod tests {
         let mut out = vec![0.0; 44_100];
         other.fill(&mut out);
         assert!(level_db(&out[4_410..15_000]) > -50.0);
-        assert_eq!(roles(&other).iter().flatten().count(), 0, "what lay ahead is obeyed in time");
+        assert_eq!(roles(&other).iter().flatten().count(), 0, "scheduled updates are applied on time");
         assert!(other.voices.iter().any(|(_, role)| matches!(role, Role::Note(..))));
     }
 
@@ -537,7 +538,7 @@ mod tests {
             s.update(Update { note_on: Some((midi, 0.8)), ..Update::default() }, 0.0).unwrap();
             s.fill(&mut out);
         }
-        // Five notes, four voices: one gave way.
+        // Five notes on four voices: one was stolen.
         assert_eq!(s.voices.iter().filter(|(_, role)| matches!(role, Role::Note(..))).count(), 4);
         for midi in [60.0, 64.0, 67.0, 72.0, 76.0] {
             s.update(Update { note_off: Some(midi), ..Update::default() }, 0.0).unwrap();

@@ -1,10 +1,10 @@
-//! Sound from controls: partials and noise together.
+//! Synthesis of partials and noise from the frames of a model.
 
 use super::contract::Contract;
 use super::harmonics::HarmonicBank;
 use super::noise::NoiseBank;
 
-/// What sounds at one frame.
+/// Synthesis parameters at one point in time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
     /// Fundamental frequency in Hz.
@@ -16,13 +16,14 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Silence, for an instrument.
+    /// Returns a silent frame for an instrument.
     pub fn silent(contract: &Contract) -> Frame {
         Frame { hz: 440.0, partials: vec![0.0; contract.harmonics], noise: vec![0.0; contract.noise_bands] }
     }
 }
 
-/// One voice's sound. Realtime: nothing allocates after [`Synth::new`], but a hop is work for a worker.
+/// Synthesiser of one voice. Realtime: allocates nothing after [`Synth::new`], but a hop is too costly for the audio
+/// thread.
 pub struct Synth {
     harmonics: HarmonicBank,
     noise: NoiseBank,
@@ -30,7 +31,7 @@ pub struct Synth {
 }
 
 impl Synth {
-    /// A synthesiser for an instrument at any sample rate. The same seed and controls give the same samples.
+    /// Creates a synthesiser for an instrument at any sample rate. The same seed and controls give the same samples.
     pub fn new(contract: &Contract, sample_rate: u32, seed: u64) -> Synth {
         let hop = hop_of(contract, sample_rate);
         Synth {
@@ -40,7 +41,7 @@ impl Synth {
         }
     }
 
-    /// Silence, phase zero, and the noise from its beginning.
+    /// Resets to silence, phase zero and the start of the noise.
     pub fn reset(&mut self) {
         self.harmonics.reset();
         self.noise.reset();
@@ -48,10 +49,10 @@ impl Synth {
         self.last.noise.fill(0.0);
     }
 
-    /// The hop from the last frame to this one, added to `out` (a hop long). A frame with as many partials and bands as
-    /// the instrument has.
+    /// Adds the hop from the previous frame to this one to `out` (one hop long). The frame must have as many partials
+    /// and bands as the instrument.
     pub fn add(&mut self, frame: &Frame, out: &mut [f32]) {
-        // A voice that was silent begins at its own pitch; there is nothing to glide from.
+        // A voice that was silent starts at its own pitch: there is nothing to glide from.
         let from = if self.last.partials.iter().all(|a| *a == 0.0) { frame.hz } else { self.last.hz };
         self.harmonics.add((from, frame.hz), &self.last.partials, &frame.partials, out);
         self.noise.add(&frame.noise, out);
@@ -61,7 +62,7 @@ impl Synth {
     }
 }
 
-/// Samples of a hop at a sample rate: the instrument's own time, to the nearest sample.
+/// Samples per hop at a sample rate: the instrument's hop duration, rounded to samples.
 pub fn hop_of(contract: &Contract, sample_rate: u32) -> usize {
     (contract.hop as f64 * f64::from(sample_rate) / f64::from(contract.sample_rate)).round().max(1.0) as usize
 }

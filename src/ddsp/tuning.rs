@@ -1,38 +1,38 @@
-//! What a MIDI channel's pitch is: the bend wheel, how far it goes, and tuning (registered parameters 0, 1 and 2).
+//! Pitch offset of a MIDI channel: the bend wheel, its range, and tuning (registered parameters 0, 1 and 2).
 //!
-//! MIDI 1.0 detailed specification, "Registered Parameter Numbers", and RP-018: controllers 101 and 100 choose a
-//! parameter, 6 and 38 set it, 98 and 99 choose one that is the maker's own, 127 and 127 none.
+//! Follows the MIDI 1.0 detailed specification, "Registered Parameter Numbers", and RP-018: controllers 101 and 100
+//! select a registered parameter (127 and 127: none), 98 and 99 a manufacturer's own; 6 and 38 set its value.
 
-/// Semitones that a full bend is worth until something else is said.
+/// Default range of the bend wheel, in semitones.
 const BEND_SEMITONES: f64 = 2.0;
 
-/// A parameter that is chosen.
+/// The selected parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Chosen {
-    /// None that is known here.
+    /// No supported parameter.
     None,
-    /// 0: how far a full bend goes.
+    /// 0: range of the bend wheel.
     Range,
-    /// 1: up to a semitone to either side.
+    /// 1: fine tuning, up to a semitone to either side.
     Fine,
-    /// 2: whole semitones.
+    /// 2: coarse tuning, in semitones.
     Coarse,
 }
 
-/// Pitch of one channel.
+/// Pitch state of one channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuning {
-    /// The two halves of the parameter's number; 127 and 127 are none.
+    /// Both halves of the parameter number; 127 and 127 select none.
     number: (u8, u8),
-    /// Whether the last number was a maker's own.
+    /// Whether the last number selected was a manufacturer's own.
     own: bool,
-    /// Semitones and cents of a full bend.
+    /// Bend range in semitones and cents.
     range: (u8, u8),
-    /// Fine tuning, 14 bits, 8192 in the middle.
+    /// Fine tuning as two 7-bit halves; 8192 is the centre.
     fine: (u8, u8),
-    /// Coarse tuning, 64 in the middle.
+    /// Coarse tuning; 64 is the centre.
     coarse: u8,
-    /// The wheel, −1 to 1.
+    /// Position of the wheel, −1 to 1.
     wheel: f64,
 }
 
@@ -59,7 +59,7 @@ impl Tuning {
         }
     }
 
-    /// Takes a controller and its value, 0 to 127; returns whether the pitch is another now.
+    /// Applies a control change (value 0 to 127); returns whether the pitch has changed.
     pub fn control(&mut self, controller: u8, value: u8) -> bool {
         let before = self.semitones();
         let value = value & 127;
@@ -72,7 +72,7 @@ impl Tuning {
             (6, Chosen::Fine) => self.fine = (value, 0),
             (38, Chosen::Fine) => self.fine.1 = value,
             (6, Chosen::Coarse) => self.coarse = value,
-            // "Reset all controllers" puts the wheel in the middle and chooses no parameter, but keeps what was set
+            // "Reset all controllers" centres the wheel and deselects the parameter, but keeps the parameters' values
             // (RP-015).
             (121, _) => (self.number, self.own, self.wheel) = ((127, 127), false, 0.0),
             _ => {}
@@ -80,17 +80,17 @@ impl Tuning {
         before != self.semitones()
     }
 
-    /// Whether a controller has its meaning here and nowhere else.
+    /// Returns whether a controller only serves parameter selection and entry, and need not be passed on.
     pub fn is_own(controller: u8) -> bool {
         matches!(controller, 6 | 38 | 96..=101)
     }
 
-    /// Moves the wheel: −1 to 1.
+    /// Moves the wheel, −1 to 1.
     pub fn bend(&mut self, wheel: f64) {
         self.wheel = wheel.clamp(-1.0, 1.0);
     }
 
-    /// What is to be added to every key, in semitones.
+    /// Offset to be added to every key, in semitones.
     pub fn semitones(&self) -> f64 {
         let range = f64::from(self.range.0) + f64::from(self.range.1) / 100.0;
         let fine = f64::from((u16::from(self.fine.0) << 7) + u16::from(self.fine.1)) - 8_192.0;
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(tuning.semitones(), -12.0);
         set(&mut tuning, &[(38, 50)]);
         assert_eq!(tuning.semitones(), -12.5);
-        // Nothing is chosen any more, and then a maker's own.
+        // None selected, and then a manufacturer's own.
         set(&mut tuning, &[(101, 127), (100, 127), (6, 3), (101, 0), (100, 0), (99, 1), (98, 8), (6, 3)]);
         assert_eq!(tuning.semitones(), -12.5);
         set(&mut tuning, &[(121, 0)]);

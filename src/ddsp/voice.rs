@@ -1,27 +1,27 @@
-//! A voice: one instrument's model and synthesiser, driven hop by hop, with what a performer may change about it.
+//! A voice: model and synthesiser of one instrument, driven hop by hop, with tone and playing parameters.
 
 use super::contract::Contract;
 use super::model::{Model, Player};
 use super::performer::{Intent, Performer};
 use super::synth::{Frame, Synth, hop_of};
 
-/// A voice rests when it has been silent for so long (in seconds); its state is then as at first.
+/// Seconds of silence after which a voice rests and its model's state is reset.
 const REST_S: f64 = 0.3;
-/// Gains of partials and noise go at most so far: +20 dB, as in the older server.
+/// Maximum gain of partials and noise: +20 dB, as in the older server.
 pub const MOST_GAIN: f64 = 10.0;
 
-/// What a performer may change about the tone.
+/// Tone parameters of a voice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tone {
-    /// Semitones that everything is shifted by, before the model.
+    /// Transposition in semitones, before the model.
     pub pitch_shift: f64,
     /// Linear gain of the partials, 0 to [`MOST_GAIN`].
     pub harmonic_gain: f64,
     /// Linear gain of the noise, 0 to [`MOST_GAIN`].
     pub noise_gain: f64,
-    /// Semitones by which the model, and it alone, is told another pitch: another register's tone.
+    /// Offset in semitones of the pitch given to the model only: the tone of another register.
     pub timbre_pitch: f64,
-    /// Decibels by which the model, and it alone, is told another loudness: brighter or duller at the same level.
+    /// Offset in decibels of the loudness given to the model only: brighter or duller at the same level.
     pub timbre_loudness_db: f64,
 }
 
@@ -31,30 +31,30 @@ impl Default for Tone {
     }
 }
 
-/// One voice of an instrument. A hop of it allocates within the model: it belongs on a worker. Realtime: no.
+/// One voice of an instrument. A hop allocates within the model, so it belongs on a worker. Realtime: no.
 pub struct Voice {
     model: Model,
     player: Player,
     synth: Synth,
-    /// How the tone is changed.
+    /// Tone parameters; may be changed at any time.
     pub tone: Tone,
-    /// Who plays it.
+    /// Source of pitch, loudness and level.
     pub performer: Performer,
     frame: Frame,
     distribution: Vec<f32>,
     hop: usize,
     hop_s: f64,
     silent_hops: usize,
-    /// A hop of sound, and how much of it has been taken.
+    /// The current hop of sound; `taken` samples of it have been output.
     block: Vec<f32>,
     taken: usize,
 }
 
 impl Voice {
-    /// A voice at rest. The same seed and controls give the same samples.
+    /// Creates a voice at rest. The same seed and controls give the same samples.
     ///
     /// # Errors
-    /// In words, if the model can't be set up again.
+    /// The error from tract, if the model cannot be set up.
     pub fn new(model: &Model, sample_rate: u32, seed: u64) -> Result<Voice, String> {
         let contract = model.contract();
         let hop = hop_of(contract, sample_rate);
@@ -74,37 +74,37 @@ impl Voice {
         })
     }
 
-    /// The instrument.
+    /// Returns the metadata of the instrument.
     pub fn contract(&self) -> &Contract {
         self.model.contract()
     }
 
-    /// Samples of a hop.
+    /// Samples per hop.
     pub fn hop(&self) -> usize {
         self.hop
     }
 
-    /// Whether nothing sounds and nothing is about to.
+    /// Returns whether nothing sounds and nothing is about to.
     pub fn resting(&self) -> bool {
         self.silent_hops as f64 * self.hop_s >= REST_S && self.performer.silent()
     }
 
-    /// Whether it has made no sound since it was made or reset.
+    /// Returns whether it has made no sound since it was created or reset.
     pub fn unheard(&self) -> bool {
         self.silent_hops == usize::MAX
     }
 
-    /// Whether it was hushed and has faded: nothing of it is heard any more.
+    /// Returns whether it has been silenced and has faded out completely.
     pub fn faded(&self) -> bool {
         self.performer.silent() && self.silent_hops >= 3
     }
 
-    /// Goes on with what another voice was playing, from its next hop on.
+    /// Continues what another voice was playing, from the next hop on.
     pub fn take_over(&mut self, performer: Performer) {
         self.performer = performer.at_hops_of(self.hop_s);
     }
 
-    /// At rest, as at first. What sounds is cut off.
+    /// Resets to the state of a new voice, cutting off its sound. The tone and the playing parameters stay.
     pub fn reset(&mut self) {
         self.performer.reset();
         self.synth.reset();
@@ -113,14 +113,14 @@ impl Voice {
     }
 
     fn rest(&mut self) {
-        // A model that can't be put to rest any more will fail in its next step, and be silent.
+        // If the reset fails, so does the next step, and the voice is silent.
         let _ = self.player.reset();
         self.silent_hops = usize::MAX;
     }
 
-    /// Adds the next samples to `out`, however many; controls are looked at every hop. A resting voice's first hop
-    /// begins with the first sample after it was told to sound. Every turn of the loop ends the voice's part or takes
-    /// at least one sample.
+    /// Adds the next samples to `out`, of any length; controls are read once per hop. The first hop of a resting voice
+    /// begins with the first sample after it was started. Every pass of the loop returns or outputs at least one
+    /// sample.
     pub fn add(&mut self, mut out: &mut [f32]) {
         while !out.is_empty() {
             if self.taken == self.hop {
@@ -130,7 +130,7 @@ impl Voice {
                 }
                 self.next_hop();
                 if self.taken == self.hop {
-                    // It rests now: nothing is left of this hop but silence, and whoever begins need not wait for its end.
+                    // Now at rest: the remainder of the hop is silent, and a new sound need not wait for its end.
                     return;
                 }
             }
@@ -152,24 +152,24 @@ impl Voice {
         self.taken = 0;
         let silent = intent.loudness <= 0.0;
         self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
-        // A note that is held at loudness 0 may be heard again any moment: it plays on, silently.
+        // A note held at loudness 0 may become audible at any time, so it keeps running silently.
         if self.resting() {
             self.rest();
             self.taken = self.hop;
         }
     }
 
-    /// What the model makes of an intent, into `frame`.
+    /// Runs the model for a target and writes the result to `frame`.
     fn step(&mut self, intent: Intent) {
         let midi = intent.midi + self.tone.pitch_shift;
         self.frame.hz = 440.0 * ((midi - 69.0) / 12.0).exp2();
         let loudness = self.model.contract().loudness(intent.loudness);
         let told = if loudness > 0.0 { loudness + self.tone.timbre_loudness_db / 80.0 } else { 0.0 };
-        // What the model was told too much is taken back from what it made.
+        // The loudness offset given to the model is compensated in its output.
         let back = if loudness > 0.0 { 10f64.powf(-self.tone.timbre_loudness_db / 20.0) } else { 1.0 };
         let pitch = (midi + self.tone.timbre_pitch) / 127.0;
         let made = self.player.step(pitch as f32, told as f32, &mut self.distribution, &mut self.frame.noise);
-        // Silence is silence, whatever a model makes of it.
+        // Silence is exact, whatever the model returns.
         let level = if intent.loudness > 0.0 { intent.level } else { 0.0 };
         match made {
             Ok(amplitude) => {
@@ -212,7 +212,7 @@ mod tests {
         out
     }
 
-    /// How far the sound is from going on as it did: the largest third difference.
+    /// Roughness of a sound: its largest absolute third difference.
     fn roughness(sound: &[f32]) -> f32 {
         sound.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
     }
@@ -261,7 +261,7 @@ mod tests {
             let mut v = voice("flute");
             v.performer.note_on(60.0, 0.8);
             quieten(&mut v.performer);
-            // Ends: it once did not.
+            // Must terminate: it once did not.
             next(&mut v, 96_000);
             assert!(!v.resting() && !v.performer.free(), "{name}: the key is still held");
             assert!(next(&mut v, 4_800).iter().all(|s| s.abs() < 1e-6), "{name}");

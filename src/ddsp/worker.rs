@@ -1,13 +1,13 @@
-//! The voices' worker: makes the ensemble's sound ahead of the engine, and no further than it must.
+//! The voices' worker: renders the ensemble ahead of the engine, by as little as possible.
 //!
-//! How far ahead decides how late a control is heard. The engine renders a period at once, whenever the card wants one;
-//! a frame must therefore be there a period before its time, and some milliseconds more for the worker to wake and
-//! work in. [`Clock`] tells where in the period the present moment lies, so that the worker goes on evenly instead of
-//! filling up after every period: a control is in the rendered stream after a period, those milliseconds, and the rest of the
-//! hop that sounds.
+//! The lead decides the latency of controls. The engine renders a whole period whenever the card wants one, so a frame
+//! must be ready one period before its time, plus some milliseconds for the worker to wake and work. [`Clock`]
+//! estimates the current position within the period, so that the worker proceeds evenly instead of filling up after
+//! every period: a control reaches the rendered stream after one period, those milliseconds, and the rest of the
+//! current hop.
 //!
-//! Live, a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before every quantum, so
-//! a render is the same every time.
+//! In live operation a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before
+//! every quantum, so renders are reproducible.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,41 +26,41 @@ use crate::engine::door::Telemetry;
 use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
 use crate::system::overseer::{Pulse, join_within};
 
-/// What begins out of silence may be a little later than that: the period that is just being rendered must not miss it.
+/// Extra delay of a sound that starts from silence, so that it does not miss the period being rendered.
 const SLACK_S: f64 = 0.002;
-/// How often the thread looks while something sounds.
+/// Polling interval of the thread while something sounds.
 const LOOK: Duration = Duration::from_millis(1);
-/// How often it looks otherwise; whatever it is told wakes it.
+/// Polling interval otherwise; any message wakes the thread.
 const DOZE: Duration = Duration::from_millis(250);
-/// Orders that may wait for their time.
+/// Maximum number of scheduled commands.
 const MOST_QUEUED: usize = 4_096;
-/// Orders that are taken between two looks: however many are sent, sound is made.
+/// Messages processed between two renders, so that a flood of messages cannot stop the sound.
 const MOST_AT_ONCE: usize = 256;
-/// Share of real time above which voices are let go of when the sound was late.
+/// Share of real time above which voices are dropped after an underrun.
 const TOO_MUCH: f64 = 0.7;
-/// Seconds of sound over which the measured cost is smoothed.
+/// Seconds of sound over which the measured load is smoothed.
 const COST_S: f64 = 0.3;
 
-/// See the module's text. Realtime: no; it belongs to one thread.
+/// Renders the ensemble into the engine's ring and applies its commands on time. Owned by one thread. Realtime: no.
 pub struct Worker {
     ensemble: Ensemble,
     writer: VoiceWriter,
     sample_rate: u32,
-    /// Orders with a time, by it.
+    /// Scheduled commands, in order of time.
     queue: VecDeque<(u64, Order)>,
-    /// The frame that is made next; nothing has been written beyond it.
+    /// The next frame to render; nothing has been written beyond it.
     next: u64,
     flowing: bool,
     underruns: u64,
     shed: u64,
     lost_orders: u64,
     cost: f64,
-    /// Debugging: slept for each piece.
+    /// Debugging aid: sleep after each block.
     nap: Duration,
 }
 
 impl Worker {
-    /// A worker at rest.
+    /// Creates an idle worker.
     pub fn new(ensemble: Ensemble, writer: VoiceWriter, sample_rate: u32) -> Worker {
         Worker {
             ensemble,
@@ -77,7 +77,7 @@ impl Worker {
         }
     }
 
-    /// Takes an order, for a sample time or for as soon as possible.
+    /// Accepts a command for a sample time, or for immediate execution.
     pub fn tell(&mut self, at: Option<u64>, order: Order) {
         let ends = matches!(order, Order::NoteOff(..) | Order::AllOff(_) | Order::Reset(_));
         match at {
@@ -85,11 +85,11 @@ impl Worker {
                 let place = self.queue.partition_point(|(t, _)| *t <= at);
                 self.queue.insert(place, (at, order));
             }
-            // A note may be lost, its end may not.
+            // A note may be dropped, its end may not.
             Some(_) if !ends => self.lost_orders += 1,
             _ => {
                 if let Order::AllOff(which) = order {
-                    // Nor may one begin whose end was forgotten.
+                    // Notes scheduled before must not begin afterwards either.
                     let begins = |o: &Order| matches!(o, Order::NoteOn(part, ..) if which.is_none_or(|w| w == *part));
                     self.queue.retain(|(_, order)| !begins(order));
                 }
@@ -106,21 +106,21 @@ impl Worker {
         }
     }
 
-    /// Takes on an instrument.
+    /// Adds an instrument to the ensemble.
     pub fn seat(&mut self, section: Section) {
         self.ensemble.seat(section);
     }
 
-    /// Whether something sounds, or waits for its time.
+    /// Returns whether something sounds or is scheduled.
     pub fn is_busy(&self) -> bool {
         self.flowing || !self.queue.is_empty() || !self.ensemble.is_resting()
     }
 
-    /// Makes everything up to frame `goal`. The engine is at frame `now`; what begins out of silence begins at `entry`,
-    /// or at its time, if that is later.
+    /// Renders everything up to frame `goal`. The engine is at frame `now`; sound out of silence begins at `entry`, or
+    /// at its scheduled time if that is later.
     pub fn advance(&mut self, now: u64, entry: u64, goal: u64) {
         if self.flowing && self.next < now {
-            // Too late: what should have been is not caught up with.
+            // Too late: the missed frames are skipped, not rendered.
             self.next = entry;
         }
         let began = Instant::now();
@@ -154,9 +154,9 @@ impl Worker {
         self.show();
     }
 
-    /// Begins to flow, if there is a reason to; `false`: there is none before `goal`.
+    /// Starts rendering if there is a reason to; returns `false` if there is none before `goal`.
     fn begin(&mut self, entry: u64, goal: u64) -> bool {
-        // What was written of an ending before must be heard first.
+        // The tail of an earlier sound that has been written must play first.
         self.next = self.next.max(entry);
         self.obey_until(self.next);
         while self.ensemble.is_resting() {
@@ -168,7 +168,7 @@ impl Worker {
         true
     }
 
-    /// Does what is due at frame `t`; tells when the next thing is.
+    /// Executes the commands due at frame `t`; returns the time of the next one, or `u64::MAX`.
     fn obey_until(&mut self, t: u64) -> u64 {
         loop {
             match self.queue.front() {
@@ -195,7 +195,7 @@ impl Worker {
         piece
     }
 
-    /// Lets go of a voice when the sound came too late and the work is too much.
+    /// Drops a voice if there was an underrun and the load is too high.
     fn relieve(&mut self) {
         let underruns = self.writer.cell.underruns.load(Relaxed);
         if underruns != self.underruns {
@@ -217,41 +217,42 @@ impl Worker {
     }
 }
 
-/// Where in its period the engine is.
+/// Estimates the engine's position within its period.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     sample_rate: f64,
-    /// Frames of a period, until one has been seen.
+    /// Frames per period: the configured value until a period has been observed.
     period: f64,
-    /// Frames that are made beyond it: time to wake, to work, and what is held back for a fade.
+    /// Frames rendered beyond a period: time to wake, to work, and the reserve held back for a fade.
     ahead: f64,
 }
 
-/// What is to be made, in sample time.
+/// What is to be rendered, in sample time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Due {
-    /// Where the engine is.
+    /// Position of the engine.
     now: u64,
-    /// Where something that begins out of silence can begin.
+    /// Earliest start of a sound out of silence.
     entry: u64,
-    /// Up to where sound must have been made.
+    /// Frame up to which sound must be rendered.
     goal: u64,
 }
 
 impl Clock {
-    /// For periods of so many frames, with so many seconds made beyond them.
+    /// Creates a clock for periods of `period` frames, with a lead of `ahead_s` seconds beyond them.
     pub fn new(sample_rate: u32, period: usize, ahead_s: f64) -> Clock {
         let sample_rate = f64::from(sample_rate);
         Clock { sample_rate, period: period as f64, ahead: ahead_s * sample_rate }
     }
 
-    /// What is due at `ns`, when the engine is at frame `time` and began its latest period at frame `from`, `began_ns`.
+    /// Returns what is due at `ns`, with the engine at frame `time`, its latest period begun at frame `from`,
+    /// `began_ns`.
     fn due(&mut self, time: u64, (from, began_ns): (u64, u64), ns: u64) -> Due {
         if time > from && ((time - from) as f64) < 0.25 * self.sample_rate {
             self.period = (time - from) as f64;
         }
-        // The frame that would be heard now, were there no buffer behind the engine: it goes on evenly through the
-        // period, and waits at its end for one that is late.
+        // The frame playing now if there were no buffer behind the engine: advances evenly through the period, and
+        // waits at its end for a late one.
         let passed = ns.saturating_sub(began_ns) as f64 * 1e-9 * self.sample_rate;
         let present = from as f64 + passed.min(self.period);
         Due {
@@ -262,48 +263,47 @@ impl Clock {
     }
 }
 
-/// What the thread is told.
+/// A message to the voices' thread.
 pub enum Told {
-    /// An order, with its sample time if it has one.
+    /// A command, with its sample time if scheduled.
     Order(Option<u64>, Order),
-    /// An instrument.
+    /// A loaded instrument.
     Section(Section),
-    /// A client of the stream that is heard here as well, by its number.
+    /// A message for a monitored streaming client, by its number.
     Guest(u64, Guest),
 }
 
-/// What a client of the stream does on the speakers.
+/// A message about a streaming client that is heard on the speakers.
 pub enum Guest {
-    /// This sounds from now on.
+    /// Starts monitoring a stream.
     Comes(Box<Stream>),
-    /// A change of it, so many seconds from now.
+    /// An update of the stream, with its delay in seconds.
     Says(Update, f64),
-    /// Another instrument.
+    /// Voices of another instrument.
     Swaps(Vec<Voice>),
-    /// It falls silent.
+    /// Stops monitoring.
     Goes,
 }
 
-/// The thread.
+/// The live thread of the voices.
 pub struct VoiceThread {
     mail: Sender<Told>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// What is shown.
+    /// Shared counters and state.
     pub cell: Arc<VoiceCell>,
-    /// Debugging: microseconds to sleep for each piece of 32 frames.
+    /// Debugging aid: microseconds to sleep after each block of 32 frames.
     pub slow_us: Arc<AtomicU64>,
-    /// Whether it responds.
+    /// Liveness of the thread, for the overseer.
     pub pulse: Arc<Pulse>,
 }
 
 impl VoiceThread {
-    /// Starts the thread; `enter` is called on it first, to give it its priority, and again whenever the overseer has
-    /// taken that away. `now_ns` is the clock by which the
-    /// engine's periods begin.
+    /// Starts the thread. `enter` is called on it at the start to set its priority, and again whenever the overseer has
+    /// lowered it. `now_ns` is the clock that stamps the engine's periods.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot create the thread.
     pub fn start(
         mut worker: Worker,
         mut clock: Clock,
@@ -349,7 +349,7 @@ impl VoiceThread {
                         }
                     }
                     Ok(false) => return,
-                    // The decks play on; whoever asks for a note is told.
+                    // The decks play on; requests for notes are answered with an error.
                     Err(_) => return shown.give_up(),
                 }
             }
@@ -357,12 +357,12 @@ impl VoiceThread {
         Ok(VoiceThread { mail, stop, thread: Some(thread), cell, slow_us, pulse })
     }
 
-    /// A sender of orders and instruments.
+    /// Returns a sender of messages to the thread.
     pub fn mail(&self) -> Sender<Told> {
         self.mail.clone()
     }
 
-    /// Ends the thread.
+    /// Stops the thread and waits for it, at most one second.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -398,7 +398,7 @@ mod tests {
         block.channel(0).to_vec()
     }
 
-    /// What is heard with the worker pumped before every period.
+    /// Renders with the worker pumped before every period.
     fn play(engine: &mut Engine, worker: &mut Worker, period: usize, frames: usize) -> Vec<f32> {
         let mut out = Vec::new();
         while out.len() < frames {
@@ -452,14 +452,14 @@ mod tests {
             }
             render(&mut engine, 480);
         }
-        // The ending has been written ahead; what begins now must not begin before it.
+        // The tail is already written ahead; a new sound must not begin before its end.
         worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
         let (now, written) = (engine.time(), worker.next);
         assert!(written > now, "the ending is ahead");
         let again = play(&mut engine, &mut worker, 480, 24_000);
         let first = now + again.iter().position(|s| *s != 0.0).unwrap() as u64;
         assert!((written..written + 3).contains(&first), "{first} beside {written}, told at {now}");
-        // It rises, and does not jump in.
+        // It fades in and does not start with a jump.
         assert!(again[(first - now) as usize..][..20].iter().all(|s| s.abs() < 1e-3));
     }
 
@@ -483,15 +483,15 @@ mod tests {
     fn the_clock_goes_on_evenly_through_a_period() {
         let mut clock = Clock::new(48_000, 480, 0.008);
         let mut due = |time, from, ms: f64| clock.due(time, (from, 10_000_000), (ms * 1e6) as u64);
-        // Before the first period; then one of 480 frames that was begun at 10 ms.
+        // Before the first period; then one of 480 frames that began at 10 ms.
         assert_eq!(due(0, 0, 10.0), Due { now: 0, entry: 480 + 96, goal: 480 + 384 });
         assert_eq!(due(960, 480, 10.0), Due { now: 960, entry: 960 + 96, goal: 960 + 384 });
         assert_eq!(due(960, 480, 15.0), Due { now: 960, entry: 960 + 240 + 96, goal: 960 + 240 + 384 });
-        // The next period is late: time stands still.
+        // The next period is late: the clock stops.
         assert_eq!(due(960, 480, 40.0), Due { now: 960, entry: 1_440 + 96, goal: 1_440 + 384 });
-        // Lost time is no long period.
+        // A gap is not a long period.
         assert_eq!(due(40_000, 480, 10.0), Due { now: 40_000, entry: 40_000, goal: 960 + 384 });
-        // Other periods are.
+        // Longer periods are accepted.
         assert_eq!(due(1_504, 480, 10.0).goal, 480 + 1_024 + 384);
     }
 }

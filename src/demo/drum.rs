@@ -1,4 +1,4 @@
-//! The drum kit's skins and wood, made from sines and noise.
+//! Drums with skins or wood, synthesised from sines and noise.
 
 use super::RATE;
 use super::envelope::Decay;
@@ -6,12 +6,12 @@ use super::filter::{OnePole, Svf, saturate};
 use super::oscillator::{Phase, increment};
 use super::rng::Rng;
 
-/// So many seconds in frames.
+/// Converts seconds to frames.
 pub(super) fn frames(seconds: f32) -> usize {
     (seconds * RATE) as usize
 }
 
-/// Fades the last few milliseconds, so that a cut sound does not click.
+/// Fades out the last five milliseconds, so that a truncated sound does not click.
 pub(super) fn ended(mut sound: Vec<f32>) -> Vec<f32> {
     const FADE: usize = 240;
     for (n, sample) in sound.iter_mut().rev().take(FADE).enumerate() {
@@ -20,7 +20,7 @@ pub(super) fn ended(mut sound: Vec<f32>) -> Vec<f32> {
     sound
 }
 
-/// A bass drum at `tone` hertz that rings for about `ring` seconds.
+/// A bass drum at `tone` hertz with a decay of about `ring` seconds.
 pub(super) fn kick(velocity: f32, tone: f32, ring: f32) -> Vec<f32> {
     let (mut fall, mut snap) = (Decay::new(0.034), Decay::new(0.006));
     let mut level = Decay::new(ring);
@@ -37,11 +37,11 @@ pub(super) fn kick(velocity: f32, tone: f32, ring: f32) -> Vec<f32> {
     ended(sound.collect())
 }
 
-/// A snare drum: two modes of the skin and the wires.
+/// A snare drum: two modes of the skin, and the wires.
 pub(super) fn snare(velocity: f32, seed: u32) -> Vec<f32> {
     let (mut low, mut high) = (Phase::new(0.0), Phase::new(0.1));
     let (mut skin, mut ring) = (Decay::new(0.055), Decay::new(0.03));
-    // Soft strokes barely stir the wires.
+    // Soft strokes barely excite the wires.
     let mut wires = Decay::new(0.035 + 0.075 * velocity);
     let mut bend = Decay::new(0.012);
     let mut band = Svf::new(2_900.0, 0.6);
@@ -57,7 +57,7 @@ pub(super) fn snare(velocity: f32, seed: u32) -> Vec<f32> {
     ended(sound.collect())
 }
 
-/// A hand clap: a few hands, not quite together, and the room they are in.
+/// A hand clap: a few hands, slightly apart, and a room.
 pub(super) fn clap(velocity: f32, seed: u32) -> Vec<f32> {
     const HANDS: [f32; 3] = [0.0, 0.010, 0.0215];
     let mut band = Svf::new(1_250.0, 1.1);
@@ -81,7 +81,7 @@ pub(super) fn clap(velocity: f32, seed: u32) -> Vec<f32> {
     ended(sound.collect())
 }
 
-/// A shaker: grains that take a moment to meet the wall.
+/// A shaker: grains that take a moment to reach the wall.
 pub(super) fn shaker(velocity: f32, seed: u32) -> Vec<f32> {
     let mut rng = Rng::new(seed);
     let mut band = Svf::new(6_200.0, 0.9);
@@ -107,7 +107,7 @@ pub(super) fn rim(velocity: f32) -> Vec<f32> {
     ended(sound.collect())
 }
 
-/// A hand drum or tom at `tone` hertz that rings for about `ring` seconds.
+/// A hand drum or tom at `tone` hertz with a decay of about `ring` seconds.
 pub(super) fn conga(velocity: f32, tone: f32, ring: f32) -> Vec<f32> {
     let mut phase = Phase::new(0.0);
     let mut over = Phase::new(0.0);

@@ -1,28 +1,28 @@
-//! The envelope of a note.
+//! Envelopes of notes.
 
 use super::RATE;
 
-/// How a note's level moves, times in seconds.
+/// Parameters of an envelope; times are in seconds.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
-    /// Time of the linear rise to full.
+    /// Duration of the linear rise to full level.
     pub(super) attack: f32,
-    /// Time constant of the fall towards the sustained level.
+    /// Time constant of the decay towards the sustain level.
     pub(super) decay: f32,
     /// Level held while the note lasts, 0.0..1.0.
     pub(super) sustain: f32,
-    /// Time until the released note is 80 dB down.
+    /// Time after which the released note has fallen by 80 dB.
     pub(super) release: f32,
 }
 
 impl Shape {
-    /// Frames from the note's start until it is silent.
+    /// Length in frames of a note held for `gate` frames, with its release.
     pub(super) fn frames(&self, gate: usize) -> usize {
         gate + (self.release * RATE) as usize
     }
 }
 
-/// Attack, decay, sustain, release: linear rise, exponential falls.
+/// Attack, decay, sustain, release: a linear rise and exponential decays.
 pub(super) struct Envelope {
     rise: f32,
     pull: f32,
@@ -35,7 +35,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// The envelope of a note held for `gate` frames.
+    /// Creates the envelope of a note held for `gate` frames.
     pub(super) fn new(shape: &Shape, gate: usize) -> Self {
         let attack = (shape.attack * RATE).max(1.0);
         Self {
@@ -50,7 +50,7 @@ impl Envelope {
         }
     }
 
-    /// The level of the next frame, 0.0..1.0.
+    /// Returns the level of the next frame, 0.0..1.0.
     #[inline]
     pub(super) fn next(&mut self) -> f32 {
         if self.frame >= self.gate {
@@ -65,24 +65,24 @@ impl Envelope {
     }
 }
 
-/// A plain exponential fall from 1.0, for struck things.
+/// A plain exponential decay from 1.0, for percussive sounds.
 pub(super) struct Decay {
     level: f32,
     fade: f32,
 }
 
 impl Decay {
-    /// A fall that reaches 1/e after `time` seconds.
+    /// Creates a decay that reaches 1/e after `time` seconds.
     pub(super) fn new(time: f32) -> Self {
         Self { level: 1.0, fade: (-1.0 / (time * RATE)).exp() }
     }
 
-    /// The level of the next frame.
+    /// Returns the level of the next frame.
     #[inline]
     pub(super) fn next(&mut self) -> f32 {
         let now = self.level;
         self.level *= self.fade;
-        // Numbers too small for the normal range are slow to calculate with.
+        // Denormal numbers are slow to calculate with.
         if self.level < 1e-12 {
             self.level = 0.0;
         }

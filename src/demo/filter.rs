@@ -1,4 +1,4 @@
-//! Filters for timbre and for cleaning up.
+//! Filters for timbre and clean-up.
 
 use super::RATE;
 
@@ -12,9 +12,8 @@ pub(super) struct Bands {
     pub(super) high: f32,
 }
 
-/// State-variable filter, solved with trapezoidal integrators so that its
-/// cutoff may be moved at will (Zavalishin, "The Art of VA Filter Design";
-/// Simper 2013, "Linear Trapezoidal Integrated SVF").
+/// State-variable filter with trapezoidal integrators, so that its cutoff may be modulated freely (Zavalishin, "The Art
+/// of VA Filter Design"; Simper 2013, "Linear Trapezoidal Integrated SVF").
 #[derive(Clone)]
 pub(super) struct Svf {
     g: f32,
@@ -25,15 +24,14 @@ pub(super) struct Svf {
 }
 
 impl Svf {
-    /// A filter at a cutoff in hertz with a quality factor (0.5 dull, 0.707
-    /// flat, above that resonant).
+    /// Creates a filter with a cutoff in hertz and a quality factor (0.5 dull, 0.707 flat, above that resonant).
     pub(super) fn new(cutoff: f32, quality: f32) -> Self {
         let mut filter = Self { g: 0.0, k: 1.0, a: 1.0, first: 0.0, second: 0.0 };
         filter.tune(cutoff, quality);
         filter
     }
 
-    /// Moves cutoff (hertz) and quality without touching what rings inside.
+    /// Changes cutoff (hertz) and quality while preserving the filter's state.
     pub(super) fn tune(&mut self, cutoff: f32, quality: f32) {
         let cutoff = cutoff.clamp(10.0, RATE * 0.45);
         self.g = (std::f32::consts::PI * cutoff / RATE).tan();
@@ -61,7 +59,7 @@ pub(super) struct OnePole {
 }
 
 impl OnePole {
-    /// A low-pass at a cutoff in hertz.
+    /// Creates a low-pass with a cutoff in hertz.
     pub(super) fn new(cutoff: f32) -> Self {
         Self { pull: 1.0 - (-std::f32::consts::TAU * cutoff / RATE).exp(), held: 0.0 }
     }
@@ -74,8 +72,7 @@ impl OnePole {
     }
 }
 
-/// Smooth saturation, -1.0..1.0: the Padé approximant of the hyperbolic
-/// tangent, which meets ±1 exactly at ±3.
+/// Smooth saturation to -1.0..1.0: the Padé approximant of the hyperbolic tangent, which meets ±1 exactly at ±3.
 #[inline]
 pub(super) fn saturate(x: f32) -> f32 {
     let x = x.clamp(-3.0, 3.0);

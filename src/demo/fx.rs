@@ -1,4 +1,4 @@
-//! Effects: chorus, echo, reverb, and the clean-up at a stem's end.
+//! Effects: chorus, echo, reverb, and the final clean-up of a stem.
 
 use super::RATE;
 use super::filter::{OnePole, Svf, saturate};
@@ -12,18 +12,18 @@ struct Line {
 }
 
 impl Line {
-    /// A line of `frames` samples, at least one.
+    /// Creates a line of `frames` samples, at least one.
     fn new(frames: usize) -> Self {
         Self { held: vec![0.0; frames.max(1)], frame: 0 }
     }
 
-    /// What went in a line's length ago.
+    /// The sample that was pushed a line's length ago.
     #[inline]
     fn oldest(&self) -> f32 {
         self.held[self.frame]
     }
 
-    /// Puts a sample in and moves on.
+    /// Pushes a sample.
     #[inline]
     fn push(&mut self, sample: f32) {
         self.held[self.frame] = sample;
@@ -33,8 +33,7 @@ impl Line {
         }
     }
 
-    /// What went in `delay` samples ago (1.0 up to the length less one),
-    /// interpolated linearly.
+    /// The sample pushed `delay` samples ago (1.0 up to the length less one), interpolated linearly.
     #[inline]
     fn tap(&self, delay: f32) -> f32 {
         let whole = delay as usize;
@@ -44,7 +43,7 @@ impl Line {
         newer + part * (older - newer)
     }
 
-    /// What went in `delay` samples ago, 1 up to the length.
+    /// The sample pushed `delay` samples ago, 1 up to the length.
     #[inline]
     fn back(&self, delay: usize) -> f32 {
         if delay <= self.frame {
@@ -54,7 +53,7 @@ impl Line {
         }
     }
 
-    /// The line as a Schroeder all-pass (Schroeder 1962): smears, keeps colour.
+    /// Uses the line as a Schroeder all-pass (Schroeder 1962): diffuses without colouring.
     #[inline]
     fn all_pass(&mut self, input: f32, gain: f32) -> f32 {
         let out = self.oldest() - gain * input;
@@ -63,14 +62,14 @@ impl Line {
     }
 }
 
-/// The nearest rate in hertz to `rate` that fits the loop a whole number of
-/// times, as cycles per loop: so a sweep meets itself at the seam.
+/// The nearest rate to `rate` (hertz) that fits the loop a whole number of times, in cycles per loop, so that a
+/// modulation continues seamlessly.
 fn cycles(tape: &Tape, rate: f32) -> f32 {
     (rate * tape.frames() as f32 / RATE).round().max(1.0)
 }
 
-/// Chorus: each side hears itself again through two slowly moving delays.
-/// `rate` in hertz, `depth` in milliseconds (under 6), `mix` 0.0..1.0.
+/// Chorus: adds to each side two slowly modulated delays. `rate` in hertz, `depth` in milliseconds (under 6), `mix`
+/// 0.0..1.0.
 pub(super) fn chorus(tape: &mut Tape, rate: f32, depth: f32, mix: f32) {
     const BASE: f32 = 0.012;
     let turns = cycles(tape, rate);
@@ -83,7 +82,7 @@ pub(super) fn chorus(tape: &mut Tape, rate: f32, depth: f32, mix: f32) {
             countdown = 8;
             for (side, pair) in delays.iter_mut().enumerate() {
                 for (tap, delay) in pair.iter_mut().enumerate() {
-                    // Quarter turns apart: the sides never move together.
+                    // A quarter turn apart, so that the sides never move together.
                     let offset = side as f32 * 0.25 + tap as f32 * 0.5;
                     *delay = BASE * RATE * (1.0 + 0.37 * tap as f32) + swing * sine((place * turns + offset).fract());
                 }
@@ -100,8 +99,7 @@ pub(super) fn chorus(tape: &mut Tape, rate: f32, depth: f32, mix: f32) {
     });
 }
 
-/// Swings the sound gently from side to side like a suitcase electric piano.
-/// `rate` in hertz, `depth` 0.0..1.0.
+/// Pans the sound gently from side to side, like a suitcase electric piano. `rate` in hertz, `depth` 0.0..1.0.
 pub(super) fn auto_pan(tape: &mut Tape, rate: f32, depth: f32) {
     let turns = cycles(tape, rate);
     tape.through(0.0, |place, [left, right]| {
@@ -110,11 +108,10 @@ pub(super) fn auto_pan(tape: &mut Tape, rate: f32, depth: f32) {
     });
 }
 
-/// Echo that hops from side to side. `frames` between hops, `feedback`
-/// 0.0..0.7, `mix` the level of the first echo.
+/// Ping-pong echo. `frames` between repeats, `feedback` 0.0..0.7, `mix` the level of the first echo.
 pub(super) fn echo(tape: &mut Tape, frames: usize, feedback: f32, mix: f32) {
     let mut lines = [Line::new(frames), Line::new(frames)];
-    // Every repeat a little duller and thinner, as from tape.
+    // Each repeat is a little duller and thinner, as from tape.
     let mut dull = [OnePole::new(3_200.0), OnePole::new(3_200.0)];
     let mut thin = [OnePole::new(220.0), OnePole::new(220.0)];
     tape.through(8.0, |_, [left, right]| {
@@ -132,8 +129,8 @@ pub(super) fn echo(tape: &mut Tape, frames: usize, feedback: f32, mix: f32) {
 /// Number of delay lines in the reverb.
 const LINES: usize = 8;
 
-/// A feedback delay network (Jot and Chaigne 1991, "Digital delay networks for
-/// designing artificial reverberators") with a Householder feedback matrix.
+/// A feedback delay network (Jot and Chaigne 1991, "Digital delay networks for designing artificial reverberators")
+/// with a Householder feedback matrix.
 struct Reverb {
     lead: [Line; 2],
     smear: [[Line; 2]; 2],
@@ -144,10 +141,10 @@ struct Reverb {
 }
 
 impl Reverb {
-    /// A room that falls by 60 dB in `seconds`, its delays scaled by `size`
-    /// (1.0 is a hall), its highs damped above `damping` hertz.
+    /// Creates a room that decays by 60 dB in `seconds`, with its delays scaled by `size` (1.0 is a hall) and its high
+    /// frequencies damped above `damping` hertz.
     fn new(seconds: f32, size: f32, damping: f32) -> Self {
-        // Mutually prime at size 1, between 32 and 67 ms: no common beat.
+        // Mutually prime at size 1, between 32 and 67 ms, so that there is no common period.
         const LENGTHS: [f32; LINES] = [1_559.0, 1_787.0, 1_979.0, 2_221.0, 2_441.0, 2_687.0, 2_939.0, 3_191.0];
         let line = |frames: f32| Line::new((frames * size) as usize);
         Self {
@@ -160,13 +157,13 @@ impl Reverb {
         }
     }
 
-    /// The room's answer to a frame, without the frame itself.
+    /// Returns the wet signal for a frame.
     #[inline]
     fn next(&mut self, input: [f32; 2]) -> [f32; 2] {
         let mut feed = [0.0; 2];
         for side in 0..2 {
             let early = self.lead[side].oldest();
-            // No rumble in the room: the bass stays dry and clear.
+            // Bass is kept out of the reverb, so that it stays dry and clear.
             let trimmed = input[side] - self.thin[side].next(input[side]);
             self.lead[side].push(trimmed);
             let [first, second] = &mut self.smear[side];
@@ -187,8 +184,7 @@ impl Reverb {
     }
 }
 
-/// Adds a room: see [`Reverb::new`] for `seconds`, `size` and `damping`;
-/// `mix` is the room's level beside the dry sound.
+/// Adds reverb: see [`Reverb::new`] for `seconds`, `size` and `damping`; `mix` is the level of the wet signal.
 pub(super) fn reverb(tape: &mut Tape, seconds: f32, size: f32, damping: f32, mix: f32) {
     let mut room = Reverb::new(seconds, size, damping);
     tape.through(seconds * 1.8, |_, input| {
@@ -197,14 +193,12 @@ pub(super) fn reverb(tape: &mut Tape, seconds: f32, size: f32, damping: f32, mix
     });
 }
 
-/// Gentle tape-like saturation at a drive of 1.0 and more, level kept for
-/// quiet sounds.
+/// Gentle tape-like saturation with a drive of at least 1.0; the level of quiet sounds is preserved.
 pub(super) fn drive(tape: &mut Tape, drive: f32) {
     tape.through(0.0, |_, [left, right]| [saturate(left * drive) / drive, saturate(right * drive) / drive]);
 }
 
-/// Cuts what lies below `low` and rounds off what lies above `high`, hertz:
-/// no DC, no rumble, no hiss.
+/// Removes what lies below `low` and attenuates what lies above `high`, in hertz: no DC, no rumble, no hiss.
 pub(super) fn trim(tape: &mut Tape, low: f32, high: f32) {
     let mut cuts = [low; 2].map(|cutoff| Svf::new(cutoff, 0.707));
     let mut rounds = [high; 2].map(|cutoff| Svf::new(cutoff, 0.6));

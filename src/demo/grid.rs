@@ -2,12 +2,12 @@
 
 use super::RATE;
 
-/// Bars in each piece.
+/// Number of bars in each piece.
 pub(super) const BARS: usize = 16;
 /// Sixteenth notes in a bar.
 pub(super) const STEPS: usize = 16;
 
-/// Turns musical time into frames.
+/// Converts musical time to frames.
 #[derive(Clone, Copy)]
 pub(super) struct Grid {
     step: f32,
@@ -15,8 +15,8 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// A grid at a tempo in beats per minute; `swing` is how late every second
-    /// sixteenth comes, in steps (0.0 straight, 0.33 full triplets).
+    /// Creates a grid at a tempo in beats per minute; `swing` is the delay of every second sixteenth in steps (0.0
+    /// straight, 0.33 full triplets).
     pub(super) fn new(bpm: f32, swing: f32) -> Self {
         Self { step: RATE * 60.0 / bpm / 4.0, swing }
     }
@@ -27,19 +27,19 @@ impl Grid {
         (((bar * STEPS + step) as f32 + late) * self.step) as usize
     }
 
-    /// A length of so many steps in frames.
+    /// Converts a length in steps to frames.
     pub(super) fn long(&self, steps: f32) -> usize {
         (steps * self.step) as usize
     }
 
-    /// The length of the whole loop in frames.
+    /// Length of the whole loop in frames.
     pub(super) fn frames(&self) -> usize {
-        // Tempos of this set divide the rate: a step is a whole number of frames.
+        // The tempos of this set divide the sample rate: a step is a whole number of frames.
         (self.step * (BARS * STEPS) as f32).round() as usize
     }
 }
 
-/// One note of a written-out line.
+/// A note of a written-out line.
 #[derive(Clone, Copy)]
 pub(super) struct Note {
     /// Bar, from zero.
@@ -54,8 +54,7 @@ pub(super) struct Note {
     pub(super) velocity: f32,
 }
 
-/// Shorthand for a [`Note`], so that a melody reads as a table; `bar` counts
-/// from one here, as on paper.
+/// Shorthand for a [`Note`], so that a melody reads as a table; `bar` counts from one here, as on paper.
 pub(super) const fn note(bar: usize, step: usize, midi: u8, long: f32, velocity: f32) -> Note {
     Note { bar: bar - 1, step, midi, long, velocity }
 }
@@ -63,9 +62,9 @@ pub(super) const fn note(bar: usize, step: usize, midi: u8, long: f32, velocity:
 /// A chord: the bass note and four voices above it, MIDI note numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Chord {
-    /// Note of the bass.
+    /// Bass note.
     pub(super) root: u8,
-    /// Upper voices from low to high.
+    /// Upper voices, from low to high.
     pub(super) voices: [u8; 4],
 }
 
@@ -74,7 +73,7 @@ pub(super) const fn over(root: u8, voices: [u8; 4]) -> Chord {
     Chord { root, voices }
 }
 
-/// What a bass plays on a step, relative to the chord of the moment.
+/// A bass note relative to the current chord.
 #[derive(Clone, Copy)]
 pub(super) enum Tone {
     /// The chord's bass note.
@@ -85,20 +84,20 @@ pub(super) enum Tone {
     Seventh,
     /// An octave above it.
     Octave,
-    /// The scale's neighbour of the next bar's bass note, leading into it.
+    /// A neighbour in the scale of the next bar's bass note, leading into it.
     Approach,
 }
 
-/// One note of a bass figure: step, what, length in steps, velocity.
+/// A note of a bass figure: step, tone, length in steps, velocity.
 pub(super) type Figure = (usize, Tone, f32, f32);
 
-/// Whether a MIDI note belongs to D minor and F major, which share one scale.
+/// Returns whether a MIDI note belongs to D minor and F major, which share one scale.
 fn in_scale(midi: u8) -> bool {
     matches!(midi % 12, 0 | 2 | 4 | 5 | 7 | 9 | 10)
 }
 
 impl Tone {
-    /// The MIDI note over a chord root on the way to the next root.
+    /// The MIDI note, given the current chord root and the next one.
     pub(super) fn midi(self, root: u8, next: u8) -> u8 {
         match self {
             Self::Root => root,
@@ -106,14 +105,14 @@ impl Tone {
             Self::Seventh if in_scale(root + 10) => root + 10,
             Self::Seventh => root + 9,
             Self::Octave => root + 12,
-            // Come from the side on which the line already is.
+            // Approach from the side on which the line already is.
             Self::Approach if root > next => (next + 1..).find(|&n| in_scale(n)).unwrap_or(next),
             Self::Approach => (0..next).rev().find(|&n| in_scale(n)).unwrap_or(next),
         }
     }
 }
 
-/// The velocity that a letter of a drum pattern stands for; none for a rest.
+/// The velocity for a letter of a drum pattern; `None` for a rest.
 pub(super) fn velocity(letter: u8) -> Option<f32> {
     match letter {
         b'X' => Some(1.0),

@@ -1,14 +1,14 @@
-//! Frequency modulation: the electric piano and the bells (Chowning 1973, "The
-//! Synthesis of Complex Audio Spectra by Means of Frequency Modulation").
+//! Frequency modulation: electric piano and bells (Chowning 1973, "The Synthesis of Complex Audio Spectra by Means of
+//! Frequency Modulation").
 
 use super::RATE;
 use super::envelope::{Decay, Envelope, Shape};
 use super::oscillator::{Phase, hertz, increment, sine};
 
-/// An electric piano's note held for `gate` frames, mono.
+/// Renders a note of an electric piano, held for `gate` frames; mono.
 ///
-/// A pair at one to one is the tone bar; a quiet pair whose modulator is
-/// fourteen times higher is the tine's ping, gone within a moment.
+/// A pair of oscillators at a ratio of 1:1 is the tone bar; a quiet pair with the modulator fourteen times higher is
+/// the short ping of the tine.
 pub(super) fn piano(midi: u8, gate: usize, velocity: f32) -> Vec<f32> {
     let note = f32::from(midi);
     let frequency = hertz(note);
@@ -19,7 +19,7 @@ pub(super) fn piano(midi: u8, gate: usize, velocity: f32) -> Vec<f32> {
     let mut bite = Decay::new(0.22 * ring);
     let mut ping = Decay::new(0.09);
     let step = increment(frequency);
-    // A hair off, so that the tone moves while it rings.
+    // Slightly detuned, so that the tone moves while it rings.
     let off = increment(frequency * 1.0012 + 0.25);
     let tine = increment((frequency * 14.0).min(9_000.0));
     let (mut carrier, mut modulator) = (Phase::new(0.0), Phase::new(0.0));
@@ -38,12 +38,12 @@ pub(super) fn piano(midi: u8, gate: usize, velocity: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Folds a ping's wave once more, for its glassy upper edge.
+/// Waveshapes a ping, for its glassy upper edge.
 fn high_ping(bell: f32) -> f32 {
     bell * (1.0 - bell * bell)
 }
 
-/// A soft bell struck at `velocity`, mono; it rings out by itself.
+/// Renders a soft bell; mono. It decays by itself.
 pub(super) fn bell(midi: u8, velocity: f32) -> Vec<f32> {
     let frequency = hertz(f32::from(midi));
     let frames = (2.4 * RATE) as usize;
@@ -52,7 +52,7 @@ pub(super) fn bell(midi: u8, velocity: f32) -> Vec<f32> {
     let mut bright = Decay::new(0.3);
     let mut glass = Decay::new(0.06);
     let step = increment(frequency);
-    // Three and a half: the classic inharmonic bell ratio.
+    // 3.5 is the classic inharmonic ratio for bells.
     let clang = increment(frequency * 3.5);
     let (mut carrier, mut modulator) = (Phase::new(0.0), Phase::new(0.0));
     let mut upper = Phase::new(0.0);

@@ -7,18 +7,17 @@ use super::filter::{OnePole, Svf};
 use super::oscillator::{Phase, increment};
 use super::rng::Rng;
 
-/// Seconds of ringing metal kept to cut strokes from.
+/// Seconds of continuous metallic sound from which strokes are cut.
 const KEPT: f32 = 2.0;
 
-/// Metal that rings on and on: six pulse waves at the unrelated pitches of an
-/// analogue drum machine's cymbal circuit, with noise, high-passed. Every
-/// stroke is cut from it at another place and given its own level.
+/// A continuous metallic sound: six pulse waves at the unrelated pitches of an analogue drum machine's cymbal circuit,
+/// with noise, high-passed. Each stroke is cut from a different place and has its own envelope.
 pub(super) struct Metal {
     ringing: Vec<f32>,
 }
 
 impl Metal {
-    /// Metal without anything much below `floor` hertz.
+    /// Creates a sound without significant content below `floor` hertz.
     fn new(floor: f32, seed: u32) -> Self {
         const PITCHES: [f32; 6] = [525.0, 611.0, 739.0, 1_045.0, 1_080.0, 1_600.0];
         let mut rng = Rng::new(seed);
@@ -35,7 +34,7 @@ impl Metal {
         Self { ringing: ringing.collect() }
     }
 
-    /// A stroke that falls to 1/e in `ring` seconds.
+    /// Renders a stroke that decays to 1/e in `ring` seconds.
     fn stroke(&self, velocity: f32, ring: f32, seed: u32) -> Vec<f32> {
         let mut rng = Rng::new(seed);
         let start = (rng.unipolar() * KEPT * 0.9 * RATE) as usize;
@@ -49,7 +48,7 @@ impl Metal {
     }
 }
 
-/// A drummer's metal: hi-hat and one cymbal.
+/// The cymbals of a drum kit: hi-hat and one cymbal.
 pub(super) struct Cymbals {
     tight: Metal,
     loose: Metal,
@@ -57,22 +56,22 @@ pub(super) struct Cymbals {
 }
 
 impl Cymbals {
-    /// Makes the set.
+    /// Creates the set.
     pub(super) fn new() -> Self {
         Self { tight: Metal::new(6_800.0, 21), loose: Metal::new(6_000.0, 22), large: Metal::new(4_200.0, 23) }
     }
 
-    /// The closed hi-hat.
+    /// Renders a stroke of the closed hi-hat.
     pub(super) fn hat(&self, velocity: f32, seed: u32) -> Vec<f32> {
         self.tight.stroke(velocity, 0.018 + 0.02 * velocity, seed)
     }
 
-    /// The open hi-hat.
+    /// Renders a stroke of the open hi-hat.
     pub(super) fn open_hat(&self, velocity: f32, seed: u32) -> Vec<f32> {
         self.loose.stroke(velocity, 0.115, seed)
     }
 
-    /// The cymbal, ridden or crashed: falls to 1/e in `ring` seconds.
+    /// Renders a stroke of the cymbal, as a ride or a crash, that decays to 1/e in `ring` seconds.
     pub(super) fn cymbal(&self, velocity: f32, ring: f32, seed: u32) -> Vec<f32> {
         self.large.stroke(velocity, ring, seed)
     }

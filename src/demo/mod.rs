@@ -1,10 +1,9 @@
-//! The demonstration set: two short pieces made by calculation, so that there
-//! is something to play before anybody has brought a recording.
+//! The demonstration set: two short synthesised pieces, so that there is something to play before any recordings have
+//! been added.
 //!
-//! Each piece is sixteen bars in four stems that loop without a seam. Deck A
-//! is in D minor, deck B in F major: one scale, so the two may sound together.
-//! Every number comes from here, so the stems are the same on every run. Over
-//! deck A an instrument can play [`solo`].
+//! Each piece is sixteen bars long, in four stems that loop without a seam. Deck A is in D minor, deck B in F major:
+//! they share one scale, so both may sound together. Everything is computed, so the stems are identical on every run.
+//! An instrument can play [`solo`] over deck A.
 
 mod drum;
 mod envelope;
@@ -26,7 +25,7 @@ mod synth;
 mod tape;
 mod voice;
 
-/// Frames per second of everything here.
+/// Sample rate of all sounds in this module, in Hz.
 const RATE: f32 = 48_000.0;
 
 /// One stem of the demonstration set.
@@ -34,13 +33,13 @@ const RATE: f32 = 48_000.0;
 pub struct Stem {
     /// The deck it belongs to, `'a'` or `'b'`.
     pub deck: char,
-    /// What it holds; lower-case letters, unique within its deck.
+    /// Name of the instrument group; lower-case letters, unique within its deck.
     pub name: &'static str,
-    /// Tempo in beats per minute, four beats to the bar; the deck's stems agree.
+    /// Tempo in beats per minute, with four beats to the bar; the same for all stems of a deck.
     pub bpm: f32,
 }
 
-/// All stems, deck A's four and then deck B's four.
+/// All stems: the four of deck A, then the four of deck B.
 pub const STEMS: [Stem; 8] = [
     stem('a', "drums", piece_a::BPM),
     stem('a', "bass", piece_a::BPM),
@@ -56,10 +55,10 @@ const fn stem(deck: char, name: &'static str, bpm: f32) -> Stem {
     Stem { deck, name, bpm }
 }
 
-/// Renders a stem as interleaved stereo (left, right) at 48 kHz, sixteen bars
-/// that loop without a seam, peaks at -3 dBFS or below.
+/// Renders a stem as interleaved stereo (left, right) at 48 kHz: sixteen bars that loop without a seam, with peaks at
+/// -3 dBFS or below.
 ///
-/// A stem that is not one of [`STEMS`] has no frames.
+/// For a stem that is not one of [`STEMS`], the result is empty.
 pub fn render(stem: &Stem) -> Vec<f32> {
     let tape = match (stem.deck, stem.name) {
         ('a', "drums") => piece_a::drums(),

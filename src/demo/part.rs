@@ -1,44 +1,44 @@
-//! What the parts of both pieces have in common: playing patterns and lines.
+//! Playing of patterns and lines, common to the parts of both pieces.
 
 use super::grid::{BARS, Chord, Figure, Grid, Note, velocity};
 use super::rng::Rng;
 use super::synth::{Key, Patch, play};
 use super::tape::Tape;
 
-/// A piece's chords: two to a bar.
+/// The chords of a piece, two per bar.
 pub(super) type Song = [[Chord; 2]; BARS];
 
-/// The chord of a bar (wrapping past the last) at a step.
+/// The chord at a step of a bar; bars past the last wrap around.
 pub(super) fn chord(song: &Song, bar: usize, step: usize) -> Chord {
     song[bar % BARS][step / 8 % 2]
 }
 
-/// A player: a place in time and on the stage, and human unevenness.
+/// A player: a time grid, with random deviations in timing and velocity.
 pub(super) struct Player {
-    /// The piece's time.
+    /// The time grid of the piece.
     pub(super) grid: Grid,
-    /// The player's unevenness.
+    /// Source of the deviations.
     pub(super) rng: Rng,
-    /// Most frames by which a stroke may come early or late.
+    /// Maximum deviation in time, in frames.
     pub(super) loose: f32,
 }
 
 impl Player {
-    /// The frame at which this player really meets a step.
+    /// The frame at which this player plays a step, with its deviation.
     pub(super) fn at(&mut self, bar: usize, step: usize) -> usize {
         let off = self.rng.bipolar() * self.loose;
-        // A stroke before the first frame belongs to the loop's end.
+        // A stroke before the first frame wraps to the end of the loop.
         let frame = self.grid.at(bar, step) + self.grid.frames();
         frame.saturating_add_signed(off as isize) % self.grid.frames()
     }
 
-    /// A velocity as really played.
+    /// A velocity with its deviation.
     pub(super) fn touch(&mut self, velocity: f32) -> f32 {
         (velocity * (1.0 + 0.07 * self.rng.bipolar())).min(1.0)
     }
 
-    /// Plays one bar of a drum pattern, a letter per step (see [`velocity`]).
-    /// The sound is made from a velocity and a seed.
+    /// Plays one bar of a drum pattern, one letter per step (see [`velocity`]). `sound` renders a stroke from a
+    /// velocity and a seed.
     pub(super) fn strike(
         &mut self,
         tape: &mut Tape,
@@ -50,15 +50,15 @@ impl Player {
             if let Some(velocity) = velocity(letter) {
                 let at = self.at(bar, step);
                 let velocity = self.touch(velocity);
-                // Sixteen seeds: noise differs from stroke to stroke.
+                // Sixteen seeds, so that the noise differs from stroke to stroke.
                 let seed = 40 + (step * 7 + bar * 3) as u32 % 16;
                 tape.add(at, &sound(velocity, seed), gain, pan);
             }
         }
     }
 
-    /// Plays a line of notes one after another, each gliding from the last if
-    /// it begins where that one ends. `pan` as on [`Tape::add`].
+    /// Plays a line of notes, each gliding from the previous one if it begins where that one ends. `pan` as in
+    /// [`Tape::add`].
     pub(super) fn line(&mut self, tape: &mut Tape, patch: &Patch, notes: &[Note], (gain, pan): (f32, f32)) {
         let mut last: Option<&Note> = None;
         for note in notes {
@@ -75,14 +75,13 @@ impl Player {
     }
 }
 
-/// The pitch a note glides from: the note before where the two touch, else
-/// its own.
+/// The pitch from which a note glides: that of the previous note if the two touch, else its own.
 pub(super) fn from(last: Option<&Note>, note: &Note) -> u8 {
     let start = |n: &Note| (n.bar * 16 + n.step) as f32;
     last.filter(|last| (start(last) + last.long - start(note)).abs() < 0.6).map_or(note.midi, |last| last.midi)
 }
 
-/// Writes a bass line out: each bar plays its figure over its chords.
+/// Writes out a bass line: each bar plays its figure over its chords.
 pub(super) fn bass_line(song: &Song, figures: &[&[Figure]; BARS]) -> Vec<Note> {
     let mut notes = Vec::new();
     for (bar, figure) in figures.iter().enumerate() {

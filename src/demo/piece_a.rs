@@ -1,8 +1,7 @@
 //! Deck A: deep house in D minor at 120 beats per minute.
 //!
-//! Bars 1 to 4 set the groove, 5 to 8 add congas and answer the melody higher,
-//! 9 to 12 thin out (the lead gives way to bells), 13 to 16 bring everything
-//! back and turn around.
+//! Bars 1 to 4 set the groove, 5 to 8 add congas and answer the melody higher, 9 to 12 thin out (bells replace the
+//! lead), 13 to 16 bring everything back and turn around.
 
 use super::drum;
 use super::envelope::Shape;
@@ -16,7 +15,7 @@ use super::score_a::{ANSWER, CALM, COMP, GROOVE, HELD, MELODY, PEAL, RUNS, SONG,
 use super::synth::{Key, Patch, play};
 use super::tape::Tape;
 
-/// Beats per minute.
+/// Tempo in beats per minute.
 pub(super) const BPM: f32 = 120.0;
 
 fn grid() -> Grid {
@@ -27,7 +26,7 @@ fn player(seed: u32, loose: f32) -> Player {
     Player { grid: grid(), rng: Rng::new(seed), loose }
 }
 
-/// The bass drum's pattern in a bar, counted from zero.
+/// The pattern of the bass drum in a bar, counted from zero.
 fn kick(bar: usize) -> &'static str {
     match bar {
         7 => "X---X---X---X-o-",
@@ -37,7 +36,7 @@ fn kick(bar: usize) -> &'static str {
     }
 }
 
-/// Presses a loop down under each bass drum.
+/// Ducks a loop under each stroke of the bass drum.
 fn duck(tape: &mut Tape, depth: f32) {
     let grid = grid();
     for bar in 0..BARS {
@@ -84,7 +83,7 @@ pub(super) fn drums() -> Tape {
             p.strike(&mut tape, (bar, "x---o---x---o---"), (0.10, -0.3), |v, s| metal.cymbal(v, 0.35, s));
         }
     }
-    // Fills: soft snares towards bar 13, congas and toms towards the top.
+    // Fills: soft snares towards bar 13, congas and toms towards the start of the loop.
     p.strike(&mut room, (11, "--------g-g-ggox"), (0.34, 0.0), drum::snare);
     p.strike(&mut room, (15, "----------o-x---"), (0.42, -0.25), |v, _| drum::conga(v, 132.0, 0.2));
     p.strike(&mut room, (15, "-------------o-x"), (0.42, 0.15), |v, _| drum::conga(v, 98.0, 0.24));
@@ -152,11 +151,11 @@ pub(super) fn keys() -> Tape {
     for bar in 0..BARS {
         let hits = if (8..11).contains(&bar) { HELD } else { COMP[bar % 4] };
         for &(step, long, velocity) in hits {
-            // A hit on the last eighth already belongs to the coming chord.
+            // A hit on the last eighth already belongs to the next chord.
             let chord = if step >= 14 { chord(&SONG, bar + 1, 0) } else { chord(&SONG, bar, step) };
             let at = p.at(bar, step);
             for (voice, &midi) in chord.voices.iter().enumerate() {
-                // Rolled a little from below; the top voice leads.
+                // Arpeggiated slightly from below; the top voice is the loudest.
                 let roll = voice * (90 + (p.rng.unipolar() * 120.0) as usize);
                 let weight = [0.86, 0.8, 0.86, 1.0][voice];
                 let touch = p.touch(velocity * weight);
@@ -177,7 +176,7 @@ pub(super) fn keys() -> Tape {
     for half in 0..BARS * 2 {
         let (bar, step) = (half / 2, half % 2 * 8);
         let here = SONG[bar][half % 2];
-        // Where both halves share a chord it sounds through.
+        // Where both halves have the same chord, it is sustained.
         if half % 2 == 1 && here.voices == SONG[bar][0].voices {
             continue;
         }
@@ -219,7 +218,7 @@ const SINGING: Patch = Patch {
     drive: 1.2,
 };
 
-/// A gliding lead; bells take over in the middle and end alongside it.
+/// A gliding lead; bells replace it in the middle and accompany it at the end.
 pub(super) fn lead() -> Tape {
     let grid = grid();
     let mut tape = Tape::new(grid.frames());
@@ -229,7 +228,7 @@ pub(super) fn lead() -> Tape {
     }
     for bar in 8..BARS {
         for (turn, &(step, voice)) in PEAL[bar % 2].iter().enumerate() {
-            // Beside the lead only every other bell, and softly.
+            // Beside the lead, only every other bell, and softly.
             let beside = bar >= 12;
             if beside && turn % 2 == 0 {
                 continue;

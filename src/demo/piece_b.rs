@@ -1,8 +1,7 @@
 //! Deck B: a slower, broken groove in F major at 112.5 beats per minute.
 //!
-//! F major shares its scale with deck A's D minor, so the two may overlap.
-//! Bars 1 to 8 sing two verses, 9 to 12 float in half time, 13 to 16 drive on
-//! and lead back.
+//! F major shares its scale with deck A's D minor, so the two may overlap. Bars 1 to 8 are two verses, 9 to 12 are in
+//! half time, 13 to 16 build up and lead back.
 
 use super::drum;
 use super::envelope::Shape;
@@ -17,8 +16,7 @@ use super::synth::{Key, Patch, play};
 use super::tape::Tape;
 use super::voice::{AH, OH, OO, Vowel, sing};
 
-/// Beats per minute: fifteen sixteenths of deck A's, and a whole number of
-/// frames to the beat.
+/// Tempo in beats per minute: fifteen sixteenths of deck A's, and a whole number of frames per beat.
 pub(super) const BPM: f32 = 112.5;
 
 fn grid() -> Grid {
@@ -29,7 +27,7 @@ fn player(seed: u32, loose: f32) -> Player {
     Player { grid: grid(), rng: Rng::new(seed), loose }
 }
 
-/// The bass drum's pattern in a bar, counted from zero.
+/// The pattern of the bass drum in a bar, counted from zero.
 fn kick(bar: usize) -> &'static str {
     match bar {
         3 | 14 => "X--o---o--X---x-",
@@ -41,7 +39,7 @@ fn kick(bar: usize) -> &'static str {
     }
 }
 
-/// Presses a loop down under each firm bass drum.
+/// Ducks a loop under each strong stroke of the bass drum.
 fn duck(tape: &mut Tape, depth: f32) {
     let grid = grid();
     for bar in 0..BARS {
@@ -122,7 +120,7 @@ const FINGERED: Patch = Patch {
     drive: 1.4,
 };
 
-/// A fingered bass between the bass drum's strokes.
+/// A fingered bass between the strokes of the bass drum.
 pub(super) fn bass() -> Tape {
     let mut tape = Tape::new(grid().frames());
     let notes = bass_line(
@@ -153,7 +151,7 @@ const STRINGS: Patch = Patch {
     drive: 1.0,
 };
 
-/// A picked guitar above a string section.
+/// A picked guitar over a string section.
 pub(super) fn strings() -> Tape {
     let grid = grid();
     let mut guitar = Tape::new(grid.frames());

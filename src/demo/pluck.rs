@@ -1,4 +1,4 @@
-//! The plucked string.
+//! A plucked string.
 
 use super::RATE;
 use super::envelope::{Envelope, Shape};
@@ -6,14 +6,13 @@ use super::filter::OnePole;
 use super::oscillator::hertz;
 use super::rng::Rng;
 
-/// Plucks a string that is let ring for `gate` frames and then damped, mono.
+/// Renders a string that is plucked, rings for `gate` frames and is then damped; mono.
 ///
-/// Karplus and Strong 1983 ("Digital Synthesis of Plucked-String and Drum
-/// Timbres"), with the all-pass tuning and the pick position of Jaffe and
-/// Smith 1983 ("Extensions of the Karplus-Strong Plucked-String Algorithm").
+/// Karplus and Strong 1983 ("Digital Synthesis of Plucked-String and Drum Timbres"), with the all-pass tuning and the
+/// pick position of Jaffe and Smith 1983 ("Extensions of the Karplus-Strong Plucked-String Algorithm").
 pub(super) fn pluck(midi: u8, gate: usize, velocity: f32, rng: &mut Rng) -> Vec<f32> {
     let period = RATE / hertz(f32::from(midi));
-    // The weight of the older of two neighbours; half would be darkest.
+    // The weight of the older of two neighbouring samples; 0.5 is darkest.
     let soft = 0.38 - 0.16 * velocity;
     let ring = 2.6 * ((60.0 - f32::from(midi)) / 20.0).exp2();
     let loss = 10.0_f32.powf(-3.0 * period / (ring * RATE));
@@ -45,14 +44,14 @@ pub(super) fn pluck(midi: u8, gate: usize, velocity: f32, rng: &mut Rng) -> Vec<
         .collect()
 }
 
-/// The string's first shape: noise that is softer for soft strokes, with the
-/// harmonics taken out that have a node where the finger plucks.
+/// Initial state of the string: noise, softer for soft strokes, without the harmonics that have a node at the pick
+/// position.
 fn excite(frames: usize, velocity: f32, rng: &mut Rng) -> Vec<f32> {
     let mut finger = OnePole::new(1_200.0 + 3_600.0 * velocity * velocity);
     let noise: Vec<f32> = (0..frames).map(|_| finger.next(rng.bipolar())).collect();
     let pick = (frames as f32 * 0.23) as usize;
     let mut string: Vec<f32> = (0..frames).map(|n| noise[n] - noise[(n + frames - pick) % frames]).collect();
-    // A string has no offset, and every pluck should start equally strong.
+    // Remove the offset, and let every pluck start at the same level.
     let mean = string.iter().sum::<f32>() / frames as f32;
     let peak = string.iter().fold(1e-6_f32, |peak, s| peak.max((s - mean).abs()));
     for sample in &mut string {

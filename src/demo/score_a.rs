@@ -1,11 +1,10 @@
-//! What deck A plays: chords, bass figures, the piano's hands and the melody.
+//! The score of deck A: chords, bass figures, piano rhythms and the melody.
 
 use super::grid::Tone::{Approach, Fifth, Octave, Root, Seventh};
 use super::grid::{Chord, Figure, Note, note, over};
 use super::part::Song;
 
-// Voicings close together, so that from chord to chord each voice moves by
-// step or stays.
+// Close voicings, so that from chord to chord each voice moves by step or stays.
 const DM9: Chord = over(38, [53, 57, 60, 64]);
 const AM7: Chord = over(33, [52, 55, 60, 64]);
 const BB9: Chord = over(34, [53, 57, 60, 62]);
@@ -45,7 +44,7 @@ pub(super) const GROOVE: &[Figure] = &[
     (14, Approach, 1.7, 0.72),
 ];
 
-/// Its answer, which leaps an octave.
+/// The answer to the main figure, with an octave leap.
 pub(super) const ANSWER: &[Figure] = &[
     (0, Root, 2.8, 0.92),
     (6, Root, 1.4, 0.8),
@@ -74,7 +73,7 @@ pub(super) const TURN: &[Figure] = &[
 /// A hit of the electric piano: step, length in steps, velocity.
 pub(super) type Hit = (usize, f32, f32);
 
-/// The piano's rhythm over four bars.
+/// The rhythm of the piano over four bars.
 pub(super) const COMP: [&[Hit]; 4] = [
     &[(0, 4.5, 0.74), (7, 1.2, 0.5), (10, 3.6, 0.66)],
     &[(0, 2.6, 0.7), (6, 1.4, 0.56), (11, 1.0, 0.42), (14, 1.8, 0.64)],
@@ -82,7 +81,7 @@ pub(super) const COMP: [&[Hit]; 4] = [
     &[(0, 2.6, 0.72), (3, 1.0, 0.44), (8, 3.0, 0.68), (14, 1.8, 0.6)],
 ];
 
-/// Longer hands for the quiet middle.
+/// Longer piano chords for the quiet middle.
 pub(super) const HELD: &[Hit] = &[(0, 9.0, 0.62), (11, 4.0, 0.46)];
 
 /// Small right-hand runs at the ends of phrases.
@@ -105,7 +104,7 @@ pub(super) const RUNS: [Note; 16] = [
     note(16, 13, 67, 1.5, 0.46),
 ];
 
-/// The lead.
+/// The melody of the lead.
 pub(super) const MELODY: [Note; 43] = [
     note(1, 4, 69, 2.0, 0.62),
     note(1, 6, 72, 2.0, 0.7),
@@ -152,6 +151,6 @@ pub(super) const MELODY: [Note; 43] = [
     note(16, 8, 69, 6.0, 0.66),
 ];
 
-/// Which voice of the chord each bell takes, an octave up: step, voice.
+/// The bells: step, and index of the voice of the chord, played an octave higher.
 pub(super) const PEAL: [&[(usize, usize)]; 2] =
     [&[(0, 3), (3, 2), (6, 1), (8, 3), (11, 2), (14, 0)], &[(2, 1), (5, 2), (8, 3), (11, 1), (14, 2)]];

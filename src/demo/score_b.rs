@@ -1,4 +1,4 @@
-//! What deck B plays: chords, bass figures, the guitar's picking and the song.
+//! The score of deck B: chords, bass figures, guitar picking and the melody.
 
 use super::grid::Tone::{Approach, Fifth, Octave, Root, Seventh};
 use super::grid::{Chord, Figure, Note, note, over};
@@ -45,7 +45,7 @@ pub(super) const STROLL: &[Figure] = &[
     (14, Approach, 1.8, 0.68),
 ];
 
-/// Its reply.
+/// The reply to the main figure.
 pub(super) const REPLY: &[Figure] = &[
     (0, Root, 2.4, 0.92),
     (4, Fifth, 0.7, 0.4),
@@ -56,7 +56,7 @@ pub(super) const REPLY: &[Figure] = &[
     (15, Approach, 1.0, 0.6),
 ];
 
-/// The bass where a bar has two chords.
+/// The bass of bars with two chords.
 pub(super) const TWO: &[Figure] = &[
     (0, Root, 3.0, 0.92),
     (3, Fifth, 0.9, 0.5),
@@ -71,11 +71,10 @@ pub(super) const TWO: &[Figure] = &[
 /// The bass of the half-time middle.
 pub(super) const FLOAT: &[Figure] = &[(0, Root, 8.5, 0.84), (10, Octave, 2.6, 0.5), (13, Fifth, 2.6, 0.52)];
 
-/// The guitar's picking: step, voice of the chord (4 is the lowest an octave
-/// up), velocity.
+/// A picked note: step, index of the voice of the chord (4 is the lowest, an octave higher), velocity.
 pub(super) type Pick = (usize, usize, f32);
 
-/// Two bars of picking in turn.
+/// Two alternating bars of picking.
 pub(super) const PICKING: [&[Pick]; 2] = [
     &[
         (0, 0, 0.8),

@@ -1,14 +1,14 @@
-//! What the instrument plays over deck A: a part for a cello, between the lead and the bass.
+//! A solo part for an instrument over deck A: a cello line between the lead and the bass.
 
 /// A note: bar (from 1), step (sixteenths, from 0), MIDI number, length in steps, velocity (0 to 1).
 pub type Note = (u32, u32, u8, f32, f32);
 
-/// Bars after which it begins anew, as the stems do.
+/// Length of the part in bars, after which it repeats, as the stems do.
 pub const BARS: u32 = 16;
-/// Steps of a bar.
+/// Steps per bar.
 pub const STEPS: u32 = 16;
 
-/// The part. Long notes under the lead; where the lead rests, in bars 9 to 12, it sings.
+/// The part: long notes under the lead, and a melody in bars 9 to 12, where the lead rests.
 pub const NOTES: [Note; 36] = [
     (1, 0, 57, 15.0, 0.55),
     (2, 0, 55, 15.0, 0.52),

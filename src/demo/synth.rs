@@ -1,4 +1,4 @@
-//! The subtractive synthesiser: basses, pads and the lead.
+//! A subtractive synthesiser for basses, pads and the lead.
 
 use super::RATE;
 use super::envelope::{Envelope, Shape};
@@ -6,22 +6,21 @@ use super::filter::{Svf, saturate};
 use super::oscillator::{Phase, hertz, increment};
 use super::rng::Rng;
 
-/// Frames between two settings of pitch and cutoff: fast enough to be smooth,
-/// slow enough to be cheap.
+/// Frames between two updates of pitch and cutoff: often enough to be smooth, rarely enough to be cheap.
 const CONTROL: usize = 16;
 
-/// A sound of the synthesiser.
+/// A patch of the synthesiser.
 #[derive(Clone, Copy)]
 pub(super) struct Patch {
-    /// Sawtooths, by how many cents each is off.
+    /// Detuning of each sawtooth, in cents.
     pub(super) saws: &'static [f32],
-    /// Level of a pulse wave beside them, and its width.
+    /// Level and width of an additional pulse wave.
     pub(super) pulse: (f32, f32),
-    /// Level of a sine at the note's own pitch, past the filter.
+    /// Level of a sine at the pitch of the note, which bypasses the filter.
     pub(super) body: f32,
-    /// Cutoff of the low-pass at rest, in octaves above the note.
+    /// Base cutoff of the low-pass, in octaves above the note.
     pub(super) cutoff: f32,
-    /// Octaves by which the filter's envelope opens it.
+    /// Depth of the filter envelope, in octaves.
     pub(super) sweep: f32,
     /// Quality factor of the low-pass.
     pub(super) quality: f32,
@@ -29,28 +28,28 @@ pub(super) struct Patch {
     pub(super) level: Shape,
     /// Envelope of the filter.
     pub(super) filter: Shape,
-    /// Vibrato depth in cents, which comes in late as a singer's does.
+    /// Vibrato depth in cents; the vibrato sets in late, like a singer's.
     pub(super) vibrato: f32,
-    /// Seconds of glide from the note before.
+    /// Duration of the glide from the previous note, in seconds.
     pub(super) glide: f32,
-    /// Drive into saturation, more than 1.0; 1.0 is clean.
+    /// Drive into saturation above 1.0; 1.0 is clean.
     pub(super) drive: f32,
 }
 
-/// What to play on a patch.
+/// A note to be played with a patch.
 #[derive(Clone, Copy)]
 pub(super) struct Key {
     /// MIDI note number.
     pub(super) midi: u8,
-    /// The note that it glides from.
+    /// MIDI note number from which it glides.
     pub(super) from: u8,
-    /// How long the key is held, in frames.
+    /// Duration for which the key is held, in frames.
     pub(super) gate: usize,
     /// Velocity, 0.0..1.0.
     pub(super) velocity: f32,
 }
 
-/// Plays one note, mono. `rng` sets where the oscillators start.
+/// Renders one note; mono. `rng` determines the initial phases of the oscillators.
 pub(super) fn play(patch: &Patch, key: Key, rng: &mut Rng) -> Vec<f32> {
     let frames = patch.level.frames(key.gate);
     let mut level = Envelope::new(&patch.level, key.gate);
@@ -76,7 +75,7 @@ pub(super) fn play(patch: &Patch, key: Key, rng: &mut Rng) -> Vec<f32> {
             let wave = vibrato.sine(vibrato_rate) * patch.vibrato * 0.01 * late;
             let frequency = hertz(midi + slide + wave);
             step = increment(frequency);
-            // Harder strokes are brighter, as on anything played by hand.
+            // Harder strokes are brighter, as with acoustic instruments.
             let octaves = patch.cutoff + patch.sweep * sweep * (0.4 + 0.6 * key.velocity);
             let cutoff = (frequency * octaves.exp2()).min(14_000.0);
             low[0].tune(cutoff, patch.quality);

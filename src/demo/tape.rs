@@ -1,16 +1,15 @@
-//! The loop that a stem is recorded on.
+//! The loop on which a stem is rendered.
 
 use super::RATE;
 
-/// A circular stereo recording: what runs past its end goes on at its start,
-/// so that tails ring across the seam as they do anywhere else.
+/// A circular stereo buffer: sound that runs past its end continues at its start, so that tails ring across the seam.
 pub(super) struct Tape {
     left: Vec<f32>,
     right: Vec<f32>,
 }
 
 impl Tape {
-    /// An empty loop of so many frames, at least one.
+    /// Creates an empty loop of `frames` frames, at least one.
     pub(super) fn new(frames: usize) -> Self {
         let frames = frames.max(1);
         Self { left: vec![0.0; frames], right: vec![0.0; frames] }
@@ -21,8 +20,7 @@ impl Tape {
         self.left.len()
     }
 
-    /// Adds a sound from frame `at` on, `pan` from -1.0 (left) to 1.0 (right)
-    /// by the law of constant power.
+    /// Adds a sound from frame `at` on; `pan` is -1.0 (left) to 1.0 (right), with constant power.
     pub(super) fn add(&mut self, at: usize, sound: &[f32], gain: f32, pan: f32) {
         let angle = (pan.clamp(-1.0, 1.0) + 1.0) * std::f32::consts::FRAC_PI_4;
         let (to_right, to_left) = angle.sin_cos();
@@ -48,10 +46,9 @@ impl Tape {
         }
     }
 
-    /// Runs an effect around the loop. It first hears the last `warm_up`
-    /// seconds unrecorded, so that at frame 0 its echoes already sound as they
-    /// will when the loop comes round. The effect gets the frame's place in
-    /// the loop (0.0..1.0) and left and right.
+    /// Runs an effect around the loop. The last `warm_up` seconds are first processed without recording, so that at
+    /// frame 0 the tails already sound as they will when the loop repeats. The effect receives the position in the loop
+    /// (0.0..1.0) and both channels.
     pub(super) fn through(&mut self, warm_up: f32, mut effect: impl FnMut(f32, [f32; 2]) -> [f32; 2]) {
         let frames = self.frames();
         let lead_in = ((warm_up * RATE) as usize).min(frames);
@@ -64,10 +61,10 @@ impl Tape {
         }
     }
 
-    /// Pushes the level down by `depth` (0.0..1.0) at frame `at`, from where it
-    /// comes back within `seconds`: room for the kick drum.
+    /// Lowers the level by `depth` (0.0..1.0) at frame `at`, with recovery within `seconds`, to make room for the bass
+    /// drum.
     pub(super) fn duck(&mut self, at: usize, depth: f32, seconds: f32) {
-        // A few milliseconds of fall, or the fall itself would click.
+        // An attack of a few milliseconds, since a step would click.
         const FALL: usize = 240;
         let frames = self.frames();
         let back = (seconds * RATE) as usize;
@@ -86,8 +83,7 @@ impl Tape {
         }
     }
 
-    /// Scales the loop to a root-mean-square level in dB relative to full
-    /// scale, both channels taken together.
+    /// Scales the loop to a root-mean-square level in dBFS, over both channels together.
     pub(super) fn level(&mut self, decibels: f32) {
         let energy: f64 = self.left.iter().chain(&self.right).map(|&s| f64::from(s) * f64::from(s)).sum();
         let rms = (energy / (2 * self.frames()) as f64).sqrt() as f32;
@@ -99,7 +95,7 @@ impl Tape {
         }
     }
 
-    /// The recording as left, right, left, right.
+    /// Returns the loop as interleaved left and right samples.
     pub(super) fn interleaved(&self) -> Vec<f32> {
         self.left.iter().zip(&self.right).flat_map(|(&left, &right)| [left, right]).collect()
     }

@@ -1,4 +1,4 @@
-//! Checks of what every stem promises.
+//! Tests of the properties that all stems must have.
 
 use super::oscillator::hertz;
 use super::pluck::pluck;
@@ -6,7 +6,7 @@ use super::rng::Rng;
 use super::{RATE, STEMS, render};
 use std::sync::OnceLock;
 
-/// Samples of -3 dBFS.
+/// Amplitude of -3 dBFS.
 const LIMIT: f32 = 0.708;
 
 /// Every stem, rendered once for all tests.
@@ -21,8 +21,7 @@ fn rms(samples: &[f32]) -> f32 {
     (energy / samples.len() as f64).sqrt() as f32
 }
 
-/// Largest second difference, the mark of a click, in the 32 frames around a
-/// frame of the loop.
+/// Largest second difference, the mark of a click, in the 32 frames around a frame of the loop.
 fn kink(samples: &[f32], frame: usize) -> f32 {
     let frames = samples.len() / 2;
     let at = |n: usize, side: usize| samples[(n % frames) * 2 + side];

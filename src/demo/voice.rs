@@ -1,4 +1,4 @@
-//! The wordless choir.
+//! A wordless choir.
 
 use super::RATE;
 use super::envelope::{Envelope, Shape};
@@ -6,8 +6,8 @@ use super::filter::{OnePole, Svf};
 use super::oscillator::{Phase, hertz, increment};
 use super::rng::Rng;
 
-/// A vowel: four formants by frequency in hertz and level in dB. The values
-/// are the alto's of the formant table in the Csound manual, rounded.
+/// A vowel: four formants by frequency in hertz and level in dB. The values are those of the alto in the formant table
+/// of the Csound manual, rounded.
 #[derive(Clone, Copy)]
 pub(super) struct Vowel([(f32, f32); 4]);
 
@@ -18,12 +18,12 @@ pub(super) const OH: Vowel = Vowel([(450.0, 0.0), (800.0, -7.0), (2_830.0, -20.0
 /// As in "father".
 pub(super) const AH: Vowel = Vowel([(800.0, 0.0), (1_150.0, -3.0), (2_800.0, -19.0), (3_500.0, -26.0)]);
 
-/// Singers on each side of the choir.
+/// Number of singers on each side of the choir.
 const SINGERS: usize = 3;
-/// Frames between two settings of pitch and vowel.
+/// Frames between two updates of pitch and vowel.
 const CONTROL: usize = 32;
 
-/// One singer's own unevenness.
+/// State of one singer, with individual deviations.
 struct Singer {
     phase: Phase,
     vibrato: Phase,
@@ -32,9 +32,8 @@ struct Singer {
     step: f32,
 }
 
-/// One side of the choir sings a note for `gate` frames while its vowel moves
-/// from the first to the second, mono; another side is another call. The pair
-/// of MIDI notes is the one sung and the one that the singers come from.
+/// Renders a note of one side of the choir, held for `gate` frames while its vowel moves from the first to the second;
+/// mono. The other side is a separate call. The pair of MIDI notes is the note to be sung and the one before it.
 pub(super) fn sing((midi, from): (u8, u8), gate: usize, velocity: f32, vowels: [Vowel; 2], rng: &mut Rng) -> Vec<f32> {
     let shape = Shape { attack: 0.09, decay: 0.5, sustain: 0.86, release: 0.55 };
     let note = f32::from(midi);
@@ -56,7 +55,7 @@ pub(super) fn sing((midi, from): (u8, u8), gate: usize, velocity: f32, vowels: [
     for frame in 0..frames {
         if frame % CONTROL == 0 {
             let age = frame as f32 / RATE;
-            // Scoop into the note, then let the vibrato come.
+            // Scoop into the note, then fade in the vibrato.
             let scoop = (f32::from(from) - note).clamp(-3.0, 3.0) * (-age / 0.035).exp();
             let late = ((age - 0.25) * 2.2).clamp(0.0, 1.0);
             for singer in &mut singers {
@@ -69,10 +68,10 @@ pub(super) fn sing((midi, from): (u8, u8), gate: usize, velocity: f32, vowels: [
                 let (start, end) = (vowels[0].0[n], vowels[1].0[n]);
                 let mut centre = start.0 + open * (end.0 - start.0);
                 if n == 0 {
-                    // Singers lift the first formant to their note.
+                    // Singers raise the first formant to their note.
                     centre = centre.max(fundamental * 1.02);
                 }
-                // Wider than one throat's: many singers blur the formants.
+                // Wider than for a single voice: many singers blur the formants.
                 formant.tune(centre, [3.0, 5.0, 9.0, 10.0][n]);
                 gains[n] = 10.0_f32.powf((start.1 + open * (end.1 - start.1)) / 20.0);
             }

@@ -1,10 +1,10 @@
 //! Keeps the streams of all loaded stems filled.
 //!
-//! Live, each stem has a reader's thread of its own, so that a disk, or a file, that takes its time holds up no other
-//! stem. The threads sleep; one scheduling thread, which touches no disk, sees which stems need something and wakes
-//! their readers: the emptiest first, so that a start does not wait for the reserves of all the others.
+//! In live operation each stem has its own reader thread, so that a slow disk or file does not hold up other stems. The
+//! readers sleep until a scheduling thread, which touches no disk, finds that their stems need data and wakes them: the
+//! emptiest first, so that a start does not wait until the reserves of all the others are full.
 //!
-//! Offline a [`Worker`] is pumped by hand before each quantum.
+//! Offline, a [`Worker`] is pumped before each quantum.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,15 +17,15 @@ use super::file::IoWatch;
 use crate::system::overseer::join_within;
 use crate::system::realtime;
 
-/// How often streams are looked at while stems are loaded.
+/// Interval at which streams are checked while stems are loaded.
 const LOOK: Duration = Duration::from_millis(5);
-/// Chunks after which a stream is no longer in a hurry.
+/// Number of chunks sent after which a stream is no longer urgent.
 const HURRY: u64 = 4;
-/// How long others let a stream in a hurry go first; a disk that takes longer is not waited for.
+/// How long the others yield to an urgent stream; a slower disk is not waited for.
 const COURTESY: Duration = Duration::from_millis(50);
-/// Chunks that a reader sends before it looks again who is in a hurry.
+/// Chunks that a reader sends before it sleeps again, so that urgent streams can go first.
 const TURN: usize = 4;
-/// A read that takes this long is worth a line in the log.
+/// Duration of a read from which on it is logged.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Fills streams in the calling thread.
@@ -35,12 +35,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Takes on a stem.
+    /// Adds a stem.
     pub fn add(&mut self, feeder: Feeder) {
         self.feeders.push(feeder);
     }
 
-    /// Answers every request and fills every stream. May take as long as the disk takes.
+    /// Answers all requests and fills all streams. May block for as long as the disk does.
     pub fn pump(&mut self) {
         self.feeders.retain(|f| !f.is_orphan());
         for feeder in &mut self.feeders {
@@ -50,7 +50,7 @@ impl Worker {
     }
 }
 
-/// A stem with its reader's thread.
+/// A stem with its reader thread.
 struct Reader {
     feeder: Arc<Mutex<Feeder>>,
     watch: Arc<IoWatch>,
@@ -58,7 +58,7 @@ struct Reader {
     wake: Thread,
     /// Whether its disk is known to be slow at the moment.
     slow: bool,
-    /// Since when it has been in a hurry.
+    /// Since when it has been urgent.
     hurried: Option<Instant>,
 }
 
@@ -82,14 +82,14 @@ impl Reader {
                         }
                     }
                 }
-                // A wake-up that came meanwhile is not lost.
+                // A wake-up that arrived in the meantime is not lost.
                 std::thread::park();
             }
         })?;
         Ok(Reader { feeder, watch, wake: thread.thread().clone(), thread, slow: false, hurried: None })
     }
 
-    /// What it needs, unless it is busy: then it needs nothing from us.
+    /// Returns the need of the feeder, see [`Feeder::need`]; `None` while the reader is working on it.
     fn need(&self) -> Option<u64> {
         match self.feeder.try_lock() {
             Ok(feeder) => feeder.need(),
@@ -101,7 +101,7 @@ impl Reader {
         self.thread.is_finished()
     }
 
-    /// Wakes a reader whose stem is gone, so that its thread ends.
+    /// Returns whether the stem has been unloaded; its reader must then be woken, so that its thread ends.
     fn is_orphan(&self) -> bool {
         self.feeder.try_lock().is_ok_and(|feeder| feeder.is_orphan())
     }
@@ -110,19 +110,19 @@ impl Reader {
         let waiting = self.watch.waiting_for();
         if waiting >= SLOW && !self.slow {
             self.slow = true;
-            tracing::warn!("a stem's disk has not answered for {} s; only that stem is affected", waiting.as_secs());
+            tracing::warn!("disk of a stem: no answer for {} s; only that stem is affected", waiting.as_secs());
         } else if waiting.is_zero() {
             self.slow = false;
         }
     }
 }
 
-/// All readers, and the thread that wakes them.
+/// All reader threads, and the thread that schedules them.
 pub struct Readers {
     mail: Sender<Feeder>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    /// Debugging: milliseconds to do nothing, once.
+    /// Debugging aid: milliseconds to pause, once.
     pub stall_ms: Arc<AtomicU64>,
 }
 
@@ -130,7 +130,7 @@ impl Readers {
     /// Starts the scheduling thread.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot create the thread.
     pub fn start() -> std::io::Result<Readers> {
         let (mail, inbox): (Sender<Feeder>, Receiver<Feeder>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -146,7 +146,7 @@ impl Readers {
                         for feeder in std::iter::once(feeder).chain(inbox.try_iter()) {
                             match Reader::start(feeder, told.clone()) {
                                 Ok(reader) => readers.push(reader),
-                                Err(error) => tracing::error!("a stem stays silent: no thread can be started: {error}"),
+                                Err(error) => tracing::error!("a stem stays silent: cannot start its thread: {error}"),
                             }
                         }
                     }
@@ -157,19 +157,19 @@ impl Readers {
             }
             readers.iter().for_each(|r| r.wake.unpark());
             for reader in readers {
-                // One that hangs with its disk is left to it.
+                // One that hangs with its disk is left behind.
                 join_within(reader.thread, Duration::from_millis(100));
             }
         })?;
         Ok(Readers { mail, stop, thread: Some(thread), stall_ms })
     }
 
-    /// A sender of stems to look after.
+    /// Returns a sender of stems to keep filled.
     pub fn mail(&self) -> Sender<Feeder> {
         self.mail.clone()
     }
 
-    /// Ends the threads; those that hang with their disks are left behind.
+    /// Stops the threads; those that hang with their disks are left behind.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -178,7 +178,7 @@ impl Readers {
     }
 }
 
-/// Wakes whoever needs something: those in a hurry; the others too, unless somebody has been in a hurry for a moment.
+/// Wakes the readers that have work: always the urgent ones, the others unless one has just become urgent.
 fn schedule(readers: &mut Vec<Reader>) {
     readers.retain(|r| !r.is_over());
     let now = Instant::now();
@@ -200,7 +200,7 @@ fn schedule(readers: &mut Vec<Reader>) {
                 reader.hurried = None;
                 waiting.push(k);
             }
-            // Busy with its request: still in a hurry, if it was.
+            // Working on a request: still urgent if it was.
             None => first |= reader.hurried.is_some_and(|since| now.duration_since(since) < COURTESY),
         }
     }

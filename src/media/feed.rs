@@ -1,6 +1,6 @@
-//! A loaded stem's streams: what each was asked for, and the decoder that answers.
+//! The streams of a loaded stem: the requests of the engine, and the decoders that serve them.
 //!
-//! A [`Feeder`] belongs to one thread at a time: live, a reader's ([`super::disk`]); offline, whoever renders.
+//! A [`Feeder`] is used by one thread at a time: in live operation a reader ([`super::disk`]), offline the renderer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use super::file::{IoWatch, MediaFile};
 use crate::engine::command::Play;
 use crate::engine::source::{CHUNK, StreamWriter};
 
-/// How long after a disk has failed the file is opened again.
+/// Delay before a file is opened again after its disk has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reads the next frames, and logs a gap when it becomes one.
+/// Reads the next frames; logs the first gap in the file.
 pub(super) fn read_on(decoder: &mut Decoder, left: &mut [f32], right: &mut [f32]) -> Result<usize, DecodeError> {
     let whole = decoder.lacking().is_none();
     let read = decoder.read(left, right)?;
     if whole && decoder.lacking().is_some() {
         tracing::warn!(
-            "{}: parts are missing or damaged, and silent ('grooved check-media' tells how much); copy the file again",
+            "{}: parts are missing or corrupt and play as silence (see 'grooved check-media'); copy the file again",
             decoder.file().path().display()
         );
     }
@@ -31,13 +31,13 @@ struct Feed {
     writer: StreamWriter,
     decoder: Option<Decoder>,
     play: Option<Play>,
-    /// Chunks sent since the last request: the fewer, the more urgent.
+    /// Chunks sent since the last request; the stream with the fewest is the most urgent.
     sent: u64,
-    /// After the disk has failed: the frame to go on with, and when to try.
+    /// After a disk failure: the frame at which to resume, and the time of the next attempt.
     lost: Option<(u64, Instant)>,
 }
 
-/// What a stem needs to be read.
+/// The disk side of a stem: its file, decoders and streams.
 pub struct Feeder {
     file: Arc<MediaFile>,
     info: Info,
@@ -45,7 +45,8 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// For a stem's two streams. `decoder` is at the file's beginning or behind its head.
+    /// Creates the feeder of a stem's two streams. `decoder` is at the start of the file or at the end of its resident
+    /// head.
     pub fn new(decoder: Decoder, writers: [StreamWriter; 2]) -> Feeder {
         let (file, info) = (decoder.file().clone(), decoder.info().clone());
         let mut decoder = Some(decoder);
@@ -53,7 +54,7 @@ impl Feeder {
         Feeder { file, info, feeds }
     }
 
-    /// Whether the stem is gone.
+    /// Returns whether the stem has been unloaded.
     pub fn is_orphan(&self) -> bool {
         self.feeds.iter().all(|f| f.writer.is_orphan())
     }
@@ -63,12 +64,13 @@ impl Feeder {
         self.file.watch()
     }
 
-    /// What there is to do: `None`, or how many chunks the neediest stream has got since it was asked.
+    /// Returns the number of chunks that the neediest stream has received since its request; `None` if there is no
+    /// work.
     pub fn need(&self) -> Option<u64> {
         self.feeds.iter().filter_map(Feed::need).min()
     }
 
-    /// Answers requests that came. May take as long as the disk takes.
+    /// Accepts new requests. May block for as long as the disk does.
     pub fn look(&mut self) {
         for k in 0..self.feeds.len() {
             self.guarded(k, |feed, file, info| {
@@ -78,14 +80,14 @@ impl Feeder {
         }
     }
 
-    /// Sends one chunk of the neediest stream; whether there was one to send. May take as long as the disk takes.
+    /// Sends one chunk of the neediest stream; returns whether there was one. May block for as long as the disk does.
     pub fn fill(&mut self) -> bool {
         let mut order = [0, 1];
         order.sort_by_key(|k: &usize| self.feeds[*k].sent);
         order.into_iter().any(|k| self.guarded(k, |feed, file, info| feed.fill(file, info)))
     }
 
-    /// Does something with a stream; a decoder that panics costs its own stem only.
+    /// Runs an action on a stream; a panic of the decoder affects this stem only.
     fn guarded(&mut self, k: usize, act: impl FnOnce(&mut Feed, &mut Arc<MediaFile>, &Info) -> bool) -> bool {
         let Feeder { file, info, feeds } = self;
         let feed = &mut feeds[k];
@@ -109,19 +111,19 @@ impl Feed {
     fn look(&mut self, file: &mut Arc<MediaFile>, info: &Info) {
         let Some(play) = self.writer.new_request() else { return };
         self.sent = 0;
-        // Whoever asks for nothing gets nothing; a loop over it would never end.
+        // An empty range is not played: looping over it would never end.
         self.play = Some(play).filter(|p| p.end > p.start && p.end > 0);
         self.lost = None;
         self.go_to(play.from, file, info);
     }
 
-    /// Gets the decoder to `frame`, opening the file again if it has to be. Whether it got there.
+    /// Moves the decoder to `frame`, reopening the file if needed; returns whether that succeeded.
     fn go_to(&mut self, frame: u64, file: &mut Arc<MediaFile>, info: &Info) -> bool {
         let result = self.arrive(frame, file, info).map_err(|error| file.take_error().map_or(error, DecodeError::Io));
         match result {
             Ok(()) => {
                 if self.lost.take().is_some() {
-                    tracing::info!("{}: the disk is back", file.path().display());
+                    tracing::info!("{}: the disk responds again", file.path().display());
                 }
                 true
             }
@@ -142,7 +144,7 @@ impl Feed {
         self.decoder.as_mut().map_or(Ok(()), |decoder| decoder.seek(frame))
     }
 
-    /// The disk has failed at `frame`, or what is there cannot be decoded. A failed disk may come back.
+    /// Handles an error at `frame`: after a disk error it is tried again later, after a decoding error it is not.
     fn give_up(&mut self, frame: u64, file: &Arc<MediaFile>, error: &DecodeError) {
         if self.lost.is_none() {
             tracing::error!("{}: {error}; the stem is silent", file.path().display());
@@ -154,7 +156,7 @@ impl Feed {
         }
     }
 
-    /// Sends one chunk if there is room and something to send; whether it did.
+    /// Sends one chunk if there is room and data; returns whether it did.
     fn fill(&mut self, file: &mut Arc<MediaFile>, info: &Info) -> bool {
         let Some(play) = self.play else { return false };
         if let Some((frame, at)) = self.lost
@@ -177,7 +179,7 @@ impl Feed {
                     self.give_up(play.start, file, &error);
                     break;
                 }
-                // Every turn reads or ends: the beginning lies before the end.
+                // Every iteration reads or ends, since the start lies before the end.
                 continue;
             }
             let to = chunk.len + (CHUNK - chunk.len).min(left as usize);

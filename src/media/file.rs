@@ -1,8 +1,8 @@
-//! An open media file, shared by everything that reads it.
+//! An open media file, shared by all its readers.
 //!
 //! A stem is read through one descriptor for as long as it is loaded. Renaming, replacing or deleting the path during
-//! playback changes nothing of what is heard, and a path is never resolved twice. Only when the disk itself fails (a
-//! stick was pulled) is the same file opened again, and only if it is still the same.
+//! playback does not affect playback, and a path is never resolved twice. Only when the disk itself fails (a stick was
+//! pulled) is the file opened again, and only if it is still the same file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,15 +17,15 @@ use symphonia::core::io::MediaSource;
 use super::root::Place;
 use crate::system::time::monotonic_ns;
 
-/// Shows how long an operation on a disk has been taking, to whoever must not wait for it.
+/// Publishes how long the current disk operation has taken, for threads that must not wait for it.
 #[derive(Debug, Default)]
 pub struct IoWatch {
-    /// When it began (monotonic, in nanoseconds); 0: none is under way.
+    /// Start of the operation (monotonic clock, in nanoseconds); 0 if none is in progress.
     since: AtomicU64,
 }
 
 impl IoWatch {
-    /// Does something that may take as long as the disk takes.
+    /// Runs an operation that may block on the disk.
     pub fn during<T>(&self, act: impl FnOnce() -> T) -> T {
         self.since.store(monotonic_ns().max(1), Relaxed);
         let result = act();
@@ -33,7 +33,7 @@ impl IoWatch {
         result
     }
 
-    /// How long the present operation has been under way; zero if none is.
+    /// Duration of the operation in progress so far; zero if there is none.
     pub fn waiting_for(&self) -> Duration {
         match self.since.load(Relaxed) {
             0 => Duration::ZERO,
@@ -42,7 +42,7 @@ impl IoWatch {
     }
 }
 
-/// What tells whether a file is still the one it was.
+/// Properties by which a reopened file is recognised as the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     len: u64,
@@ -54,19 +54,19 @@ struct Identity {
 pub struct MediaFile {
     file: File,
     path: PathBuf,
-    /// Where it can be opened again.
+    /// Where the file can be opened again.
     place: Option<Place>,
     device: u64,
     identity: Identity,
     watch: Arc<IoWatch>,
-    /// The system's number of the last read error; 0: none since it was last asked.
+    /// `errno` of the last read error; 0 if there was none since the last query.
     failed: AtomicI32,
     /// Bytes read so far.
     read: AtomicU64,
 }
 
 impl MediaFile {
-    /// Opens a path. Devices, FIFOs and directories are refused without waiting for them.
+    /// Opens a path. Devices, FIFOs and directories are rejected without blocking on them.
     ///
     /// # Errors
     /// Those of `open`, and `InvalidInput` for anything but a regular file.
@@ -76,8 +76,8 @@ impl MediaFile {
         MediaFile::of(file, path, None, Arc::default())
     }
 
-    /// Takes over a file that is open already; `path` is what it is called in messages, `place` where it can be opened
-    /// again, `watch` shows when its disk does not respond.
+    /// Wraps an open file. `path` is used in messages, `place` says where the file can be opened again, and `watch`
+    /// shows when its disk does not respond.
     ///
     /// # Errors
     /// Those of `fstat`, and `InvalidInput` for anything but a regular file.
@@ -99,10 +99,10 @@ impl MediaFile {
         }))
     }
 
-    /// Opens the same file again, after its disk has failed.
+    /// Opens the same file again after a disk failure.
     ///
     /// # Errors
-    /// Those of opening, and `NotFound` if another file has taken its place.
+    /// Those of opening, and `NotFound` if the path now leads to another file.
     pub fn again(&self) -> io::Result<Arc<MediaFile>> {
         crate::system::guard::may_block();
         let file = self.watch.during(|| match &self.place {
@@ -115,22 +115,22 @@ impl MediaFile {
         Ok(file)
     }
 
-    /// The path it was opened by, for messages and for its extension.
+    /// The path by which it was opened; for messages and for its extension.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes in it when it was opened.
+    /// Size in bytes when it was opened.
     pub fn len(&self) -> u64 {
         self.identity.len
     }
 
-    /// Whether it held nothing when it was opened.
+    /// Returns whether it was empty when it was opened.
     pub fn is_empty(&self) -> bool {
         self.identity.len == 0
     }
 
-    /// The device it lies on.
+    /// Number of the device that holds the file.
     pub fn device(&self) -> u64 {
         self.device
     }
@@ -140,7 +140,7 @@ impl MediaFile {
         &self.watch
     }
 
-    /// Reads at a byte offset; independent of every [`Reader`]. Returns 0 at the end.
+    /// Reads at a byte offset, independently of every [`Reader`]. Returns the number of bytes read, 0 at the end.
     ///
     /// # Errors
     /// Those of `pread`.
@@ -160,8 +160,8 @@ impl MediaFile {
         }
     }
 
-    /// The disk's last error since this was last asked. Decoders that look for what a file holds take a failing disk
-    /// for a file of no known kind.
+    /// Returns and clears the last read error. A decoder that probes the format of a file on a failing disk reports an
+    /// unknown format; this is the real cause.
     pub fn take_error(&self) -> Option<io::Error> {
         match self.failed.swap(0, Relaxed) {
             0 => None,
@@ -169,15 +169,15 @@ impl MediaFile {
         }
     }
 
-    /// Reads all of it.
+    /// Reads the whole file.
     ///
     /// # Errors
-    /// Those of `pread`, and `InvalidData` if it holds more than `most` bytes.
+    /// Those of `pread`, and `InvalidData` if it has more than `most` bytes.
     pub fn read_all(&self, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut block = [0u8; 16 * 1024];
         loop {
-            // What it held when it was opened is no promise: it may grow while it is read.
+            // The size at opening is not reliable: the file may grow while it is read.
             match self.read_at(&mut block, bytes.len() as u64)? {
                 0 => return Ok(bytes),
                 n => bytes.extend_from_slice(&block[..n]),
@@ -189,18 +189,18 @@ impl MediaFile {
         }
     }
 
-    /// Bytes that were read so far, by all readers together.
+    /// Bytes read so far, by all readers together.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Relaxed)
     }
 
-    /// A reader with a position of its own, at the file's beginning.
+    /// Creates a reader with its own position, at the start of the file.
     pub fn reader(self: &Arc<Self>) -> Reader {
         Reader { file: self.clone(), at: 0 }
     }
 }
 
-/// Reads a [`MediaFile`] from a position of its own.
+/// Reads a [`MediaFile`] from its own position.
 #[derive(Clone, Debug)]
 pub struct Reader {
     file: Arc<MediaFile>,
@@ -222,7 +222,8 @@ impl Seek for Reader {
             SeekFrom::End(by) => self.file.len().checked_add_signed(by),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
         };
-        self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position before the beginning"))?;
+        self.at =
+            at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "position before the start of the file"))?;
         Ok(self.at)
     }
 }
@@ -246,7 +247,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("grooved-media-file-{}", std::process::id()));
         std::fs::write(&path, b"0123456789").unwrap();
         let file = MediaFile::open(&path).unwrap();
-        // What is open stays open, whatever becomes of its name.
+        // An open file stays readable, whatever happens to its path.
         std::fs::write(path.with_extension("new"), b"abcdefghijk").unwrap();
         std::fs::rename(path.with_extension("new"), &path).unwrap();
         let (mut a, mut b) = (file.reader(), file.reader());
@@ -260,7 +261,7 @@ mod tests {
         assert!(a.seek(SeekFrom::Current(-9)).is_err());
         assert_eq!(file.read_all(10).unwrap(), b"0123456789");
         assert!(file.read_all(9).is_err());
-        // Opened again it would be another one.
+        // The path now leads to another file.
         assert!(file.again().unwrap_err().to_string().contains("another file"));
         let fresh = MediaFile::open(&path).unwrap();
         assert_eq!(fresh.again().unwrap().read_all(99).unwrap(), b"abcdefghijk");

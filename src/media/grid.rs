@@ -1,4 +1,4 @@
-//! Where a track's beats are, from a JSON file beside it, as all-in-one analysers write it.
+//! The beat grid of a track, read from a JSON file beside it, as written by all-in-one analysers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use serde::Deserialize;
 use super::file::MediaFile;
 use super::root::{self, RootError};
 
-/// Beats of a track, in seconds.
+/// The beat grid of a track; all times are in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     /// Beats per minute.
     pub bpm: f64,
-    /// Every beat, in order; empty: one every `60 / bpm` from the beginning.
+    /// All beats, in order; if empty, one every `60 / bpm` from the start.
     pub beats: Vec<f64>,
     /// The first beat of every bar, in order.
     pub downbeats: Vec<f64>,
 }
 
-/// What is counted.
+/// A unit of musical time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Beats.
+    /// One beat.
     Beat,
-    /// Bars of so many beats.
+    /// One bar, with its number of beats.
     Bar(usize),
 }
 
 impl Unit {
-    /// Beats in it.
+    /// Number of beats in the unit.
     pub fn beats(self) -> f64 {
         match self {
             Unit::Beat => 1.0,
@@ -38,7 +38,7 @@ impl Unit {
     }
 }
 
-/// What such a file may hold of use to us; there is more in it.
+/// The fields that are used of an analysis file; it may have others.
 #[derive(Deserialize)]
 struct Analysis {
     #[serde(default)]
@@ -49,15 +49,15 @@ struct Analysis {
     downbeats: Vec<f64>,
 }
 
-/// Larger files are no beat grids.
+/// Maximum size of an analysis file in bytes.
 const MOST_BYTES: u64 = 4 << 20;
 
 impl Grid {
-    /// Reads the file beside `track` that is called like it but ends in `.json`; `None` if there is none. It is never
-    /// read through a link.
+    /// Reads the file beside `track` of the same name with the extension `.json`; `None` if there is none. Symbolic
+    /// links are not followed.
     ///
     /// # Errors
-    /// What is wrong with the file; the track plays without it.
+    /// A message that names the file; the track can be played without it.
     pub fn beside(track: &Arc<MediaFile>) -> Result<Option<Grid>, String> {
         let path = track.path().with_extension("json");
         let Some(name) = path.file_name() else { return Ok(None) };
@@ -71,10 +71,10 @@ impl Grid {
         Grid::parse(&bytes).map_err(|e| wrong(&e))
     }
 
-    /// Reads the content of such a file; `None` if it names no tempo.
+    /// Parses the content of an analysis file; `None` if it gives no tempo.
     ///
     /// # Errors
-    /// Which part of it is not accepted, in words.
+    /// A message that says which part of it is invalid.
     pub fn parse(bytes: &[u8]) -> Result<Option<Grid>, String> {
         let found: Analysis = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         let tidy = |mut times: Vec<f64>| {
@@ -84,13 +84,13 @@ impl Grid {
             times
         };
         let (beats, downbeats) = (tidy(found.beats), tidy(found.downbeats));
-        // The tempo that the beats keep is more precise than the rounded one such files name.
+        // The tempo of the beats themselves is more precise than the rounded one in such files.
         let bpm = tempo_of(&beats).unwrap_or(found.bpm);
         if bpm == 0.0 {
             return Ok(None);
         }
         if !(20.0..=400.0).contains(&bpm) {
-            return Err(format!("bpm is {bpm}; 20 to 400 would be right"));
+            return Err(format!("bpm is {bpm}; must be between 20 and 400"));
         }
         Ok(Some(Grid { bpm, beats, downbeats }))
     }
@@ -106,14 +106,14 @@ impl Grid {
     /// The first beat, or bar, at or after `seconds`.
     pub fn next(&self, seconds: f64, unit: Unit) -> f64 {
         let marks = self.marks(unit);
-        // Nearly on it is on it.
+        // Within 1 ms counts as on the mark.
         match marks.get(marks.partition_point(|t| *t < seconds - 1e-3)) {
             Some(mark) => *mark,
             None => seconds + self.beyond(seconds, marks.last(), unit),
         }
     }
 
-    /// How long after `seconds`, behind the last mark, the next one would be.
+    /// Time from `seconds`, which lies after the last mark, to the next extrapolated one.
     fn beyond(&self, seconds: f64, last: Option<&f64>, unit: Unit) -> f64 {
         let period = unit.beats() * 60.0 / self.bpm;
         let gone = (seconds - last.copied().unwrap_or(0.0)) / period;
@@ -139,7 +139,7 @@ impl Grid {
         let after = self.next(seconds, unit);
         let before = match marks.partition_point(|t| *t <= seconds) {
             0 => return after,
-            // Behind the last mark they go on evenly.
+            // After the last mark they continue evenly.
             n if n == marks.len() => after - unit.beats() * 60.0 / self.bpm,
             n => marks[n - 1],
         };
@@ -147,7 +147,7 @@ impl Grid {
     }
 }
 
-/// The tempo of evenly spaced beats, by a line of least squares; `None` for fewer than eight.
+/// The tempo of evenly spaced beats by linear regression, in BPM; `None` for fewer than eight.
 fn tempo_of(beats: &[f64]) -> Option<f64> {
     if beats.len() < 8 {
         return None;
@@ -176,9 +176,9 @@ mod tests {
         assert!((grid.next(0.6, Unit::Beat) - (0.5 + period)).abs() < 1e-9);
         assert!((grid.nearest(0.6, Unit::Beat) - 0.5).abs() < 1e-9);
         assert!((grid.last(0.5 + 2.2 * period) - (0.5 + 2.0 * period)).abs() < 1e-9);
-        // Without downbeats the first beat begins a bar.
+        // Without downbeats, the first beat starts a bar.
         assert!((grid.next(0.6, Unit::Bar(4)) - (0.5 + 4.0 * period)).abs() < 1e-9);
-        // Behind the last one they go on.
+        // After the last beat they continue evenly.
         assert!((grid.next(0.5 + 41.0 * period, Unit::Bar(4)) - (0.5 + 44.0 * period)).abs() < 1e-6);
         assert!((grid.nearest(0.5 + 44.4 * period, Unit::Beat) - (0.5 + 44.0 * period)).abs() < 1e-6);
         assert!((grid.next(100.0, Unit::Beat) - 100.0) < period);
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_with_a_file() {
-        assert!(Grid::parse(b"{\"bpm\": 4}").unwrap_err().contains("20 to 400"));
+        assert!(Grid::parse(b"{\"bpm\": 4}").unwrap_err().contains("between 20 and 400"));
         assert!(Grid::parse(b"no").is_err());
         assert_eq!(Grid::parse(b"{\"key\": \"Gm\"}"), Ok(None));
     }

@@ -1,8 +1,8 @@
-//! What a client means by a path.
+//! Resolution of the paths that clients send.
 //!
-//! Clients of the older servers send paths of the machine they run on. A path is taken as it is if it lies inside a
-//! media root; otherwise the longest suffix of it that exists under a root is meant. Nothing outside the roots is
-//! opened, whatever dots and links a path contains; see [`super::root`].
+//! Clients of the older servers send paths of the machine they run on. A path inside a media root is taken as it is;
+//! otherwise it stands for its longest suffix that exists under a root. Nothing outside the roots is opened, whatever
+//! dots and links a path contains; see [`super::root`].
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use std::sync::Arc;
 use super::file::{IoWatch, MediaFile};
 use super::root::{Root, RootError};
 
-/// The longest path that is looked for, in bytes.
+/// Maximum length of a path in bytes.
 const MAX_PATH: usize = 4096;
-/// The most names a path may consist of.
+/// Maximum number of components of a path.
 const MAX_DEPTH: usize = 64;
-/// Paths in an error message; the rest is summed up.
+/// Maximum number of paths listed in an error message; the others are only counted.
 const MOST_TRIED: usize = 12;
 
-/// Why a path leads nowhere.
+/// The error for a path that cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("file '{requested}' {}{}", .what, list(.tried))]
 pub struct NotFound {
-    /// As the client sent it.
+    /// The path as the client sent it.
     pub requested: String,
-    /// What is wrong.
+    /// What is wrong; continues "file '…'".
     pub what: String,
-    /// What was looked for, in order.
+    /// The paths that were tried, in order.
     pub tried: Vec<String>,
 }
 
@@ -33,26 +33,26 @@ fn list(tried: &[String]) -> String {
     if tried.is_empty() { String::new() } else { format!("; tried {}", tried.join(", ")) }
 }
 
-/// A path as a client sent it, and the places in a root where it may be meant to be.
+/// A path as a client sent it, and the candidates for it in a root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     requested: String,
     absolute: Option<PathBuf>,
-    /// Ever shorter ends of the path, of plain names.
+    /// Suffixes of the path, ever shorter, without dots.
     suffixes: Vec<PathBuf>,
 }
 
-/// What one root has to offer.
+/// Result of a lookup in one root.
 #[derive(Debug)]
 pub enum Look {
-    /// A file, and how well it fits: the lower, the better.
+    /// A file and its rank; a lower rank is a better match.
     Found(usize, Arc<MediaFile>),
-    /// Nothing; and what is worth telling about that.
+    /// No file; with remarks for the error message.
     Nothing(Vec<String>),
 }
 
 impl Wanted {
-    /// Reads a client's path. Touches no disk.
+    /// Parses a client's path. Touches no disk.
     ///
     /// # Errors
     /// If it cannot be the path of a file.
@@ -61,15 +61,15 @@ impl Wanted {
             Err(NotFound { requested: requested.chars().take(200).collect(), what: what.into(), tried: Vec::new() })
         };
         if requested.is_empty() {
-            return refused("has no name; the path of a sound file is expected");
+            return refused("has an empty path; expected the path of a sound file");
         }
         if requested.len() > MAX_PATH {
-            return refused("has a path of more than 4096 bytes");
+            return refused("has a path longer than 4096 bytes");
         }
         if requested.contains('\0') {
-            return refused("has a zero byte in its path");
+            return refused("has a NUL byte in its path");
         }
-        // Windows clients send backslashes, and no root has one in a name that matters.
+        // Windows clients send backslashes; backslashes in the names of media files are not supported.
         let text = if requested.contains('/') { requested.to_string() } else { requested.replace('\\', "/") };
         let names: Vec<_> = Path::new(&text)
             .components()
@@ -79,7 +79,7 @@ impl Wanted {
             })
             .collect();
         if names.len() > MAX_DEPTH {
-            return refused("has a path of more than 64 names");
+            return refused("has a path of more than 64 components");
         }
         Ok(Wanted {
             requested: requested.into(),
@@ -88,19 +88,19 @@ impl Wanted {
         })
     }
 
-    /// Places in `root`, the best first, each with its rank.
+    /// Candidates in `root`, the best first, each with its rank.
     fn places(&self, root: &Path) -> impl Iterator<Item = (usize, &Path)> {
         let inside = self.absolute.as_deref().and_then(|path| path.strip_prefix(root).ok());
         let inside = inside.map(|relative| (0, relative));
         inside.into_iter().chain(self.suffixes.iter().enumerate().map(|(k, suffix)| (k + 1, suffix.as_path())))
     }
 
-    /// Looks for it in one root. May take as long as its disk takes.
+    /// Looks the path up in one root. May block for as long as its disk does.
     pub fn look(&self, root: &Root, watch: &Arc<IoWatch>) -> Look {
         if !root.is_there() {
-            return Look::Nothing(vec![format!("{} is not there", root.path.display())]);
+            return Look::Nothing(vec![format!("{} does not exist", root.path.display())]);
         }
-        // A root that is reached by a link may be named by either path.
+        // A root that is a link may be named by either path.
         let real = root.path.canonicalize().ok().filter(|real| *real != root.path);
         let roots = [Some(root.path.as_path()), real.as_deref()];
         let mut remarks = Vec::new();
@@ -125,7 +125,7 @@ impl Wanted {
         Look::Nothing(remarks)
     }
 
-    /// The error for a file that no root has; `remarks` are what the roots had to tell.
+    /// Builds the error for a path that no root has; `remarks` are those of the lookups.
     pub fn not_found(&self, roots: &[Root], remarks: Vec<String>) -> NotFound {
         let mut tried: Vec<String> = self.absolute.iter().map(|path| path.display().to_string()).collect();
         for suffix in &self.suffixes {
@@ -139,21 +139,21 @@ impl Wanted {
         }
         let what = match (remarks.is_empty(), roots.is_empty()) {
             (false, _) => format!("cannot be loaded: {}", remarks.join("; ")),
-            (true, true) => "was not found: there is no media root (media.roots)".into(),
+            (true, true) => "was not found: no media root is configured (media.roots)".into(),
             (true, false) => "was not found under a media root".into(),
         };
         NotFound { requested: self.requested.clone(), what, tried }
     }
 }
 
-/// The media roots, for whoever may wait for their disks.
+/// The media roots, for callers that may block on their disks.
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     roots: Vec<Root>,
 }
 
 impl Library {
-    /// These roots, whether they are there already or not.
+    /// Creates a library of these roots, which need not exist yet; duplicates are dropped.
     pub fn new(paths: &[PathBuf], follow_links: bool) -> Library {
         let mut roots: Vec<Root> = Vec::new();
         for path in paths {
@@ -165,15 +165,15 @@ impl Library {
         Library { roots }
     }
 
-    /// The roots, in the order in which they are looked through.
+    /// The roots, in search order.
     pub fn roots(&self) -> &[Root] {
         &self.roots
     }
 
-    /// Opens the file that a client means by `requested`.
+    /// Opens the file that a client's path stands for.
     ///
     /// # Errors
-    /// If there is none, with all that was tried.
+    /// If there is none, with all the paths that were tried.
     pub fn open(&self, requested: &str) -> Result<Arc<MediaFile>, NotFound> {
         let wanted = Wanted::of(requested)?;
         let watch = Arc::default();
@@ -181,10 +181,10 @@ impl Library {
     }
 }
 
-/// The best of what roots have to offer: the longest part of the path counts, then the order of the roots.
+/// Chooses the best result of several roots: the longest suffix of the path, then the first root.
 ///
 /// # Errors
-/// If there is none.
+/// If no root has the file.
 pub fn best(wanted: &Wanted, roots: &[Root], looks: Vec<Look>) -> Result<Arc<MediaFile>, NotFound> {
     let mut remarks = Vec::new();
     let mut found: Option<(usize, Arc<MediaFile>)> = None;
@@ -228,7 +228,7 @@ mod tests {
         ] {
             assert_eq!(library.open(path).unwrap().path(), real, "{path}");
         }
-        // A root that is a link goes by both of its names.
+        // A root that is a link can be named by both of its paths.
         std::os::unix::fs::symlink(base.join("music"), base.join("alias")).unwrap();
         let alias = Library::new(&[base.join("alias")], false);
         for path in [base.join("alias/stems/song/bass.wav"), real.clone()] {
@@ -248,9 +248,9 @@ mod tests {
         let library = Library::new(&[base.join("gone"), base.join("one"), base.join("two")], false);
         assert_eq!(library.open("/dj/song/bass.wav").unwrap().path(), base.join("two/song/bass.wav"));
         assert_eq!(library.open("/dj/other/bass.wav").unwrap().path(), base.join("one/bass.wav"));
-        // A root that appears later is found.
+        // A root that appears later is used.
         let why = library.open("late.wav").unwrap_err().to_string();
-        assert!(why.contains("gone is not there"), "{why}");
+        assert!(why.contains("gone does not exist"), "{why}");
         std::fs::create_dir_all(base.join("gone")).unwrap();
         std::fs::write(base.join("gone/late.wav"), b"x").unwrap();
         assert!(library.open("late.wav").is_ok());

@@ -12,42 +12,42 @@ use super::stems;
 use crate::engine::source::{CHUNK, StemSource, stream};
 use crate::system::realtime;
 
-/// Seconds at a file's beginning that stay resident, so that it starts at once.
+/// Seconds at the start of a file that stay in memory, so that it starts at once.
 const HEAD_SECONDS: f64 = 0.5;
-/// A file no longer than this stays resident as a whole and needs no disk at all.
+/// Length in seconds up to which a file is kept in memory as a whole and needs no disk.
 const WHOLE_SECONDS: f64 = 2.0;
-/// Chunks per stream: 65 536 frames, 1.4 s at 48 kHz, the longest nap a card reader may take.
+/// Chunks per stream: 65 536 frames, 1.4 s at 48 kHz, the longest pause of a card reader that is covered.
 const CHUNKS: usize = 32;
-/// Decoder, packet buffers and bookkeeping of a stem, roughly, in bytes.
+/// Approximate memory of a stem's decoder, packet buffers and bookkeeping, in bytes.
 const OVERHEAD: usize = 160 * 1024;
 
-/// A stem that is ready to be installed.
+/// A stem that is ready to be installed in the engine.
 pub struct Loaded {
-    /// For the engine.
+    /// The engine's part.
     pub source: Box<StemSource>,
-    /// For the disk thread; `None` when the whole file is resident.
+    /// The disk thread's part; `None` if the whole file is in memory.
     pub feeder: Option<Feeder>,
-    /// The file's path.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What the file holds.
+    /// Format and length of the file.
     pub info: Info,
-    /// Memory it takes.
+    /// Memory used, in bytes.
     pub bytes: usize,
-    /// Its beats, from the file beside it, or what is wrong with that.
+    /// The beat grid from the file beside it, or what is wrong with that file.
     pub grid: Result<Option<Grid>, String>,
-    /// What the file calls it, if it holds several stems.
+    /// The stem's name in the file, if the file holds several stems.
     pub name: Option<String>,
-    /// The file's other stems, in order.
+    /// The other stems of the file, in order.
     pub others: Vec<Loaded>,
 }
 
-/// Bytes a stem of this length and rate will take.
+/// Estimates the memory of a stem of this length and rate, in bytes.
 pub fn memory_for(info: &Info) -> usize {
     let (head, chunks) = shape(info);
     head * 8 + 2 * chunks * CHUNK * 8 + OVERHEAD
 }
 
-/// Resident frames and chunks per stream.
+/// Returns the number of frames kept in memory and of chunks per stream.
 fn shape(info: &Info) -> (usize, usize) {
     let rate = f64::from(info.sample_rate);
     if info.frames as f64 <= WHOLE_SECONDS * rate {
@@ -57,51 +57,51 @@ fn shape(info: &Info) -> (usize, usize) {
     }
 }
 
-/// Why a file was not loaded; a whole sentence for whoever asked.
+/// Error from loading a file; the message is a complete sentence for the client.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It was not found.
+    /// The file was not found.
     #[error(transparent)]
     NotFound(#[from] NotFound),
-    /// It cannot be played.
+    /// The file cannot be decoded: path, reason.
     #[error("file '{0}' {1}")]
     Decode(String, DecodeError),
-    /// Its disk does not answer.
+    /// The disk does not respond: path, seconds.
     #[error("file '{0}' was not loaded: no response for {1} s")]
     NoResponse(String, u64),
-    /// The system has no thread for it.
-    #[error("no thread can be started: {0}")]
+    /// The system could not create a thread.
+    #[error("cannot start a thread: {0}")]
     NoThread(String),
 }
 
 impl LoadError {
-    /// For a file that cannot be decoded.
+    /// Creates the error for a file that cannot be decoded.
     pub fn damaged(path: &Path, why: &str) -> LoadError {
         LoadError::Decode(path.display().to_string(), DecodeError::Damaged(why.into()))
     }
 }
 
-/// What a file is asked for that holds more than one stem.
+/// Which part of a file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Its sound as a whole; of a stem file (`.stem.mp4`) its stems.
+    /// The whole sound; for stem files (`.stem.mp4`, `.stem.m4a`) the stems.
     Usual,
-    /// Each of its tracks, or of its pairs of channels, as a stem.
+    /// Each track, or each pair of channels, as a stem.
     Stems,
 }
 
 impl Part {
-    /// A client's path without the mark at its end (`#stems`) that asks for stems.
+    /// Splits a client's path from its optional suffix `#stems`, which selects [`Part::Stems`].
     pub fn of(requested: &str) -> (&str, Part) {
         requested.strip_suffix("#stems").map_or((requested, Part::Usual), |path| (path, Part::Stems))
     }
 }
 
-/// Decodes a file's head and makes its streams. Not for the audio thread; takes tens of milliseconds, or as long as
-/// its disk takes.
+/// Decodes the start of a file and creates its streams. Not for the audio thread: takes tens of milliseconds, or as
+/// long as the disk blocks.
 ///
 /// # Errors
-/// If it cannot be played.
+/// If the file cannot be decoded.
 pub fn load(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, LoadError> {
     all(file, part).map_err(|error| {
         let error = file.take_error().map_or(error, DecodeError::Io);
@@ -109,7 +109,7 @@ pub fn load(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, LoadError> {
     })
 }
 
-/// The stems of a file that is asked for.
+/// Loads all requested stems of a file.
 fn all(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, DecodeError> {
     let name = file.path().file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let is_stem_file = name.ends_with(".stem.mp4") || name.ends_with(".stem.m4a");
@@ -149,14 +149,14 @@ fn decode(mut decoder: Decoder) -> Result<Loaded, DecodeError> {
     let mut right = vec![0.0; head].into_boxed_slice();
     read_on(&mut decoder, &mut left, &mut right)?;
     let ((ra, wa), (rb, wb)) = (stream(chunks), stream(chunks));
-    // A refusal was reported at the start already; unlocked is slower, not wrong.
+    // A failure to lock was reported at startup already; unlocked memory is slower, not wrong.
     for plane in [&left, &right] {
         let _ = realtime::lock(plane);
     }
     for chunk in wa.idle_chunks().chain(wb.idle_chunks()) {
         let _ = realtime::lock(std::slice::from_ref(chunk));
     }
-    // And the small things between, if the limit suffices for all there is.
+    // Includes the small allocations in between, if the limit allows.
     let _ = realtime::lock_present_memory();
     let whole = head as u64 >= info.frames;
     Ok(Loaded {

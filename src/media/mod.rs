@@ -1,14 +1,15 @@
-//! Files: finding them, decoding them, and feeding them to the engine.
+//! Media files: finding them, decoding them, and feeding them to the engine.
 //!
-//! - [`library`]: what a client means by a path; [`root`]: opening files in a media root, and nowhere else
-//! - [`decode`]: any supported file as stereo frames, from any frame on
-//! - [`mod@file`]: an open file, shared by everything that reads it
-//! - [`grid`]: where a track's beats are
-//! - [`loader`]: turns a file into a stem the engine can play; [`pool`]: on threads that may hang with their disks
-//! - [`feed`]: a stem's streams and their decoders; [`disk`]: keeps those of all stems filled
-//! - [`stems`]: the tracks of a file that holds several
-//! - [`recorder`]: writes recordings, and repairs those a crash cut off
-//! - [`wav`]: the files it writes
+//! - [`library`]: resolves the paths that clients send; [`root`]: opens files in a media root, and nowhere else
+//! - [`decode`]: decodes any supported file to stereo frames, from any frame on
+//! - [`mod@file`]: an open file, shared by all its readers
+//! - [`grid`]: the beat grid of a track
+//! - [`loader`]: turns a file into a stem the engine can play; [`pool`]: does so on threads that may hang with their
+//!   disks
+//! - [`feed`]: the streams of a stem and their decoders; [`disk`]: keeps those of all stems filled
+//! - [`stems`]: the tracks of a multi-track file
+//! - [`recorder`]: writes recordings, and repairs those that a crash interrupted
+//! - [`wav`]: writes WAV files
 
 pub mod decode;
 pub mod disk;

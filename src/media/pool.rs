@@ -1,11 +1,11 @@
-//! Loads files on threads that may hang with their disks, so that nobody else has to.
+//! Loads files on threads that may hang with their disks, so that no other thread does.
 //!
-//! - Each media root has a thread that looks paths up in it. One that has not answered for [`LOOKUP_LIMIT`] counts as
-//!   unresponsive, and is passed over until it answers.
-//! - Each load has a thread of its own; `PER_DEVICE` of them decode at a time per device. A load whose disk does not
-//!   answer one read within [`READ_LIMIT`] fails; its thread is left to the disk, and further loads from that device
-//!   fail at once until the disk has answered.
-//! - A supervising thread, which touches no disk, hands out the work and enforces the limits.
+//! - Each media root has a thread that looks up paths in it. If it has not answered for [`LOOKUP_LIMIT`], the root is
+//!   considered unresponsive and skipped until it answers.
+//! - Each load has its own thread; `PER_DEVICE` of them decode at a time per device. A load fails if its disk does not
+//!   answer a read within [`READ_LIMIT`]; its thread is left behind, and further loads from that device fail at once
+//!   until the disk has answered.
+//! - A supervising thread, which touches no disk, distributes the work and enforces the limits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,49 +18,49 @@ use super::library::{Library, Look, NotFound, Wanted, best};
 use super::loader::{LoadError, Loaded, Part, load};
 use super::root::Root;
 
-/// How long a root may take to look up a path.
+/// Time limit of a path lookup in one root.
 pub const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
-/// How much longer other roots are waited for once one has the file.
+/// How much longer to wait for the other roots once one has found the file.
 const GRACE: Duration = Duration::from_millis(250);
-/// How long a disk may take to answer one read of a load.
+/// Time limit of a single read of a load.
 pub const READ_LIMIT: Duration = Duration::from_secs(5);
-/// Loads that decode at a time, per device.
+/// Loads that decode at the same time, per device.
 const PER_DEVICE: usize = 2;
-/// Loads that have a thread at a time; the rest wait.
+/// Loads that have a thread at the same time; the others wait.
 const MOST_THREADS: usize = 64;
-/// How often limits are looked at.
+/// Interval at which the limits are checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A file to be loaded; `tag` comes back with the result.
+/// A request to load a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// What the asker knows it again by.
+    /// Identifies the request; returned with the result.
     pub tag: u64,
     /// The path, as the client sent it.
     pub requested: String,
 }
 
-/// A finished job.
+/// A finished load.
 pub struct Done {
-    /// As given.
+    /// The tag of the job.
     pub tag: u64,
-    /// The stem, or why there is none.
+    /// The stem, or the error.
     pub result: Result<Loaded, LoadError>,
 }
 
-/// What the supervising thread is told.
+/// A message to the supervising thread.
 enum Mail {
     Load(Job),
     Roots(Library),
-    /// A load has ended, by its number.
+    /// A load has ended: its number and result.
     Ended(u64, Box<Result<Loaded, LoadError>>),
 }
 
-/// The way to the loaders.
+/// Handle of the supervising thread.
 #[derive(Clone)]
 pub struct Pool {
     mail: Sender<Mail>,
-    /// Debugging: milliseconds the next job takes longer, once.
+    /// Debugging aid: milliseconds to delay the next job, once.
     pub stall_ms: Arc<AtomicU64>,
 }
 
@@ -68,7 +68,7 @@ impl Pool {
     /// Starts the supervising thread; `deliver` is called on it with every result.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot create the thread.
     pub fn start(library: Library, deliver: impl Fn(Done) + Send + 'static) -> std::io::Result<Pool> {
         let (mail, inbox) = channel();
         let stall_ms = Arc::new(AtomicU64::new(0));
@@ -96,20 +96,20 @@ impl Pool {
         let _ = self.mail.send(Mail::Load(job));
     }
 
-    /// Looks in other roots from now on.
+    /// Replaces the media roots.
     pub fn set_roots(&self, library: Library) {
         let _ = self.mail.send(Mail::Roots(library));
     }
 }
 
-/// A path to be looked up in one root, and where the result goes.
+/// A path to be looked up in one root, with the channel for the result.
 struct Question {
     wanted: Arc<Wanted>,
     index: usize,
     reply: Sender<(usize, Look)>,
 }
 
-/// A root with its thread.
+/// A root with its lookup thread.
 #[derive(Clone)]
 struct Seat {
     root: Root,
@@ -125,12 +125,12 @@ impl Seat {
         std::thread::Builder::new().name("lookup".into()).spawn(move || {
             if !shown.during(|| own.is_there()) {
                 tracing::info!(
-                    "media.roots: {} is not there yet; it is used as soon as it appears",
+                    "media.roots: {} does not exist yet; it will be used once it appears",
                     own.path.display()
                 );
             }
             for question in inbox {
-                // A load's own watch begins with its file: what is watched here is the looking up.
+                // Only the lookup is watched here; the load has its own watch, which starts with its file.
                 let look = shown.during(|| question.wanted.look(&own, &Arc::default()));
                 let _ = question.reply.send((question.index, look));
             }
@@ -147,7 +147,7 @@ impl Seat {
     }
 }
 
-/// What is under way on each device.
+/// Number of loads per device.
 #[derive(Default)]
 struct Devices {
     busy: Mutex<HashMap<u64, Busy>>,
@@ -176,7 +176,7 @@ impl Devices {
         self.changed.notify_all();
     }
 
-    /// Waits for a turn on a device; `false` if it does not respond.
+    /// Waits for a turn on a device; returns `false` if the device does not respond.
     fn enter(&self, device: u64) -> bool {
         let mut all = self.lock();
         loop {
@@ -196,9 +196,9 @@ impl Devices {
 /// A load that has a thread.
 struct Running {
     tag: u64,
-    /// Its file, once it decodes.
+    /// Its file, once decoding has begun.
     file: Arc<Mutex<Option<Arc<MediaFile>>>>,
-    /// Whether its result is not waited for any more.
+    /// Whether the load has been reported as failed and its result is to be ignored.
     abandoned: bool,
 }
 
@@ -275,7 +275,7 @@ impl Supervisor {
         }
     }
 
-    /// Lets go of loads whose disk does not answer.
+    /// Fails loads whose disk does not answer.
     fn abandon_hung(&mut self) {
         for running in self.running.values_mut().filter(|r| !r.abandoned) {
             let file = running.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -291,7 +291,7 @@ impl Supervisor {
     }
 }
 
-/// What a loader's thread does.
+/// Finds and loads a file, on a loader thread.
 fn find_and_load(
     requested: &str,
     seats: &[Seat],
@@ -304,12 +304,12 @@ fn find_and_load(
         return Err(LoadError::NoResponse(file.path().display().to_string(), READ_LIMIT.as_secs()));
     }
     *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
-    // A decoder that panics on a hostile file costs that file, not the show.
+    // A decoder that panics on a hostile file must not take down the daemon.
     let result = std::panic::catch_unwind(|| load(&file, part));
     result.unwrap_or_else(|_| Err(LoadError::damaged(file.path(), "the decoder failed")))
 }
 
-/// Looks a path up in all roots at once.
+/// Looks up a path in all roots at once.
 fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
     let wanted = Arc::new(Wanted::of(requested)?);
     let roots: Vec<Root> = seats.iter().map(|seat| seat.root.clone()).collect();
@@ -328,7 +328,7 @@ fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
         match replies.recv_timeout(left) {
             Ok((index, look)) => {
                 match look {
-                    // Its very path: no other root can have anything better.
+                    // The exact path: no other root can have a better match.
                     Look::Found(0, file) => return Ok(file),
                     Look::Found(..) => deadline = deadline.min(Instant::now() + GRACE),
                     Look::Nothing(_) => {}
@@ -343,10 +343,10 @@ fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
     best(&wanted, &roots, looks)
 }
 
-/// Loads in the calling thread, for renders that need no threads.
+/// Loads a file in the calling thread, for offline renders.
 ///
 /// # Errors
-/// As [`Done`] has them.
+/// If the file cannot be found or decoded.
 pub fn load_now(library: &Library, requested: &str) -> Result<Loaded, LoadError> {
     let (requested, part) = Part::of(requested);
     load(&library.open(requested)?, part)

@@ -1,8 +1,8 @@
-//! Writes recordings: the master, and each deck if asked for.
+//! Writes recordings: the master, and optionally each deck.
 //!
-//! The files are WAV (RF64 beyond 4 GiB), 32-bit floats, as they were rendered. Their headers are made good every few
-//! seconds; after a crash the next start repairs what was being written. A sidecar beside each recording says how long
-//! it is and which frames are missing (there is silence in their place, so that time is kept).
+//! The files are WAV (RF64 beyond 4 GiB) with 32-bit floats, exactly as rendered. Their headers are updated every few
+//! seconds; after a crash the next start repairs unfinished files. A sidecar beside each recording gives its length and
+//! the frames that are missing (they are replaced by silence, so that time is kept).
 
 use std::fs;
 use std::io;
@@ -20,59 +20,59 @@ use crate::engine::DECKS;
 use crate::engine::tape::{Gap, Reel, Tape};
 use crate::system::{keeper, realtime, usage};
 
-/// Seconds the ring holds: as long may the disk take for a nap.
+/// Capacity of the ring in seconds: the longest pause of the disk that is covered.
 const RING_SECONDS: usize = 8;
-/// How often headers are made good.
+/// Interval at which the headers are updated.
 const HEADER_EVERY: Duration = Duration::from_secs(3);
-/// How often the ring is emptied.
+/// Interval at which the ring is drained.
 const LOOK: Duration = Duration::from_millis(50);
-/// Gaps listed in a sidecar; more are only counted.
+/// Maximum number of gaps listed in a sidecar; further ones are only counted.
 const LISTED: usize = 1000;
 
-/// What is to be recorded.
+/// A request to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Comes back with everything that is told of it.
+    /// Identifies the request; returned with every report.
     pub tag: u64,
-    /// Name of the file, without its ending.
+    /// Name of the file, without its extension.
     pub name: String,
-    /// Whether each deck gets a file of its own.
+    /// Whether each deck is recorded to a separate file as well.
     pub decks: bool,
 }
 
-/// What is told of a recording.
+/// A report about a recording.
 #[derive(Debug)]
 pub enum Told {
-    /// It can begin: the tape is for the engine.
+    /// The recording can begin; the tape is to be passed to the engine.
     Ready {
-        /// As ordered.
+        /// The tag of the request.
         tag: u64,
-        /// The engine's end.
+        /// The engine's end of the ring.
         tape: Box<Tape>,
-        /// The master's file.
+        /// Path of the master's file.
         path: PathBuf,
     },
-    /// It is complete.
+    /// The recording is complete.
     Finished {
-        /// As ordered.
+        /// The tag of the request.
         tag: u64,
-        /// The master's file.
+        /// Path of the master's file.
         path: PathBuf,
-        /// Its length in frames.
+        /// Length in frames.
         frames: u64,
-        /// How many of them are missing.
+        /// Number of missing frames.
         missing: u64,
     },
-    /// It could not begin, or not go on.
+    /// The recording could not begin or continue.
     Failed {
-        /// As ordered.
+        /// The tag of the request.
         tag: u64,
-        /// Why.
+        /// The error message.
         why: String,
     },
 }
 
-/// How a recording is going; read by anyone.
+/// Progress of the current recording, readable from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Frames written.
@@ -81,49 +81,49 @@ pub struct Progress {
     pub missing: AtomicU64,
 }
 
-/// A sidecar.
+/// The JSON file beside a recording.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sidecar {
     /// Whether the recording was completed.
     pub finished: bool,
     /// Whether it was repaired after a crash.
     pub repaired: bool,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
     /// Length in frames.
     pub frames: u64,
-    /// How many of them are missing.
+    /// Number of missing frames.
     pub missing: u64,
-    /// Where: (first frame, how many).
+    /// Gaps: (first frame, number of frames).
     pub gaps: Vec<(u64, u64)>,
-    /// The files.
+    /// Names of the files, the master first.
     pub files: Vec<String>,
 }
 
-/// Where and how recordings are made.
+/// Destination and format of recordings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder.
+    /// The folder for recordings.
     pub folder: PathBuf,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Output channels.
+    /// Number of output channels.
     pub channels: usize,
     /// Bytes that must stay free on the disk.
     pub keep_free: u64,
 }
 
-/// The thread that records.
+/// Handle of the recording thread.
 pub struct Recorder {
     orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
-    /// How the present recording is going.
+    /// Progress of the current recording.
     pub progress: Arc<Progress>,
 }
 
 impl Recorder {
-    /// Starts the thread; it repairs what an earlier one left behind. `tell` is called on it.
+    /// Starts the thread, which first repairs unfinished recordings. `tell` is called on it with every report.
     pub fn start(settings: Settings, tell: impl Fn(Told) + Send + 'static) -> io::Result<Recorder> {
         let (orders, inbox) = channel::<Order>();
         let progress: Arc<Progress> = Arc::default();
@@ -145,12 +145,12 @@ impl Recorder {
         Ok(Recorder { orders: Some(orders), thread: Some(thread), stop, progress })
     }
 
-    /// A sender of orders.
+    /// Returns a sender of requests.
     pub fn mail(&self) -> Option<Sender<Order>> {
         self.orders.clone()
     }
 
-    /// Completes the recording that runs, and ends the thread when all senders are gone.
+    /// Completes the current recording and stops the thread; waits until all senders are dropped.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         self.orders = None;
@@ -160,9 +160,9 @@ impl Recorder {
     }
 }
 
-/// One recording's files.
+/// The open files of a recording.
 struct Files {
-    /// Each with its first channel and how many it has.
+    /// The writers, each with its first channel and its number of channels.
     writers: Vec<(WavWriter, usize, usize)>,
     channels: usize,
     sidecar: Sidecar,
@@ -183,18 +183,14 @@ impl Files {
         if let Some(taken) = parts.iter().map(|(p, _, _)| p).chain([&sidecar_path]).find(|p| p.exists()) {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                format!(
-                    "argument 'name' is {:?}: {} is there already; another name would be right",
-                    order.name,
-                    taken.display()
-                ),
+                format!("argument 'name' is {:?}: {} already exists; choose another name", order.name, taken.display()),
             ));
         }
         let channels = parts.iter().map(|(_, _, n)| n).sum();
         let names = parts.iter().filter_map(|(p, _, _)| Some(p.file_name()?.to_string_lossy().into_owned()));
         let sidecar = Sidecar { sample_rate: settings.rate, files: names.collect(), ..Sidecar::default() };
         let mut files = Files { writers: Vec::new(), channels, sidecar, sidecar_path, planes: Vec::new() };
-        // First the note of what is being made: after a crash it tells what to repair.
+        // The sidecar comes first: after a crash it says what to repair.
         files.note()?;
         for (path, first, count) in parts {
             files.writers.push((WavWriter::create(&path, count as u16, settings.rate, Depth::Float)?, first, count));
@@ -219,7 +215,7 @@ impl Files {
         Ok(())
     }
 
-    /// Writes silence in the place of a gap.
+    /// Writes silence in place of a gap.
     fn skip(&mut self, gap: Gap, stop: &AtomicBool) -> io::Result<()> {
         let silence = vec![0.0; self.channels * 4096];
         let mut left = gap.frames;
@@ -267,14 +263,14 @@ fn record(
     let mut files = Files::create(settings, order, &path)?;
     let (tape, mut reel) = Tape::new(files.channels, order.decks, RING_SECONDS * settings.rate as usize);
     for part in tape.storage() {
-        // Refused was reported at the start already; unlocked is slower, not wrong.
+        // A failure to lock was reported at startup already; unlocked memory is slower, not wrong.
         let _ = realtime::lock(part);
     }
     progress.frames.store(0, Relaxed);
     progress.missing.store(0, Relaxed);
     tell(Told::Ready { tag: order.tag, tape, path: path.clone() });
     let result = run(settings, &mut files, &mut reel, progress, stop);
-    // Whatever happened: what is on the disk is made a whole file.
+    // In any case, finalise what has been written.
     let sidecar = files.finish();
     result?;
     Ok((path, sidecar?))
@@ -291,10 +287,10 @@ fn run(
     let mut good = Instant::now();
     let mut gap: Option<Gap> = None;
     loop {
-        // Asked first: what arrives after this is found by the next look.
+        // Queried first: data that arrives later is found in the next iteration.
         let ended = reel.has_ended() || stop.load(Relaxed);
         loop {
-            // In this order: a gap before any of these samples has been noted by now.
+            // In this order: a gap before any of these samples has been reported by now.
             let here = reel.available();
             gap = gap.or_else(|| reel.gap());
             let due = gap.map(|g| g.at.saturating_sub(files.sidecar.frames) as usize);
@@ -339,7 +335,7 @@ fn guard_space(settings: &Settings) -> io::Result<()> {
     }
 }
 
-/// Makes whole files of what a crash left behind.
+/// Repairs the recordings that a crash interrupted.
 fn repair_all(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -347,21 +343,21 @@ fn repair_all(folder: &Path) {
             continue;
         }
         match repair(&path) {
-            Ok(true) => tracing::info!("recording {} was cut off and is repaired", path.display()),
+            Ok(true) => tracing::info!("recording {}: interrupted by a crash; repaired", path.display()),
             Ok(false) => {}
             Err(error) => tracing::warn!("recording {}: {error}", path.display()),
         }
     }
 }
 
-/// Repairs a recording by its sidecar; tells whether there was anything to repair.
+/// Repairs a recording by its sidecar; returns whether a repair was needed.
 fn repair(sidecar_path: &Path) -> io::Result<bool> {
     let mut sidecar: Sidecar = serde_json::from_slice(&keeper::read_whole(sidecar_path)?)?;
     if sidecar.finished {
         return Ok(false);
     }
     for (k, name) in sidecar.files.iter().enumerate() {
-        // A name from a file is not trusted to be one.
+        // A name from a file is not trusted: only its last component is used.
         let Some(name) = Path::new(name).file_name() else { continue };
         let path = sidecar_path.with_file_name(name);
         if !path.is_file() {

@@ -1,13 +1,13 @@
-//! One media root: opening files in it, and nowhere else.
+//! One media root: opens files in it, and nowhere else.
 //!
 //! A file is opened beneath the root (`openat2` with `RESOLVE_BENEATH`), so that neither `..` nor a link that changes
-//! at the wrong moment leads out. A symbolic link that does lead out is followed if `media.follow_links` allows it,
-//! since gigabytes of stems often lie on another disk; then the path is judged by what was opened, not by its name:
+//! during the lookup leads out. A symbolic link that does lead out is followed if `media.follow_links` allows it, since
+//! gigabytes of stems often lie on another disk; the path is then judged by what was opened, not by its name:
 //!
-//! - It is first opened as a mere place (`O_PATH`), which has no effect on what is there. Only a regular file is then
-//!   opened for reading. A link to a device, a FIFO or a socket leads nowhere.
-//! - It must not lie in a directory of the system ([`OFF_LIMITS`]): somebody who can write links onto a stick must not
-//!   get at the token, the state or the keys of the machine.
+//! - It is first opened as a location only (`O_PATH`), which has no side effects. Only a regular file is then opened
+//!   for reading; links to devices, FIFOs and sockets are rejected.
+//! - It must not lie in a system directory ([`OFF_LIMITS`]): somebody who can write links onto a stick must not be able
+//!   to read the machine's token, state or keys.
 //! - The file must have the extension of a media file.
 
 use std::ffi::OsStr;
@@ -23,36 +23,36 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::file::{IoWatch, MediaFile};
 
-/// Directories that no link leads into; those of removable disks below `/run` are excepted.
+/// System directories into which no link may lead; removable disks below `/run` are excepted.
 pub const OFF_LIMITS: &[&str] = &["/etc", "/proc", "/sys", "/dev", "/boot", "/root", "/run", "/var/lib", "/var/log"];
 /// Exceptions to [`OFF_LIMITS`].
 const REMOVABLE: &[&str] = &["/run/media"];
-/// Extensions of what may be reached through a link.
+/// Extensions of files that may be reached through a link.
 const MEDIA: &[&str] = &[
     "wav", "wave", "w64", "rf64", "bw64", "aif", "aiff", "aifc", "flac", "mp3", "mp2", "mp1", "ogg", "oga", "aac",
     "adts", "m4a", "m4b", "mp4", "mov", "caf",
 ];
 
-/// Why a file in a root cannot be had.
+/// Error from opening a file in a root.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// There is no such file.
     #[error("not found")]
     Absent,
-    /// A link leads to a place that is not allowed.
+    /// A link leads to a disallowed place.
     #[error("it leads to {}, which {why}", .to.display())]
     LeadsOut {
-        /// Where to.
+        /// Destination of the link.
         to: PathBuf,
-        /// Why that is not allowed.
+        /// Why it is not allowed.
         why: &'static str,
     },
-    /// It is there and cannot be opened.
+    /// The file exists but cannot be opened.
     #[error("it cannot be opened: {0}")]
     Io(#[from] io::Error),
 }
 
-/// A root, and whether links may lead out of it.
+/// A media root, and whether links may lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root {
     /// Its path, as configured.
@@ -61,7 +61,7 @@ pub struct Root {
     pub follow_links: bool,
 }
 
-/// A file's place in a root, to open it again.
+/// Location of a file in a root, for opening it again.
 #[derive(Clone, Debug)]
 pub struct Place {
     root: Root,
@@ -82,12 +82,12 @@ impl Place {
 }
 
 impl Root {
-    /// Whether the root itself is there.
+    /// Returns whether the root exists.
     pub fn is_there(&self) -> bool {
         self.path.is_dir()
     }
 
-    /// Opens the file at `relative`, a path of plain names. May take as long as the disk takes.
+    /// Opens the file at `relative`, a path without dots. May block for as long as the disk does.
     ///
     /// # Errors
     /// See [`RootError`].
@@ -101,7 +101,7 @@ impl Root {
         let shown = self.path.join(relative);
         match spot(&dir, relative, true) {
             Ok(spot) => MediaFile::of(for_reading(&spot)?, &shown, place, watch.clone()).map_err(RootError::Io),
-            // Something on the way leads out of the root.
+            // A component of the path leads out of the root.
             Err(rustix::io::Errno::XDEV) => {
                 let spot = spot(&dir, relative, false).map_err(absent_or)?;
                 let to = real_path(&spot)?;
@@ -113,9 +113,9 @@ impl Root {
         }
     }
 
-    /// Whether a link may lead to the file at `to`.
+    /// Checks whether a link may lead to the file at `to`.
     fn judge(&self, to: &Path, relative: &Path) -> Result<(), RootError> {
-        // The root itself may be reached by a path of links.
+        // The root itself may be a link.
         if std::fs::canonicalize(&self.path).is_ok_and(|real| to.starts_with(real)) {
             return Ok(());
         }
@@ -125,18 +125,18 @@ impl Root {
         }
         let within = |dirs: &[&str]| dirs.iter().any(|dir| to.starts_with(dir));
         if within(OFF_LIMITS) && !within(REMOVABLE) {
-            return refused("is in a directory of the system, where links from media roots may not lead");
+            return refused("is in a system directory, where links from media roots may not lead");
         }
         let extension = |path: &Path| path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
         let media = |path: &Path| extension(path).is_some_and(|e| MEDIA.contains(&e.as_str()));
         if !(media(to) && media(relative)) {
-            return refused("is not named like a media file; links from media roots lead to those only");
+            return refused("does not have the extension of a media file; links may lead to media files only");
         }
         Ok(())
     }
 
-    /// The path of plain names that is equal to `relative` but for the way its accents are composed, if there is one:
-    /// macOS decomposes them (NFD), everybody else composes them (NFC).
+    /// Finds an existing path that equals `relative` up to the composition of accents: macOS decomposes them (NFD),
+    /// other systems compose them (NFC).
     pub fn same_in_unicode(&self, relative: &Path) -> Option<PathBuf> {
         let mut found = PathBuf::new();
         for name in relative.components() {
@@ -160,7 +160,7 @@ impl Root {
     }
 }
 
-/// Entries of a directory that are looked at for a name that is composed otherwise.
+/// Maximum number of directory entries examined for a name with differently composed accents.
 const MOST_ENTRIES: usize = 20_000;
 
 fn absent_or(errno: rustix::io::Errno) -> RootError {
@@ -176,13 +176,13 @@ fn open_dir(path: &Path) -> Result<OwnedFd, RootError> {
     rustix::fs::open(path, flags, Mode::empty()).map_err(absent_or)
 }
 
-/// A file as a mere place: nothing happens to what is there.
+/// Opens a location (`O_PATH`), without side effects on what is there.
 fn spot(dir: &OwnedFd, relative: &Path, beneath: bool) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut resolve = ResolveFlags::NO_MAGICLINKS;
     resolve.set(ResolveFlags::BENEATH, beneath);
     match rustix::fs::openat2(dir, relative, flags, Mode::empty(), resolve) {
-        // A kernel before 5.6, or a sandbox: what was opened is judged instead.
+        // A kernel before 5.6, or a sandbox: fall back to judging what was opened.
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) if beneath => Err(rustix::io::Errno::XDEV),
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
             rustix::fs::openat(dir, relative, flags, Mode::empty())
@@ -191,7 +191,7 @@ fn spot(dir: &OwnedFd, relative: &Path, beneath: bool) -> rustix::io::Result<Own
     }
 }
 
-/// Opens what is at a place, if it is a regular file.
+/// Opens the file at a location for reading, if it is a regular file.
 fn for_reading(spot: &OwnedFd) -> Result<File, RootError> {
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(spot).map_err(absent_or)?.st_mode);
     match kind {
@@ -204,18 +204,18 @@ fn for_reading(spot: &OwnedFd) -> Result<File, RootError> {
     Ok(file.into())
 }
 
-/// Where a place really is.
+/// The resolved path of a location.
 fn real_path(spot: &OwnedFd) -> Result<PathBuf, RootError> {
     let link = rustix::fs::readlink(self_fd(spot), Vec::new()).map_err(|e| RootError::Io(e.into()))?;
     Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
 }
 
-/// The name by which this process finds an open descriptor.
+/// The path in `/proc` of an open descriptor.
 fn self_fd(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
-/// Opens the file called `name` that lies in the same directory as `file`, never through a link.
+/// Opens the file `name` in the same directory as `file`, without following a link.
 ///
 /// # Errors
 /// As [`Root::open`].
@@ -277,7 +277,7 @@ mod tests {
             assert_eq!(scene.open(true, out).unwrap(), b"far", "{out}");
         }
         for (never, wanted) in
-            [("key.wav", "not named like"), ("host.wav", "directory of the system"), ("zero.wav", "directory of the")]
+            [("key.wav", "not have the extension"), ("host.wav", "system directory"), ("zero.wav", "system directory")]
         {
             let why = scene.open(true, never).unwrap_err().to_string();
             assert!(why.contains(wanted), "{never}: {why}");

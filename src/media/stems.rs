@@ -1,4 +1,4 @@
-//! The tracks of an MP4 file, such as a Native Instruments stem file: a mix and four stems in one file.
+//! The tracks of an MP4 file, such as a Native Instruments stem file with a mix and four stems.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use serde::Deserialize;
 use super::decode::{self, DecodeError};
 use super::file::MediaFile;
 
-/// A track of a file.
+/// An audio track of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StemTrack {
-    /// Which track, for [`decode::Decoder::track`].
+    /// Index of the track, for [`decode::Decoder::track`].
     pub track: usize,
-    /// What its manifest calls it, or "track 1", "track 2", …
+    /// Name from the manifest, or "track 1", "track 2", …
     pub name: String,
-    /// Its colour as `#rrggbb`, if its manifest gives one.
+    /// Colour from the manifest as `#rrggbb`, if any.
     pub colour: Option<String>,
 }
 
-/// The manifest in the box `stem`, as far as it is wanted.
+/// The used part of the JSON manifest in the box `stem`.
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
@@ -33,11 +33,12 @@ struct Entry {
     color: String,
 }
 
-/// The audio tracks of a file that make up its sound: of a stem file (one with a manifest, or called `.stem.mp4`) all but
-/// the first, which is the mix of the others; of other files all. A file of any kind but MP4 has one.
+/// Lists the audio tracks that make up the sound of a file. In a stem file (with a manifest, or named `.stem.mp4` or
+/// `.stem.m4a`) these are all but the first, which is the mix of the others; in other MP4 files all. Files of other
+/// kinds have one.
 ///
 /// # Errors
-/// Those of reading; a file that is of no supported kind.
+/// If the file cannot be read or has no supported format.
 pub fn list(file: &Arc<MediaFile>) -> Result<Vec<StemTrack>, DecodeError> {
     let (count, manifest) = decode::tracks(file)?;
     let manifest: Option<Manifest> = manifest.and_then(|json| serde_json::from_slice(&json).ok());

@@ -1,17 +1,17 @@
-//! WAV files of 32-bit floats or 16-bit integers, written and repaired.
+//! Writes and repairs WAV files of 32-bit floats or 16-bit integers.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Bytes before the samples, and the part of them before the format.
+/// Size of the header in bytes, and of the part before the format chunk.
 const HEADER: u64 = 94;
 const BEFORE_FORMAT: u64 = 48;
 
-/// How samples are stored.
+/// Sample format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// 32-bit floats: what was rendered, bit for bit.
+    /// 32-bit floats: the rendered values, bit for bit.
     Float,
     /// 16-bit integers.
     Sixteen,
@@ -26,7 +26,7 @@ impl Depth {
     }
 }
 
-/// Writes interleaved samples to a WAV file; one that grows beyond 4 GiB becomes an RF64 (EBU Tech 3306).
+/// Writes interleaved samples to a WAV file, which becomes an RF64 file (EBU Tech 3306) beyond 4 GiB.
 pub struct WavWriter {
     file: BufWriter<File>,
     channels: u16,
@@ -35,7 +35,7 @@ pub struct WavWriter {
     samples: u64,
 }
 
-/// The header of a file with `samples` samples. Room for 64-bit lengths is there from the beginning.
+/// Builds the header of a file with `samples` samples. Space for 64-bit lengths is always reserved.
 fn header(channels: u16, rate: u32, depth: Depth, samples: u64) -> Vec<u8> {
     let data = samples * u64::from(depth.bytes());
     let frames = samples / u64::from(channels.max(1));
@@ -68,7 +68,7 @@ fn header(channels: u16, rate: u32, depth: Depth, samples: u64) -> Vec<u8> {
     h
 }
 
-/// Makes the header of a file of ours that was cut off say what is there; returns its frames.
+/// Corrects the header of an interrupted file to the length of its data; returns its number of frames.
 pub fn repair(path: &Path) -> io::Result<u64> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let mut head = [0u8; HEADER as usize];
@@ -78,7 +78,7 @@ pub fn repair(path: &Path) -> io::Result<u64> {
         matches!(&head[..4], b"RIFF" | b"RF64") && &head[HEADER as usize - 8..HEADER as usize - 4] == b"data"
     };
     if !ours {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "its header is not one of ours"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its header was not written by this program"));
     }
     let word = |at: u64| u16::from_le_bytes([head[at as usize], head[at as usize + 1]]);
     let format = BEFORE_FORMAT + 8;
@@ -87,7 +87,7 @@ pub fn repair(path: &Path) -> io::Result<u64> {
     let depth = if tag == 3 { Depth::Float } else { Depth::Sixteen };
     let frame = u64::from(channels.max(1)) * u64::from(depth.bytes());
     let frames = (length - HEADER) / frame;
-    // Half a frame at the end would turn the channels round for whoever appends.
+    // An incomplete frame at the end would shift the channels of data appended later.
     file.set_len(HEADER + frames * frame)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&header(channels, rate, depth, frames * u64::from(channels.max(1))))?;
@@ -104,7 +104,7 @@ impl WavWriter {
         Ok(WavWriter { file, channels, rate, depth, samples: 0 })
     }
 
-    /// Brings everything to the disk, with a header that says how much it is; goes on where it was.
+    /// Syncs all data to the disk with an up-to-date header; writing can continue.
     pub fn make_good(&mut self) -> io::Result<()> {
         self.file.flush()?;
         let end = self.file.stream_position()?;
@@ -129,7 +129,7 @@ impl WavWriter {
         Ok(())
     }
 
-    /// Writes the true lengths into the header.
+    /// Writes the final header and syncs the file.
     pub fn finish(mut self) -> io::Result<()> {
         self.make_good()
     }
@@ -146,7 +146,7 @@ mod tests {
         writer.write(&[0.5; 200]).unwrap();
         writer.make_good().unwrap();
         writer.write(&[0.25; 100]).unwrap();
-        // A crash: what the buffer holds reaches the file by chance, here with half a frame too many.
+        // A crash: part of the buffered data has reached the file, here with half a frame too many.
         writer.file.flush().unwrap();
         drop(writer);
         let mut bytes = std::fs::read(&path).unwrap();

@@ -1,36 +1,36 @@
-//! The crowd's tempo: raw movement in, orders for the clock out.
+//! The tempo of a crowd: turns raw movement into tempo commands for the clock.
 
 use super::curve::{Curve, Place};
 use super::glide::{Glide, Order, Shape};
 use super::value;
 use super::window::{Kind, Window};
 
-/// How a crowd is listened to.
+/// Settings of the tempo control by movement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Whether it steers the tempo.
+    /// Whether movement controls the tempo.
     pub enabled: bool,
-    /// The part that does.
+    /// The body part whose movement controls the tempo.
     pub source: String,
-    /// From movement to tempo.
+    /// Curve from movement to tempo.
     pub curve: Curve,
-    /// How far below a threshold movement must fall to count as below.
+    /// How far below a threshold movement must fall to count as below it.
     pub hysteresis: f64,
-    /// Seconds over which messages are put together.
+    /// Length in seconds of the window over which messages are combined.
     pub window_s: f64,
-    /// How they are.
+    /// How the messages in the window are combined.
     pub window: Kind,
-    /// Seconds a glide takes.
+    /// Duration of a glide in seconds.
     pub glide_s: f64,
-    /// On what way.
+    /// Shape of a glide.
     pub glide: Shape,
     /// Seconds without a message after which the tempo drifts back.
     pub hold_s: f64,
-    /// Seconds that takes.
+    /// Duration of the drift in seconds.
     pub drift_s: f64,
-    /// Seconds for which a tempo set by hand wins.
+    /// Seconds for which a tempo set manually overrides movement.
     pub manual_s: f64,
-    /// The same for a tempo that a client of the older servers sets.
+    /// The same for a tempo set by a client of the older servers.
     pub older_manual_s: f64,
 }
 
@@ -53,23 +53,23 @@ impl Default for Settings {
     }
 }
 
-/// Why the tempo is what it is.
+/// Origin of the current tempo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Nobody has moved it yet.
+    /// The base tempo; nothing has changed it yet.
     Base,
-    /// The crowd does.
+    /// Movement of the crowd.
     Movement,
-    /// The sensor is silent; what it said last still counts.
+    /// Movement, held at its last value while the sensor is silent.
     Holding,
-    /// It has been silent for too long.
+    /// Drifting back to the base tempo, after the sensor has been silent for too long.
     Drifting,
-    /// It was set by hand.
+    /// Set manually.
     Manual,
 }
 
 impl Reason {
-    /// In a word.
+    /// Name used in status messages.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Base => "base",
@@ -81,7 +81,7 @@ impl Reason {
     }
 }
 
-/// See the module's text. Times are seconds on a clock of the caller's.
+/// Tempo control by movement. All times are in seconds on a clock of the caller.
 #[derive(Clone, Debug)]
 pub struct Crowd {
     settings: Settings,
@@ -93,12 +93,12 @@ pub struct Crowd {
     smoothed: f64,
     heard: Option<f64>,
     manual_until: f64,
-    /// Numbers that were nonsense.
+    /// Number of invalid values received.
     refused: u64,
 }
 
 impl Crowd {
-    /// Nobody has moved yet; the tempo is `bpm`.
+    /// Creates a control at rest, with the tempo `bpm`.
     pub fn new(settings: Settings, bpm: f64) -> Crowd {
         Crowd {
             window: Window::new(settings.window_s, settings.window),
@@ -114,7 +114,7 @@ impl Crowd {
         }
     }
 
-    /// Takes over other settings; the tempo goes on as it does.
+    /// Replaces the settings; the current tempo and glide continue.
     pub fn set(&mut self, settings: Settings) {
         if settings != self.settings {
             self.window = Window::new(settings.window_s, settings.window);
@@ -123,7 +123,7 @@ impl Crowd {
         }
     }
 
-    /// What a sensor said of one part; an order if the tempo is to change for it.
+    /// Processes a sensor value for a body part; returns a command if the tempo is to change.
     pub fn hear(&mut self, now: f64, part: &str, number: f64) -> Option<Order> {
         let Some(movement) = value::read(number) else {
             self.refused += 1;
@@ -132,7 +132,7 @@ impl Crowd {
         if value::part(part) != self.settings.source || !self.settings.enabled {
             return None;
         }
-        // What was said before a long silence says nothing about now.
+        // Values from before a long silence are obsolete.
         if self.heard.is_some_and(|h| now - h > self.settings.hold_s) {
             self.window.clear();
             self.place = None;
@@ -150,13 +150,13 @@ impl Crowd {
         self.glide.aim(now, target, self.settings.glide_s, self.settings.window_s, self.settings.glide)
     }
 
-    /// Lets time pass; an order if the sensor has been silent for too long.
+    /// Advances time; returns a command if the sensor has been silent for too long.
     pub fn pass(&mut self, now: f64, base: f64) -> Option<Order> {
         if now < self.manual_until || !self.settings.enabled {
             return None;
         }
         if self.reason == Reason::Manual && self.heard.is_none_or(|h| now - h > self.settings.hold_s) {
-            // Nobody is there to take it over again: it stays as it was set.
+            // No movement to take over again: the tempo stays as set.
             return None;
         }
         let silent = now - self.heard?;
@@ -171,7 +171,7 @@ impl Crowd {
         None
     }
 
-    /// The tempo was set by hand, to be there within `seconds`, and movement changes nothing for another `hold` seconds.
+    /// Records a manual change of tempo, reached within `seconds`; movement has no effect for another `hold` seconds.
     pub fn manual(&mut self, now: f64, bpm: f64, seconds: f64, hold: f64) {
         self.glide = Glide::resting(self.glide.at(now));
         self.glide.aim(now, bpm, seconds, 0.0, Shape::Linear);
@@ -179,32 +179,32 @@ impl Crowd {
         self.reason = Reason::Manual;
     }
 
-    /// The settings.
+    /// The current settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// What a sensor said last, as a share of full movement.
+    /// The last sensor value, as a share of full movement, 0 to 1.
     pub fn raw(&self) -> f64 {
         self.raw
     }
 
-    /// What all of the last seconds come to.
+    /// The combined value of the window, 0 to 1.
     pub fn smoothed(&self) -> f64 {
         self.smoothed
     }
 
-    /// Where the tempo goes.
+    /// The tempo being approached, in BPM.
     pub fn target(&self) -> f64 {
         self.glide.target()
     }
 
-    /// Why.
+    /// Origin of the current tempo.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Numbers that were nonsense.
+    /// Number of invalid values received.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -214,7 +214,8 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    /// Tempo every tenth of a second while a script of (second, number) is heard, as a clock that obeys would have it.
+    /// Plays a script of (second, value); returns the tempo every tenth of a second, as an obedient clock would have
+    /// it.
     fn play(script: &[(f64, f64)], seconds: f64) -> (Vec<f64>, Crowd) {
         let mut crowd = Crowd::new(Settings::default(), 120.0);
         let (mut next, mut tempo) = (0, Vec::new());
@@ -281,7 +282,7 @@ mod tests {
         assert_eq!((crowd.pass(1.9, 120.0), crowd.reason()), (None, Reason::Manual));
         let order = crowd.hear(2.0, "total_movement", 0.6).unwrap();
         assert_eq!((order.bpm, order.seconds, crowd.reason()), (130.0, 30.0, Reason::Movement));
-        // Without a message it stays, however long that is.
+        // Without a message it stays indefinitely.
         crowd.manual(3.0, 90.0, 0.05, 0.0);
         assert!((4..400).all(|s| crowd.pass(f64::from(s), 120.0).is_none()));
         assert!((crowd.glide.at(400.0) - 90.0).abs() < 1e-9);

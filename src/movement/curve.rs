@@ -1,21 +1,21 @@
-//! From a value to another: steps, then straight lines.
+//! Transfer curves: steps, followed by line segments.
 
-/// A curve: below the first point of `line` the last step whose threshold the value has reached, from there on straight
-/// lines between points, level behind the last.
+/// A transfer curve. Below the first point of `line`, the result is that of the last step whose threshold the value has
+/// reached; above it, points are connected by straight lines, level after the last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
-    /// (threshold, result), thresholds growing.
+    /// (threshold, result), thresholds increasing.
     pub steps: Vec<(f64, f64)>,
-    /// (value, result), values growing.
+    /// (value, result), values increasing.
     pub line: Vec<(f64, f64)>,
 }
 
-/// Which part of a curve a value lies on.
+/// The part of a curve on which a value lies; used for hysteresis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(usize);
 
 impl Curve {
-    /// The older server's table of movement and tempo.
+    /// Returns the older server's table of movement (0 to 1) and tempo (BPM).
     pub fn crowd() -> Curve {
         Curve {
             steps: vec![(0.0, 105.0), (0.02, 110.0), (0.05, 115.0), (0.10, 118.0)],
@@ -23,24 +23,24 @@ impl Curve {
         }
     }
 
-    /// Tells what is wrong with it, by the name of the list.
+    /// Validates the curve; on failure returns the name of the list and a message.
     pub fn check(&self, results: std::ops::RangeInclusive<f64>) -> Result<(), (&'static str, String)> {
         for (name, points) in [("steps", &self.steps), ("line", &self.line)] {
             if points.iter().any(|p| !p.0.is_finite() || !results.contains(&p.1)) {
                 let (low, high) = (results.start(), results.end());
-                return Err((name, format!("[value, result] pairs with results from {low} to {high} would be right")));
+                return Err((name, format!("expected [value, result] pairs with results between {low} and {high}")));
             }
             if points.windows(2).any(|w| w[1].0 <= w[0].0) {
-                return Err((name, "the values must grow from pair to pair".into()));
+                return Err((name, "values must increase from pair to pair".into()));
             }
         }
         if let (Some(step), Some(line)) = (self.steps.last(), self.line.first())
             && line.0 <= step.0
         {
-            return Err(("line", format!("it must begin behind the last step, which is at {}", step.0)));
+            return Err(("line", format!("must begin after the last step, which is at {}", step.0)));
         }
         if self.steps.is_empty() && self.line.is_empty() {
-            return Err(("line", "there is no point: [[0.0, 105.0], [1.0, 130.0]] would be right".into()));
+            return Err(("line", "must have at least one point, as in [[0.0, 105.0], [1.0, 130.0]]".into()));
         }
         Ok(())
     }
@@ -50,8 +50,8 @@ impl Curve {
         self.steps.iter().skip(1).map(|s| s.0).chain(self.line.first().map(|l| l.0))
     }
 
-    /// The part `value` lies on. It is left downwards only when the value is `hysteresis` below its threshold, so
-    /// that noise around a threshold changes nothing.
+    /// Returns the part on which `value` lies. A part is left downwards only when the value is `hysteresis` below its
+    /// threshold, so that noise around a threshold has no effect.
     pub fn place(&self, value: f64, before: Option<Place>, hysteresis: f64) -> Place {
         let at = |value: f64| Place(self.thresholds().take_while(|t| value >= *t).count());
         let plain = at(value);
@@ -61,7 +61,7 @@ impl Curve {
         }
     }
 
-    /// The result for `value` on the part `place`.
+    /// Returns the result for `value` on the part `place`.
     pub fn result(&self, value: f64, place: Place) -> f64 {
         match self.steps.get(place.0) {
             Some(step) if place.0 < self.steps.len() => step.1,
@@ -116,9 +116,9 @@ mod tests {
             place = curve.place(value, Some(place), 0.01);
             assert_eq!(curve.result(value, place), 115.0);
         }
-        // Clearly below it is another matter.
+        // A value clearly below it is not noise.
         assert_eq!(curve.result(0.039, curve.place(0.039, Some(place), 0.01)), 110.0);
-        // From the line back to the steps as well.
+        // The same applies from the line back to the steps.
         let line = curve.place(0.16, None, 0.01);
         assert_eq!(curve.place(0.145, Some(line), 0.01), line);
     }

@@ -1,11 +1,11 @@
-//! From one tempo to another in the time that was asked for.
+//! Glides from one tempo to another in a given time.
 
 pub use crate::engine::clock::Shape;
 
-/// A move of the target smaller than this bends a glide that is under way; a larger one starts a new glide.
+/// Change of the target in BPM below which a glide in progress is bent; a larger one starts a new glide.
 pub const BEND_BPM: f64 = 0.5;
 
-/// A glide as it was begun or bent last; it arrives on time whatever happens in between.
+/// A glide, as it was last started or bent; it arrives on time whatever happens in between.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Glide {
     from: f64,
@@ -13,40 +13,40 @@ pub struct Glide {
     began: f64,
     ends: f64,
     shape: Shape,
-    /// When it was begun anew, not just bent.
+    /// When it was started, as opposed to bent.
     fresh: f64,
 }
 
-/// What is to be done to get to a target: go to `bpm` within `seconds` from now.
+/// A command to reach a tempo.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Order {
-    /// Where to.
+    /// Target tempo in BPM.
     pub bpm: f64,
-    /// How long from now.
+    /// Duration in seconds from now.
     pub seconds: f64,
-    /// On what way.
+    /// Shape of the glide.
     pub shape: Shape,
-    /// Whether a new glide begins with it, or the one under way is bent.
+    /// Whether it starts a new glide, or bends the one in progress.
     pub fresh: bool,
 }
 
 impl Glide {
-    /// At rest.
+    /// Creates a glide at rest at `bpm`.
     pub fn resting(bpm: f64) -> Glide {
         Glide { from: bpm, to: bpm, began: 0.0, ends: 0.0, shape: Shape::Linear, fresh: f64::NEG_INFINITY }
     }
 
-    /// Where it leads.
+    /// Target tempo in BPM.
     pub fn target(&self) -> f64 {
         self.to
     }
 
-    /// Whether it is under way.
+    /// Returns whether it is in progress.
     pub fn is_moving(&self, now: f64) -> bool {
         now < self.ends && self.from != self.to
     }
 
-    /// Tempo at a moment.
+    /// Tempo in BPM at a moment.
     pub fn at(&self, now: f64) -> f64 {
         if now >= self.ends || self.ends <= self.began {
             return self.to;
@@ -58,10 +58,10 @@ impl Glide {
         }
     }
 
-    /// Moves the target. Nothing is to be done if it stays.
+    /// Moves the target; returns `None` if it is unchanged.
     ///
-    /// For `grace` seconds after a glide began, every move bends it: a step that a window over messages draws out is
-    /// one move, and arrives `seconds` after it began.
+    /// For `grace` seconds after a glide began, every change bends it: a step that is spread by a window over messages
+    /// counts as one change, and arrives `seconds` after it began.
     pub fn aim(&mut self, now: f64, target: f64, seconds: f64, grace: f64, shape: Shape) -> Option<Order> {
         if target == self.to {
             return None;
@@ -73,7 +73,7 @@ impl Glide {
         let ends = match (bends, in_grace) {
             (false, _) => now + seconds,
             (true, true) => self.ends,
-            // The last moments of a glide must not make up for a late bend in a hurry.
+            // Do not rush at the end of a glide to make up for a late change.
             (true, false) => {
                 let fastest = (self.to - from).abs() / left + BEND_BPM / (0.1 * seconds).max(1e-3);
                 self.ends.max(now + (target - from).abs() / fastest)
@@ -99,12 +99,12 @@ mod tests {
                 let now = f64::from(k) * 0.1;
                 let before = glide.at(now);
                 glide.aim(now, 126.0 + 0.2 * f64::sin(now), 30.0, 0.0, shape);
-                // Bending is no jump.
+                // Bending must not cause a jump.
                 assert!((glide.at(now) - before).abs() < 1e-9);
                 assert!((before - last).abs() < 0.15, "{now}: {last} {before}");
                 last = before;
             }
-            // Behind the target that goes on moving, by less than a bend.
+            // It follows the moving target, with a lag of less than a bend.
             assert!((glide.at(31.5) - 126.0).abs() < BEND_BPM);
         }
     }

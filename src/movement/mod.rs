@@ -1,12 +1,13 @@
-//! Movement: a dancing crowd sets the tempo, or any other control.
+//! Control of the tempo, or of any other parameter, by the movement of a dancing crowd.
 //!
-//! Nothing here knows a socket, a clock or the engine: values and times (in seconds) go in, wishes come out.
+//! This module is independent of sockets, clocks and the engine: values and times (in seconds) go in, commands come
+//! out.
 //!
-//! - [`value`]: what a sensor's number means, and which ones are nonsense
-//! - [`curve`]: from movement to tempo, or to anything
-//! - [`window`]: many messages, or few, made one value
-//! - [`glide`]: from one tempo to another in the time that was asked for
-//! - [`crowd`]: all of that together
+//! - [`value`]: interpretation and validation of sensor values
+//! - [`curve`]: transfer curves from movement to tempo, or to any other parameter
+//! - [`window`]: combines the messages of a time window into one value
+//! - [`glide`]: glides from one tempo to another in a given time
+//! - [`crowd`]: combines all of these
 
 pub mod crowd;
 pub mod curve;

@@ -1,12 +1,11 @@
-//! What a sensor's number means.
+//! Interpretation of sensor values.
 
-/// Above this a number is no movement.
+/// Magnitude above which a number is rejected.
 const ABSURD: f64 = 100.0;
-/// What a number above 1 is divided by, as in the older server; whatever it is, full movement comes of it.
+/// Divisor for numbers above 1, as in the older server; the result is always full movement.
 const ENERGETIC: f64 = 0.6;
 
-/// The share of full movement, 0 to 1, that a sensor's number means; `None` for nonsense: not a number, infinite, or
-/// beyond ±100.
+/// Converts a sensor's number to a share of full movement, 0 to 1; `None` if it is NaN, infinite, or beyond ±100.
 pub fn read(number: f64) -> Option<f64> {
     if !number.is_finite() || number.abs() > ABSURD {
         return None;
@@ -14,7 +13,7 @@ pub fn read(number: f64) -> Option<f64> {
     Some(if number > 1.0 { (number / ENERGETIC).min(1.0) } else { number.max(0.0) })
 }
 
-/// The one name of a part: detectors and older programs call them differently.
+/// Returns the canonical name of a body part: detectors and older programs use different ones.
 pub fn part(name: &str) -> &str {
     match name {
         "total" | "movement" => "total_movement",

@@ -1,18 +1,18 @@
-//! Many messages, or few, made one value.
+//! Combination of the messages of a time window into one value.
 
 use std::collections::VecDeque;
 
-/// How values are put together.
+/// How values are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// Their mean.
+    /// Arithmetic mean.
     #[default]
     Mean,
-    /// Their median, which a stray value does not move.
+    /// Median, which is insensitive to outliers.
     Median,
 }
 
-/// Most values kept: ten a second for a minute.
+/// Maximum number of values kept: ten per second for a minute.
 const MOST: usize = 600;
 
 /// The values of the last seconds; the latest one counts however old it is.
@@ -24,12 +24,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty one.
+    /// Creates an empty window.
     pub fn new(seconds: f64, kind: Kind) -> Window {
         Window { seconds, kind, values: VecDeque::new() }
     }
 
-    /// Takes a value in and gives back what all of them come to.
+    /// Adds a value and returns the combined value.
     pub fn push(&mut self, now: f64, value: f64) -> f64 {
         self.values.push_back((now, value));
         while self.values.len() > 1 && (self.values[0].0 < now - self.seconds || self.values.len() > MOST) {
@@ -46,7 +46,7 @@ impl Window {
         }
     }
 
-    /// Forgets all of them.
+    /// Removes all values.
     pub fn clear(&mut self) {
         self.values.clear();
     }

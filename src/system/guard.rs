@@ -1,8 +1,8 @@
-//! The mark of a thread that may not block.
+//! Detection of blocking on realtime threads.
 //!
-//! A realtime thread marks itself with [`mark`]. From then on every allocation and every call of a helper that may
-//! block ([`may_block`]) made on it is a fault: counted in production, where a glitch beats an outage, and an abort
-//! where [`be_strict`] was called, as the tests do.
+//! A realtime thread marks itself with [`mark`]. From then on every allocation on it, and every call of a function that
+//! may block ([`may_block`]), is a fault: it is counted in production, where a glitch is better than an outage, and
+//! aborts the process after [`be_strict`], which the tests use.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -16,27 +16,27 @@ thread_local! {
 static STRICT: AtomicBool = AtomicBool::new(false);
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 
-/// Marks the calling thread as one that may not block; `false` takes the mark away.
+/// Marks the calling thread as one that must not block; `false` removes the mark.
 pub fn mark(realtime: bool) {
     MARKED.with(|m| m.set(realtime));
 }
 
-/// Whether the calling thread is marked.
+/// Returns whether the calling thread is marked.
 pub fn is_marked() -> bool {
     MARKED.with(Cell::get)
 }
 
-/// From now on a fault ends the process.
+/// Makes every fault from now on abort the process.
 pub fn be_strict() {
     STRICT.store(true, Relaxed);
 }
 
-/// How often a marked thread did what it may not do.
+/// Number of faults so far.
 pub fn faults() -> u64 {
     FAULTS.load(Relaxed)
 }
 
-/// To be called by everything that may block.
+/// Records a fault if the calling thread is marked; called by every function that may block.
 pub fn may_block() {
     check();
 }
@@ -46,7 +46,7 @@ fn check() {
     if is_marked() {
         FAULTS.fetch_add(1, Relaxed);
         if STRICT.load(Relaxed) {
-            // Unmark first: the way out allocates.
+            // Unmark first: reporting allocates.
             mark(false);
             eprintln!("a realtime thread blocked:\n{}", std::backtrace::Backtrace::force_capture());
             std::process::abort();
@@ -54,15 +54,15 @@ fn check() {
     }
 }
 
-/// The system's allocator, watched. Costs a thread-local read per call.
+/// The system allocator with fault detection. Costs a thread-local read per call.
 #[derive(Debug)]
 pub struct GuardedAllocator;
 
-// SAFETY: every call is handed on unchanged to the system's allocator, whose contract is thereby ours.
+// SAFETY: every call is passed unchanged to the system allocator, whose contract therefore holds.
 unsafe impl GlobalAlloc for GuardedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check();
-        // SAFETY: the caller's promises are those `System` asks for.
+        // SAFETY: the caller upholds the contract of `System`.
         unsafe { System.alloc(layout) }
     }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_allocation_on_a_marked_thread_is_a_fault() {
-        // On a thread of its own, so that the mark does not outlive the test.
+        // On its own thread, so that the mark does not outlive the test.
         std::thread::spawn(|| {
             let before = faults();
             drop(std::hint::black_box(vec![1u8; 100]));

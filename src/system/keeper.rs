@@ -1,7 +1,7 @@
-//! A folder of small files that are either the old or the new ones, whatever happens in between.
+//! Storage of small files with atomic replacement.
 //!
-//! A thread of its own reads and writes, so that nobody waits for a disk. A file is written beside its place, forced to
-//! the disk, and moved there in one step; a crash or a pulled plug leaves the old file or the new one.
+//! A separate thread reads and writes, so that no other thread waits for a disk. A file is written beside its
+//! destination, synced, and renamed; a crash or a power failure leaves either the old file or the new one.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-/// No file here is longer.
+/// Maximum size of a file in bytes.
 const MOST_BYTES: u64 = 1 << 20;
-/// Files of a folder within this one, and bytes of all of them.
+/// Maximum number of files in a subfolder, and their total size in bytes.
 pub const MOST_FILES: usize = 256;
 const MOST_TOTAL: u64 = 16 << 20;
-/// Bytes that are left free on the disk, for the state.
+/// Bytes kept free on the disk, for the state.
 const KEEP_FREE: u64 = 8 << 20;
 
-/// What can be asked for. Names are paths within the folder, such as `presets/evening.json`.
+/// A file operation. Names are paths within the folder, such as `presets/evening.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Writes a file.
@@ -27,40 +27,40 @@ pub enum Wish {
     Read(String),
     /// Removes a file.
     Remove(String),
-    /// Lists a folder's files.
+    /// Lists the files of a folder.
     List(String),
 }
 
-/// A wish with the number by which its end will be known.
+/// A file operation with a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Comes back with the result.
+    /// Identifies the operation; returned with the result.
     pub tag: u64,
-    /// What is to be done.
+    /// The operation.
     pub wish: Wish,
 }
 
-/// What came of a job.
+/// The result of an operation.
 #[derive(Debug)]
 pub struct Kept {
-    /// As given.
+    /// The tag of the operation.
     pub tag: u64,
-    /// The file's bytes for a read, names for a list, nothing otherwise.
+    /// The content of a file for a read, names for a list, nothing otherwise.
     pub result: io::Result<Found>,
 }
 
-/// What was found.
+/// The data returned by an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing was asked for.
+    /// No data.
     Nothing,
-    /// A file's content.
+    /// The content of a file.
     Bytes(Vec<u8>),
     /// Names of files.
     Names(Vec<String>),
 }
 
-/// Writes a file so that it is either the old or the new one.
+/// Writes a file atomically: afterwards it is either the old one or the new one.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     super::guard::may_block();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -73,11 +73,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     drop(file);
     fs::rename(&beside, path)?;
-    // The move itself must reach the disk as well.
+    // The rename must reach the disk as well.
     File::open(folder)?.sync_all()
 }
 
-/// Makes a folder ours for as long as the returned file lives; `None` if another daemon uses it.
+/// Claims a folder for this daemon for as long as the returned file lives; `None` if another daemon uses it.
 pub fn claim(folder: &Path) -> io::Result<Option<File>> {
     fs::create_dir_all(folder)?;
     let file = File::create(folder.join(".lock"))?;
@@ -88,10 +88,10 @@ pub fn claim(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Reads a regular file of sensible length. A FIFO or a device is refused without waiting for it.
+/// Reads a regular file of limited size. FIFOs and devices are rejected without blocking on them.
 ///
 /// # Errors
-/// Those of opening and reading, and `InvalidData` for what is too long or no regular file.
+/// Those of opening and reading, and `InvalidData` if it is too long or not a regular file.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     super::guard::may_block();
     let wrong = |why: String| Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -107,11 +107,11 @@ pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Moves a file that cannot be used out of the way of its successor, without taking the place of another: `name` becomes
-/// `name.bad`, `name.bad.2` and so on. Returns where it is now.
+/// Renames an unusable file, without replacing another: `name` becomes `name.bad`, `name.bad.2` and so on. Returns the
+/// new path.
 ///
 /// # Errors
-/// Those of renaming, and `AlreadyExists` if nine lie there already.
+/// Those of renaming, and `AlreadyExists` if there are nine such files already.
 pub fn put_aside(path: &Path) -> io::Result<PathBuf> {
     super::guard::may_block();
     for number in 1..10 {
@@ -123,10 +123,10 @@ pub fn put_aside(path: &Path) -> io::Result<PathBuf> {
             return Ok(aside);
         }
     }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "nine files of that kind lie there already"))
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "nine set-aside files exist already; delete some"))
 }
 
-/// Refuses a new file where too many, or too little room, are left.
+/// Rejects a new file if there are too many files or too little space.
 fn make_sure_of_room(folder: &Path, path: &Path, bytes: usize) -> io::Result<()> {
     let Some(folder) = path.parent().filter(|parent| *parent != folder) else { return Ok(()) };
     if path.symlink_metadata().is_ok() {
@@ -138,16 +138,16 @@ fn make_sure_of_room(folder: &Path, path: &Path, bytes: usize) -> io::Result<()>
         total += entry.metadata().map_or(0, |m| m.len());
     }
     if files >= MOST_FILES {
-        return Err(io::Error::other(format!("there are {files} already, which is the limit; delete some")));
+        return Err(io::Error::other(format!("there are {files} already, the maximum; delete some")));
     }
     let room = rustix::fs::statvfs(folder.parent().unwrap_or(folder)).map_or(u64::MAX, |s| s.f_bavail * s.f_frsize);
     if room < bytes as u64 + KEEP_FREE {
-        return Err(io::Error::other(format!("only {room} bytes are free on the disk, which are kept for the state")));
+        return Err(io::Error::other(format!(
+            "only {room} bytes are free on the disk; they are reserved for the state"
+        )));
     }
     if total > MOST_TOTAL {
-        return Err(io::Error::other(format!(
-            "all together they would have {total} bytes; at most {MOST_TOTAL} are allowed"
-        )));
+        return Err(io::Error::other(format!("the total size would be {total} bytes; must be at most {MOST_TOTAL}")));
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ fn fulfil(folder: &Path, wish: Wish) -> io::Result<Found> {
     }
 }
 
-/// The thread.
+/// Handle of the storage thread.
 pub struct Keeper {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -192,12 +192,12 @@ impl Keeper {
         Ok(Keeper { jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// A sender of jobs.
+    /// Returns a sender of operations.
     pub fn mail(&self) -> Option<Sender<Job>> {
         self.jobs.clone()
     }
 
-    /// Ends the thread when all senders are gone and everything asked for is done.
+    /// Stops the thread once all senders are dropped and all operations are done.
     pub fn finish(mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
@@ -215,7 +215,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("grooved-keeper-{}", std::process::id()));
         let path = folder.join("deep/state.json");
         write_whole(&path, b"old").unwrap();
-        // What a crash in the middle of writing leaves behind changes nothing.
+        // A partial file left by a crash during writing has no effect.
         std::fs::write(folder.join("deep/state.json.new"), b"ha").unwrap();
         assert_eq!(read_whole(&path).unwrap(), b"old");
         write_whole(&path, b"new").unwrap();
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(
             fulfil(&folder, Wish::List("deep".into())).unwrap(),
             Found::Names(vec!["state.json".into()]),
-            "nothing is left lying about"
+            "no temporary file is left"
         );
         assert_eq!(fulfil(&folder, Wish::List("none".into())).unwrap(), Found::Names(vec![]));
         std::fs::remove_dir_all(&folder).unwrap();

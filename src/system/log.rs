@@ -1,8 +1,8 @@
-//! One line per event, to the journal when systemd started us, else to stderr.
+//! Logging, one line per event: to the journal if started by systemd, else to stderr.
 //!
-//! Whatever clients send, the log stays short: a line that was logged within the last ten seconds is only counted, and
-//! each place in the code may log [`BURST`] different lines at once and [`PER_SECOND`] afterwards. Lines beyond that are
-//! left out before they are formatted, and their number is logged.
+//! The log stays short whatever clients send: a line repeated within ten seconds is only counted, and each place in the
+//! code may log [`BURST`] different lines at once and [`PER_SECOND`] per second afterwards. Lines beyond that are
+//! dropped before they are formatted, and their number is logged.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,29 +17,29 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-/// A line that was logged this recently is not logged again, only counted.
+/// Time within which a repeated line is counted instead of logged.
 const QUIET: Duration = Duration::from_secs(10);
-/// Different lines remembered for that; beyond it the memory starts over.
+/// Number of lines remembered for that; beyond it, the memory is cleared.
 const REMEMBERED: usize = 1024;
-/// Lines that one place in the code may log at once.
+/// Number of lines that one place in the code may log at once.
 pub const BURST: f64 = 30.0;
-/// Lines that it may log per second afterwards.
+/// Number of lines that it may log per second afterwards.
 pub const PER_SECOND: f64 = 5.0;
 
-/// The target of lines that answer somebody: they are said each time.
+/// Target of lines that answer a request: these are never suppressed.
 pub const AGAIN: &str = "again";
 
-/// Who else wants to know: called with the level and the text of each line that is logged.
+/// Callback that receives the level and the text of each line that is logged.
 pub type Listener = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// Lets `listener` know of every line from now on; the first one stays.
+/// Installs a listener for all lines; only the first call has an effect.
 pub fn listen(listener: Listener) {
     let _ = LISTENER.set(listener);
 }
 
-/// Passes lines on to the listener.
+/// Layer that passes lines to the listener.
 struct Relay;
 
 struct Text(String);
@@ -71,13 +71,13 @@ pub fn start(level: &str) {
     let _ = Registry::default().with(level).with(journal).with(stderr).with(Relay).with(Bound::default()).try_init();
 }
 
-/// A line that was logged.
+/// A remembered line.
 struct Said {
     at: Instant,
     repeated: u64,
 }
 
-/// What one place in the code may still log.
+/// Rate limit of one place in the code.
 struct Allowance {
     lines: f64,
     at: Instant,
@@ -85,7 +85,7 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// Whether a line may be logged at `now`. It is not yet counted.
+    /// Returns whether a line may be logged at `now`, without counting it.
     fn grants(&mut self, now: Instant) -> bool {
         self.lines = (self.lines + now.duration_since(self.at).as_secs_f64() * PER_SECOND).min(BURST);
         self.at = now;
@@ -102,17 +102,17 @@ struct Seen {
     places: HashMap<Identifier, Allowance>,
 }
 
-/// What becomes of a line.
+/// Decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It is not logged.
+    /// The line is not logged.
     Dropped,
-    /// It is, and before it, how often it was repeated and how many similar lines were left out.
+    /// The line is logged, preceded by the number of its repetitions and of similar lines that were dropped.
     Logged { repeated: u64, left_out: u64 },
 }
 
 impl Seen {
-    /// Decides about a line from `place`; `print` is called, if it has to be, for what tells it from others.
+    /// Decides about a line from `place`; `print` computes its fingerprint and is called only if needed.
     fn judge(&mut self, place: Identifier, now: Instant, print: impl FnOnce() -> u64) -> Verdict {
         let allowance = self.places.entry(place).or_insert(Allowance { lines: BURST, at: now, left_out: 0 });
         if !allowance.grants(now) {
@@ -141,7 +141,7 @@ impl Seen {
     }
 }
 
-/// Keeps the log short, whatever is logged. Lines with the target [`AGAIN`] are never left out.
+/// Layer that limits the log. Lines with the target [`AGAIN`] are never suppressed.
 #[derive(Default)]
 struct Bound {
     seen: Mutex<Seen>,
@@ -172,12 +172,12 @@ impl<S: tracing::Subscriber> Layer<S> for Bound {
         let verdict = seen.judge(event.metadata().callsite(), Instant::now(), print);
         drop(seen);
         let Verdict::Logged { repeated, left_out } = verdict else { return false };
-        // These go straight out: an event within an event would be lost.
+        // Printed directly: an event within an event would be lost.
         if repeated > 0 {
-            eprintln!("log: the next line was repeated {repeated} times meanwhile");
+            eprintln!("log: the next line was repeated {repeated} times in between");
         }
         if left_out > 0 {
-            eprintln!("log: {left_out} lines similar to the next were left out");
+            eprintln!("log: {left_out} lines similar to the next were dropped");
         }
         true
     }

@@ -1,20 +1,20 @@
-//! What the daemon needs from the operating system: scheduling, memory, clocks, notification, logs.
+//! Operating system services: scheduling, memory, clocks, service notification, logging.
 //!
-//! - [`guard`]: the mark of a thread that may not block, and what happens when it does
+//! - [`guard`]: marks threads that must not block, and detects when they do
 //! - [`overseer`]: watches realtime workers, and abandons one that stops responding
-//! - [`reach`]: which code the audio thread can reach
-//! - [`realtime`]: scheduling class, memory locks, denormals, and what was refused
-//! - [`seccomp`]: a filter that lets the audio thread make no other system calls than its own
+//! - [`reach`]: the code that the audio thread can reach
+//! - [`realtime`]: scheduling class, memory locks, denormals, with a report of what was refused
+//! - [`seccomp`]: restricts the audio thread to its own system calls
 //! - [`time`][]: clocks
-//! - [`notify`]: systemd, and the watchdog that is fed by sound alone
-//! - [`port`]: UDP ports that other programs keep, or get
-//! - [`keeper`]: small files that survive a pulled plug
-//! - [`log`]: one line per event, repeated ones counted
-//! - `rubberband`: a GPL library, for those who build it in
-//! - [`net`]: what a UDP socket tells about its peers
-//! - [`usage`]: what the process uses; [`sensors`]: how the machine is
+//! - [`notify`]: notifications to systemd, and a watchdog fed by rendered frames only
+//! - [`port`]: UDP ports shared with other programs
+//! - [`keeper`]: small files that survive a power failure
+//! - [`log`]: one line per event, with repeated lines counted
+//! - `rubberband`: a GPL library, optional at build time
+//! - [`net`]: errors and queues of UDP sockets
+//! - [`usage`]: resources used by the process; [`sensors`]: state of the machine
 //!
-//! Together with `output::alsa` this is the only room that may hold unsafe code.
+//! Apart from `output::alsa`, this is the only module that may contain unsafe code.
 
 pub mod guard;
 pub mod keeper;

@@ -1,14 +1,14 @@
-//! What a UDP socket tells about its peers, beyond what sending to them returns.
+//! Errors and queues of UDP sockets, beyond what sending reports.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Errors taken at a time.
+/// Maximum number of errors taken per call.
 const MOST_AT_ONCE: usize = 64;
 
-/// Lets the socket keep the errors that come back for what it has sent: peers that are gone, or that nobody answers
-/// for. [`gone`] takes them.
+/// Makes the socket queue the errors returned for packets it has sent: peers that are gone or unreachable. [`gone`]
+/// takes them from the queue.
 ///
 /// # Errors
 /// Those of `setsockopt`.
@@ -30,20 +30,20 @@ pub fn keep_errors(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     if v6 {
         set(libc::IPPROTO_IPV6, libc::IPV6_RECVERR)?;
     }
-    // A socket of both families has a queue for both.
+    // A dual-stack socket has a queue for both families.
     set(libc::IPPROTO_IP, libc::IP_RECVERR)
 }
 
-/// Peers that turned out not to be there since this was last asked. Never waits.
+/// Returns the peers that proved to be gone since the last call. Never blocks.
 pub fn gone(socket: BorrowedFd<'_>) -> Vec<SocketAddr> {
     let mut peers = Vec::new();
     for _ in 0..MOST_AT_ONCE {
-        // SAFETY: an address of zeros is one of no family.
+        // SAFETY: an all-zero address is valid, of no family.
         let mut name: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
         let mut control = [0u64; 64];
         let mut data = [0u8; 1];
         let mut piece = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        // SAFETY: a header of zeros names no buffers; those it names below outlive the call.
+        // SAFETY: an all-zero header names no buffers; those set below outlive the call.
         let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
         header.msg_name = (&raw mut name).cast();
         header.msg_namelen = std::mem::size_of_val(&name) as libc::socklen_t;
@@ -51,22 +51,22 @@ pub fn gone(socket: BorrowedFd<'_>) -> Vec<SocketAddr> {
         header.msg_iovlen = 1;
         header.msg_control = control.as_mut_ptr().cast();
         header.msg_controllen = std::mem::size_of_val(&control) as _;
-        // SAFETY: every buffer that the header names is live, and as long as it says.
+        // SAFETY: every buffer named by the header is live and has the stated length.
         let result =
             unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
         if result < 0 {
             break;
         }
-        // The address the failed packet was sent to.
+        // The destination of the failed packet.
         peers.extend(address(&name));
     }
     peers
 }
 
-/// Bytes that were sent and have not left the machine yet, because a peer's hardware address is still asked for.
+/// Bytes sent that have not left the machine yet, because the hardware address of a peer is still being resolved.
 pub fn unsent(socket: BorrowedFd<'_>) -> usize {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: TIOCOUTQ writes one int, which is ours.
+    // SAFETY: TIOCOUTQ writes one int, to the local variable.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }
@@ -74,7 +74,7 @@ pub fn unsent(socket: BorrowedFd<'_>) -> usize {
 fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     match i32::from(name.ss_family) {
         libc::AF_INET => {
-            // SAFETY: the family says that it is this kind of address, and the storage is large and aligned enough for it.
+            // SAFETY: the family determines the type of the address; the storage is large and aligned enough for it.
             let v4 = unsafe { &*(&raw const *name).cast::<libc::sockaddr_in>() };
             let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
             Some(SocketAddr::new(IpAddr::V4(ip), u16::from_be(v4.sin_port)))
@@ -101,7 +101,7 @@ mod tests {
         for (own, peer) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::]:0", "127.0.0.1:0")] {
             let socket = UdpSocket::bind(own).unwrap();
             keep_errors(socket.as_fd(), own.starts_with('[')).unwrap();
-            // A port that nobody has any more.
+            // A port that is no longer in use.
             let there = UdpSocket::bind(peer).unwrap().local_addr().unwrap();
             let to = match own.starts_with('[') {
                 true => SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), there.port()),

@@ -1,4 +1,4 @@
-//! systemd: readiness, a status line, and a watchdog that only sound can feed.
+//! Notifications to systemd: readiness, a status line, and a watchdog that only rendered frames can feed.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-/// Control is up. Audio may still be looking for its card; that is what [`status`] tells.
+/// Reports that control is available. The sound card may still be missing; [`status`] reports that.
 pub fn ready() {
     say(&[NotifyState::Ready]);
 }
 
-/// The line `systemctl status` shows.
+/// Sets the line that `systemctl status` shows.
 pub fn status(line: &str) {
     say(&[NotifyState::Status(line)]);
 }
 
-/// A reload has begun; [`ready`] ends it.
+/// Reports that a reload has begun; [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => say(&[NotifyState::Reloading, now]),
@@ -28,7 +28,7 @@ pub fn reloading() {
     }
 }
 
-/// The end has begun.
+/// Reports that the shutdown has begun.
 pub fn stopping() {
     say(&[NotifyState::Stopping]);
 }
@@ -41,11 +41,11 @@ fn say(states: &[NotifyState<'_>]) {
         let _ = writeln!(text, "{state}");
     }
     if let Err(error) = send(&socket, text.as_bytes()) {
-        tracing::debug!("systemd could not be notified: {error}");
+        tracing::debug!("systemd: notification failed: {error}");
     }
 }
 
-/// Sends to the socket that systemd names: a path, or a name in the abstract namespace behind an `@` (sd_notify(3)).
+/// Sends to the socket named by systemd: a path, or after an `@` a name in the abstract namespace (sd_notify(3)).
 fn send(socket: &OsStr, text: &[u8]) -> io::Result<()> {
     let address = match socket.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -54,11 +54,11 @@ fn send(socket: &OsStr, text: &[u8]) -> io::Result<()> {
     UnixDatagram::unbound()?.send_to_addr(text, &address).map(drop)
 }
 
-/// Decides whether the watchdog has earned its food.
+/// Decides whether a keep-alive may be sent to systemd's watchdog.
 ///
-/// It is fed when both hold: at least half the frames due since the last meal were delivered (to the card or to the
-/// silent clock), and the engine has answered the conductor since. Frames alone would not notice a wedged control
-/// side; a timer alone would notice nothing.
+/// It may if both hold: at least half the frames due since the last keep-alive were delivered (to the card or to the
+/// silent clock), and the engine has answered the conductor since then. Frames alone would not reveal a stuck control
+/// side; a timer alone would reveal nothing.
 #[derive(Debug)]
 pub struct Watchdog {
     every: Option<Duration>,
@@ -68,32 +68,32 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// A watchdog with the period systemd asked for, if it asked.
+    /// Creates a watchdog with the interval that systemd requests, if any.
     pub fn from_environment(now: Instant) -> Watchdog {
-        // Less than the half that sd_watchdog_enabled(3) recommends: one visit may find too little.
+        // Shorter than the half that sd_watchdog_enabled(3) recommends, so that one check may fail.
         Watchdog::new(sd_notify::watchdog_enabled().map(|limit| limit / 3), now)
     }
 
-    /// A watchdog to be fed `every` so often.
+    /// Creates a watchdog with keep-alives at the given interval.
     pub fn new(every: Option<Duration>, now: Instant) -> Watchdog {
         Watchdog { every, fed_at: now, fed_frames: 0, fed_answers: 0 }
     }
 
-    /// How often to come by.
+    /// Interval of the checks; `None` if there is no watchdog.
     pub fn every(&self) -> Option<Duration> {
         self.every
     }
 
-    /// Comes by at `now`, with the totals of delivered frames and of the engine's answers. Returns whether it may
-    /// be fed, and otherwise why not.
+    /// Checks at `now`, given the totals of delivered frames and of the engine's answers. Returns `Ok` if a keep-alive
+    /// may be sent, otherwise the reason why not.
     pub fn visit(&mut self, now: Instant, frames: u64, answers: u64, sample_rate: u32) -> Result<(), String> {
         let due = now.duration_since(self.fed_at).as_secs_f64() * f64::from(sample_rate);
         let delivered = frames.saturating_sub(self.fed_frames) as f64;
         if delivered < due / 2.0 {
-            return Err(format!("{delivered:.0} of {due:.0} frames were delivered"));
+            return Err(format!("only {delivered:.0} of {due:.0} frames delivered"));
         }
         if answers == self.fed_answers {
-            return Err("the engine did not answer the conductor".into());
+            return Err("no answer from the engine".into());
         }
         self.fed_at = now;
         self.fed_frames = frames;
@@ -101,7 +101,7 @@ impl Watchdog {
         Ok(())
     }
 
-    /// Feeds it.
+    /// Sends a keep-alive.
     pub fn feed(&self) {
         say(&[NotifyState::Watchdog]);
     }

@@ -1,12 +1,12 @@
 //! Watches realtime workers, and abandons one that stops responding while everything else goes on.
 //!
-//! A SCHED_FIFO thread that computes without ever blocking is killed together with the whole process once the unit's
-//! `LimitRTTIME` (200 ms) has passed. Each worker therefore shows when it last blocked ([`Pulse`]). One that has computed
-//! for [`DEMOTE_AFTER`] loses its realtime priority until it blocks again, so the limit no longer concerns it; one that
-//! has done so for [`ABANDON_AFTER`] is given up: its consumers are told, and nobody waits for its thread any more.
+//! A SCHED_FIFO thread that computes without ever blocking gets the whole process killed once the unit's `LimitRTTIME`
+//! (200 ms) is exceeded. Each worker therefore publishes when it last blocked ([`Pulse`]). One that has computed for
+//! [`DEMOTE_AFTER`] loses its realtime priority until it blocks again, so that the limit no longer applies; one that
+//! has computed for [`ABANDON_AFTER`] is abandoned: its consumers are notified, and its thread is no longer waited for.
 //!
-//! The overseer's own thread is SCHED_FIFO, above the workers and below the audio thread: a worker that spins on a
-//! machine with one core cannot keep it from running.
+//! The overseer's own thread is SCHED_FIFO, above the workers and below the audio thread, so that a spinning worker
+//! cannot keep it from running on a single core.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -17,34 +17,34 @@ use std::time::Duration;
 use super::time::monotonic_ns;
 use super::{realtime, usage};
 
-/// A worker that has not blocked for this long loses its realtime priority: half of the unit's `LimitRTTIME`.
+/// Time without blocking after which a worker loses its realtime priority: half of the unit's `LimitRTTIME`.
 pub const DEMOTE_AFTER: Duration = Duration::from_millis(100);
-/// A worker that has not blocked for this long is abandoned.
+/// Time without blocking after which a worker is abandoned.
 pub const ABANDON_AFTER: Duration = Duration::from_secs(2);
-/// How often workers are looked at.
+/// Interval at which workers are checked.
 const LOOK: Duration = Duration::from_millis(20);
 
 const NORMAL: u8 = 0;
 const DEMOTED: u8 = 1;
 const ABANDONED: u8 = 2;
 
-/// When a worker last blocked. The worker writes it, the overseer reads it.
+/// Liveness of a worker: written by the worker, read by the overseer.
 #[derive(Debug, Default)]
 pub struct Pulse {
     thread: AtomicI32,
-    /// When it began to compute (monotonic, in nanoseconds); 0 while it waits.
+    /// Start of the computation (monotonic clock, in nanoseconds); 0 while it waits.
     busy_since: AtomicU64,
     state: AtomicU8,
     hang_ms: AtomicU64,
 }
 
 impl Pulse {
-    /// The worker's thread is the calling one.
+    /// Registers the calling thread as the worker's.
     pub fn enter(&self) {
         self.thread.store(usage::thread_id() as i32, Relaxed);
     }
 
-    /// The worker begins to compute.
+    /// Called by the worker when it begins to compute.
     pub fn busy(&self) {
         let now = monotonic_ns();
         self.busy_since.store(now.max(1), Relaxed);
@@ -54,23 +54,24 @@ impl Pulse {
         }
     }
 
-    /// Debugging: lets the worker compute for nothing once, for so many milliseconds.
+    /// Debugging aid: makes the worker spin once for `ms` milliseconds.
     pub fn hang(&self, ms: u64) {
         self.hang_ms.store(ms, Relaxed);
     }
 
-    /// The worker is about to block. `true`: it had lost its realtime priority meanwhile and may take it again.
+    /// Called by the worker before it blocks. Returns `true` if it had lost its realtime priority and may take it
+    /// again.
     pub fn idle(&self) -> bool {
         self.busy_since.store(0, Relaxed);
         self.state.compare_exchange(DEMOTED, NORMAL, Relaxed, Relaxed).is_ok()
     }
 
-    /// Whether the worker was given up. It should end its thread, should it ever get here.
+    /// Returns whether the worker has been abandoned; its thread should then end.
     pub fn is_abandoned(&self) -> bool {
         self.state.load(Relaxed) == ABANDONED
     }
 
-    /// How long it has computed without blocking, at `now`.
+    /// Time computed without blocking, at `now`.
     fn busy_for(&self, now: u64) -> Duration {
         match self.busy_since.load(Relaxed) {
             0 => Duration::ZERO,
@@ -79,7 +80,7 @@ impl Pulse {
     }
 }
 
-/// A worker under watch.
+/// A watched worker.
 struct Watched {
     name: &'static str,
     pulse: Arc<Pulse>,
@@ -91,11 +92,11 @@ impl Watched {
         let busy = self.pulse.busy_for(now);
         let state = self.pulse.state.load(Relaxed);
         if busy >= DEMOTE_AFTER && state == NORMAL {
-            // In this order: a worker that waits in between takes its priority again at its next wait.
+            // In this order: a worker that blocks in between regains its priority at its next wait.
             realtime::demote(self.pulse.thread.load(Relaxed));
             self.pulse.state.store(DEMOTED, Relaxed);
             tracing::warn!(
-                "{} worker: busy for {} ms; its realtime priority is suspended",
+                "{} worker: busy for {} ms; realtime priority suspended until it blocks",
                 self.name,
                 busy.as_millis()
             );
@@ -107,7 +108,7 @@ impl Watched {
             self.pulse.state.store(ABANDONED, Relaxed);
             abandon();
             tracing::error!(
-                "{} worker: no response for {:.1} s; abandoned, the decks play on. Restart grooved to get it back",
+                "{} worker: no response for {:.1} s; abandoned, the decks play on. Restart grooved to restore it",
                 self.name,
                 busy.as_secs_f64()
             );
@@ -115,7 +116,7 @@ impl Watched {
     }
 }
 
-/// The overseer's thread.
+/// Handle of the overseer's thread.
 pub struct Overseer {
     mail: Sender<Watched>,
     stop: Arc<AtomicBool>,
@@ -123,10 +124,10 @@ pub struct Overseer {
 }
 
 impl Overseer {
-    /// Starts the thread; `enter` is called on it first, to give it its priority.
+    /// Starts the thread; `enter` is called on it first, to set its priority.
     ///
     /// # Errors
-    /// If the system has no thread for it.
+    /// If the system cannot create the thread.
     pub fn start(enter: impl FnOnce() + Send + 'static) -> std::io::Result<Overseer> {
         let (mail, inbox): (Sender<Watched>, Receiver<Watched>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -144,13 +145,13 @@ impl Overseer {
         Ok(Overseer { mail, stop, thread: Some(thread) })
     }
 
-    /// Watches a worker from now on; `abandon` is called at most once, on the overseer's thread, when it is given up.
+    /// Adds a worker; `abandon` is called at most once, on the overseer's thread, when the worker is abandoned.
     pub fn watch(&self, name: &'static str, pulse: Arc<Pulse>, abandon: impl FnOnce() + Send + 'static) {
-        // The thread lives as long as this does.
+        // The thread lives as long as this handle.
         let _ = self.mail.send(Watched { name, pulse, abandon: Some(Box::new(abandon)) });
     }
 
-    /// Ends the thread.
+    /// Stops the thread.
     pub fn finish(mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -159,7 +160,7 @@ impl Overseer {
     }
 }
 
-/// Joins a thread that ends within `limit`; one that does not is left behind. Whether it ended.
+/// Joins a thread if it ends within `limit`, otherwise leaves it behind; returns whether it ended.
 pub fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
     let began = monotonic_ns();
     while !thread.is_finished() {
@@ -176,7 +177,7 @@ pub fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
 mod tests {
     use super::*;
 
-    /// A worker that has been busy for so many milliseconds, as the overseer sees it.
+    /// The overseer's view of a worker that has been busy for `busy_ms` milliseconds.
     fn seen(pulse: &Arc<Pulse>, given_up: &Arc<AtomicBool>, busy_ms: u64) -> Watched {
         let told = given_up.clone();
         pulse.busy();

@@ -1,15 +1,15 @@
-//! UDP ports that are left to other programs of the same user.
+//! UDP ports that yield to other programs of the same user.
 //!
-//! A port is bound exclusively first, so that a program that already listens there keeps it: with SO_REUSEPORT alone
-//! the kernel would put both sockets into one group and spread the packets over them by a hash of the sender. Only then
-//! is the port opened to programs that start later and set SO_REUSEPORT themselves. Such a program gets every packet it
-//! listens for:
+//! A port is first bound exclusively, so that a program already listening keeps it: with SO_REUSEPORT alone, the kernel
+//! would put both sockets into one group and distribute the packets by a hash of the sender. Only then is the port
+//! opened to programs that start later and set SO_REUSEPORT themselves. Such a program gets every packet it listens
+//! for:
 //!
-//! - a socket of the same family joins our group, and the group's filter names its second member;
-//! - an IPv4 socket is preferred to our IPv6 one for packets of IPv4 (the kernel's score is 2 to 1).
+//! - a socket of the same family joins our group, and the group's filter selects its second member;
+//! - an IPv4 socket is preferred over our IPv6 one for IPv4 packets (the kernel's score is 2 to 1).
 //!
-//! When it ends, the packets come to us again. The kernel admits programs of the same user only (udp_lib_get_port in
-//! net/ipv4/udp.c); there is no way to share a port between users that does not open it to everyone.
+//! When it ends, the packets arrive here again. The kernel admits programs of the same user only (udp_lib_get_port in
+//! net/ipv4/udp.c); a port cannot be shared between users without opening it to everyone.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,19 +17,19 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Kernel buffer for packets that arrive while the control runtime is busy, in bytes.
+/// Size in bytes of the kernel's buffer for packets that arrive while the control runtime is busy.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Binds a UDP port so that programs with SO_REUSEPORT keep it, or get it when they start later. The socket does not
-/// block; one of IPv6 takes IPv4 as well.
+/// Binds a UDP port such that programs with SO_REUSEPORT keep it, or get it when they start later. The socket is
+/// non-blocking; an IPv6 socket accepts IPv4 as well.
 ///
 /// # Errors
-/// `AddrInUse` if another program listens there, whatever options it has set; what else the system refuses.
+/// `AddrInUse` if another program listens on the port, whatever its socket options; other errors of the system.
 pub fn bind(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let probe = socket(address)?;
     probe.bind(&SocketAddr::new(address, port).into())?;
     let bound = probe.local_addr()?;
-    // The port is ours; from now on it may be shared, first of all with the socket that stays.
+    // The port is bound; from now on it may be shared, first of all with the socket that stays.
     let shared = probe.set_reuse_port(true).and_then(|()| {
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
@@ -49,19 +49,19 @@ fn socket(address: IpAddr) -> io::Result<Socket> {
         // One socket for IPv6 and IPv4.
         socket.set_only_v6(false)?;
     }
-    // Granted up to net.core.rmem_max.
+    // Limited to net.core.rmem_max.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// Gives the packets of a socket's group to its second member. While it has just one, the kernel ignores the filter's
-/// answer and takes that one.
+/// Directs the packets of a socket's group to its second member. While there is only one, the kernel ignores the result
+/// of the filter and delivers to that one.
 fn prefer_second(socket: &Socket) -> io::Result<()> {
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let mut program = [libc::sock_filter { code: RETURN, jt: 0, jf: 0, k: 1 }];
     let filter = libc::sock_fprog { len: 1, filter: program.as_mut_ptr() };
-    // SAFETY: an open descriptor, and a program that lives through the call; the kernel copies and checks it.
+    // SAFETY: an open descriptor, and a program that outlives the call; the kernel copies and verifies it.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -80,7 +80,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
     use std::time::Duration;
 
-    /// Another program's socket, as Python's `SO_REUSEPORT` makes it.
+    /// Creates another program's socket, as with Python's `SO_REUSEPORT`.
     fn other(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
         let socket =
             Socket::new(if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 }, Type::DGRAM, Some(Protocol::UDP))?;
@@ -89,7 +89,7 @@ mod tests {
         Ok(socket.into())
     }
 
-    /// Packets of forty senders that arrived at a socket.
+    /// Number of the forty packets that arrived at a socket.
     fn received(socket: &UdpSocket) -> usize {
         socket.set_nonblocking(false).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -126,7 +126,7 @@ mod tests {
             let port = first.local_addr().unwrap().port();
             let refused = bind(Ipv6Addr::UNSPECIFIED.into(), port).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::AddrInUse, "{address}");
-            // Nor do two of ours share one.
+            // Two sockets of this daemon do not share a port either.
             let ours = bind(address, 0).unwrap();
             assert!(bind(address, ours.local_addr().unwrap().port()).is_err());
         }

@@ -1,20 +1,20 @@
-//! Which code of the program the audio thread can reach.
+//! Determines which code of the program the audio thread can reach.
 //!
-//! Code that is not in memory when the audio thread first runs it would have to be read from the disk. Bringing in all of
-//! the program is safe and wasteful: most of it is inference, decoders and servers, which other threads run. So pages of
-//! the program's code are brought in unless everything on them belongs to one of `ELSEWHERE`, judged by the names in
-//! the program's own symbol table. A program without one (stripped) is brought in as a whole.
+//! Code that is not in memory when the audio thread first runs it would be read from the disk. Loading the whole
+//! program is safe but wasteful: most of it is inference, decoders and servers, which run on other threads. A page of
+//! code is therefore loaded unless everything on it belongs to `ELSEWHERE`, judged by the names in the program's own
+//! symbol table. A program without one (stripped) is loaded as a whole.
 //!
-//! What is generic in `core` and `alloc` bears no name of whoever uses it. The linker keeps together what was compiled
-//! together, so it counts as its neighbours do: it is reachable if the nearest function with a telling name is, on either
-//! side.
+//! Instances of generics from `core` and `alloc` do not carry the names of their users. The linker keeps code compiled
+//! together next to each other, so such a function is treated like its neighbours: it is reachable if the nearest
+//! function with a conclusive name on either side is.
 
 use std::ops::Range;
 
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Object, ObjectSection, ObjectSymbol, ReadRef, SectionKind, SymbolKind};
 
-/// Crates that the audio thread runs nothing of, as they appear in mangled names. Everything else counts as reachable.
+/// Crates of which the audio thread runs nothing, as named in mangled symbols. Everything else counts as reachable.
 const ELSEWHERE: &[&str] = &[
     "tract_",
     "ndarray",
@@ -79,7 +79,7 @@ const ELSEWHERE: &[&str] = &[
     "rustc_demangle",
 ];
 
-/// Modules of this crate that the audio thread runs nothing of, likewise.
+/// Modules of this crate of which the audio thread runs nothing, likewise.
 const OWN_ELSEWHERE: &[&str] = &[
     "7grooved7control",
     "7grooved6daemon",
@@ -91,11 +91,11 @@ const OWN_ELSEWHERE: &[&str] = &[
     "7grooved8movement",
 ];
 
-/// A page of memory, in bytes. Larger pages hold several of these.
+/// Size of a page in bytes; larger pages are multiples of it.
 const PAGE: u64 = 4096;
 
-/// Ranges of file addresses (virtual addresses of the program before it is moved) that the audio thread can reach, of all
-/// executable sections; `None` if the program has no table of symbols.
+/// Returns the address ranges in all executable sections that the audio thread can reach, as virtual addresses before
+/// relocation; `None` if the program has no symbol table.
 pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
     let file = ElfFile64::<object::Endianness, _>::parse(program).ok()?;
     let mut pages = std::collections::BTreeSet::new();
@@ -109,7 +109,7 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
         return None;
     }
     functions.sort_unstable_by_key(|(address, ..)| *address);
-    // The nearest telling names before and behind each function; at the ends everything counts as reachable.
+    // The nearest conclusive names before and after each function; beyond the ends, everything counts as reachable.
     let telling = |last: &mut Whose, whose: Whose| {
         if whose != Whose::Untold {
             *last = whose;
@@ -125,7 +125,7 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
             add(*address, *size);
         }
     }
-    // Where no symbols are (the table of imports) everything counts.
+    // Sections without symbols (the import table) are included as a whole.
     for section in file.sections().filter(|s| s.kind() == SectionKind::Text && s.name() != Ok(".text")) {
         add(section.address(), section.size());
     }
@@ -139,7 +139,7 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
     Some(ranges)
 }
 
-/// Addresses of what only the unwinder reads, which runs when all is lost: (start, end) of each such section.
+/// Address ranges of the sections that only the unwinder reads, that is, only after a panic.
 pub fn unwinding<'p>(program: impl ReadRef<'p>) -> Vec<Range<u64>> {
     let Ok(file) = ElfFile64::<object::Endianness, _>::parse(program) else { return Vec::new() };
     let names = [".eh_frame", ".eh_frame_hdr", ".gcc_except_table"];
@@ -147,7 +147,7 @@ pub fn unwinding<'p>(program: impl ReadRef<'p>) -> Vec<Range<u64>> {
     sections.map(|s| s.address()..s.address() + s.size()).collect()
 }
 
-/// The lowest address the program asks to be loaded at.
+/// Lowest address at which the program asks to be loaded.
 pub fn base<'p>(program: impl ReadRef<'p>) -> Option<u64> {
     use object::read::elf::ProgramHeader;
     let file = ElfFile64::<object::Endianness, _>::parse(program).ok()?;
@@ -156,17 +156,17 @@ pub fn base<'p>(program: impl ReadRef<'p>) -> Option<u64> {
     segments.iter().filter(|s| s.p_type(endian) == object::elf::PT_LOAD).map(|s| s.p_vaddr(endian)).min()
 }
 
-/// What a function's name tells of it.
+/// Conclusion from the name of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Whose {
     Reachable,
     Elsewhere,
-    /// It is generic, and may be anybody's.
+    /// A generic that may belong to anything.
     Untold,
 }
 
 fn whose(name: &str) -> Whose {
-    // A function of this crate is told by its module alone: its own name may be like another crate's.
+    // A function of this crate is judged by its module only: its own name may resemble that of another crate.
     let own = name.contains("7grooved");
     if own && !OWN_ELSEWHERE.iter().any(|module| name.contains(module)) {
         return Whose::Reachable;
@@ -179,12 +179,12 @@ fn whose(name: &str) -> Whose {
     if generic { Whose::Untold } else { Whose::Reachable }
 }
 
-/// Whether a mangled name is of one of `ELSEWHERE`, or of something generic over its types.
+/// Returns whether a mangled name belongs to `ELSEWHERE`, or to a generic instantiated with its types.
 fn is_elsewhere(name: &str) -> bool {
     ELSEWHERE.iter().any(|part| {
         let part = part.trim_end_matches('.');
         name.match_indices(part).any(|(at, _)| {
-            // A path's part follows its length (`_ZN10tract_core`) or a separator within a generic's name.
+            // A path component follows its length (`_ZN10tract_core`), or a separator in the name of a generic.
             let before = name[..at].bytes().next_back();
             before.is_none_or(|b| b.is_ascii_digit() || matches!(b, b'.' | b'$'))
         })

@@ -1,25 +1,25 @@
-//! Making a thread a realtime thread, and saying plainly what was refused.
+//! Realtime setup of threads and memory, with a report of what the system refused.
 
 use thread_priority::{
     RealtimeThreadSchedulePolicy, ThreadPriority, ThreadPriorityValue, ThreadSchedulePolicy,
     set_thread_priority_and_policy, thread_native_id,
 };
 
-/// Priority of the audio thread: above the kernel's threaded interrupts (50), below the sound card's own (80).
+/// Priority of the audio thread: above the kernel's threaded interrupts (50), below that of the sound card (80).
 pub const AUDIO_PRIORITY: u8 = 70;
-/// Priority of the thread that watches the workers: above them, below everything that has to do with the card.
+/// Priority of the overseer: above the workers, below everything that serves the card.
 pub const OVERSEER_PRIORITY: u8 = 48;
-/// Priority of the voices' worker: a note is waited for more impatiently than a reserve.
+/// Priority of the voices' worker: above stretching, because notes are more urgent than refilling a reserve.
 pub const VOICE_PRIORITY: u8 = 45;
-/// Priority of the threads that stretch: below all interrupts, so that they never keep the card's from being served.
+/// Priority of the stretching threads: below all interrupts, so that they never delay the card's.
 pub const STRETCH_PRIORITY: u8 = 40;
 
-/// Something the system did not allow, and what would allow it.
+/// A request that the system refused, and what would allow it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What was asked for.
+    /// The request.
     pub what: String,
-    /// What to change so that it is granted.
+    /// The change that would allow it.
     pub remedy: String,
 }
 
@@ -43,50 +43,50 @@ pub fn schedule_fifo(priority: u8) -> Result<(), Refused> {
     })
 }
 
-/// Takes the realtime priority of a thread of this process away. Needs no privilege; a thread that is gone is ignored.
+/// Removes the realtime priority of a thread of this process. Needs no privilege; a thread that has ended is ignored.
 pub fn demote(thread: libc::pid_t) {
     if thread <= 0 {
         return;
     }
     let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameters outlive the call, which changes nothing but how a thread is scheduled.
+    // SAFETY: the parameters outlive the call, which only changes the scheduling of a thread.
     unsafe { libc::sched_setscheduler(thread, libc::SCHED_OTHER, &parameters) };
 }
 
-/// Lets the calling thread's reads go before those of ordinary threads, where the disk's scheduler knows priorities.
-/// Needs no privilege; a refusal changes nothing.
+/// Gives disk reads of the calling thread precedence over those of ordinary threads, if the I/O scheduler supports
+/// priorities. Needs no privilege; failure is ignored.
 pub fn prefer_disk() {
     const IOPRIO_WHO_PROCESS: libc::c_int = 1;
-    // Best effort, the highest of its eight levels (linux/ioprio.h).
+    // Best effort class, the highest of its eight levels (linux/ioprio.h).
     const BEST_EFFORT_HIGHEST: libc::c_int = 2 << 13;
-    // SAFETY: no pointers are passed; the call changes nothing but how the thread's reads are ordered.
+    // SAFETY: no pointers are passed; the call only changes the order of the thread's reads.
     unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, BEST_EFFORT_HIGHEST) };
 }
 
-/// Locks what the process has in memory now: pages that exist stay, pages of existing mappings stay once touched.
-/// Later mappings are not locked by this; what matters among them is locked by [`lock`].
+/// Locks the process's current memory: existing pages stay, and pages of existing mappings stay once touched. Later
+/// mappings are not covered; those that matter are locked by [`lock`].
 pub fn lock_present_memory() -> Result<(), Refused> {
-    // SAFETY: no pointers are passed; the call changes nothing but the residency of pages.
+    // SAFETY: no pointers are passed; the call only affects the residency of pages.
     let result = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_ONFAULT) };
     if result == 0 { Ok(()) } else { Err(memory_refused("locking memory")) }
 }
 
-/// Locks the pages a slice lies on.
+/// Locks the pages that contain a slice.
 pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
     // SAFETY: the range is that of a live slice.
     let result = unsafe { libc::mlock(slice.as_ptr().cast(), std::mem::size_of_val(slice)) };
     if result == 0 { Ok(()) } else { Err(memory_refused("locking a stem's buffers")) }
 }
 
-/// Brings every page into being that the process has been promised: memory that was allocated and never written, code
-/// that never ran. Otherwise whoever gets there first waits for the kernel, or for the disk. A kernel that doesn't know
-/// how (before 5.14) leaves things as they are.
+/// Populates all pages of the process that are mapped but not yet present: memory allocated but never written, and code
+/// that never ran. Otherwise the first thread to touch them waits for the kernel or for the disk. Kernels before 5.14
+/// do not support this and ignore it.
 ///
-/// Of the program's own code and constants only what the audio thread can reach is brought in; see [`super::reach`].
+/// Of the program's own code and constants, only what the audio thread can reach is populated; see [`super::reach`].
 pub fn touch_present_memory() {
     let own = Own::find();
-    // What starting up has freed at the heap's end would otherwise be brought in and locked for good.
-    // SAFETY: it returns pages that hold nothing; no pointer is passed.
+    // Heap memory freed during startup would otherwise be populated and locked for good.
+    // SAFETY: returns unused pages to the kernel; no pointer is passed.
     unsafe { libc::malloc_trim(0) };
     for mapping in mappings() {
         if let Some(own) = &own
@@ -94,7 +94,7 @@ pub fn touch_present_memory() {
         {
             continue;
         }
-        // What is written privately has to be there as our own copy.
+        // Private writable pages need a copy of their own.
         let advice = match (mapping.reads, mapping.writes && mapping.private) {
             (false, _) => continue,
             (true, true) => libc::MADV_POPULATE_WRITE,
@@ -104,8 +104,7 @@ pub fn touch_present_memory() {
     }
 }
 
-/// Gives every page back to the kernel that is not locked, as it would take them itself when memory is short; for
-/// debugging.
+/// Returns all unlocked pages to the kernel, as under memory pressure; a debugging aid.
 pub fn page_out() {
     for mapping in mappings() {
         mapping.advise(libc::MADV_PAGEOUT);
@@ -115,18 +114,18 @@ pub fn page_out() {
 /// The program's own file in memory.
 struct Own {
     path: String,
-    /// What was added to its addresses when it was loaded.
+    /// Relocation offset added to its addresses.
     moved: u64,
     reachable: Vec<std::ops::Range<u64>>,
     unwinding: Vec<std::ops::Range<u64>>,
 }
 
 impl Own {
-    /// `None`: the program does not tell what is where.
+    /// Returns `None` if the program has no usable symbol table.
     fn find() -> Option<Own> {
         let program = std::fs::File::open("/proc/self/exe").ok()?;
-        // SAFETY: Linux refuses to write to the file of a program that runs. Mapped, not read: with all there is for
-        // debuggers the file is large, and most of it is never looked at.
+        // SAFETY: Linux prevents writing to the file of a running program. Mapped instead of read: with debug
+        // information the file is large, and most of it is never accessed.
         let program = unsafe { memmap2::Mmap::map(&program) }.ok()?;
         let program = &program[..];
         let path = std::fs::read_link("/proc/self/exe").ok()?.to_str()?.to_string();
@@ -140,7 +139,8 @@ impl Own {
         })
     }
 
-    /// Brings in what is needed of a mapping of the program; `false` if it is none, or one that is needed as a whole.
+    /// Populates the needed part of a mapping of the program; returns `false` for other mappings, to be populated
+    /// whole.
     fn touch(&self, mapping: &Mapping) -> bool {
         if mapping.path != self.path || mapping.writes || !mapping.reads {
             return false;
@@ -150,7 +150,7 @@ impl Own {
         let wanted: Vec<std::ops::Range<u64>> = if mapping.runs {
             self.reachable.iter().map(within).collect()
         } else {
-            // Constants: all but what only the unwinder reads.
+            // Constants: all except what only the unwinder reads.
             let mut left: Vec<std::ops::Range<u64>> = std::iter::once(from..to).collect();
             for gap in self.unwinding.iter().map(within).filter(|g| g.start < g.end) {
                 left = left
@@ -173,7 +173,7 @@ impl Own {
         if !mapping.runs {
             return true;
         }
-        // The kernel brings in neighbours as well, and what ran at the start is there: whoever needs it gets it again.
+        // Readahead and startup code have populated other pages as well: drop them; they are reloaded on demand.
         let mut at = from;
         for range in &wanted {
             let gap = part((at + 0xfff) & !0xfff, range.start & !0xfff);
@@ -190,7 +190,7 @@ impl Own {
     }
 }
 
-/// A stretch of the process's memory.
+/// A memory mapping of the process.
 struct Mapping {
     from: usize,
     to: usize,
@@ -198,12 +198,12 @@ struct Mapping {
     writes: bool,
     runs: bool,
     private: bool,
-    /// The file it is of, or empty.
+    /// Path of the mapped file, or empty.
     path: String,
 }
 
 impl Mapping {
-    /// From a line of `/proc/self/maps`: `5604c7a00000-5604c7b00000 r-xp ...`.
+    /// Parses a line of `/proc/self/maps`: `5604c7a00000-5604c7b00000 r-xp ...`.
     fn parse(line: &str) -> Option<Mapping> {
         let (range, rest) = line.split_once(' ')?;
         let (from, to) = range.split_once('-')?;
@@ -220,10 +220,10 @@ impl Mapping {
         })
     }
 
-    /// Tells the kernel what is to happen to its pages.
+    /// Applies `madvise` to its pages.
     fn advise(&self, advice: libc::c_int) {
-        // SAFETY: the advices given here bring pages into memory or move them out, and never change what they hold: pages
-        // that are dropped are code, which nobody writes. A range one does not suit, or that is gone, is refused.
+        // SAFETY: the advices used here populate or evict pages without changing their contents: dropped pages are
+        // code, which is never written. Unsuitable or vanished ranges are rejected.
         unsafe { libc::madvise(self.from as *mut libc::c_void, self.to - self.from, advice) };
     }
 }
@@ -241,7 +241,7 @@ fn memory_refused(what: &str) -> Refused {
     }
 }
 
-/// Touches the part of the stack an audio thread may use, so that it never faults there later.
+/// Touches the stack that an audio thread may use, so that it never faults there later.
 #[inline(never)]
 pub fn prefault_stack() {
     let mut room = [0u8; 256 * 1024];
@@ -251,12 +251,12 @@ pub fn prefault_stack() {
     std::hint::black_box(&room);
 }
 
-/// Flushes denormal numbers to zero on the calling thread: decaying filters must not become a hundred times slower.
+/// Flushes denormals to zero on the calling thread, so that decaying filters do not become a hundred times slower.
 pub fn flush_denormals() {
     #[cfg(target_arch = "x86_64")]
     {
         let mut control: u32 = 0;
-        // SAFETY: stores the control register into a local; no other memory is touched.
+        // SAFETY: stores the control register to a local variable; no other memory is touched.
         unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
         // Bit 15: results, bit 6: operands.
         control |= 0x8040;
@@ -274,11 +274,11 @@ pub fn flush_denormals() {
     }
 }
 
-/// Makes the C library's allocator return memory: all threads share two heaps (by default each of the first threads gets
-/// its own, which keeps what it once needed), and whatever is larger than 128 KiB is a mapping that ends when it is freed
-/// (by default that limit grows with what has been freed, to 32 MiB).
+/// Makes the C library's allocator return memory: all threads share two heaps (by default the first threads each get
+/// their own, which keeps its peak size), and blocks larger than 128 KiB are separate mappings that end when freed (by
+/// default that limit grows with the blocks freed, to 32 MiB).
 pub fn economise_heap() {
-    // SAFETY: called with constants that mallopt(3) allows; it changes nothing that exists.
+    // SAFETY: called with constants that mallopt(3) allows; existing blocks are unaffected.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
@@ -286,13 +286,13 @@ pub fn economise_heap() {
     }
 }
 
-/// Keeps the processor out of its deep sleep states for as long as the returned handle lives.
+/// Keeps the processor out of deep sleep states for as long as the returned handle lives.
 ///
-/// Useful on PCs whose wake-up takes 100 µs and more; pointless on ARM boards, which have no such file or ignore it.
+/// Useful on PCs whose wake-up takes 100 µs and more; pointless on ARM boards, which lack this file or ignore it.
 pub fn hold_cpu_latency() -> Result<std::fs::File, Refused> {
     let path = "/dev/cpu_dma_latency";
     let refused = |error: std::io::Error| Refused {
-        what: format!("{path} could not be held ({error})"),
+        what: format!("cannot hold {path} ({error})"),
         remedy: "give the user write access by a udev rule, or set hold_cpu_latency = false".into(),
     };
     let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(refused)?;
@@ -316,12 +316,12 @@ mod tests {
         assert!(tiny(f32::MIN_POSITIVE) > 0.0);
     }
 
-    /// Pages of a slice that are in memory.
+    /// Number of pages of a slice that are in memory.
     fn present(slice: &[u8]) -> usize {
         let page = 4096;
         let from = slice.as_ptr() as usize & !(page - 1);
         let mut found = vec![0u8; (slice.as_ptr() as usize + slice.len() - from).div_ceil(page)];
-        // SAFETY: the range is that of a live slice, widened to whole pages; a byte for each of them is there.
+        // SAFETY: the range is that of a live slice, widened to whole pages; there is one byte for each of them.
         let result = unsafe { libc::mincore(from as *mut libc::c_void, found.len() * page, found.as_mut_ptr()) };
         assert_eq!(result, 0);
         found.iter().filter(|f| **f & 1 == 1).count()
@@ -329,10 +329,10 @@ mod tests {
 
     #[test]
     fn memory_that_was_never_written_is_there() {
-        // So much comes from the kernel itself, never from what somebody else has freed.
+        // A block this large is mapped fresh by the kernel and never reused from freed memory.
         let zeros = std::hint::black_box(vec![0u8; 40 << 20]);
         let pages = zeros.len() / 4096;
-        assert!(present(&zeros) < 8, "{} of {pages} pages without anybody's doing", present(&zeros));
+        assert!(present(&zeros) < 8, "{} of {pages} pages before touching", present(&zeros));
         touch_present_memory();
         assert!(present(&zeros) >= pages, "{} of {pages} pages", present(&zeros));
         assert!(zeros.iter().all(|z| *z == 0));

@@ -1,14 +1,14 @@
-//! A filter that lets the audio thread make its own system calls and no others.
+//! A seccomp filter that restricts the audio thread to its own system calls.
 //!
-//! It is for tests: whatever takes a futex, maps memory, logs or opens something on the audio thread, in our code or
-//! in a library, dies on the spot by SIGSYS and is thereby found.
+//! It is for tests: anything on the audio thread, in this crate or a library, that takes a futex, maps memory, logs or
+//! opens a file is killed at once by SIGSYS and thereby found.
 
 use std::collections::BTreeMap;
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// Restricts the calling thread for good. The thread must not end afterwards (ending takes other calls): it may only
-/// sleep until the process does.
+/// Restricts the calling thread for good. The thread must not end afterwards, since ending takes other calls: it may
+/// only sleep until the process ends.
 pub fn confine_audio_thread() -> Result<(), String> {
     let allowed = [
         libc::SYS_ioctl,
@@ -18,7 +18,7 @@ pub fn confine_audio_thread() -> Result<(), String> {
         libc::SYS_write,
         libc::SYS_clock_nanosleep,
         libc::SYS_clock_gettime,
-        // Returning from a signal handler, and the end of the whole process, are not the thread's doing.
+        // Returning from a signal handler, and the end of the process, are not initiated by the thread.
         libc::SYS_rt_sigreturn,
         libc::SYS_exit_group,
     ];

@@ -1,6 +1,6 @@
 //! Clocks.
 
-/// CLOCK_MONOTONIC in nanoseconds. Realtime: yes (answered without entering the kernel).
+/// CLOCK_MONOTONIC in nanoseconds. Realtime: yes (read without entering the kernel).
 pub fn monotonic_ns() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
@@ -12,31 +12,31 @@ pub fn wall_ns() -> u64 {
 
 fn read(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes one timespec, which is ours.
+    // SAFETY: writes one timespec, to the local variable.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Sleeps until `deadline_ns` of CLOCK_MONOTONIC; returns early when a signal comes. Realtime: yes (this is what a
-/// thread without a card waits in).
+/// Sleeps until `deadline_ns` of CLOCK_MONOTONIC; returns early on a signal. Realtime: yes (this is how a thread
+/// without a card waits).
 pub fn sleep_until(deadline_ns: u64) {
     let until = libc::timespec {
         tv_sec: (deadline_ns / 1_000_000_000) as libc::time_t,
         tv_nsec: (deadline_ns % 1_000_000_000) as libc::c_long,
     };
-    // SAFETY: reads one timespec, writes nothing (no remainder is asked for with an absolute time).
+    // SAFETY: reads one timespec and writes nothing (there is no remainder with an absolute time).
     unsafe {
         libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const until, std::ptr::null_mut());
     }
 }
 
-/// Seconds between 1900, where OSC and NTP count from, and 1970.
+/// Seconds between 1900, the epoch of OSC and NTP, and 1970.
 pub const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
-/// The wall clock's offset to the monotonic one, in nanoseconds. It is read anew whenever it is needed, so a clock
-/// that jumps (a Pi without a clock chip, when NTP answers) is followed at once.
+/// Offset of the wall clock from the monotonic clock, in nanoseconds. Read anew on every use, so that a jump of the
+/// clock (on a Pi without a clock chip, when NTP answers) is followed at once.
 pub fn wall_minus_monotonic_ns() -> i128 {
-    // Two readings of the one around the other: the tighter pair wins when a preemption falls between them.
+    // Enclose one reading between two of the other clock; the tightest of three attempts is used in case of preemption.
     let mut best = (u64::MAX, 0i128);
     for _ in 0..3 {
         let before = monotonic_ns();
@@ -50,33 +50,33 @@ pub fn wall_minus_monotonic_ns() -> i128 {
     best.1
 }
 
-/// A timetag counts within an era of 2³² s, the next of which begins in February 2036. It is taken for one of that era
-/// if it lies within so many seconds of the present there; everything else counts from 1900.
+/// Timetags count within an era of 2³² s; the next one begins in February 2036. A timetag is assigned to that era if it
+/// lies within this many seconds of the present there; otherwise it counts from 1900.
 const NEAR_S: i128 = 7 * 86_400;
 
-/// Seconds since 1970 of a timetag's seconds, at `now`, likewise.
+/// Converts the seconds of a timetag to seconds since 1970, given the current time in the same unit.
 fn unix_of_timetag(seconds: u32, now: i128) -> i128 {
     let first = i128::from(seconds) - i128::from(NTP_TO_UNIX_S);
     let second = first + (1 << 32);
     if (second - now).abs() < NEAR_S { second } else { first }
 }
 
-/// The monotonic moment of an OSC timetag (seconds since 1900, or since 2036, and a fraction of 2⁻³²); `None` before the
-/// machine started.
+/// Converts an OSC timetag (seconds since 1900, or since 2036, and a fraction of 2⁻³²) to the monotonic clock; `None`
+/// if it is before the machine's start.
 pub fn timetag_to_monotonic_ns(seconds: u32, fraction: u32) -> Option<u64> {
     let unix_s = unix_of_timetag(seconds, i128::from(wall_ns() / 1_000_000_000));
     let wall = unix_s * 1_000_000_000 + ((i128::from(fraction) * 1_000_000_000) >> 32);
     u64::try_from(wall - wall_minus_monotonic_ns()).ok()
 }
 
-/// The time of day (UTC) as a file may be called: `2026-11-21 08-50-12`.
+/// Current time (UTC) in a form suitable for file names: `2026-11-21 08-50-12`.
 pub fn utc_name() -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
     name_of(seconds)
 }
 
-/// Days to civil dates after Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the
-/// odd day is the last.
+/// Converts days to civil dates after Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so
+/// that the leap day is the last.
 fn name_of(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
@@ -112,7 +112,7 @@ mod tests {
             (5, rollover - 5, rollover + 5),
             (u32::MAX, rollover + 5, rollover - 1),
             (1_000_000, rollover + 1_000_010, rollover + 1_000_000),
-            // Counted from the sender's own start, as some do: long ago.
+            // Counted from the sender's own start, as some senders do: long ago.
             (1, 1_780_011_200, 1 - i128::from(NTP_TO_UNIX_S)),
         ] {
             assert_eq!(unix_of_timetag(seconds, now), unix, "{seconds} at {now}");

@@ -1,6 +1,6 @@
-//! What the process uses.
+//! Resource usage of the process.
 
-/// Resident memory in bytes; 0 where the kernel does not tell.
+/// Resident memory in bytes; 0 if the kernel does not report it.
 pub fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = statm.split_whitespace().nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
@@ -9,29 +9,29 @@ pub fn resident_bytes() -> u64 {
     pages * page.max(0) as u64
 }
 
-/// The calling thread's number, as /proc knows it.
+/// Id of the calling thread, as in /proc.
 pub fn thread_id() -> u32 {
-    // SAFETY: takes and touches nothing.
+    // SAFETY: takes no arguments and touches no memory.
     unsafe { libc::gettid() as u32 }
 }
 
-/// Page faults of a thread of this process so far: (minor, major).
+/// Page faults so far of a thread of this process: (minor, major).
 pub fn faults_of(thread: u32) -> Option<(u64, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
-    // The name may hold anything but ends with the last parenthesis; then come state, parents, terminals, flags.
+    // The name may contain anything but ends with the last parenthesis; then follow state, parents, terminals, flags.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(7);
     let minor = fields.next()?.parse().ok()?;
     let major = fields.nth(1)?.parse().ok()?;
     Some((minor, major))
 }
 
-/// This machine's name.
+/// Name of this machine.
 pub fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_string()).filter(|n| !n.is_empty())
 }
 
-/// Processor time of each thread by name, in seconds; threads of the same name together.
+/// Processor time in seconds by thread name; threads of the same name are added up.
 pub fn thread_seconds() -> std::collections::BTreeMap<String, f64> {
     // SAFETY: reads a constant of the system.
     let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
@@ -46,17 +46,17 @@ pub fn thread_seconds() -> std::collections::BTreeMap<String, f64> {
     out
 }
 
-/// Bytes free for us on the disk that holds `path`.
+/// Bytes available to this process on the disk that contains `path`.
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
     let path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).ok()?;
-    // SAFETY: the structure is plain data, for which all zero bits are a value.
+    // SAFETY: the structure is plain data, for which all zero bits are valid.
     let mut disk: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: a path that ends with a zero byte, and a structure of the right type; both live through the call.
+    // SAFETY: a NUL-terminated path and a structure of the right type, both of which outlive the call.
     let result = unsafe { libc::statvfs(path.as_ptr(), &raw mut disk) };
     (result == 0).then(|| disk.f_bavail * disk.f_frsize)
 }
 
-/// Packets the kernel dropped because nobody read them in time, of the UDP sockets at these ports.
+/// Number of packets that the kernel dropped at the UDP sockets of these ports because they were not read in time.
 pub fn udp_drops(ports: &[u16]) -> u64 {
     ["/proc/net/udp", "/proc/net/udp6"]
         .iter()
@@ -65,7 +65,7 @@ pub fn udp_drops(ports: &[u16]) -> u64 {
         .sum()
 }
 
-/// Sockets of all programs that are bound to each of these UDP ports.
+/// Number of sockets of all programs bound to each of these UDP ports.
 pub fn udp_sockets(ports: &[u16]) -> Vec<usize> {
     let tables: Vec<String> =
         ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
@@ -74,12 +74,12 @@ pub fn udp_sockets(ports: &[u16]) -> Vec<usize> {
     ports.iter().map(count).collect()
 }
 
-/// The port of a line: the second column is address and port, in hexadecimal.
+/// Port of a line: the second column is address and port, in hexadecimal.
 fn port_in(line: &str) -> Option<u16> {
     u16::from_str_radix(line.split_whitespace().nth(1)?.rsplit_once(':')?.1, 16).ok()
 }
 
-/// The last column counts.
+/// Sums the last column, the drops, over the given ports.
 fn drops_in(table: &str, ports: &[u16]) -> u64 {
     let row = |line: &str| -> Option<u64> {
         let ours = ports.contains(&port_in(line)?);

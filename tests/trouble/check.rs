@@ -22,7 +22,7 @@ fn what_is_whole_is_fine() {
     assert!(report.contains("fine, 2.5 s at 22050 Hz; it is HE-AAC"), "{report}");
     let song = bytes("song-cbr.mp3");
     let report = said("joined.mp3", &[song.clone(), song].concat()).unwrap();
-    assert!(report.contains("its header counts 47 frames, but 95 are there"), "{report}");
+    assert!(report.contains("its header announces 47 frames, but 95 are present"), "{report}");
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn the_smallest_loss_is_named_with_its_place() {
     let damaged = [&mp3[..at], &vec![0; length], &mp3[at + length..]].concat();
     assert!(said("damaged.mp3", &damaged).unwrap_err().contains("lacking or damaged, first at 0.26 s"));
     let cut = said("cut.mp3", &bytes("song-cbr.mp3")[..9_000]).unwrap_err();
-    assert!(cut.contains("of its 1.23 s are lacking at the end"), "{cut}");
+    assert!(cut.contains("of its 1.23 s are missing at the end"), "{cut}");
     let cut = said("cut.flac", &flac[..middle]).unwrap_err();
-    assert!(cut.contains("of its 1.20 s are lacking at the end"), "{cut}");
+    assert!(cut.contains("of its 1.20 s are missing at the end"), "{cut}");
     assert!(said("a.wv", &bytes("a.wv")).unwrap_err().contains("WavPack is not supported"));
     let wav = riff(&[
         chunk(b"fmt ", &format(1, 2, 44_100, 16, 4)),
@@ -59,7 +59,7 @@ fn midi_files_are_read_as_well() {
     assert!(said("a.mid", &midi).unwrap().ends_with("fine, 1 notes in 0.5 s"));
     midi[11] = 3;
     let report = said("tracks.mid", &midi).unwrap();
-    assert!(report.contains("fine") && report.contains("promises 3 tracks, but 1 are there"), "{report}");
+    assert!(report.contains("fine") && report.contains("announces 3 tracks, but 1 are present"), "{report}");
     assert!(said("cut.mid", &midi[..27]).unwrap_err().contains("ends too early"));
     assert!(said("none.mid", b"MThd\0\0\0\x06\0\x02\0\x01\0\x60").unwrap_err().contains("format 2"));
 }

@@ -80,10 +80,10 @@ fn rubbish_and_texts_are_refused_with_a_reason() {
     }
     for (bytes, wanted) in [
         (vec![], "it is empty"),
-        (vec![0; 100_000], "nothing but zeros"),
-        (b"<html><body>404 Not Found</body></html>".to_vec(), "it is a text"),
-        (vec![0xff; 100_000], "no marker"),
-        (b"RIFF\x10\0\0\0".to_vec(), "a RIFF file that is no WAV"),
+        (vec![0; 100_000], "zeros only"),
+        (b"<html><body>404 Not Found</body></html>".to_vec(), "it is a text file"),
+        (vec![0xff; 100_000], "a known signature"),
+        (b"RIFF\x10\0\0\0".to_vec(), "a RIFF file other than WAV"),
     ] {
         let why = refusal("rubbish.mp3", &bytes);
         assert!(why.contains(wanted), "{wanted}: {why}");
@@ -102,7 +102,7 @@ fn limits_are_named_without_calling_it_no_sound_file() {
         (file(2, 3_000, 100), "cannot be played: its sample rate is 3000 Hz; 4000 to 384000 are supported"),
         (file(2, 768_000, 100), "768000 Hz"),
         (file(2, 0, 100), "its sample rate is 0 Hz"),
-        (file(2, 44_100, 0), "cannot be played: it holds no sound"),
+        (file(2, 44_100, 0), "cannot be played: it contains no sound"),
     ] {
         let why = refusal("limits.wav", &bytes);
         assert!(why.contains(wanted), "{wanted}: {why}");

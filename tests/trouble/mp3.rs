@@ -198,14 +198,14 @@ fn a_file_that_is_cut_off_plays_to_there_and_says_so() {
     let cut = Sound::made("cut.mp3", half);
     let whole = frames(half).len() - 1;
     assert_eq!((cut.frames(), cut.lag(&Sound::of("song.flac"))), (whole * 1_152 - 1_105, 0));
-    assert!(cut.remarks.join(" ").contains("lacking at the end"), "{:?}", cut.remarks);
+    assert!(cut.remarks.join(" ").contains("missing at the end"), "{:?}", cut.remarks);
     for (frames_left, name) in [(1, "one.mp3"), (2, "two.mp3"), (3, "three.mp3")] {
         let (_, bare) = parts(&song);
         let end = frames(&bare)[frames_left].0;
         assert_eq!(Sound::made(name, &bare[..end]).frames(), frames_left * 1_152);
     }
     let (tag, _) = parts(&song);
-    assert!(refusal("tag-only.mp3", &tag).ends_with("it holds no sound"));
+    assert!(refusal("tag-only.mp3", &tag).ends_with("it contains no sound"));
 }
 
 #[test]

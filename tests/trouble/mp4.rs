@@ -162,7 +162,7 @@ fn a_file_that_was_cut_plays_what_is_there() {
     let cut = Sound::made("cut.m4a", &fast[..fast.len() - length / 2]);
     assert!(cut.frames() > SONG / 3 && cut.frames() < SONG * 2 / 3, "{}", cut.frames());
     assert_eq!((cut.off(&plain, 0..cut.frames()), cut.missing), (0.0, 0));
-    assert!(cut.remarks.join(" ").contains("lacking at the end"), "{:?}", cut.remarks);
+    assert!(cut.remarks.join(" ").contains("missing at the end"), "{:?}", cut.remarks);
     assert!(refusal("cut.m4a", &song[..moov]).contains("it ends before its index"));
 }
 

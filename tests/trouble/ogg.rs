@@ -94,7 +94,7 @@ fn a_lost_page_keeps_the_rest_in_its_place() {
     let unmarked = with(&song, |_, page| page[5] &= !4);
     assert_eq!(Sound::made("mark.ogg", &unmarked).off(&plain, 0..SONG), 0.0);
     let cut = Sound::made("cut.ogg", &song[..song.len() - 100]);
-    assert!(cut.remarks.join(" ").contains("cut off in the middle of a page"), "{:?}", cut.remarks);
+    assert!(cut.remarks.join(" ").contains("truncated in the middle of a page"), "{:?}", cut.remarks);
 }
 
 #[test]

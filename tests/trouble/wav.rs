@@ -37,7 +37,7 @@ fn a_size_that_means_unknown_means_to_the_end() {
     // Nothing behind a size of 0, or another chunk, is nothing.
     for rest in [Vec::new(), chunk(b"LIST", b"INFOISFT\x04\0\0\0abc\0")] {
         let wav = [riff(&[chunk(b"fmt ", &format(1, 2, 44_100, 16, 4)), chunk(b"data", b"")]), rest].concat();
-        assert!(refusal("nothing.wav", &wav).ends_with("it holds no sound"));
+        assert!(refusal("nothing.wav", &wav).ends_with("it contains no sound"));
     }
 }
 

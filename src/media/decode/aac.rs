@@ -1,8 +1,8 @@
-//! AAC: what its configuration says, and frames of ADTS (ISO/IEC 14496-3, 1.6.2.1 and 1.A.2.2).
+//! AAC: configuration records, and ADTS frames (ISO/IEC 14496-3, 1.6.2.1 and 1.A.2.2).
 //!
-//! The decoder does AAC-LC with one or two channels. HE-AAC is AAC-LC at half the rate plus a description of the upper
-//! half of the spectrum, which is left out here: its pitch and length are right, its treble is lacking. Symphonia
-//! refuses such files or plays them at the full rate (github.com/pdeljanov/Symphonia, #473 and #481).
+//! Only AAC-LC with one or two channels is decoded. HE-AAC is AAC-LC at half the rate plus a description of the upper
+//! half of the spectrum, which is ignored here: pitch and length are right, the high frequencies are missing. Symphonia
+//! rejects such files or plays them at the full rate (github.com/pdeljanov/Symphonia, #473 and #481).
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
@@ -13,28 +13,28 @@ use super::frames::{HEADER, Head, walk};
 use super::plan::{Codec, Edit, Layout, Plan, Remark, Setup, seconds};
 use super::tags;
 
-/// Frames of sound in a packet.
+/// Frames of sound per packet.
 pub(super) const FRAMES: u32 = 1_024;
-/// Rates by their index.
+/// Sample rates by index.
 const RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
-/// What an AudioSpecificConfig says.
+/// Content of an AudioSpecificConfig.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Config {
-    /// The audio object type: 2 is AAC-LC.
+    /// Audio object type: 2 is AAC-LC.
     pub object: u32,
-    /// Frames per second of the core.
+    /// Sample rate of the core in Hz.
     pub rate: u32,
     /// Channel configuration: 1 and 2 are mono and stereo.
     pub channels: u32,
-    /// Whether a packet has 960 frames.
+    /// Whether a packet has 960 frames instead of 1024.
     pub short: bool,
-    /// The rate of HE-AAC's output, if the configuration announces it.
+    /// Output rate of HE-AAC in Hz, if the configuration declares it.
     pub extended: Option<u32>,
 }
 
-/// Bits from the highest down; zeros behind the end.
+/// Bit reader, most significant bit first; returns zeros past the end.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -70,7 +70,7 @@ impl Bits<'_> {
 }
 
 impl Config {
-    /// Reads an AudioSpecificConfig.
+    /// Parses an AudioSpecificConfig.
     pub fn read(bytes: &[u8]) -> Option<Config> {
         let mut bits = Bits { bytes, at: 0 };
         let mut object = bits.object();
@@ -85,14 +85,14 @@ impl Config {
             bits.take(14);
         }
         bits.take(1);
-        // The announcement that older decoders do not see stands behind everything else.
+        // The backward compatible declaration of HE-AAC follows everything else.
         if extended.is_none() && channels != 0 && bits.left() >= 16 && bits.take(11) == 0x2b7 && bits.object() == 5 {
             extended = (bits.take(1) == 1).then(|| bits.rate());
         }
         (rate > 0).then_some(Config { object, rate, channels, short, extended })
     }
 
-    /// The decoder, or what is not supported.
+    /// Returns the decoder setup, or an error that names what is not supported.
     pub fn setup(&self) -> Result<Setup, DecodeError> {
         let name = match self.object {
             1 => "AAC Main",
@@ -112,17 +112,17 @@ impl Config {
         }
         if !matches!(self.channels, 1 | 2) {
             let channels = match self.channels {
-                0 => "a channel layout of its own".into(),
+                0 => "a custom channel layout".into(),
                 7 => "8 channels".into(),
                 n => format!("{n} channels"),
             };
             return Err(DecodeError::Unsupported(format!("AAC with {channels} is not supported; 1 or 2 channels are")));
         }
         if self.short {
-            return Err(DecodeError::Unsupported("AAC with 960 frames a packet is not supported; 1024 are".into()));
+            return Err(DecodeError::Unsupported("AAC with 960 frames per packet is not supported; 1024 are".into()));
         }
         let mut parameters = AudioCodecParameters::new();
-        // Five bits of object type, four of the rate's index and perhaps 24 of the rate, four of channels, three zeros.
+        // Object type: 5 bits; rate index: 4 bits, optionally a 24-bit rate; channels: 4 bits; three zero bits.
         let mut word: u64 = 2;
         let mut length = 5;
         let mut put = |value: u32, bits: u32| {
@@ -149,17 +149,17 @@ impl Config {
         })
     }
 
-    /// What is to be said about HE-AAC; `stated` is the rate that the container names.
+    /// Returns the remark for HE-AAC; `stated` is the rate in the container.
     pub fn remark(&self, stated: u32) -> Option<Remark> {
         let full = self.extended.or((stated == 2 * self.rate).then_some(stated)).filter(|full| *full > self.rate)?;
         Some(Remark::note(format!(
-            "it is HE-AAC of {full} Hz, of which only the core of {} Hz is decoded: its treble is lacking",
+            "it is HE-AAC of {full} Hz; only the core of {} Hz is decoded, so the high frequencies are missing",
             self.rate
         )))
     }
 }
 
-/// Reads the header of an ADTS frame.
+/// Parses the header of an ADTS frame.
 pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     let head = bytes.get(..7)?;
     if head[0] != 0xff || head[1] & 0xf6 != 0xf0 {
@@ -174,13 +174,14 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     (bytes > lead).then_some(Head { bytes, lead, frames: FRAMES * blocks, rate, channels, bit_rate: 0, kind: profile })
 }
 
-/// Lays out a stream of ADTS that begins with a frame at `from` and ends before `to`.
+/// Builds the plan for an ADTS stream that begins with a frame at `from` and ends before `to`.
 ///
 /// # Errors
-/// Those of reading; a stream that is not AAC-LC or holds no sound.
+/// If the file cannot be read, or the stream is not AAC-LC or contains no sound.
 pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, DecodeError> {
     let to = tags::before(bytes, from, to)?;
-    let first = parse(bytes.peek(from, HEADER)?).ok_or_else(|| DecodeError::Damaged("its first frame is".into()))?;
+    let first =
+        parse(bytes.peek(from, HEADER)?).ok_or_else(|| DecodeError::Damaged("its first frame is corrupt".into()))?;
     if first.frames > FRAMES {
         return Err(DecodeError::Unsupported("AAC with several blocks in an ADTS frame is not supported".into()));
     }
@@ -190,21 +191,23 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
     let cut = walk.cut;
     let (frames, _, lost) = walk.place(parse, None);
     if frames.runs.is_empty() {
-        return Err(DecodeError::Unsupported("it holds no sound".into()));
+        return Err(DecodeError::Unsupported("it contains no sound".into()));
     }
     let rate = frames.rate;
     let mut remarks = Vec::new();
     if cut {
-        remarks.push(Remark::note("its last frame is cut off".into()));
+        remarks.push(Remark::note("its last frame is truncated".into()));
     }
     if lost > 0 {
         remarks.push(Remark::loss(format!("about {} of it are damaged", seconds(lost * u64::from(FRAMES), rate))));
     }
     if let Some(run) = frames.runs.iter().find(|run| run.head.rate != rate) {
-        remarks
-            .push(Remark::loss(format!("its rate changes from {rate} to {} Hz: that part is silent", run.head.rate)));
+        remarks.push(Remark::loss(format!(
+            "its sample rate changes from {rate} to {} Hz: that part is silent",
+            run.head.rate
+        )));
     }
-    // A part with more channels is silent, like any damage.
+    // A part with more channels fails to decode and plays as silence, like damage.
     let setups = frames
         .setups
         .iter()
@@ -222,7 +225,7 @@ mod tests {
     fn configurations_of_all_ages_are_read() {
         let plain = Config { object: 2, rate: 44_100, channels: 2, short: false, extended: None };
         assert_eq!(Config::read(&[0x12, 0x10]), Some(plain));
-        // HE-AAC, said outright and behind the rest.
+        // HE-AAC, declared explicitly and in the backward compatible way.
         let he = Config { rate: 22_050, extended: Some(44_100), ..plain };
         assert_eq!(Config::read(&[0x2b, 0x92, 0x08, 0x00]), Some(he));
         assert_eq!(Config::read(&[0x13, 0x90, 0x56, 0xe5, 0xa0]), Some(he));

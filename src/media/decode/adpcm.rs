@@ -1,13 +1,13 @@
-//! ADPCM of four bits a sample: IMA in WAV and in Apple's files, and Microsoft's.
+//! ADPCM of four bits per sample: IMA in WAV and in Apple files, and Microsoft's.
 //!
-//! After "IMA Recommended Practices for Enhancing Digital Audio Compatibility" (1992) and Microsoft's "New Multimedia
-//! Data Types and Data Techniques" (1994). Decoding may begin at any block.
+//! Follows "IMA Recommended Practices for Enhancing Digital Audio Compatibility" (1992) and Microsoft's "New Multimedia
+//! Data Types and Data Techniques" (1994). Decoding can start at any block.
 
 use super::bytes::{be16, le16};
 
-/// How the step's index moves with the size of a code (IMA).
+/// Change of the step index by the magnitude of a code (IMA).
 const MOVES: [i32; 8] = [-1, -1, -1, -1, 2, 4, 6, 8];
-/// Sizes of a step (IMA).
+/// Step sizes (IMA).
 #[rustfmt::skip]
 const STEPS: [i32; 89] = [
     7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 19, 21, 23, 25, 28, 31, 34, 37, 41, 45, 50, 55, 60, 66, 73, 80, 88, 97, 107,
@@ -16,18 +16,18 @@ const STEPS: [i32; 89] = [
     6484, 7132, 7845, 8630, 9493, 10442, 11487, 12635, 13899, 15289, 16818, 18500, 20350, 22385, 24623, 27086, 29794,
     32767,
 ];
-/// How the step grows with a code (Microsoft), in 1/256.
+/// Growth of the step by code, in 1/256 (Microsoft).
 const GROWTH: [i32; 16] = [230, 230, 230, 230, 307, 409, 512, 614, 768, 614, 512, 409, 307, 230, 230, 230];
-/// Microsoft's own coefficients, in 1/256.
+/// Microsoft's standard coefficients, in 1/256.
 pub(super) const MS_COEFFICIENTS: [(i32, i32); 7] =
     [(256, 0), (512, -256), (0, 0), (192, 64), (240, 0), (460, -208), (392, -232)];
-/// Frames in a block of Apple's, and its bytes for each channel.
+/// Frames per block of Apple's variant, and bytes per block and channel.
 pub(super) const APPLE_FRAMES: usize = 64;
 pub(super) const APPLE_BYTES: usize = 34;
 
 const SCALE: f32 = 1.0 / 32_768.0;
 
-/// State of an IMA channel.
+/// State of one IMA channel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ima {
     value: i32,
@@ -39,7 +39,7 @@ impl Ima {
         let step = STEPS[self.index.clamp(0, 88) as usize];
         let size = i32::from(code & 7);
         // One product, as in ffmpeg, which writes most of these files today. The standard's sum of truncated shifts
-        // differs by two units at most.
+        // differs by at most two units.
         let change = ((2 * size + 1) * step) >> 3;
         self.value = (self.value + if code & 8 != 0 { -change } else { change }).clamp(-32_768, 32_767);
         self.index = (self.index + MOVES[size as usize]).clamp(0, 88);
@@ -47,8 +47,8 @@ impl Ima {
     }
 }
 
-/// Decodes a block of a WAV file: per channel a head of four bytes with the first sample, then, in turn, four bytes
-/// (eight samples, low half first) of each channel.
+/// Decodes a block of a WAV file: a header of four bytes per channel with the first sample, then four bytes (eight
+/// samples, low nibble first) of each channel in turn.
 pub(super) fn ima_wav(block: &[u8], channels: usize, frames: usize, planes: &mut Vec<Vec<f32>>) {
     planes.resize_with(channels, Vec::new);
     let body = block.get(4 * channels..).unwrap_or_default();
@@ -63,8 +63,8 @@ pub(super) fn ima_wav(block: &[u8], channels: usize, frames: usize, planes: &mut
     level_out(planes);
 }
 
-/// Decodes a block of Apple's: per channel two bytes of head and 32 of samples, low half first. `states` are those that
-/// the block before left, or empty.
+/// Decodes a block of an Apple file: per channel, a header of two bytes and 32 bytes of samples, low nibble first.
+/// `states` are those after the previous block, or empty.
 pub(super) fn ima_apple(block: &[u8], channels: usize, states: &mut Vec<Ima>, planes: &mut Vec<Vec<f32>>) {
     planes.resize_with(channels, Vec::new);
     for (channel, plane) in planes.iter_mut().enumerate() {
@@ -72,7 +72,7 @@ pub(super) fn ima_apple(block: &[u8], channels: usize, states: &mut Vec<Ima>, pl
         let Some(mine) = block.get(channel * APPLE_BYTES..(channel + 1) * APPLE_BYTES) else { continue };
         let head = be16(mine, 0);
         let mut ima = Ima { value: i32::from((head & 0xff80) as i16), index: i32::from(head & 0x7f).min(88) };
-        // The head has room for nine bits of the value only; the rest is what the block before ended with.
+        // The header holds only the upper nine bits of the value; the others continue from the previous block.
         if let Some(before) = states.get(channel)
             && before.index == ima.index
             && (before.value - ima.value).abs() < 128
@@ -88,7 +88,7 @@ pub(super) fn ima_apple(block: &[u8], channels: usize, states: &mut Vec<Ima>, pl
     level_out(planes);
 }
 
-/// State of a channel of Microsoft's.
+/// State of one channel of Microsoft's variant.
 struct Ms {
     coefficients: (i32, i32),
     step: i32,
@@ -109,8 +109,8 @@ impl Ms {
     }
 }
 
-/// Decodes a block of Microsoft's: heads of all channels, field by field, then codes of four bits, high half first,
-/// the channels in turn.
+/// Decodes a block of Microsoft's variant: the headers of all channels, field by field, then codes of four bits, high
+/// nibble first, the channels in turn.
 pub(super) fn ms(block: &[u8], channels: usize, frames: usize, table: &[(i32, i32)], planes: &mut Vec<Vec<f32>>) {
     planes.resize_with(channels, Vec::new);
     planes.iter_mut().for_each(Vec::clear);
@@ -139,7 +139,7 @@ pub(super) fn ms(block: &[u8], channels: usize, frames: usize, table: &[(i32, i3
     level_out(planes);
 }
 
-/// Cuts all planes to the length of the shortest: a block may end in the middle of a frame.
+/// Truncates all planes to the shortest: a block may end within a frame.
 fn level_out(planes: &mut [Vec<f32>]) {
     let shortest = planes.iter().map(Vec::len).min().unwrap_or(0);
     planes.iter_mut().for_each(|plane| plane.truncate(shortest));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_code_moves_the_value_and_the_step() {
-        // Step 7 at index 0: code 7 adds 15/8 of it, and the index moves by 8, to a step of 16.
+        // Step 7 at index 0: code 7 adds 15/8 of it, and the index rises by 8, to a step of 16.
         let mut ima = Ima { value: 0, index: 0 };
         assert_eq!(ima.next(7), 13.0 * SCALE);
         assert_eq!(ima.index, 8);

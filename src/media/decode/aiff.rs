@@ -1,6 +1,6 @@
 //! AIFF and AIFC (Apple, "Audio Interchange File Format", 1989, and AIFF-C, 1991).
 //!
-//! As with WAV, the file's length bounds the samples, and a size of 0 means "to the end" where samples follow.
+//! As for WAV, the size of the file bounds the samples, and a size of 0 means "to the end" where samples follow.
 
 use super::adpcm::{APPLE_BYTES, APPLE_FRAMES};
 use super::blocks::Blocks;
@@ -10,10 +10,10 @@ use super::mix::MAX_PAIRED;
 use super::pcm::{Kind, Sample};
 use super::plan::{Codec, Layout, Plan, Remark, Setup, seconds};
 
-/// Chunks that are looked at.
+/// Maximum number of chunks examined.
 const MOST_CHUNKS: usize = 4096;
 
-/// A rate as an 80-bit float.
+/// Converts an 80-bit float to a sample rate in Hz; 0 if it is invalid.
 fn rate(bytes: &[u8]) -> u32 {
     let (exponent, mantissa) = (be16(bytes, 0), be64(bytes, 2));
     if exponent & 0x8000 != 0 || mantissa == 0 {
@@ -23,10 +23,10 @@ fn rate(bytes: &[u8]) -> u32 {
     if rate < 1e9 { rate.round() as u32 } else { 0 }
 }
 
-/// Lays out the file that begins at `at`.
+/// Builds the plan for the file that begins at `at`.
 ///
 /// # Errors
-/// Those of reading; a compression that is not supported; a file without samples.
+/// If the file cannot be read, is compressed in an unsupported way, or contains no samples.
 pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     let length = bytes.len();
     let (mut common, mut data) = (Vec::new(), None);
@@ -42,7 +42,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
             b"SSND" if data.is_none() => {
                 let skip = u64::from(be32(head, 8));
                 let from = place.saturating_add(16).saturating_add(skip);
-                // The size counts the two fields before the samples as well.
+                // The size includes the two fields before the samples.
                 let told = size.checked_sub(8 + skip).filter(|size| *size > 0);
                 let to = told.map_or(length, |size| from.saturating_add(size)).min(length);
                 data = Some((
@@ -59,9 +59,9 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
         place = place.saturating_add(8 + size + size % 2);
     }
     if common.len() < 18 {
-        return Err(DecodeError::Damaged("it does not say how its samples are stored (the 'COMM' chunk)".into()));
+        return Err(DecodeError::Damaged("its sample format is missing (the 'COMM' chunk)".into()));
     }
-    let (from, to, lacking) = data.ok_or_else(|| DecodeError::Unsupported("it holds no sound".into()))?;
+    let (from, to, lacking) = data.ok_or_else(|| DecodeError::Unsupported("it contains no sound".into()))?;
     let (channels, bits, rate) = (usize::from(be16(&common, 0)), usize::from(be16(&common, 6)), rate(&common[8..]));
     if channels == 0 || channels > MAX_PAIRED {
         return Err(DecodeError::Unsupported(format!("it has {channels} channels; 1 to {MAX_PAIRED} are supported")));
@@ -104,7 +104,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     let mut plan = Plan::whole(rate, setup, Layout::Blocks(blocks.into()), 0, total as i64);
     if lacking >= block {
         let lost = lacking / block * each;
-        let text = format!("{} of its {} are lacking at the end", seconds(lost, rate), seconds(total + lost, rate));
+        let text = format!("{} of its {} are missing at the end", seconds(lost, rate), seconds(total + lost, rate));
         plan.remarks.push(if lost > u64::from(rate) / 10 { Remark::loss(text) } else { Remark::note(text) });
     }
     Ok(plan)

@@ -1,4 +1,4 @@
-//! Blocks of equal size, one behind the other: plain samples and ADPCM.
+//! Consecutive blocks of equal size: PCM and ADPCM.
 
 use std::sync::Arc;
 
@@ -7,47 +7,47 @@ use super::error::DecodeError;
 use super::plan::{Packet, Packets};
 use crate::media::file::MediaFile;
 
-/// Bytes of a packet at most, where blocks are smaller.
+/// Maximum size of a packet in bytes, if blocks are smaller.
 const PACKET: u64 = 16 * 1024;
 
-/// Where the blocks lie.
+/// Location and size of the blocks.
 #[derive(Debug)]
 pub(super) struct Blocks {
-    /// The first byte.
+    /// Offset of the first byte.
     pub from: u64,
-    /// The byte behind the last one.
+    /// Offset past the last byte.
     pub to: u64,
-    /// Bytes of a block.
+    /// Bytes per block.
     pub bytes: u64,
-    /// Frames of a block.
+    /// Frames per block.
     pub frames: u32,
-    /// Frames of all, where the last block is not full.
+    /// Total number of frames; the last block may not be full.
     pub total: u64,
 }
 
 impl Blocks {
-    /// Plain samples of `bytes` bytes a frame.
+    /// Creates the layout of PCM with `bytes` bytes per frame.
     pub fn of_frames(from: u64, to: u64, bytes: u64) -> Blocks {
         Blocks { from, to, bytes, frames: 1, total: to.saturating_sub(from) / bytes.max(1) }
     }
 
-    /// Blocks that are read as one packet: as many as decode independently and fit.
+    /// Number of blocks read as one packet: several only if each is a single frame.
     fn at_once(&self) -> u64 {
         if self.frames == 1 { (PACKET / self.bytes.max(1)).max(1) } else { 1 }
     }
 }
 
-/// Reads [`Blocks`].
+/// Packet reader for [`Blocks`].
 pub(super) struct BlocksReader {
     bytes: Bytes,
     blocks: Arc<Blocks>,
-    /// The next block.
+    /// Index of the next block.
     next: u64,
     fresh: bool,
 }
 
 impl BlocksReader {
-    /// At the first block.
+    /// Creates a reader at the first block.
     pub fn new(file: &Arc<MediaFile>, blocks: &Arc<Blocks>) -> BlocksReader {
         BlocksReader { bytes: Bytes::new(file), blocks: blocks.clone(), next: 0, fresh: false }
     }

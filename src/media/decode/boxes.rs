@@ -4,15 +4,15 @@ use std::io;
 
 use super::bytes::{Bytes, be32, be64};
 
-/// Boxes in one parent at most. A fragmented file of ten hours has some ten thousand.
+/// Maximum number of boxes in one parent. A fragmented file of ten hours has about ten thousand.
 const MOST: usize = 1 << 18;
 
-/// A box.
+/// Location of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Atom {
-    /// What it is.
+    /// Four-character type.
     pub kind: [u8; 4],
-    /// Where it begins, where its contents do, and the byte behind them.
+    /// Offsets of the box, of its contents, and past its end.
     pub at: u64,
     pub from: u64,
     pub to: u64,
@@ -20,7 +20,7 @@ pub(super) struct Atom {
     pub whole: bool,
 }
 
-/// The boxes between `from` and `to`. Ends at the first one that can't be.
+/// Lists the boxes between `from` and `to`, up to the first invalid one.
 pub(super) fn within(bytes: &mut Bytes, from: u64, to: u64) -> io::Result<Vec<Atom>> {
     let mut atoms = Vec::new();
     let mut at = from;
@@ -46,11 +46,11 @@ pub(super) fn within(bytes: &mut Bytes, from: u64, to: u64) -> io::Result<Vec<At
     Ok(atoms)
 }
 
-/// The first box of a kind, down a path of kinds.
+/// Finds the first box along a path of types.
 pub(super) fn find(bytes: &mut Bytes, parent: &Atom, path: &[&[u8; 4]]) -> io::Result<Option<Atom>> {
     let mut atom = *parent;
     for kind in path {
-        // The box of metadata has four bytes before its children in MP4, but not in QuickTime.
+        // In MP4, the metadata box has four bytes before its children, in QuickTime it has not.
         let lead = if atom.kind == *b"meta" && bytes.peek(atom.from + 4, 4)? != b"hdlr" { 4 } else { 0 };
         match within(bytes, atom.from + lead, atom.to)?.into_iter().find(|child| child.kind == **kind) {
             Some(child) => atom = child,
@@ -60,7 +60,7 @@ pub(super) fn find(bytes: &mut Bytes, parent: &Atom, path: &[&[u8; 4]]) -> io::R
     Ok(Some(atom))
 }
 
-/// A box's contents, `most` bytes of them.
+/// Reads the contents of a box, at most `most` bytes.
 pub(super) fn contents(bytes: &mut Bytes, atom: &Atom, most: usize) -> io::Result<Vec<u8>> {
     let mut into = Vec::new();
     bytes.read(atom.from, (atom.to - atom.from).min(most as u64) as usize, &mut into)?;

@@ -1,4 +1,4 @@
-//! One decoder of packets, of whatever kind.
+//! A packet decoder for all supported codecs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,19 +13,19 @@ use super::mix::{Mix, View};
 use super::plan::{Codec, Packet, Setup};
 use super::vorbis::Lewton;
 
-/// What a float file may hold beyond full scale.
+/// Maximum absolute sample value; float files may exceed full scale up to here.
 const MOST_LEVEL: f32 = 64.0;
 
-/// What a decoder keeps from packet to packet.
+/// State of a decoder between packets.
 enum State {
-    /// Nothing: every packet stands alone.
+    /// None: every packet is independent.
     None,
     Ima(Vec<adpcm::Ima>),
     Symphonia(Box<dyn AudioDecoder>),
     Lewton(Box<Lewton>),
 }
 
-/// A decoder and the mix of its channels.
+/// A decoder, with the downmix of its channels.
 pub(super) struct Coder {
     setup: Setup,
     view: View,
@@ -34,17 +34,17 @@ pub(super) struct Coder {
 }
 
 impl Coder {
-    /// Makes the decoder.
+    /// Creates the decoder.
     ///
     /// # Errors
-    /// A codec, or a variant of it, that is not supported.
+    /// If the codec, or the variant of it, is not supported.
     pub fn new(setup: &Setup, view: View) -> Result<Coder, DecodeError> {
         let state = match &setup.codec {
             Codec::Symphonia(parameters) => {
                 let options = AudioDecoderOptions::default();
                 let made = symphonia::default::get_codecs().make_audio_decoder(parameters, &options);
                 State::Symphonia(made.map_err(|error| match error {
-                    SymphoniaError::Unsupported(what) => DecodeError::Unsupported(format!("its codec says '{what}'")),
+                    SymphoniaError::Unsupported(what) => DecodeError::Unsupported(format!("codec: {what}")),
                     other => DecodeError::Damaged(other.to_string()),
                 })?)
             }
@@ -55,7 +55,7 @@ impl Coder {
         Ok(Coder { setup: setup.clone(), view, state, mix: None })
     }
 
-    /// Forgets what came before: the next packet does not follow the last one.
+    /// Resets the state, for a packet that does not follow the last one.
     pub fn reset(&mut self) {
         match &mut self.state {
             State::None => {}
@@ -65,13 +65,13 @@ impl Coder {
         }
     }
 
-    /// The weights of the planes that the last packet gave.
+    /// The downmix of the planes of the last packet.
     pub fn mix(&mut self) -> &Mix {
         let (setup, view) = (&self.setup, self.view);
         self.mix.get_or_insert_with(|| view.mix(setup.positions.as_ref(), setup.channels))
     }
 
-    /// Decodes a packet into one plane per channel; `false`, and no planes, if it is damaged.
+    /// Decodes a packet into one plane per channel; returns `false`, with empty planes, if it is damaged.
     pub fn decode(&mut self, packet: &Packet, planes: &mut Vec<Vec<f32>>) -> bool {
         let channels = self.setup.channels;
         match &self.setup.codec {
@@ -84,7 +84,7 @@ impl Coder {
             }
             Codec::Ms(frames, table) => adpcm::ms(&packet.data, channels, *frames, table, planes),
             Codec::Vorbis(_) | Codec::Symphonia(_) => {
-                // A decoder that panics on damage costs the packet, not the file.
+                // A decoder that panics on damaged data loses the packet, not the file.
                 let decoded = catch_unwind(AssertUnwindSafe(|| self.decode_elsewhere(packet, planes)));
                 if decoded.is_err()
                     && let Ok(anew) = Coder::new(&self.setup, self.view)
@@ -97,7 +97,7 @@ impl Coder {
                 }
             }
         }
-        // A float file can hold anything; one sample that is not a number would silence a filter for good.
+        // Float files can contain anything, and a single NaN would silence a filter for good.
         for sample in planes.iter_mut().flatten() {
             *sample = if sample.is_finite() { sample.clamp(-MOST_LEVEL, MOST_LEVEL) } else { 0.0 };
         }

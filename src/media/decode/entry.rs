@@ -1,4 +1,4 @@
-//! Sample entries of MP4 and QuickTime files: how a track is coded (ISO/IEC 14496-12, 8.5.2; QuickTime File Format,
+//! Sample entries of MP4 and QuickTime files: the codec of a track (ISO/IEC 14496-12, 8.5.2; QuickTime File Format,
 //! "Sound Sample Descriptions").
 
 use std::io;
@@ -15,17 +15,17 @@ use super::mpeg;
 use super::pcm::{Kind, Sample};
 use super::plan::{Codec, Remark, Setup};
 
-/// Frames in a packet of ALAC at most; encoders write 4096.
+/// Maximum number of frames in a packet of ALAC; encoders write 4096.
 const MOST_ALAC: u32 = 16_384;
 
-/// How packets stand for time.
+/// Relation of packets to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timing {
-    /// Every packet has as many frames.
+    /// Every packet has this number of frames.
     Packets(u32),
-    /// A packet is a frame of so many bytes.
+    /// Every packet is one frame of this number of bytes.
     Frames(u32),
-    /// Packets say it themselves (FLAC).
+    /// Packets carry their own position (FLAC).
     Flac(flac::Info),
 }
 
@@ -34,13 +34,13 @@ pub(super) enum Timing {
 pub(super) struct Entry {
     /// The decoders: one, or two for FLAC.
     pub setups: Vec<Setup>,
-    /// How packets stand for time.
+    /// Relation of packets to time.
     pub timing: Timing,
-    /// What should be known about it.
+    /// A remark for the user.
     pub remark: Option<Remark>,
 }
 
-/// What a sample entry says of itself, before its codec's own boxes.
+/// The codec-independent part of a sample entry.
 struct Sound {
     channels: u32,
     bits: u32,
@@ -50,7 +50,7 @@ struct Sound {
     atoms: Vec<Atom>,
 }
 
-/// Names of what has no decoder here.
+/// Name of an unsupported codec.
 fn name(kind: &[u8; 4]) -> Option<&'static str> {
     Some(match kind {
         b"ac-3" | b"sac3" => "AC-3",
@@ -75,15 +75,15 @@ fn name(kind: &[u8; 4]) -> Option<&'static str> {
     })
 }
 
-/// A kind for messages.
+/// Formats a box type for messages.
 fn printable(kind: &[u8; 4]) -> String {
     kind.iter().map(|c| if (0x20..0x7f).contains(c) { char::from(*c) } else { '?' }).collect()
 }
 
-/// Reads a sample entry; `stated` is the track's time scale.
+/// Parses a sample entry; `scale` is the time scale of the track.
 ///
 /// # Errors
-/// Those of reading; a codec, or a variant of it, that is not supported.
+/// If the file cannot be read, or the codec or its variant is not supported.
 pub(super) fn read(bytes: &mut Bytes, entry: &Atom, first_packet: &[u8], scale: u32) -> Result<Entry, DecodeError> {
     let sound = sound(bytes, entry, scale)?;
     let whole = |setup: Setup, timing: Timing| Entry { setups: vec![setup], timing, remark: None };
@@ -94,7 +94,10 @@ pub(super) fn read(bytes: &mut Bytes, entry: &Atom, first_packet: &[u8], scale: 
         let channels = sound.channels as usize;
         let setup = Setup { codec: Codec::Pcm(sample), rate: sound.rate, channels, positions: None };
         if channels == 0 || channels > super::mix::MAX_PAIRED || !sample.is_sound() {
-            return Err(DecodeError::Unsupported(format!("it has {channels} channels of {} bytes", sample.bytes)));
+            return Err(DecodeError::Unsupported(format!(
+                "{channels} channels of {} bytes are not supported",
+                sample.bytes
+            )));
         }
         return Ok(whole(setup, Timing::Frames((channels * sample.bytes) as u32)));
     }
@@ -114,7 +117,7 @@ pub(super) fn read(bytes: &mut Bytes, entry: &Atom, first_packet: &[u8], scale: 
                 }
                 0x69 | 0x6b => {
                     let head = mpeg::parse(first_packet)
-                        .ok_or_else(|| DecodeError::Damaged("its first MP3 frame is".into()))?;
+                        .ok_or_else(|| DecodeError::Damaged("its first MP3 frame is corrupt".into()))?;
                     Ok(whole(mpeg::setup(&head, head.channels), Timing::Packets(head.frames)))
                 }
                 0xa5 => Err(DecodeError::no_decoder("AC-3")),
@@ -142,7 +145,7 @@ pub(super) fn read(bytes: &mut Bytes, entry: &Atom, first_packet: &[u8], scale: 
         }
         b"fLaC" => {
             let header = own(bytes, b"dfLa")?.unwrap_or_default();
-            // Version and flags, then the head of the first block, which is STREAMINFO.
+            // Version and flags, then the header of the first block, which is STREAMINFO.
             let info = header.get(8..).and_then(flac::Info::read);
             let info = info.ok_or_else(|| DecodeError::Damaged("its FLAC header is missing".into()))?;
             Ok(Entry { setups: info.setups().into(), timing: Timing::Flac(info), remark: None })
@@ -154,7 +157,7 @@ pub(super) fn read(bytes: &mut Bytes, entry: &Atom, first_packet: &[u8], scale: 
     }
 }
 
-/// Reads the part that all sample entries share, in all its versions.
+/// Parses the part common to all sample entries, in all its versions.
 fn sound(bytes: &mut Bytes, entry: &Atom, scale: u32) -> io::Result<Sound> {
     let head = contents(bytes, entry, 64)?;
     let version = be16(&head, 8);
@@ -171,7 +174,7 @@ fn sound(bytes: &mut Bytes, entry: &Atom, scale: u32) -> io::Result<Sound> {
         sound.bits = be32(&head, 48);
         sound.flags = be32(&head, 52);
     }
-    // The field holds rates below 65 536 only; the time scale is the rate in most files.
+    // The field only holds rates below 65 536; in most files the time scale equals the rate.
     if sound.rate == 0 {
         sound.rate = scale;
     }
@@ -193,7 +196,7 @@ fn sound(bytes: &mut Bytes, entry: &Atom, scale: u32) -> io::Result<Sound> {
     Ok(sound)
 }
 
-/// Plain samples, if a sample entry holds them.
+/// Returns the PCM format of a sample entry, if it has one.
 fn plain(bytes: &mut Bytes, kind: &[u8; 4], sound: &Sound) -> io::Result<Option<Sample>> {
     let own = |kind: &[u8; 4]| sound.atoms.iter().find(|a| a.kind == *kind).copied();
     let little = match own(b"enda") {
@@ -222,7 +225,7 @@ fn plain(bytes: &mut Bytes, kind: &[u8; 4], sound: &Sound) -> io::Result<Option<
             sample(kind, size, sound.flags & 2 != 0)
         }
         b"ipcm" | b"fpcm" => {
-            // ISO/IEC 23003-5: version and flags, format flags (1: low byte first), bits.
+            // ISO/IEC 23003-5: version and flags, format flags (1: little-endian), bits.
             let config = match own(b"pcmC") {
                 Some(atom) => contents(bytes, &atom, 6)?,
                 None => vec![0, 0, 0, 0, 0, sound.bits as u8],
@@ -235,10 +238,11 @@ fn plain(bytes: &mut Bytes, kind: &[u8; 4], sound: &Sound) -> io::Result<Option<
     })
 }
 
-/// The object type and the decoder's configuration in the descriptors of an `esds` box (ISO/IEC 14496-1, 7.2.6).
+/// Extracts the object type and the decoder configuration from the descriptors of an `esds` box (ISO/IEC 14496-1,
+/// 7.2.6).
 fn descriptors(mut bytes: &[u8]) -> (u8, Vec<u8>) {
     let mut object = 0;
-    // Each step goes into a descriptor or past one.
+    // Each iteration enters or skips a descriptor.
     for _ in 0..16 {
         let Some((tag, rest)) = bytes.split_first() else { break };
         let mut size = 0usize;

@@ -1,27 +1,27 @@
-//! Why a file cannot be played.
+//! Errors of decoding.
 
-/// What can be decoded, for messages.
+/// Supported formats, for messages.
 pub(super) const KINDS: &str = "WAV, AIFF, FLAC, MP3, Ogg Vorbis, AAC, ALAC";
 
-/// Why a file cannot be played.
+/// The reason why a file cannot be played; the message continues "file '…'".
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// It could not be read.
+    /// It cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// Nothing in it looks like sound.
+    /// No known format was found in it.
     #[error("is not a sound file of a supported kind ({KINDS}): {0}")]
     Unknown(String),
-    /// It is a known kind of file, but not one that can be played; the text names the kind or the limit.
+    /// A known format that is not supported; the text names the format or the limit.
     #[error("cannot be played: {0}")]
     Unsupported(String),
-    /// Its sound cannot be decoded.
+    /// Its data are invalid.
     #[error("is damaged: {0}")]
     Damaged(String),
 }
 
 impl DecodeError {
-    /// A codec or a file format that has no decoder here.
+    /// Creates the error for a codec or file format that is not supported.
     pub(super) fn no_decoder(name: &str) -> DecodeError {
         DecodeError::Unsupported(format!("{name} is not supported (supported: {KINDS})"))
     }

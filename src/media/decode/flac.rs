@@ -1,8 +1,9 @@
-//! FLAC (RFC 9639). Every frame carries its number and two checksums, so its place never has to be guessed.
+//! FLAC (RFC 9639). Every frame carries its number and two checksums, so its position is always known.
 //!
-//! The length is where the last whole frame ends, whatever the header says. Seeks search by frame numbers. Symphonia
-//! loses the last frame where a tag follows it (github.com/pdeljanov/Symphonia, #533), refuses a smallest block of 0
-//! and moves everything behind damage forward; none of that happens here, where frames are found and checked first.
+//! The length is the end of the last complete frame, whatever the header says. Seeks search by frame numbers.
+//! Symphonia's reader loses the last frame before a tag (github.com/pdeljanov/Symphonia, #533), rejects a minimum block
+//! size of 0 and shifts everything after damage; here, frames are located and verified before they are decoded, which
+//! avoids all that.
 
 use std::io;
 use std::sync::Arc;
@@ -18,19 +19,19 @@ use super::plan::{Codec, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, Set
 use super::tags;
 use crate::media::file::MediaFile;
 
-/// Bytes that a frame's header has at most.
+/// Maximum size of a frame header in bytes.
 pub(super) const HEADER: usize = 16;
-/// No frame is longer: eight channels of 65 535 samples of four bytes, and a little.
+/// Maximum size of a frame in bytes: eight channels of 65 535 samples of four bytes, plus overhead.
 const MOST_BYTES: usize = 2_200_000;
-/// Bytes at the end in which the last frame is searched for.
+/// Bytes at the end of the stream that are searched for the last frame.
 const TAIL: u64 = 4 << 20;
-/// Bytes at the beginning in which the first one is.
+/// Bytes at the start that are searched for the first frame.
 const FRONT: u64 = 1 << 20;
-/// A seek stops searching when it is so near, in bytes, and reads on from there.
+/// Distance in bytes at which a seek stops searching and reads on.
 const NEAR: u64 = 48 * 1024;
-/// Bytes behind a frame that may be the next one in which a better one is searched for.
+/// Bytes after a candidate for the next frame that are searched for a better one.
 const AHEAD: u64 = 64 * 1024;
-/// Bytes of possible last frames that are checked in all.
+/// Total size in bytes of the candidates for the last frame that are verified.
 const CHECKED: u64 = 64 << 20;
 
 const fn crc8_table() -> [u8; 256] {
@@ -70,23 +71,23 @@ fn crc16(crc: u16, byte: u8) -> u16 {
     crc << 8 ^ CRC16[usize::from((crc >> 8) as u8 ^ byte)]
 }
 
-/// What the STREAMINFO block says.
+/// Content of the STREAMINFO block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Info {
     /// Smallest and largest block in frames.
     blocks: (u32, u32),
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: u32,
-    /// Bits of a sample.
+    /// Bits per sample.
     bits: u32,
-    /// Frames in all; 0 if unknown.
+    /// Total number of frames; 0 if unknown.
     pub total: u64,
 }
 
 impl Info {
-    /// Reads the block's 34 bytes.
+    /// Parses the 34 bytes of the block.
     pub fn read(block: &[u8]) -> Option<Info> {
         let word = be32(block, 10);
         let info = Info {
@@ -99,7 +100,7 @@ impl Info {
         (block.len() >= 34 && info.rate > 0 && info.bits >= 4).then_some(info)
     }
 
-    /// Two decoders: for blocks up to the size that the header promises, and for larger ones.
+    /// Returns two decoder setups: for blocks up to the size declared in the header, and for larger ones.
     pub fn setups(&self) -> [Setup; 2] {
         let promised = if self.blocks.1 >= 16 { self.blocks.1 } else { 4_608 };
         [promised, 65_535].map(|block| {
@@ -119,12 +120,12 @@ impl Info {
         })
     }
 
-    /// Which of the decoders takes a block.
+    /// Index of the setup for a block of this size.
     pub fn setup_for(&self, block: u32) -> usize {
         usize::from(block > self.blocks.1.max(16))
     }
 
-    /// Frames of a block where all have the same, given the first frame.
+    /// Frames per block in a stream of fixed block size, given the header of the first frame.
     fn block(&self, first: &Head) -> u64 {
         match self.blocks {
             (min, max) if min == max && min >= 16 => u64::from(min),
@@ -133,19 +134,19 @@ impl Info {
     }
 }
 
-/// A frame's header.
+/// Header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Whether `number` counts samples, not frames.
+    /// Whether `number` counts samples instead of frames.
     variable: bool,
     number: u64,
     /// Frames of sound.
     pub block: u32,
-    /// Bytes of the header.
+    /// Size of the header in bytes.
     length: usize,
 }
 
-/// Reads the header of a frame of this stream; `None` if none stands here.
+/// Parses the header of a frame of this stream; `None` if there is none.
 pub(super) fn parse(bytes: &[u8], info: &Info) -> Option<Head> {
     let head = bytes.get(..6)?;
     if head[0] != 0xff || head[1] & 0xfe != 0xf8 || head[3] & 1 != 0 {
@@ -161,7 +162,7 @@ pub(super) fn parse(bytes: &[u8], info: &Info) -> Option<Head> {
     if block == 0 || rate == 15 || head[3] >> 4 > 10 || channels != info.channels || !bits_fit {
         return None;
     }
-    // The number is coded like a character of UTF-8, of up to seven bytes.
+    // The number is coded like a UTF-8 character, extended to seven bytes.
     let ones = head[4].leading_ones() as usize;
     if ones == 1 || ones > 7 {
         return None;
@@ -198,27 +199,27 @@ pub(super) fn parse(bytes: &[u8], info: &Info) -> Option<Head> {
     (crc == *bytes.get(at)?).then_some(Head { variable: head[1] & 1 == 1, number, block, length: at + 1 })
 }
 
-/// A FLAC stream.
+/// Layout of a FLAC stream.
 #[derive(Debug)]
 pub(super) struct Flac {
     info: Info,
-    /// Where the first frame begins, and the byte behind the last.
+    /// Offset of the first frame, and past the last.
     first: u64,
     end: u64,
-    /// Frames of sound in a frame, where all have the same.
+    /// Frames of sound per FLAC frame, for a fixed block size.
     block: u64,
-    /// The place of the first frame: not 0 in a recording of a running stream.
+    /// Position of the first frame; not 0 in the recording of a running stream.
     start: u64,
-    /// Frames of sound.
+    /// Length in frames of sound.
     total: u64,
 }
 
-/// The place that a header tells, where all blocks have `block` frames if they are not of different lengths.
+/// Position in frames given by a header; `block` is the size of the blocks where it is fixed.
 pub(super) fn place(head: &Head, block: u64) -> u64 {
     if head.variable { head.number } else { head.number.saturating_mul(block) }
 }
 
-/// The next header from `at` on that `fits`, and its place in the file.
+/// Finds the next header from `at` on that `fits`, and its offset.
 fn search(
     bytes: &mut Bytes,
     info: &Info,
@@ -243,7 +244,7 @@ fn search(
     Ok(None)
 }
 
-/// Whether a FLAC stream begins at `at`, with a first frame that is whole. Random bytes never pass.
+/// Returns whether a FLAC stream with a complete first frame begins at `at`. Random bytes do not pass.
 pub(super) fn begins(bytes: &mut Bytes, at: u64) -> io::Result<bool> {
     let (Some(info), first) = metadata(bytes, at)? else { return Ok(false) };
     let Some(head) = parse(bytes.peek(first, HEADER)?, &info) else { return Ok(false) };
@@ -258,7 +259,7 @@ pub(super) fn begins(bytes: &mut Bytes, at: u64) -> io::Result<bool> {
     Ok(crc == 0)
 }
 
-/// The STREAMINFO of a stream that begins at `at`, and where its metadata end.
+/// Returns the STREAMINFO of a stream that begins at `at`, and the end of its metadata.
 fn metadata(bytes: &mut Bytes, at: u64) -> io::Result<(Option<Info>, u64)> {
     let (mut info, mut place) = (None, at + 4);
     loop {
@@ -281,38 +282,38 @@ fn metadata(bytes: &mut Bytes, at: u64) -> io::Result<(Option<Info>, u64)> {
     Ok((info, place))
 }
 
-/// Lays out the stream that begins with its marker at `at`.
+/// Builds the plan for the stream whose marker is at `at`.
 ///
 /// # Errors
-/// Those of reading; a stream without a header or without a whole frame.
+/// If the file cannot be read, or the stream has no header or no complete frame.
 pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     let (info, first) = metadata(bytes, at)?;
     let info = info.ok_or_else(|| DecodeError::Damaged("its header (STREAMINFO) is missing or invalid".into()))?;
     let end = tags::before(bytes, first, bytes.len())?;
     let Some((offset, head)) = search(bytes, &info, first, end.min(first + FRONT), |_| true)? else {
-        let why = if first >= end { "it holds no sound" } else { "it has no frame that can be decoded" };
+        let why = if first >= end { "it contains no sound" } else { "it has no decodable frame" };
         return Err(DecodeError::Unsupported(why.into()));
     };
     let block = info.block(&head);
-    // Where the first frame is damaged, the sound still begins at 0.
+    // If the first frame is damaged, the sound still begins at 0.
     let start = if offset == first { place(&head, block) } else { 0 };
     let (last, last_end) = last_frame(bytes, &info, offset, end, block, start)?
-        .ok_or_else(|| DecodeError::Damaged("it has no frame that can be decoded".into()))?;
+        .ok_or_else(|| DecodeError::Damaged("it has no decodable frame".into()))?;
     let total = place(&last, block) + u64::from(last.block) - start;
     if total > MOST_FRAMES {
-        return Err(DecodeError::Damaged(format!("its last frame has the number {}", last.number)));
+        return Err(DecodeError::Damaged(format!("its last frame has the implausible number {}", last.number)));
     }
     let mut remarks = Vec::new();
     if info.total > total {
         let (lacking, all) = (seconds(info.total - total, info.rate), seconds(info.total, info.rate));
-        // Whether it was cut off shows at its end: a whole frame is followed by nothing.
+        // If the file was truncated, part of a frame follows the last complete one.
         remarks.push(match last_end < end {
-            true => Remark::loss(format!("{lacking} of its {all} are lacking at the end")),
-            false => Remark::loss(format!("its header promises {all}, but {} are there", seconds(total, info.rate))),
+            true => Remark::loss(format!("{lacking} of its {all} are missing at the end")),
+            false => Remark::loss(format!("its header announces {all}, but {} are present", seconds(total, info.rate))),
         });
     } else if info.total != 0 && info.total < total {
         remarks.push(Remark::note(format!(
-            "its header promises {}, but {} are there and played",
+            "its header announces {}, but {} are present and played",
             seconds(info.total, info.rate),
             seconds(total, info.rate)
         )));
@@ -324,7 +325,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     Ok(Plan { setups: setups.into(), remarks, ..plan })
 }
 
-/// The header of the last whole frame between `first` and `to`, and where that frame ends.
+/// Finds the last complete frame between `first` and `to`; returns its header and its end.
 fn last_frame(
     bytes: &mut Bytes,
     info: &Info,
@@ -361,7 +362,7 @@ fn last_frame(
     Ok(None)
 }
 
-/// Where the frame at `at` ends, if its checksum and its contents are right. Anything may follow.
+/// Returns the end of the frame at `at` if its checksum and its content are valid. Anything may follow it.
 fn whole_frame(bytes: &mut Bytes, info: &Info, at: u64, to: u64, head: &Head) -> Result<Option<u64>, DecodeError> {
     let data = bytes.peek(at, MOST_BYTES.min((to - at) as usize))?;
     let mut crc = 0;
@@ -371,7 +372,7 @@ fn whole_frame(bytes: &mut Bytes, info: &Info, at: u64, to: u64, head: &Head) ->
         if crc != 0 || k <= head.length {
             continue;
         }
-        // A checksum comes out right by chance once in 65 536 bytes; the contents do not as well.
+        // A checksum matches by chance once in 65 536 bytes; the content does not decode as well.
         let coder = match &mut coder {
             Some(coder) => coder,
             none => none.insert(Coder::new(&info.setups()[1], View::All)?),
@@ -385,29 +386,30 @@ fn whole_frame(bytes: &mut Bytes, info: &Info, at: u64, to: u64, head: &Head) ->
     Ok(None)
 }
 
-/// Reads a [`Flac`].
+/// Packet reader for [`Flac`].
 pub(super) struct FlacReader {
     bytes: Bytes,
     flac: Arc<Flac>,
     at: u64,
-    /// Bytes of the last frame.
+    /// Size of the previous frame in bytes.
     size: usize,
     fresh: bool,
 }
 
 impl FlacReader {
-    /// At the first frame.
+    /// Creates a reader at the first frame.
     pub fn new(file: &Arc<MediaFile>, flac: &Arc<Flac>) -> FlacReader {
         FlacReader { bytes: Bytes::new(file), flac: flac.clone(), at: flac.first, size: 8192, fresh: false }
     }
 
-    /// Whether a header may stand behind `after` in this stream.
+    /// Returns whether a header is plausible after position `after` of this stream.
     fn fits(flac: &Flac, head: &Head, after: Option<u64>) -> bool {
         let place = place(head, flac.block);
         after.is_none_or(|after| place > after) && place >= flac.start && place < flac.start + flac.total
     }
 
-    /// Where the frame at `self.at` ends: `Ok` if it is whole, `Err` with the place of the next frame if it is not.
+    /// Finds the end of the frame at `self.at`: `Ok` if the frame is complete, else `Err` with the offset of the next
+    /// frame.
     fn end_of(&mut self, head: &Head) -> io::Result<Result<u64, Option<u64>>> {
         let flac = &self.flac;
         let left = (flac.end - self.at) as usize;
@@ -417,7 +419,7 @@ impl FlacReader {
         loop {
             want = want.min(left).min(MOST_BYTES);
             let data = self.bytes.peek(self.at, want)?;
-            // A header at the very end of what was read may go on behind it.
+            // A header at the end of the buffer may continue after it.
             let last = want == left || want == MOST_BYTES || data.len() < want;
             let usable = if last { data.len() } else { data.len() - HEADER };
             while k < usable {
@@ -431,7 +433,7 @@ impl FlacReader {
                     }
                     let next_at = self.at + k as u64;
                     let other = *other.get_or_insert(next_at);
-                    // The very next frame, or one far behind: the frame here does not go on for longer.
+                    // The next frame in sequence, or one far away: the current frame cannot extend further.
                     if place(&next, flac.block) == here + u64::from(head.block) || next_at > other + AHEAD {
                         return Ok(Err(Some(other)));
                     }
@@ -457,7 +459,7 @@ impl Packets for FlacReader {
             if room <= NEAR || target <= low.1 {
                 break;
             }
-            // By proportion, a little early; by halves now and then, should the bytes be spread unevenly.
+            // Interpolate, aiming slightly early; bisect now and then in case the bytes are distributed unevenly.
             let share = if turn % 4 == 3 { 0.5 } else { (target - low.1) as f64 / span as f64 };
             let guess = low.0 + ((room as f64 * share) as u64).saturating_sub(NEAR / 3).clamp(1, room - 1);
             let after = low.1;
@@ -513,7 +515,7 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_standard() {
-        // The usual check values of CRC-8/SMBUS and CRC-16/UMTS.
+        // The standard check values of CRC-8/SMBUS and CRC-16/UMTS.
         assert_eq!(b"123456789".iter().fold(0, |crc, byte| CRC8[usize::from(crc ^ byte)]), 0xf4);
         assert_eq!(b"123456789".iter().fold(0, |crc, byte| crc16(crc, *byte)), 0xfee8);
     }

@@ -1,8 +1,8 @@
-//! Streams of frames that each begin with a header and say nothing of their place: MPEG audio and ADTS.
+//! Streams of self-delimiting frames without positions: MPEG audio and ADTS.
 //!
-//! The only true length is the number of frames, so they are counted while the file is opened. Only headers are looked
-//! at. What is noted on the way is where every 32nd frame begins and where the stream is interrupted; a seek reads
-//! a few dozen frames.
+//! Their only reliable length is the number of frames, so these are counted when the file is opened, reading headers
+//! only. The scan records the offset of every 32nd frame and all interruptions of the stream; a seek reads a few dozen
+//! frames.
 
 use std::io;
 use std::sync::Arc;
@@ -14,90 +14,90 @@ use super::plan::{Packet, Packets};
 use super::tags;
 use crate::media::file::MediaFile;
 
-/// Bytes that a header has at most.
+/// Maximum size of a header in bytes.
 pub(super) const HEADER: usize = 9;
-/// Frames from one noted place to the next.
+/// Distance in frames of the recorded offsets.
 const STRIDE: u64 = 32;
-/// Frames that must follow each other before a stream is believed to begin at the first of them.
+/// Number of consecutive frames required to accept the start of a stream.
 pub(super) const CHAIN: usize = 4;
-/// Frames decoded before the wanted one: MPEG layer III borrows from up to nine frames before, and windows overlap.
+/// Frames decoded before the target: MPEG layer III refers to up to nine previous frames, and windows overlap.
 const RUN_UP: u64 = 12;
 
-/// Frames that may have been lost in one place where only a few bytes are damaged.
+/// Maximum number of frames assumed lost in a place where only a few bytes are damaged.
 const MOST_LOST: u64 = 200;
 
-/// What a frame's header says.
+/// Header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Bytes of the frame, header included.
+    /// Size of the frame in bytes, including the header.
     pub bytes: u32,
-    /// Bytes of the header that the decoder does not want.
+    /// Bytes of the header that are not passed to the decoder.
     pub lead: u32,
     /// Frames of sound.
     pub frames: u32,
-    /// Frames of sound per second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: u8,
-    /// Bits per second, if the header says so.
+    /// Bit rate in bits per second; 0 if the header does not give it.
     pub bit_rate: u32,
-    /// What all frames of one stream have in common, besides the rate.
+    /// Format bits common to all frames of a stream, besides the rate.
     pub kind: u32,
 }
 
 impl Head {
-    /// Whether a frame with this header may follow one with that.
+    /// Returns whether a frame with this header may follow one with the other.
     fn follows(&self, other: &Head) -> bool {
         (self.kind, self.rate, self.frames) == (other.kind, other.rate, other.frames)
     }
 }
 
-/// Reads a header of [`HEADER`] bytes or fewer; `None` if it is none.
+/// Parses a header from at most [`HEADER`] bytes; `None` if there is none.
 pub(super) type Parse = fn(&[u8]) -> Option<Head>;
 
-/// A run of frames without interruption.
+/// An uninterrupted run of frames.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// The first frame of sound.
+    /// Position of the first frame, in frames of sound.
     pub at: i64,
-    /// Where the first frame begins in the file.
+    /// Offset of the first frame.
     pub offset: u64,
-    /// Frames.
+    /// Number of frames.
     pub packets: u64,
-    /// What they have in common.
+    /// Header common to the frames.
     pub head: Head,
-    /// Whether something is lacking before it.
+    /// Whether something is missing before it.
     pub fresh: bool,
     /// Where the frames are.
     pub marks: Marks,
 }
 
-/// Where frames are.
+/// Offsets of frames.
 #[derive(Debug)]
 pub(super) enum Marks {
-    /// Offsets of frames 0, 32, 64, …
+    /// Recorded offsets of frames 0, 32, 64, …
     Every(Vec<u64>),
-    /// All at a constant distance.
+    /// Computed, all at a constant distance.
     Grid(Grid),
 }
 
-/// A stream of frames.
+/// Layout of a stream of frames.
 #[derive(Debug)]
 pub(super) struct Frames {
-    /// Reads a header.
+    /// Header parser of the format.
     pub parse: Parse,
-    /// The byte behind the last frame.
+    /// Offset past the last frame.
     pub end: u64,
-    /// Frames per second of what is heard. Runs at other rates last as long, but are silent.
+    /// Sample rate of the output in Hz. Runs at other rates keep their duration but are silent.
     pub rate: u32,
-    /// In their order.
+    /// The runs, in order.
     pub runs: Vec<Run>,
-    /// Rate and channels of each decoder.
+    /// Sample rate and channels of each decoder setup.
     pub setups: Vec<(u32, u8)>,
 }
 
 impl Run {
-    /// Frames of sound at `rate` in the first `packets` frames.
+    /// Duration of the first `packets` frames, in frames of sound at `rate`.
     fn length(&self, packets: u64, rate: u32) -> i64 {
         let own = u128::from(packets) * u128::from(self.head.frames);
         (own * u128::from(rate) / u128::from(self.head.rate.max(1))) as i64
@@ -105,49 +105,49 @@ impl Run {
 }
 
 impl Frames {
-    /// The frame of sound behind the last one.
+    /// Position past the last frame, in frames of sound.
     pub fn last(&self) -> i64 {
         self.runs.last().map_or(0, |run| run.at + run.length(run.packets, self.rate))
     }
 }
 
-/// A run as it was found, with what was passed over before it.
+/// A run as found by the scan, with what was skipped before it.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Where the first frame begins.
+    /// Offset of the first frame.
     pub offset: u64,
-    /// Frames.
+    /// Number of frames.
     pub packets: u64,
-    /// The first header.
+    /// Header of the first frame.
     pub head: Head,
-    /// Where every 32nd frame begins.
+    /// Offset of every 32nd frame.
     pub marks: Vec<u64>,
-    /// Bytes before it that are neither frames nor tags.
+    /// Bytes skipped before it that are neither frames nor tags.
     pub gap: u64,
-    /// Whether they begin with a frame that was cut.
+    /// Whether the skipped bytes begin with a truncated frame.
     pub cut: bool,
-    /// Bytes of all frames.
+    /// Total size of the frames in bytes.
     pub bytes: u64,
-    /// Whether all frames have one bit rate.
+    /// Whether all frames have the same bit rate.
     pub constant: bool,
-    /// Where the last frame begins.
+    /// Offset of the last frame.
     pub last: u64,
 }
 
-/// What a walk found.
+/// Result of a scan.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
-    /// In their order.
+    /// The runs, in order.
     pub runs: Vec<Found>,
-    /// Rate and channels of every kind of frame.
+    /// Sample rate and channels of each kind of frame.
     pub setups: Vec<(u32, u8)>,
-    /// The byte behind the last frame.
+    /// Offset past the last frame.
     pub end: u64,
-    /// Whether a frame begins there that the file does not hold to its end.
+    /// Whether a truncated frame follows there.
     pub cut: bool,
 }
 
-/// Whether `count` frames follow each other from `at` on.
+/// Returns whether `count` consecutive frames begin at `at`.
 fn is_whole_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, count: usize) -> io::Result<bool> {
     let mut first: Option<Head> = None;
     for _ in 0..count {
@@ -163,7 +163,7 @@ fn is_whole_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, count: 
     Ok(true)
 }
 
-/// Whether `count` frames follow each other from `at` on, or as many as there are up to `to` or to a tag.
+/// Returns whether `count` consecutive frames begin at `at`, or as many as there are before `to` or a tag.
 pub(super) fn is_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, count: usize) -> io::Result<bool> {
     let mut first: Option<Head> = None;
     for _ in 0..count {
@@ -175,7 +175,7 @@ pub(super) fn is_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, co
         }
         let next = at + u64::from(head.bytes);
         if next > to {
-            // Cut off in the middle: believed behind a whole frame.
+            // Truncated: accepted if a complete frame precedes it.
             return Ok(first.is_some());
         }
         first.get_or_insert(head);
@@ -184,7 +184,7 @@ pub(super) fn is_chain(bytes: &mut Bytes, parse: Parse, mut at: u64, to: u64, co
     Ok(true)
 }
 
-/// The next place from `at` on where a stream begins; one that continues `like` needs fewer witnesses.
+/// Finds the next start of a stream from `at` on; one that continues `like` needs fewer consecutive frames.
 pub(super) fn search(
     bytes: &mut Bytes,
     parse: Parse,
@@ -213,13 +213,13 @@ pub(super) fn search(
     Ok(None)
 }
 
-/// Follows the frames from `from`, where one begins, up to `to`.
+/// Scans the frames from `from`, where one begins, up to `to`.
 pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::Result<Walk> {
     let mut walk = Walk { end: from, ..Walk::default() };
     let mut at = from;
-    // Bytes passed over since the last frame, and whether the next frame begins a run of its own.
+    // Bytes skipped since the last frame, whether the next frame begins a new run, and whether a frame was truncated.
     let (mut gap, mut apart, mut broken) = (0, true, false);
-    // Where a frame was searched for and found.
+    // Where a search has found a frame.
     let mut found = from;
     while at + 4 <= to {
         let head = parse(bytes.peek(at, HEADER)?);
@@ -228,7 +228,7 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
             (Some(head), Some(run)) => head.follows(&run.head),
             _ => false,
         };
-        // Where a frame is expected, one that fits is enough; a change of the stream needs more of its kind.
+        // Where a frame is expected, one that matches is enough; a change of format needs several.
         if let Some(head) = fits
             && (follows || at == found || is_chain(bytes, parse, at, to, CHAIN)?)
         {
@@ -269,7 +269,7 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
             at += length;
             continue;
         }
-        // The last frame may be the one that was cut: the next may begin within it.
+        // The last frame may be the truncated one: the next may begin inside it.
         let like = walk.runs.last().map(|run| (run.head, run.last));
         let since = like.map_or(at, |(_, last)| if walk.end == at { last + 4 } else { at });
         let Some(next) = search(bytes, parse, since, to, like.as_ref().map(|(head, _)| head))? else { break };
@@ -294,7 +294,7 @@ pub(super) fn walk(bytes: &mut Bytes, parse: Parse, from: u64, to: u64) -> io::R
 }
 
 impl Found {
-    /// Takes back the last frame.
+    /// Removes the last frame.
     pub fn forget_last(&mut self) {
         self.packets = self.packets.saturating_sub(1);
         if self.packets.is_multiple_of(STRIDE) {
@@ -304,17 +304,17 @@ impl Found {
 }
 
 impl Walk {
-    /// Frames in all.
+    /// Total number of frames.
     pub fn packets(&self) -> u64 {
         self.runs.iter().map(|run| run.packets).sum()
     }
 
-    /// Puts the runs in their places. `promised`: how many frames the file should hold, if that is known.
+    /// Computes the positions of the runs. `promised` is the number of frames according to the file, if known.
     ///
-    /// Nothing says how many frames a damaged place held. In a file of constant bit rate their number follows from the
-    /// bytes, if it comes out whole; otherwise it is estimated, and corrected by the number that the file promises.
+    /// The number of frames lost in a damaged place is not recorded. At a constant bit rate it follows from the number
+    /// of bytes, if that is a whole number of frames; otherwise it is estimated, and corrected by the number promised.
     ///
-    /// Returns how many frames there are and how many were lost as well.
+    /// Returns the layout, the number of frames present, and the number of frames lost.
     pub fn place(mut self, parse: Parse, promised: Option<u64>) -> (Frames, u64, u64) {
         let rate = self.runs.first().map_or(1, |run| run.head.rate);
         let bytes: u64 = self.runs.iter().map(|run| run.bytes).sum();
@@ -338,7 +338,7 @@ impl Walk {
             if whole >= 1.0 && off <= whole.min(8.0) + 1.0 {
                 lost.push((whole as u64, true));
             } else {
-                // Bytes were added or taken away in the middle of the frame before, which can't be trusted then.
+                // Bytes were inserted or removed within the previous frame, which cannot be trusted then.
                 if !self.runs[k].cut && self.runs[k - 1].packets > 0 {
                     self.runs[k - 1].forget_last();
                 }
@@ -366,25 +366,25 @@ impl Walk {
     }
 }
 
-/// Corrects estimates of how many frames each gap held, so that all frames together are as many as promised.
+/// Corrects the estimated number of frames lost in each gap, so that the total matches the number promised.
 fn settle(lost: &mut [(u64, bool)], promised: u64, there: u64) {
     let all: u64 = lost.iter().map(|l| l.0).sum();
     let gaps = lost.iter().filter(|l| l.0 > 0).count() as u64;
-    // A promise that is far off is about another file, or about one that was cut off.
+    // A number that is far off belongs to another file, or to one that was truncated.
     let Some(lacking) = promised.checked_sub(there).filter(|n| *n <= 2 * all + MOST_LOST * gaps) else { return };
     if lacking == all {
         return;
     }
     let certain: u64 = lost.iter().filter(|l| l.1).map(|l| l.0).sum();
     if lacking < certain {
-        // Whole frames' worth of bytes was put in.
+        // The damage inserted a whole number of frames.
         lost.iter_mut().filter(|l| l.1).for_each(|l| l.0 = 0);
         return settle_rest(lost, lacking);
     }
     settle_rest(lost, lacking - certain);
 }
 
-/// Shares `lacking` frames among the gaps whose size is estimated, in proportion.
+/// Distributes `lacking` frames over the gaps of estimated size, in proportion.
 fn settle_rest(lost: &mut [(u64, bool)], lacking: u64) {
     let all: u64 = lost.iter().filter(|l| !l.1).map(|l| l.0).sum();
     let (mut sum, mut given) = (0, 0);
@@ -397,26 +397,26 @@ fn settle_rest(lost: &mut [(u64, bool)], lacking: u64) {
 }
 
 impl Head {
-    /// Bytes of a frame on average, at a constant bit rate.
+    /// Average size of a frame in bytes, at a constant bit rate.
     pub fn constant_bytes(&self) -> Option<f64> {
         let bytes = f64::from(self.frames) / 8.0 * f64::from(self.bit_rate) / f64::from(self.rate.max(1));
         (self.bit_rate > 0).then_some(bytes)
     }
 }
 
-/// Reads [`Frames`].
+/// Packet reader for [`Frames`].
 pub(super) struct FramesReader {
     bytes: Bytes,
     frames: Arc<Frames>,
     run: usize,
-    /// The next frame within the run, and where it begins.
+    /// Index of the next frame in the run, and its offset.
     packet: u64,
     offset: u64,
     fresh: bool,
 }
 
 impl FramesReader {
-    /// At the first frame.
+    /// Creates a reader at the first frame.
     pub fn new(file: &Arc<MediaFile>, frames: &Arc<Frames>) -> FramesReader {
         let offset = frames.runs.first().map_or(0, |run| run.offset);
         FramesReader { bytes: Bytes::new(file), frames: frames.clone(), run: 0, packet: 0, offset, fresh: false }
@@ -475,7 +475,7 @@ impl Packets for FramesReader {
                 frames.setups.iter().position(|setup| *setup == (head.rate, head.channels)).map(|setup| (head, setup))
             });
             let Some((head, setup)) = known else {
-                // A grid was not walked, so damage in it shows only here; otherwise the file has changed.
+                // A grid has not been scanned, so its damage is discovered here; otherwise the file has changed.
                 self.fresh = true;
                 let found = match &run.marks {
                     Marks::Grid(grid) => grid.resume(&mut self.bytes, frames.parse, self.offset, frames.end)?,
@@ -506,19 +506,19 @@ mod tests {
 
     #[test]
     fn estimates_yield_to_what_the_file_promises() {
-        // One gap of about three frames, ten frames there, fourteen promised: four were lost.
+        // One gap of about three frames, ten frames present, fourteen promised: four were lost.
         let mut lost = [(0, true), (3, false)];
         settle(&mut lost, 14, 10);
         assert_eq!(lost, [(0, true), (4, false)]);
-        // Nothing lacks: the bytes in between were put in.
+        // Nothing is missing: the bytes in the gaps were inserted.
         let mut lost = [(0, true), (1, false), (2, true)];
         settle(&mut lost, 10, 10);
         assert_eq!(lost, [(0, true), (0, false), (0, true)]);
-        // What is certain stays, the rest is shared.
+        // Certain numbers are kept, the rest is distributed.
         let mut lost = [(2, true), (2, false), (2, false)];
         settle(&mut lost, 12, 7);
         assert_eq!(lost, [(2, true), (1, false), (2, false)]);
-        // A promise that is far off is not believed.
+        // A number that is far off is ignored.
         let mut lost = [(0, true), (3, false)];
         settle(&mut lost, 100_000, 10);
         assert_eq!(lost, [(0, true), (3, false)]);

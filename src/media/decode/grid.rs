@@ -1,8 +1,8 @@
-//! Large files of constant bit rate: frames at a constant distance, of which only samples are looked at.
+//! Large files of constant bit rate: frames at a constant distance, verified by samples.
 //!
-//! A padding byte here and there moves a frame by one byte, a frame more or less by hundreds. So a frame's number
-//! follows from its place, and a few dozen frames found where they should be vouch for all others: any byte too many or
-//! too few between two of them would show.
+//! A padding byte moves a frame by one byte, while an extra or missing frame moves those after it by hundreds. The
+//! number of a frame therefore follows from its offset, and a few dozen frames found where expected confirm all others:
+//! inserted or missing bytes between two of them would be detected.
 
 use std::io;
 use std::sync::Arc;
@@ -11,35 +11,35 @@ use super::bytes::Bytes;
 use super::frames::{CHAIN, HEADER, Head, Parse, is_chain, search, walk};
 use crate::media::file::MediaFile;
 
-/// Smaller files are walked through.
+/// Minimum size; smaller files are scanned completely.
 const LARGE: u64 = 8 << 20;
-/// Places that are looked at.
+/// Number of places examined.
 const PLACES: u64 = 64;
-/// Bytes that a frame may lie beside its place.
+/// Maximum distance in bytes of a frame from its expected offset.
 const SLACK: u64 = 3;
-/// Frames at the end that are walked through.
+/// Frames at the end that are scanned completely.
 const TAIL: u64 = 64;
 
 /// Frames at a constant distance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    /// Where the first one begins.
+    /// Offset of the first frame.
     pub from: u64,
-    /// Bytes from one to the next, on average.
+    /// Average distance of two frames in bytes.
     pub step: f64,
-    /// The header of all.
+    /// Header common to all frames.
     pub head: Head,
 }
 
-/// What was found of a large file.
+/// Result of sampling a large file.
 pub(super) struct Sampled {
-    /// Where the frames lie.
+    /// Location of the frames.
     pub grid: Grid,
-    /// How many there are.
+    /// Number of frames.
     pub packets: u64,
-    /// The byte behind the last one.
+    /// Offset past the last frame.
     pub end: u64,
-    /// Whether a frame begins there that the file does not hold to its end.
+    /// Whether a truncated frame follows there.
     pub cut: bool,
 }
 
@@ -52,7 +52,7 @@ impl Grid {
         (offset.saturating_sub(self.from) as f64 / self.step).round() as u64
     }
 
-    /// A frame at its place, give or take a few bytes.
+    /// Finds a frame at its expected offset, give or take a few bytes.
     fn at(&self, bytes: &mut Bytes, parse: Parse, packet: u64, to: u64) -> io::Result<Option<u64>> {
         let place = self.place(packet);
         for by in 0..=2 * SLACK {
@@ -66,7 +66,7 @@ impl Grid {
         Ok(None)
     }
 
-    /// The frame `packet`, or the next one after it that can be found: its number and its place.
+    /// Finds the frame `packet`, or the next one after it: returns its number and offset.
     pub fn find(&self, bytes: &mut Bytes, parse: Parse, packet: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
         if packet == 0 {
             return Ok(Some((0, self.from)));
@@ -77,15 +77,15 @@ impl Grid {
         }
     }
 
-    /// The first frame behind `offset`, where none is: its number and its place.
+    /// Finds the first frame after `offset`, where none is: returns its number and offset.
     pub fn resume(&self, bytes: &mut Bytes, parse: Parse, offset: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
-        // Damage of megabytes would keep the disk for long; a file that has it is silent to the end.
+        // Skipping megabytes of damage would keep the disk busy for long; such a file is silent to its end.
         let limit = to.min(offset.saturating_add(1 << 20));
         Ok(search(bytes, parse, offset + 1, limit, Some(&self.head))?.map(|at| (self.number(at), at)))
     }
 }
 
-/// Looks at a large file of constant bit rate here and there; `None` if it is something else.
+/// Samples a large file of constant bit rate; `None` if it is not one.
 pub(super) fn sample(file: &Arc<MediaFile>, parse: Parse, from: u64, to: u64) -> io::Result<Option<Sampled>> {
     let mut bytes = Bytes::sparse(file, 4096);
     let Some(head) = parse(bytes.peek(from, HEADER)?) else { return Ok(None) };

@@ -1,8 +1,8 @@
-//! What kind of file it is.
+//! Detection of the file format.
 //!
-//! A marker counts only at the beginning, behind tags and zeros: sound files lie inside many other files (archives,
-//! videos, lossless formats that keep the WAV header), and to play one of those as plain samples is noise at full
-//! scale. Only streams that prove themselves, by a chain of frames or a checksum, may follow a little rubbish.
+//! A signature counts only at the start, or after tags and zeros: audio data is embedded in many other files (archives,
+//! videos, lossless formats that keep the WAV header), and playing one of those as PCM would be noise at full scale.
+//! Only streams that can be verified, by consecutive frames or a checksum, may follow a limited amount of garbage.
 
 use std::io;
 use std::path::Path;
@@ -12,12 +12,12 @@ use super::error::DecodeError;
 use super::frames::{CHAIN, is_chain, search};
 use super::{aac, flac, mpeg, ogg, tags};
 
-/// Rubbish that a stream may follow, in bytes: in a file that is called or tagged like MPEG audio, and in any other.
+/// Bytes of garbage that may precede a stream: in a file named or tagged as MPEG audio, and in any other.
 const RUBBISH: [u64; 2] = [1 << 20, 64 << 10];
-/// Zeros that are passed over, in bytes.
+/// Bytes of leading zeros that are skipped.
 const ZEROS: u64 = 1 << 20;
 
-/// A kind of file.
+/// A supported file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// RIFF, RIFX, RF64, BW64 and Wave64.
@@ -36,11 +36,11 @@ pub(super) enum Kind {
     Mp4,
 }
 
-/// The first bytes of Wave64.
+/// First bytes of Wave64.
 pub(super) const WAVE64: &[u8; 16] =
     &[0x72, 0x69, 0x66, 0x66, 0x2e, 0x91, 0xcf, 0x11, 0xa5, 0xd6, 0x28, 0xdb, 0x04, 0xc1, 0x00, 0x00];
 
-/// First bytes of files that are no sound, or whose sound has no decoder here.
+/// Signatures of files that contain no sound, or sound that is not supported: offset, bytes, name.
 #[rustfmt::skip]
 const OTHERS: [(usize, &[u8], &str); 58] = [
     (0, b"wvpk", "WavPack"), (0, b"MAC ", "Monkey's Audio"), (0, b"MACF", "Monkey's Audio"), (0, b"OFR ", "OptimFROG"),
@@ -66,10 +66,10 @@ const OTHERS: [(usize, &[u8], &str); 58] = [
     (0, b"\xd0\xcf\x11\xe0", "an Office document"),
 ];
 
-/// Finds out what kind a file is, and where its first marker stands.
+/// Detects the format of a file, and the offset of its signature.
 ///
 /// # Errors
-/// Those of reading; [`DecodeError::Unsupported`] names a kind that is known, [`DecodeError::Unknown`] is the rest.
+/// If the file cannot be read; [`DecodeError::Unsupported`] for a known format, else [`DecodeError::Unknown`].
 pub(super) fn find(bytes: &mut Bytes) -> Result<(Kind, u64), DecodeError> {
     if bytes.len() == 0 {
         return Err(DecodeError::Unknown("it is empty".into()));
@@ -78,7 +78,7 @@ pub(super) fn find(bytes: &mut Bytes) -> Result<(Kind, u64), DecodeError> {
         return Err(DecodeError::no_decoder(name));
     }
     let (mut at, mut tagged) = (0, false);
-    // Tags may follow each other; each is longer than nothing.
+    // Several tags may follow each other; the loop is bounded.
     for _ in 0..64 {
         at = past_zeros(bytes, at)?;
         if let Some(kind) = marker(bytes, at)? {
@@ -88,13 +88,13 @@ pub(super) fn find(bytes: &mut Bytes) -> Result<(Kind, u64), DecodeError> {
         let Some(tag) = tags::at(bytes, at, length)? else { break };
         tagged = true;
         let by_size = at + tag;
-        // Some writers of APE tags count the header as well.
+        // Some writers include the header in the size of APE tags.
         if bytes.peek(at, 3)? == b"APE" && tag > 32 {
             let counted = marker(bytes, by_size)?.is_none() && marker(bytes, by_size - 32)?.is_some();
             at = by_size - if counted { 32 } else { 0 };
             continue;
         }
-        // A tag whose size is wrong still has frames that tell where it ends.
+        // If the size of a tag is wrong, its frames show where it ends.
         if bytes.peek(at, 3)? == b"ID3" {
             let behind = past_zeros(bytes, by_size)?;
             let good = marker(bytes, behind)?.is_some() || tags::at(bytes, behind, length)?.is_some();
@@ -124,13 +124,13 @@ fn extension(path: &Path) -> String {
     path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The place behind zeros.
+/// Skips zeros from `from` on.
 fn past_zeros(bytes: &mut Bytes, from: u64) -> io::Result<u64> {
     let mut at = from;
     while at < from + ZEROS {
         let part = bytes.peek(at, 4096)?;
         match part.iter().position(|byte| *byte != 0) {
-            // A box of MP4 begins with its size, whose first bytes are zeros.
+            // The size at the start of an MP4 box begins with zeros.
             Some(skip) => return Ok(if skip < 4 && at == from { from } else { at + skip as u64 }),
             None if part.is_empty() => break,
             None => at += part.len() as u64,
@@ -139,7 +139,7 @@ fn past_zeros(bytes: &mut Bytes, from: u64) -> io::Result<u64> {
     Ok(from)
 }
 
-/// A kind whose marker stands at `at`.
+/// Returns the format whose signature is at `at`.
 fn marker(bytes: &mut Bytes, at: u64) -> io::Result<Option<Kind>> {
     let length = bytes.len();
     let head = bytes.peek(at, 40)?;
@@ -166,7 +166,7 @@ fn marker(bytes: &mut Bytes, at: u64) -> io::Result<Option<Kind>> {
     Ok(None)
 }
 
-/// A stream that proves itself, from `at` on.
+/// Searches for a verifiable stream from `at` on.
 fn behind_rubbish(bytes: &mut Bytes, at: u64, limit: u64) -> io::Result<Option<(Kind, u64)>> {
     let mut found: Option<(Kind, u64)> = None;
     for (parse, kind) in [(aac::parse as super::frames::Parse, Kind::Adts), (mpeg::parse, Kind::Mpeg)] {
@@ -198,7 +198,7 @@ fn behind_rubbish(bytes: &mut Bytes, at: u64, limit: u64) -> io::Result<Option<(
     Ok(found)
 }
 
-/// The name of something else.
+/// Returns the name of a known unsupported format.
 fn other(bytes: &mut Bytes) -> io::Result<Option<&'static str>> {
     let head = bytes.peek(0, 4096)?;
     let known = OTHERS.iter().find(|(at, mark, _)| head.get(*at..*at + mark.len()) == Some(*mark));
@@ -209,7 +209,7 @@ fn other(bytes: &mut Bytes) -> io::Result<Option<&'static str>> {
         let webm = head[..head.len().min(64)].windows(4).any(|w| w == b"webm");
         return Ok(Some(if webm { "WebM" } else { "Matroska" }));
     }
-    // Packets of 188 bytes, with 4 more before each on discs.
+    // Packets of 188 bytes, with four more before each on discs.
     let stream =
         |first: usize, step: usize| head.len() > first + 4 * step && (0..5).all(|k| head[first + k * step] == 0x47);
     if stream(0, 188) || stream(4, 192) {
@@ -219,10 +219,10 @@ fn other(bytes: &mut Bytes) -> io::Result<Option<&'static str>> {
         (b"RIFF", b"AVI ") => Some("AVI video"),
         (b"RIFF", b"WEBP") => Some("a WebP picture"),
         (b"RIFF", b"RMID") => Some("a MIDI file ('grooved render-midi' plays those)"),
-        (b"RIFF" | b"RIFX", form) if form != b"WAVE" => Some("a RIFF file that is no WAV"),
+        (b"RIFF" | b"RIFX", form) if form != b"WAVE" => Some("a RIFF file other than WAV"),
         (b"FORM", b"8SVX" | b"16SV") => Some("IFF-8SVX"),
-        (b"FORM", form) if form != b"AIFF" && form != b"AIFC" => Some("an IFF file that is no AIFF"),
-        // Low-overhead MPEG-4 audio: eleven bits of sync, the length of the frame, and the same there.
+        (b"FORM", form) if form != b"AIFF" && form != b"AIFC" => Some("an IFF file other than AIFF"),
+        // Low-overhead MPEG-4 audio: eleven bits of sync, the length of the frame, and sync again after it.
         (&[0x56, b, c, _], _) if b & 0xe0 == 0xe0 => {
             let next = 3 + usize::from(u16::from_be_bytes([b & 0x1f, c]));
             (head.get(next) == Some(&0x56)).then_some("AAC in LOAS/LATM")
@@ -231,20 +231,20 @@ fn other(bytes: &mut Bytes) -> io::Result<Option<&'static str>> {
     })
 }
 
-/// Says what is there instead of sound.
+/// Creates the error for an unknown format.
 fn nothing(bytes: &mut Bytes, at: u64) -> io::Result<DecodeError> {
     if mpeg::is_free_format(bytes.peek(at, 4)?) {
         return Ok(DecodeError::no_decoder("MPEG audio of free format"));
     }
     let head = bytes.peek(0, 4096)?;
     let what = if head.iter().all(|byte| *byte == 0) {
-        "it begins with nothing but zeros"
+        "it begins with zeros only"
     } else if std::str::from_utf8(&head[..head.len().min(512)]).is_ok_and(|text| !text.contains('\0')) {
-        "it is a text"
+        "it is a text file"
     } else if le32(head, 0) == 0x4646_4952 {
-        "its WAV header is cut off"
+        "its WAV header is truncated"
     } else {
-        "no marker of such a file stands at its beginning"
+        "it does not begin with a known signature"
     };
     Ok(DecodeError::Unknown(what.into()))
 }

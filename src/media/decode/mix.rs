@@ -1,10 +1,10 @@
-//! Any number of channels as two, after ITU-R BS.775: centre and surrounds at −3 dB, no low-frequency channel.
+//! Downmix of any number of channels to stereo, after ITU-R BS.775: centre and surrounds at −3 dB, LFE omitted.
 
 use symphonia::core::audio::{Channels, Position};
 
-/// Most channels that are mixed down.
+/// Maximum number of channels for a downmix.
 pub const MAX_CHANNELS: usize = 8;
-/// Most channels of a file of which one pair is played.
+/// Maximum number of channels of a file from which one pair is played.
 pub const MAX_PAIRED: usize = 64;
 
 /// Weights of each channel in the stereo mix: (left, right).
@@ -12,17 +12,17 @@ pub(super) type Mix = Vec<(f32, f32)>;
 
 const MINUS_3_DB: f32 = std::f32::consts::FRAC_1_SQRT_2;
 
-/// What of a file's channels is heard.
+/// The channels of a file that are played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
-    /// All of them, mixed down.
+    /// All channels, mixed down.
     All,
-    /// Channels 2n and 2n + 1.
+    /// Channels 2n and 2n + 1, as left and right.
     Pair(usize),
 }
 
 impl View {
-    /// The weights of `count` channels; `channels` says where they are, if that is known.
+    /// Returns the weights of `count` channels; `channels` are their positions, if known.
     pub fn mix(self, channels: Option<&Channels>, count: usize) -> Mix {
         match self {
             View::All => down(channels, count),
@@ -57,8 +57,9 @@ fn weight(position: Position) -> (f32, f32) {
     }
 }
 
-/// One channel goes to both sides and two are left and right, whatever a file calls them; more are weighted by their
-/// positions if the file names as many as there are channels, else by the usual order for their number.
+/// Returns the downmix of all channels. One channel goes to both sides, and two are left and right, whatever the file
+/// calls them; more are weighted by their positions if the file gives as many as there are channels, else by the usual
+/// order for their number.
 fn down(channels: Option<&Channels>, count: usize) -> Mix {
     match count {
         1 => return vec![(1.0, 1.0)],

@@ -1,19 +1,19 @@
-//! Any supported file as stereo frames, from any frame on.
+//! Decodes any supported file to stereo frames, from any frame on.
 //!
-//! A file is read in two steps. `kind` says what it is, and one file per container finds where the sound lies: the
-//! `plan`. What can be counted is counted there, whatever headers say, and kept as an index, so that a seek reads a
-//! few kilobytes and a second stream of the same file opens without looking at it again. Then packets are read by the
-//! plan and decoded (`coder`). Every packet knows its place in the sound; what is lacking between two of them is
-//! silent.
+//! A file is read in two steps. First, `kind` detects the format, and one module per container locates the sound and
+//! builds a `plan`. Lengths are counted there rather than taken from headers, and kept as an index, so that a seek
+//! reads a few kilobytes and a second stream of the same file opens without another scan. Then packets are read
+//! according to the plan and decoded (`coder`). Every packet carries its position; gaps between packets play as
+//! silence.
 //!
-//! - `kind`, `tags`: what a file is, and what may stand around the sound
-//! - `wav`, `aiff`: plain samples (`pcm`) and ADPCM (`adpcm`) in `blocks`
-//! - `mpeg`, `aac`: MP1 to MP3 and ADTS, in `frames` without a table of contents; large ones on a `grid`
-//! - `flac`, `ogg` with `vorbis`: streams that find their own place
-//! - `mp4` with `boxes` and `entry`: an index of packets, or fragments
-//! - `mix`: many channels as two
+//! - `kind`, `tags`: format detection, and the tags around the sound
+//! - `wav`, `aiff`: PCM (`pcm`) and ADPCM (`adpcm`) in `blocks`
+//! - `mpeg`, `aac`: MP1 to MP3 and ADTS, in `frames` without a table of contents; large files on a `grid`
+//! - `flac`, `ogg` with `vorbis`: streams whose frames or pages carry positions
+//! - `mp4` with `boxes` and `entry`: packets by index, or in fragments
+//! - `mix`: downmix of many channels to two
 //!
-//! Symphonia's codecs do MP1 to MP3, AAC, ALAC, FLAC and Vorbis; its containers are not used.
+//! Symphonia's codecs decode MP1 to MP3, AAC, ALAC, FLAC and Vorbis; its container readers are not used.
 
 mod aac;
 mod adpcm;
@@ -53,19 +53,19 @@ use kind::Kind;
 use mix::View;
 use plan::{MOST_FRAMES, Packet, Packets, Plan, RATES};
 
-/// Gaps that are remembered one by one.
+/// Maximum number of gaps recorded individually.
 const MOST_GAPS: usize = 64;
-/// Packets in a row without sound that are read before the file is given up.
+/// Consecutive packets without sound after which reading is given up.
 const MOST_EMPTY: usize = 1 << 16;
 
-/// What a file holds, and where: enough to open it again without looking at it.
+/// Format and layout of a file: enough to open it again without a scan.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// Frames. Counted, not believed.
+    /// Length in frames: counted, not taken from headers.
     pub frames: u64,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub sample_rate: u32,
-    /// Channels in the file.
+    /// Number of channels in the file.
     pub channels: usize,
     plan: Arc<Plan>,
     view: View,
@@ -80,12 +80,12 @@ impl PartialEq for Info {
 impl Eq for Info {}
 
 impl Info {
-    /// How long it lasts.
+    /// Length in seconds.
     pub fn seconds(&self) -> f64 {
         self.frames as f64 / f64::from(self.sample_rate)
     }
 
-    /// What its user should know: what is lacking, what is not decoded, what its header says wrongly.
+    /// Remarks for the user: missing sound, undecoded content, wrong headers.
     pub fn remarks(&self) -> &[Remark] {
         &self.plan.remarks
     }
@@ -100,10 +100,10 @@ impl Info {
             )));
         }
         if frames == 0 {
-            return Err(DecodeError::Unsupported("it holds no sound".into()));
+            return Err(DecodeError::Unsupported("it contains no sound".into()));
         }
         if frames > MOST_FRAMES {
-            return Err(DecodeError::Damaged(format!("it claims to hold {frames} frames")));
+            return Err(DecodeError::Damaged(format!("it claims an implausible length of {frames} frames")));
         }
         match view {
             View::All if channels == 0 || channels > MAX_CHANNELS => Err(DecodeError::Unsupported(format!(
@@ -117,10 +117,10 @@ impl Info {
     }
 }
 
-/// How many audio tracks a file has, and the manifest of a stem file.
+/// Returns the number of audio tracks, and the manifest of a stem file.
 ///
 /// # Errors
-/// Those of reading; a file that is of no supported kind.
+/// If the file cannot be read or has no supported format.
 pub(super) fn tracks(file: &Arc<MediaFile>) -> Result<(usize, Option<Vec<u8>>), DecodeError> {
     let mut bytes = Bytes::new(file);
     Ok(match kind::find(&mut bytes)? {
@@ -129,25 +129,25 @@ pub(super) fn tracks(file: &Arc<MediaFile>) -> Result<(usize, Option<Vec<u8>>), 
     })
 }
 
-/// A file being decoded, front to back.
+/// Decoder of one open file, with a read position.
 pub struct Decoder {
     file: Arc<MediaFile>,
     info: Info,
     packets: Box<dyn Packets>,
     packet: Packet,
-    /// One for each of the plan's setups, made when it is needed.
+    /// One per setup of the plan, created on demand.
     coders: Vec<Option<Coder>>,
-    /// The last packet, decoded, and the media's frames that it holds.
+    /// The last decoded packet, and its range in frames of the media.
     planes: Vec<Vec<f32>>,
     from: i64,
     to: i64,
-    /// Whether it is silent because it could not be decoded.
+    /// Whether the packet could not be decoded and plays as silence.
     damaged: bool,
-    /// Whether the packets have ended.
+    /// Whether the end of the packets has been reached.
     ended: bool,
-    /// The frame that comes next.
+    /// The frame to be read next.
     position: u64,
-    /// Frames that were lacking since the last seek, and where.
+    /// Missing frames since the last seek, and their gaps.
     missing: u64,
     gaps: Vec<(u64, u64)>,
 }
@@ -156,41 +156,42 @@ impl Decoder {
     /// Opens a file by its path; see [`Decoder::new`].
     ///
     /// # Errors
-    /// As [`Decoder::new`], and those of opening.
+    /// Those of [`Decoder::new`], and those of opening.
     pub fn open(path: &Path) -> Result<Decoder, DecodeError> {
         Decoder::new(&MediaFile::open(path)?)
     }
 
-    /// A decoder of an open file. Its length is counted where that is possible; of large MP3, ADTS and fragmented MP4
-    /// files, that reads headers throughout the file.
+    /// Creates a decoder of an open file. Its length is counted where possible; for large MP3, ADTS and fragmented MP4
+    /// files, this reads headers throughout the file.
     ///
     /// # Errors
-    /// Those of reading; a kind or a variant that is not supported; damage that leaves nothing to play.
+    /// If the file cannot be read, is of an unsupported format, or is too damaged to play anything.
     pub fn new(file: &Arc<MediaFile>) -> Result<Decoder, DecodeError> {
         Decoder::view(file, None, View::All)
     }
 
-    /// A decoder of one audio track of an MP4 file, counted from 0: see [`super::stems`]. Other files have one track.
+    /// Creates a decoder of one audio track of an MP4 file, counted from 0; see [`super::stems`]. Other files have one
+    /// track.
     ///
     /// # Errors
-    /// As [`Decoder::new`]; a track that there is not.
+    /// Those of [`Decoder::new`], and if there is no such track.
     pub fn track(file: &Arc<MediaFile>, track: usize) -> Result<Decoder, DecodeError> {
         Decoder::view(file, Some(track), View::All)
     }
 
-    /// A decoder of two channels of a file, 2 × `pair` and the one after it, as left and right. Up to [`MAX_PAIRED`]
-    /// channels are possible.
+    /// Creates a decoder of channels 2 × `pair` and 2 × `pair` + 1 of a file, as left and right. Files of up to
+    /// [`MAX_PAIRED`] channels are supported.
     ///
     /// # Errors
-    /// As [`Decoder::new`]; a pair that there is not.
+    /// Those of [`Decoder::new`], and if there is no such pair.
     pub fn pair(file: &Arc<MediaFile>, pair: usize) -> Result<Decoder, DecodeError> {
         Decoder::view(file, None, View::Pair(pair))
     }
 
-    /// A decoder of a file whose contents are known already, at its beginning; nothing is counted again.
+    /// Creates a decoder of a file that has been scanned before, positioned at its start; nothing is counted again.
     ///
     /// # Errors
-    /// Those of the codec.
+    /// If the codec rejects the format.
     pub fn known(file: &Arc<MediaFile>, info: &Info) -> Result<Decoder, DecodeError> {
         crate::system::guard::may_block();
         let setups = &info.plan.setups;
@@ -221,7 +222,7 @@ impl Decoder {
         let mut bytes = Bytes::new(file);
         let (kind, at) = kind::find(&mut bytes)?;
         if kind != Kind::Mp4 && track.is_some_and(|track| track > 0) {
-            return Err(DecodeError::Unsupported("it has one audio track only".into()));
+            return Err(DecodeError::Unsupported("it has only one audio track".into()));
         }
         let plan = match kind {
             Kind::Wav => wav::open(&mut bytes, at),
@@ -242,42 +243,42 @@ impl Decoder {
         for remark in info.remarks() {
             let (path, text) = (file.path().display(), &remark.text);
             match remark.loss {
-                true => tracing::warn!("{path}: {text}; copy it again ('grooved check-media' tells more)"),
+                true => tracing::warn!("{path}: {text}; copy it again (details: 'grooved check-media')"),
                 false => tracing::info!("{path}: {text}"),
             }
         }
         Decoder::known(file, &info)
     }
 
-    /// The file it reads.
+    /// The file being decoded.
     pub fn file(&self) -> &Arc<MediaFile> {
         &self.file
     }
 
-    /// What the file holds.
+    /// Format and length of the file.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// The frame that [`Decoder::read`] will begin with.
+    /// The frame at which [`Decoder::read`] will begin.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Seconds that were lacking or damaged, and are silent, since the last seek.
+    /// Seconds of missing or damaged sound, replaced by silence, since the last seek; `None` if there were none.
     pub fn lacking(&self) -> Option<f64> {
         (self.missing > 0).then(|| self.missing as f64 / f64::from(self.info.sample_rate))
     }
 
-    /// Where something was lacking since the last seek: first frame and frames of each gap, the first ones only.
+    /// The first gaps since the last seek: start frame and length in frames of each.
     pub fn gaps(&self) -> &[(u64, u64)] {
         &self.gaps
     }
 
-    /// Goes to `frame`, exactly.
+    /// Seeks to `frame`, sample-accurately.
     ///
     /// # Errors
-    /// Those of reading.
+    /// If the file cannot be read.
     pub fn seek(&mut self, frame: u64) -> Result<(), DecodeError> {
         let frame = frame.min(self.info.frames);
         self.missing = 0;
@@ -292,7 +293,7 @@ impl Decoder {
         }
     }
 
-    /// The media's frame that is heard at `frame`, and how many follow it; `None` where it is silent or at the end.
+    /// The media frame that plays at `frame`, and how many follow it; `None` where it is silent or at the end.
     fn media(&self, frame: u64) -> Option<(i64, u64)> {
         let mut at = 0;
         for edit in &self.info.plan.edits {
@@ -304,7 +305,7 @@ impl Decoder {
         None
     }
 
-    /// Frames of silence that the edit list puts at `frame`.
+    /// Frames of silence that the edit list inserts at `frame`.
     fn silence(&self, frame: u64) -> u64 {
         let mut at = 0;
         for edit in &self.info.plan.edits {
@@ -316,7 +317,7 @@ impl Decoder {
         0
     }
 
-    /// Makes the packet that holds a frame of the media the next to be decoded, if it is not at hand.
+    /// Seeks the packets to a media frame, unless it lies in the current packet.
     fn go_to(&mut self, media: i64) -> Result<(), DecodeError> {
         if (self.from..=self.to).contains(&media) && !self.ended {
             return Ok(());
@@ -327,11 +328,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads the next frames into both planes; returns how many. Fewer than asked for means the end. What is lacking or
-    /// damaged in the middle is silent, so that what comes after it stays in its place.
+    /// Reads the next frames into both planes and returns their number; fewer than requested means the end. Missing or
+    /// damaged parts play as silence, so that what follows keeps its position.
     ///
     /// # Errors
-    /// Those of reading.
+    /// If the file cannot be read.
     pub fn read(&mut self, left: &mut [f32], right: &mut [f32]) -> Result<usize, DecodeError> {
         let want = left.len().min(right.len()).min(self.info.frames.saturating_sub(self.position) as usize);
         let mut done = 0;
@@ -348,7 +349,7 @@ impl Decoder {
             let Some((media, edit)) = self.media(self.position) else { break };
             let rest = rest.min(edit.min(usize::MAX as u64) as usize);
             if !self.ended && (media < self.from || self.from == i64::MIN) && self.to > media {
-                // An edit list that goes back.
+                // The edit list jumps back.
                 self.go_to(media)?;
             }
             let (l, r) = (&mut left[done..done + rest], &mut right[done..done + rest]);
@@ -357,7 +358,7 @@ impl Decoder {
         Ok(done)
     }
 
-    /// Fills the beginning of both planes with the media from a frame on; returns how many frames, at least one.
+    /// Fills the start of both planes from a media frame on; returns the number of frames, at least one.
     fn copy(&mut self, media: i64, left: &mut [f32], right: &mut [f32]) -> Result<usize, DecodeError> {
         while !self.ended && media >= self.to {
             self.advance()?;
@@ -393,7 +394,7 @@ impl Decoder {
         Ok(count)
     }
 
-    /// Notes that frames from the present position on are lacking.
+    /// Records that frames from the current position on are missing.
     fn lose(&mut self, frames: u64) {
         self.missing += frames;
         if let Some((at, length)) = self.gaps.last_mut()
@@ -433,7 +434,7 @@ impl Decoder {
             let have = if whole { self.planes.iter().map(Vec::len).min().unwrap_or(0) } else { 0 };
             let frames = self.packet.frames as usize;
             self.damaged = !whole;
-            // The last packet may give less than it could, or be filled up and give more.
+            // The last packet may yield fewer frames than announced, or padding that makes it more.
             let have = if whole { have.min(frames) } else { frames };
             self.from = self.packet.at;
             self.to = self.packet.at.saturating_add(have as i64);

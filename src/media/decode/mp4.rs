@@ -1,8 +1,8 @@
-//! MP4 and QuickTime files, whole and in fragments (ISO/IEC 14496-12).
+//! MP4 and QuickTime files, regular and fragmented (ISO/IEC 14496-12).
 //!
-//! Every packet of a track is counted, fragments included; those that the file does not hold are not. Edit lists say
-//! what of it is heard: encoders put 1024 or more frames before the sound, which symphonia plays as well, because it
-//! reads edit lists without using them (github.com/pdeljanov/Symphonia, #544).
+//! All packets of a track are counted, including those in fragments, but not those beyond the end of the file. Edit
+//! lists define what is played: encoders put 1024 or more frames before the sound, which Symphonia's reader plays as
+//! well, because it parses edit lists without applying them (github.com/pdeljanov/Symphonia, #544).
 
 use std::io;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ use super::plan::{Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, seco
 use super::trun::Trun;
 use crate::media::file::MediaFile;
 
-/// No packet is longer.
+/// Maximum size of a packet in bytes.
 const MOST_PACKET: u32 = 4 << 20;
-/// No track has more of them: four days.
+/// Maximum number of packets in a track: four days.
 pub(super) const MOST_PACKETS: usize = 1 << 24;
-/// Bytes of plain samples that are read as one packet.
+/// Bytes of PCM read as one packet.
 const PLAIN: u64 = 16 * 1024;
-/// Bytes of a table of the index, at most: a day of packets.
+/// Maximum size of an index table in bytes: a day of packets.
 const MOST_TABLE: usize = 64 << 20;
-/// Packets decoded before the wanted one: windows overlap, and MP3 borrows from up to nine packets before.
+/// Packets decoded before the target: windows overlap, and MP3 refers to up to nine previous packets.
 const RUN_UP: u64 = 12;
-/// Frames that encoders put before the sound: ffmpeg's and most others', twice that, Apple's, Nero's.
+/// Usual encoder delays in frames: ffmpeg's and most others', twice that, Apple's, Nero's.
 const USUAL_DELAYS: [i64; 4] = [1_024, 2_048, 2_112, 2_624];
 
-/// Packets that lie one behind the other.
+/// A run of contiguous packets.
 #[derive(Debug)]
 struct Run {
-    /// The number of the first one.
+    /// Number of the first packet.
     first: u64,
-    /// Its frame in the media.
+    /// Its position in frames of the media.
     at: i64,
-    /// Where it begins in the file.
+    /// Its offset in the file.
     offset: u64,
-    /// Which sample entry describes it, counted from 0.
+    /// Index of its sample entry.
     entry: usize,
 }
 
-/// Bytes of each packet.
+/// Sizes of the packets in bytes.
 #[derive(Debug)]
 enum Sizes {
     All(u32),
@@ -57,7 +57,7 @@ impl Sizes {
         }
     }
 
-    /// Bytes of the packets `from` to `to`.
+    /// Total size of the packets `from` to `to` (exclusive).
     fn sum(&self, from: u64, to: u64) -> u64 {
         match self {
             Sizes::All(size) => u64::from(*size) * to.saturating_sub(from),
@@ -69,23 +69,23 @@ impl Sizes {
     }
 }
 
-/// A track's packets.
+/// Layout of a track.
 #[derive(Debug)]
 pub(super) struct Mp4 {
     runs: Vec<Run>,
     sizes: Sizes,
-    /// Packets that the file holds.
+    /// Number of packets present in the file.
     packets: u64,
     timing: Timing,
-    /// The first decoder in the plan of each sample entry.
+    /// Index of the first decoder setup of each sample entry.
     entries: Vec<usize>,
-    /// What to add to FLAC's own positions.
+    /// Offset to be added to the positions in FLAC headers.
     shift: i64,
-    /// Frames of a FLAC block.
+    /// Frames per FLAC block.
     block: u64,
 }
 
-/// An audio track, as far as it is the same for whole and fragmented files.
+/// The properties of an audio track that regular and fragmented files have in common.
 struct Track {
     id: u32,
     enabled: bool,
@@ -94,20 +94,20 @@ struct Track {
     table: Atom,
 }
 
-/// The file's index and its audio tracks.
+/// The index of the file (`moov`) and its audio tracks.
 struct Index {
     moov: Atom,
-    /// Time units per second of the edit lists' durations.
+    /// Time units per second of the durations in edit lists.
     scale: u32,
     tracks: Vec<Track>,
     top: Vec<Atom>,
 }
 
-/// Reads the index.
+/// Parses the index.
 fn index(bytes: &mut Bytes, at: u64) -> Result<Index, DecodeError> {
     let top = within(bytes, at, bytes.len())?;
     let moov = top.iter().find(|atom| atom.kind == *b"moov").copied().ok_or_else(|| {
-        DecodeError::Damaged("it ends before its index (the 'moov' box): the file is not complete".into())
+        DecodeError::Damaged("it ends before its index (the 'moov' box): the file is incomplete".into())
     })?;
     let mut scale = 1_000;
     if let Some(mvhd) = find(bytes, &moov, &[b"mvhd"])? {
@@ -136,18 +136,18 @@ fn index(bytes: &mut Bytes, at: u64) -> Result<Index, DecodeError> {
     Ok(Index { moov, scale, tracks, top })
 }
 
-/// How many audio tracks there are.
+/// Returns the number of audio tracks.
 ///
 /// # Errors
-/// Those of reading; a file without an index.
+/// If the file cannot be read or has no index.
 pub(super) fn tracks(bytes: &mut Bytes, at: u64) -> Result<usize, DecodeError> {
     Ok(index(bytes, at)?.tracks.len())
 }
 
-/// The manifest of a Native Instruments stem file (JSON), if there is one.
+/// Returns the JSON manifest of a Native Instruments stem file, if there is one.
 ///
 /// # Errors
-/// Those of reading; a file without an index.
+/// If the file cannot be read or has no index.
 pub(super) fn manifest(bytes: &mut Bytes, at: u64) -> Result<Option<Vec<u8>>, DecodeError> {
     let moov = index(bytes, at)?.moov;
     match find(bytes, &moov, &[b"udta", b"stem"])? {
@@ -156,22 +156,22 @@ pub(super) fn manifest(bytes: &mut Bytes, at: u64) -> Result<Option<Vec<u8>>, De
     }
 }
 
-/// Packets as they were found, in units of the track's time scale.
+/// The packets found, with times in units of the track's time scale.
 struct Found {
-    /// (packet, time, offset, sample entry) of every run.
+    /// The runs: (packet, time, offset, sample entry).
     runs: Vec<(u64, i64, u64, usize)>,
     sizes: Sizes,
     packets: u64,
-    /// Time behind the last packet.
+    /// Time at the end of the last packet.
     end: i64,
-    /// Packets that the index names.
+    /// Number of packets in the index.
     promised: u64,
 }
 
-/// Lays out an audio track: the `chosen` one, or the first that is enabled and can be decoded.
+/// Builds the plan for an audio track: the `chosen` one, or the first that is enabled and can be decoded.
 ///
 /// # Errors
-/// Those of reading; a file without such a track; a codec that is not supported.
+/// If the file cannot be read, has no such track, or its codec is not supported.
 pub(super) fn open(bytes: &mut Bytes, at: u64, chosen: Option<usize>) -> Result<Plan, DecodeError> {
     let index = index(bytes, at)?;
     if let Some(chosen) = chosen {
@@ -200,28 +200,28 @@ fn lay_out(bytes: &mut Bytes, index: &Index, track: &Track) -> Result<Plan, Deco
     fragments(bytes, index, track, &mut found)?;
     found.keep_what_is_there(bytes.len());
     if found.packets == 0 {
-        let why = if found.promised > 0 { "it ends before its sound" } else { "it holds no sound" };
+        let why = if found.promised > 0 { "it ends before its sound" } else { "it contains no sound" };
         return Err(DecodeError::Unsupported(why.into()));
     }
     let mut first = Vec::new();
     let (offset, size) = (found.runs[0].2, found.sizes.get(0).min(MOST_PACKET));
     bytes.read(offset, size as usize, &mut first)?;
     let stsd = find(bytes, &track.table, &[b"stsd"])?
-        .ok_or_else(|| DecodeError::Damaged("it does not say how its sound is coded".into()))?;
+        .ok_or_else(|| DecodeError::Damaged("its sample description is missing".into()))?;
     let mut entries: Vec<Entry> = Vec::new();
     for atom in within(bytes, stsd.from + 8, stsd.to)?.into_iter().take(64) {
         entries.push(entry::read(bytes, &atom, &first, track.scale)?);
     }
     let Some(entry) = entries.first() else {
-        return Err(DecodeError::Damaged("it does not say how its sound is coded".into()));
+        return Err(DecodeError::Damaged("its sample description is missing".into()));
     };
     let rate = entry.setups[0].rate;
     let timing = found.refine(entry.timing, bytes.len());
     let mut remarks: Vec<Remark> = entries.iter().filter_map(|entry| entry.remark.clone()).collect();
-    // One timeline needs one way to count; nobody joins tracks of different codecs in one.
+    // All entries share one timeline, which needs one way of counting; tracks that mix codecs do not occur in practice.
     let same = |other: &Entry| std::mem::discriminant(&other.timing) == std::mem::discriminant(&entry.timing);
     if !entries.iter().all(same) {
-        return Err(DecodeError::Unsupported("its packets are coded in different ways".into()));
+        return Err(DecodeError::Unsupported("its packets use different kinds of codecs".into()));
     }
     let (mut setups, mut firsts) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -231,16 +231,16 @@ fn lay_out(bytes: &mut Bytes, index: &Index, track: &Track) -> Result<Plan, Deco
     let mut mp4 = found.mp4(bytes, timing, firsts, rate, track.scale)?;
     let end = mp4.end(bytes)?;
     if end <= 0 || end as u64 > MOST_FRAMES {
-        return Err(DecodeError::Damaged(format!("its packets claim {end} frames")));
+        return Err(DecodeError::Damaged(format!("its packets claim an implausible length of {end} frames")));
     }
     if found.promised > found.packets {
         let each = end as f64 / found.packets as f64;
         let (lacking, all) = ((found.promised - found.packets) as f64 * each, found.promised as f64 * each);
         let text =
-            format!("{} of its {} are lacking at the end", seconds(lacking as u64, rate), seconds(all as u64, rate));
+            format!("{} of its {} are missing at the end", seconds(lacking as u64, rate), seconds(all as u64, rate));
         remarks.push(Remark::loss(text));
     }
-    // The index counts the last packet's frames where that is not full.
+    // The index gives the true length if the last packet is not full.
     let counted = scaled(found.end, rate, track.scale);
     let fine = track.scale.is_multiple_of(rate) && found.promised == found.packets;
     let stop = if fine && counted > 0 && counted < end { counted } else { end };
@@ -248,18 +248,18 @@ fn lay_out(bytes: &mut Bytes, index: &Index, track: &Track) -> Result<Plan, Deco
     mp4.entries.truncate(64);
     let plan = Plan { rate, setups, edits, layout: Layout::Mp4(mp4.into()), remarks };
     match plan.frames() {
-        0 => Err(DecodeError::Unsupported("it holds no sound".into())),
+        0 => Err(DecodeError::Unsupported("it contains no sound".into())),
         _ => Ok(plan),
     }
 }
 
-/// Time in frames, rounded.
+/// Converts a time to frames, rounded.
 fn scaled(time: i64, rate: u32, scale: u32) -> i64 {
     let (rate, scale) = (i128::from(rate), i128::from(scale.max(1)));
     ((i128::from(time) * rate * 2 + scale).div_euclid(2 * scale)).clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-/// A table of the index: what follows version, flags and `skip` bytes, `each` bytes an entry, as many as there are.
+/// Reads an index table: the rows of `each` bytes after version, flags, `skip` bytes and the count.
 fn rows(bytes: &mut Bytes, table: &Atom, kind: &[u8; 4], skip: usize, each: usize) -> io::Result<Option<Vec<u8>>> {
     let Some(atom) = find(bytes, table, &[kind])? else { return Ok(None) };
     let all = contents(bytes, &atom, MOST_TABLE)?;
@@ -269,7 +269,7 @@ fn rows(bytes: &mut Bytes, table: &Atom, kind: &[u8; 4], skip: usize, each: usiz
     Ok(Some(rows[..length].to_vec()))
 }
 
-/// Reads the packets of the index itself.
+/// Reads the packets listed in the index.
 fn table(bytes: &mut Bytes, track: &Track) -> io::Result<Found> {
     let t = &track.table;
     let (sizes, mut count) = match find(bytes, t, &[b"stsz"])? {
@@ -313,12 +313,12 @@ fn table(bytes: &mut Bytes, track: &Track) -> io::Result<Found> {
     let times: Vec<(u64, i64)> = rows(bytes, t, b"stts", 4, 8)?
         .unwrap_or_default()
         .chunks_exact(8)
-        // Some muxers write a negative duration where time stamps went back.
+        // Some muxers write a negative duration where time stamps go back.
         .map(|row| (u64::from(be32(row, 0)), i64::from((be32(row, 4) as i32).max(0))))
         .collect();
     let mut runs = Vec::with_capacity(chunks.len());
     let (mut packet, mut share) = (0, 0);
-    // Where the table of times has got to: its row, and the packet and time at that row's beginning.
+    // State of the time table: the current row, and the packet and time at its start.
     let (mut row, mut row_packet, mut row_time) = (0, 0u64, 0i64);
     for (number, offset) in (1u64..).zip(&chunks) {
         while shares.get(share + 1).is_some_and(|next| next.0 <= number) {
@@ -342,7 +342,7 @@ fn table(bytes: &mut Bytes, track: &Track) -> io::Result<Found> {
     Ok(Found { runs, sizes, packets: count, end, promised: count })
 }
 
-/// Adds the packets of fragments.
+/// Adds the packets of all fragments.
 fn fragments(bytes: &mut Bytes, index: &Index, track: &Track, found: &mut Found) -> io::Result<()> {
     let mut defaults = [1, 0, 0];
     if let Some(mvex) = find(bytes, &index.moov, &[b"mvex"])? {
@@ -398,7 +398,7 @@ fn fragments(bytes: &mut Bytes, index: &Index, track: &Track, found: &mut Found)
 }
 
 impl Found {
-    /// Adds packets behind the last one.
+    /// Appends packets.
     fn add(&mut self, sizes: &[u32]) {
         let all = match &mut self.sizes {
             Sizes::Each(all) => all,
@@ -414,7 +414,7 @@ impl Found {
         self.promised = self.packets;
     }
 
-    /// Forgets packets that the file does not hold to their end, and those behind them.
+    /// Drops the packets from the first one on that is not completely in the file.
     fn keep_what_is_there(&mut self, length: u64) {
         let mut kept = 0;
         for (k, (first, _, offset, _)) in self.runs.iter().enumerate() {
@@ -443,7 +443,7 @@ impl Found {
         self.runs.retain(|run| run.0 < kept);
     }
 
-    /// Plain samples: a packet is one frame, whatever old files say of its size, or several.
+    /// For PCM, corrects the meaning of a packet: one frame, whatever old files give as its size, or several.
     fn refine(&mut self, timing: Timing, length: u64) -> Timing {
         let Timing::Frames(bytes) = timing else { return timing };
         let size = self.sizes.get(0);
@@ -455,7 +455,7 @@ impl Found {
         timing
     }
 
-    /// The packets with their places in frames.
+    /// Builds the layout, with positions in frames.
     fn mp4(
         &self,
         bytes: &mut Bytes,
@@ -469,16 +469,16 @@ impl Found {
             Timing::Frames(_) => 1,
             Timing::Flac(_) => 0,
         };
-        // What comes first is at 0, whatever its time stamp: fragments may be a piece of something longer.
+        // The first packet is at 0, whatever its time stamp: a fragmented file may be part of a longer stream.
         let begin = self.runs[0].1;
-        // How far time stamps are ahead of the frames that were counted. They are rounded, so that only steps of half a
-        // packet mean that something is lacking.
+        // Lead of the time stamps over the frames counted. Time stamps are rounded, so only steps of half a packet mean
+        // that something is missing.
         let mut ahead = 0;
         let runs = self.runs.iter().map(|(first, time, offset, entry)| {
             let stamp = scaled(time - begin, rate, scale);
             let counted = (*first as i64).saturating_mul(per);
             let step = stamp.saturating_sub(counted) - ahead;
-            // Never back: packets overlap where a muxer counted wrong.
+            // Never backwards: packets overlap where a muxer counted wrongly.
             if per > 1 && step > (per / 2).max(i64::from(2 * rate / scale)) {
                 ahead += step;
             }
@@ -486,7 +486,7 @@ impl Found {
             Run { first: *first, at, offset: *offset, entry: (*entry).min(entries.len() - 1) }
         });
         let mut runs: Vec<Run> = runs.collect();
-        // A time that is far away is another recording's, or wrong.
+        // Implausible times belong to another recording, or are wrong.
         if runs.last().is_some_and(|run| run.at as u64 > MOST_FRAMES) {
             runs.iter_mut().for_each(|run| run.at = (run.first as i64).saturating_mul(per));
         }
@@ -500,7 +500,7 @@ impl Found {
         let mut mp4 = Mp4 { runs, sizes, packets: self.packets, timing, entries, shift: 0, block: 0 };
         if let Timing::Flac(info) = timing {
             let head = mp4.flac(bytes, &info, 0)?;
-            let head = head.ok_or_else(|| DecodeError::Damaged("its first FLAC frame is".into()))?;
+            let head = head.ok_or_else(|| DecodeError::Damaged("its first FLAC frame is corrupt".into()))?;
             mp4.block = u64::from(head.block);
             mp4.shift = -(flac::place(&head, mp4.block) as i64);
         }
@@ -509,24 +509,24 @@ impl Found {
 }
 
 impl Mp4 {
-    /// The run that holds a packet.
+    /// Index of the run that contains a packet.
     fn run(&self, packet: u64) -> usize {
         self.runs.partition_point(|run| run.first <= packet).saturating_sub(1)
     }
 
-    /// Where a packet begins in the file.
+    /// Offset of a packet in the file.
     fn offset(&self, packet: u64) -> u64 {
         let run = &self.runs[self.run(packet)];
         run.offset.saturating_add(self.sizes.sum(run.first, packet))
     }
 
-    /// The header of a FLAC packet.
+    /// Header of a FLAC packet.
     fn flac(&self, bytes: &mut Bytes, info: &flac::Info, packet: u64) -> io::Result<Option<flac::Head>> {
         let length = (self.sizes.get(packet) as usize).min(flac::HEADER);
         Ok(flac::parse(bytes.peek(self.offset(packet), length)?, info))
     }
 
-    /// The frame behind the last packet.
+    /// Position at the end of the last packet, in frames.
     fn end(&self, bytes: &mut Bytes) -> io::Result<i64> {
         let last = self.packets.saturating_sub(1);
         let run = &self.runs[self.run(last)];
@@ -534,7 +534,7 @@ impl Mp4 {
             Timing::Packets(per) => run.at + (self.packets - run.first) as i64 * i64::from(per),
             Timing::Frames(_) => run.at + (self.packets - run.first) as i64,
             Timing::Flac(info) => {
-                // A damaged packet does not tell where it ends; the one before it does.
+                // A damaged packet has no known end; use the one before it.
                 let mut end = 0;
                 for packet in (last.saturating_sub(16)..=last).rev() {
                     if let Some(head) = self.flac(bytes, &info, packet)? {
@@ -548,7 +548,7 @@ impl Mp4 {
     }
 }
 
-/// What is heard: the edit list, or what iTunes wrote, or all of it.
+/// Returns what is played: according to the edit list, else to iTunes' metadata, else everything.
 fn edits(bytes: &mut Bytes, index: &Index, track: &Track, rate: u32, end: i64, stop: i64) -> io::Result<Vec<Edit>> {
     let mut edits = Vec::new();
     if let Some(list) = find(bytes, &track.atom, &[b"edts", b"elst"])? {
@@ -566,15 +566,15 @@ fn edits(bytes: &mut Bytes, index: &Index, track: &Track, rate: u32, end: i64, s
                 continue;
             }
             let mut media = scaled(from, rate, track.scale);
-            // A time scale coarser than frames: the delay that it most likely means.
+            // If the time scale is coarser than frames, use the most likely encoder delay.
             let coarse = i64::from(rate / track.scale) + 1;
             if track.scale < rate
                 && let Some(usual) = USUAL_DELAYS.iter().find(|delay| (**delay - media).abs() <= coarse)
             {
                 media = *usual;
             }
-            // No duration means "to the end", as in fragmented files. The duration is rounded to the movie's time scale,
-            // which is milliseconds in many files: an end that is as near as that is the end.
+            // A duration of 0 means "to the end", as in fragmented files. Durations are rounded to the movie's time
+            // scale, often milliseconds: an end within that precision is taken as the end of the media.
             let mut to = if duration == 0 { stop } else { media.saturating_add(frames) };
             if (to - stop).abs() <= i64::from(rate / index.scale) + 1 {
                 to = stop;
@@ -603,7 +603,7 @@ fn edits(bytes: &mut Bytes, index: &Index, track: &Track, rate: u32, end: i64, s
     Ok(edits)
 }
 
-/// The first frame of the sound and how many there are, as iTunes writes it into the metadata (iTunSMPB).
+/// Returns the first frame of the sound and its length, from the metadata that iTunes writes (iTunSMPB).
 fn itunes(bytes: &mut Bytes, moov: &Atom, rate: u32, scale: u32) -> io::Result<Option<(i64, i64)>> {
     let Some(list) = find(bytes, moov, &[b"udta", b"meta", b"ilst"])? else { return Ok(None) };
     for item in within(bytes, list.from, list.to)?.into_iter().filter(|atom| atom.kind == *b"----") {
@@ -620,7 +620,7 @@ fn itunes(bytes: &mut Bytes, moov: &Atom, rate: u32, scale: u32) -> io::Result<O
         if let [_, delay, _, frames] = fields[..]
             && frames > 0
         {
-            // They count frames of the output, of which HE-AAC's core has half as many.
+            // These are output frames; the core of HE-AAC has half as many.
             let half = |n: i64| if scale == 2 * rate { n / 2 } else { n };
             return Ok(Some((half(delay), half(frames))));
         }
@@ -628,7 +628,7 @@ fn itunes(bytes: &mut Bytes, moov: &Atom, rate: u32, scale: u32) -> io::Result<O
     Ok(None)
 }
 
-/// Reads a track of an [`Mp4`].
+/// Packet reader for a track of an [`Mp4`].
 pub(super) struct Mp4Reader {
     bytes: Bytes,
     mp4: Arc<Mp4>,
@@ -639,7 +639,7 @@ pub(super) struct Mp4Reader {
 }
 
 impl Mp4Reader {
-    /// At the first packet.
+    /// Creates a reader at the first packet.
     pub fn new(file: &Arc<MediaFile>, mp4: &Arc<Mp4>) -> Mp4Reader {
         let mut reader =
             Mp4Reader { bytes: Bytes::new(file), mp4: mp4.clone(), run: 0, packet: 0, offset: 0, fresh: false };
@@ -671,7 +671,7 @@ impl Packets for Mp4Reader {
                 let (mut low, mut high) = (0, mp4.packets);
                 while high - low > 1 {
                     let middle = low.midpoint(high);
-                    // A damaged packet's place is not known; going on before it is safe.
+                    // The position of a damaged packet is unknown; resuming before it is safe.
                     let place = mp4.flac(&mut self.bytes, &info, middle)?.map(|head| flac::place(&head, mp4.block));
                     match place {
                         Some(place) if place as i64 + mp4.shift <= frame => low = middle,

@@ -1,4 +1,4 @@
-//! MPEG audio, layers I to III (ISO/IEC 11172-3 and 13818-3), and what encoders leave in its first frame.
+//! MPEG audio, layers I to III (ISO/IEC 11172-3 and 13818-3), with the information frames of encoders.
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
@@ -10,7 +10,7 @@ use super::grid;
 use super::plan::{Codec, Edit, Layout, Plan, Remark, Setup, seconds};
 use super::tags;
 
-/// Kilobits per second by the header's index, for MPEG-1 layers I, II and III and MPEG-2 layers I and II/III.
+/// Bit rates in kbit/s by header index, for MPEG-1 layers I, II and III, MPEG-2 layer I and MPEG-2 layers II/III.
 #[rustfmt::skip]
 const BIT_RATES: [[u32; 15]; 5] = [
     [0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448],
@@ -19,10 +19,10 @@ const BIT_RATES: [[u32; 15]; 5] = [
     [0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256],
     [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
 ];
-/// Frames that a layer III decoder is late.
+/// Delay of a layer III decoder, in frames.
 const DECODER_DELAY: u64 = 529;
 
-/// Reads a frame's header.
+/// Parses the header of a frame.
 pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     let word = be32(bytes.get(..4)?, 0);
     if word >> 21 != 0x7ff {
@@ -51,7 +51,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     Some(Head { bytes, lead: 0, frames, rate, channels, bit_rate, kind: version << 3 | layer })
 }
 
-/// Whether a header of free format stands here: a bit rate of the encoder's own, which no header tells.
+/// Returns whether there is a header of free format, whose bit rate is not declared.
 pub(super) fn is_free_format(bytes: &[u8]) -> bool {
     let word = be32(bytes, 0);
     bytes.len() >= 4
@@ -62,12 +62,12 @@ pub(super) fn is_free_format(bytes: &[u8]) -> bool {
         && word >> 12 & 15 == 0
 }
 
-/// The layer, 1 to 3.
+/// Layer of a frame, 1 to 3.
 fn layer(head: &Head) -> u32 {
     head.kind & 7
 }
 
-/// The decoder of frames like this one.
+/// Returns the decoder setup for frames like this one.
 pub(super) fn setup(head: &Head, channels: u8) -> Setup {
     let mut parameters = AudioCodecParameters::new();
     parameters.for_codec(match layer(head) {
@@ -83,19 +83,19 @@ pub(super) fn setup(head: &Head, channels: u8) -> Setup {
     }
 }
 
-/// What encoders leave in a first frame that is not sound.
+/// Content of the information frame that encoders write before the sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Info {
-    /// Frames that follow, if it says so.
+    /// Number of frames that follow, if given.
     packets: Option<u64>,
-    /// Bytes of all frames, this one included, if it says so.
+    /// Total size of all frames in bytes, including this one, if given.
     bytes: Option<u64>,
-    /// Frames of sound that the encoder put before and behind the sound.
+    /// Encoder delay and padding, in frames of sound.
     delay: Option<(u64, u64)>,
 }
 
-/// Reads the frame of Xing and LAME (gabriel.mp3-tech.org/mp3infotag.html) or of Fraunhofer (VBRI). Its checksum is not
-/// asked for: tools that edit tags leave wrong ones.
+/// Parses the information frame of Xing and LAME (gabriel.mp3-tech.org/mp3infotag.html) or of Fraunhofer (VBRI). The
+/// checksum is not verified: tools that edit tags leave wrong ones.
 fn info(frame: &[u8], head: &Head) -> Option<Info> {
     let side = match (head.kind >> 3 == 3, head.channels == 1) {
         (true, false) => 32,
@@ -106,7 +106,7 @@ fn info(frame: &[u8], head: &Head) -> Option<Info> {
         let some = |n: u32| (n > 0).then_some(u64::from(n));
         return Some(Info { packets: some(be32(frame, 50)), bytes: some(be32(frame, 46)), delay: None });
     }
-    // Behind the side information; some leave room for a checksum, others count it in.
+    // After the side information; some writers reserve space for a checksum, others do not.
     let tag = [4 + side, 6 + side].into_iter().find(|at| matches!(frame.get(*at..at + 4), Some(b"Xing" | b"Info")))?;
     let flags = be32(frame, tag + 4);
     let mut at = tag + 8;
@@ -125,13 +125,14 @@ fn info(frame: &[u8], head: &Head) -> Option<Info> {
     Some(Info { packets, bytes, delay })
 }
 
-/// Lays out a stream that begins with a frame at `from` and ends before `to`.
+/// Builds the plan for a stream that begins with a frame at `from` and ends before `to`.
 ///
 /// # Errors
-/// Those of reading; a stream that holds no sound.
+/// If the file cannot be read, or the stream contains no sound.
 pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, DecodeError> {
     let to = tags::before(bytes, from, to)?;
-    let first = parse(bytes.peek(from, HEADER)?).ok_or_else(|| DecodeError::Damaged("its first frame is".into()))?;
+    let first =
+        parse(bytes.peek(from, HEADER)?).ok_or_else(|| DecodeError::Damaged("its first frame is corrupt".into()))?;
     let info = match layer(&first) {
         3 => info(bytes.peek(from, first.bytes as usize)?, &first),
         _ => None,
@@ -153,10 +154,10 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
         }
     };
     let Some(head) = frames.runs.first().map(|run| run.head) else {
-        return Err(DecodeError::Unsupported("it holds no sound".into()));
+        return Err(DecodeError::Unsupported("it contains no sound".into()));
     };
     let (rate, all, promised) = (frames.rate, there + lost, info.and_then(|i| i.packets));
-    // Sound that the encoder added on both sides; behind, only if the end is the one that it wrote.
+    // Trim what the encoder added on both sides; at the end only if the end is the original one.
     let mut edit = Edit { media: Some(0), frames: frames.last().max(0) as u64 };
     if let Some((delay, padding)) = info.and_then(|i| i.delay) {
         let before = delay + DECODER_DELAY;
@@ -167,14 +168,14 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
     let mut remarks = Vec::new();
     match promised.filter(|n| *n != all) {
         Some(n) => {
-            // A file that was cut off lacks bytes as well; otherwise its header counts wrong.
+            // A truncated file is short of bytes as well; otherwise the count in its header is wrong.
             let cut_off = info.and_then(|i| i.bytes).is_some_and(|all| from + all > frames.end + u64::from(head.bytes));
             remarks.push(match n > all && cut_off {
-                true => Remark::loss(format!("{} of its {} are lacking at the end", time(n - all), time(n))),
-                false => Remark::note(format!("its header counts {n} frames, but {all} are there and played")),
+                true => Remark::loss(format!("{} of its {} are missing at the end", time(n - all), time(n))),
+                false => Remark::note(format!("its header announces {n} frames, but {all} are present and played")),
             });
         }
-        None if cut => remarks.push(Remark::note("its last frame is cut off".into())),
+        None if cut => remarks.push(Remark::note("its last frame is truncated".into())),
         None => {}
     }
     if lost > 0 {
@@ -184,7 +185,10 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
     if let Some(run) = frames.runs.iter().find(other) {
         let packets = frames.runs.iter().filter(other).map(|run| run.packets).sum::<u64>();
         let part = seconds(packets * u64::from(run.head.frames), run.head.rate);
-        remarks.push(Remark::loss(format!("its rate changes from {rate} to {} Hz: {part} are silent", run.head.rate)));
+        remarks.push(Remark::loss(format!(
+            "its sample rate changes from {rate} to {} Hz: {part} are silent",
+            run.head.rate
+        )));
     }
     let setups = frames.setups.iter().map(|(rate, channels)| setup(&Head { rate: *rate, ..head }, *channels)).collect();
     Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Frames(frames.into()), remarks })

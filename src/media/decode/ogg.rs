@@ -1,8 +1,8 @@
-//! Ogg (RFC 3533) with Vorbis or FLAC: pages with checksums and positions, links that follow each other.
+//! Ogg (RFC 3533) with Vorbis or FLAC: pages with checksums and positions, in one or several consecutive links.
 //!
-//! Small files are walked through page by page; of large ones, places are looked at until it is clear that there is one
-//! link only. Symphonia plays the first link and calls the rest its length; the sound of a page that was lost moves
-//! everything forward.
+//! Small files are scanned page by page; large ones are sampled until it is certain that they have a single link.
+//! Symphonia's reader plays only the first link but counts the others in the length, and after a lost page everything
+//! moves forward.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,15 +15,15 @@ use super::plan::{Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, Setu
 use super::vorbis::Vorbis;
 use crate::media::file::MediaFile;
 
-/// Bytes of a page at most.
+/// Maximum size of a page in bytes.
 const MOST_BYTES: usize = 27 + 255 + 255 * 255;
-/// No packet of sound is longer.
+/// Maximum size of a sound packet in bytes.
 const MOST_PACKET: usize = 4 << 20;
-/// Smaller files are walked through.
+/// Size in bytes up to which files are scanned completely.
 const LARGE: u64 = 8 << 20;
-/// Places that are looked at in larger ones.
+/// Number of places examined in larger files.
 const PLACES: u64 = 32;
-/// A seek stops searching when it is so near, in bytes, and reads on from there.
+/// Distance in bytes at which a seek stops searching and reads on.
 const NEAR: u64 = 64 * 1024;
 
 const fn crc_table() -> [u32; 256] {
@@ -43,17 +43,17 @@ const fn crc_table() -> [u32; 256] {
 
 static CRC: [u32; 256] = crc_table();
 
-/// A page's header.
+/// Header of a page.
 #[derive(Clone, Debug)]
 struct Page {
     at: u64,
-    /// Bytes of header and contents.
+    /// Sizes of header and body in bytes.
     header: u64,
     body: u64,
     continued: bool,
     first: bool,
     last: bool,
-    /// The position at its end; -1 where no packet ends.
+    /// Granule position at its end; -1 if no packet ends on it.
     granule: i64,
     serial: u32,
     number: u32,
@@ -61,7 +61,7 @@ struct Page {
 }
 
 impl Page {
-    /// Reads the header at `at`.
+    /// Parses the header at `at`.
     fn read(bytes: &mut Bytes, at: u64) -> io::Result<Option<Page>> {
         let head = bytes.peek(at, 27 + 255)?;
         if !head.starts_with(b"OggS") || head.len() < 27 || head[4] != 0 {
@@ -86,7 +86,7 @@ impl Page {
         self.at + self.header + self.body
     }
 
-    /// Whether its checksum is right.
+    /// Returns whether its checksum is valid.
     fn is_whole(&self, bytes: &mut Bytes) -> io::Result<bool> {
         let length = (self.header + self.body) as usize;
         let page = bytes.peek(self.at, length)?;
@@ -101,7 +101,7 @@ impl Page {
     }
 }
 
-/// The next whole page from `at` on.
+/// Finds the next valid page from `at` on.
 fn search(bytes: &mut Bytes, mut at: u64, to: u64) -> io::Result<Option<Page>> {
     while at + 27 <= to {
         let part = bytes.peek(at, 4096)?;
@@ -120,7 +120,7 @@ fn search(bytes: &mut Bytes, mut at: u64, to: u64) -> io::Result<Option<Page>> {
     Ok(None)
 }
 
-/// Whether an Ogg stream begins at `at`: a whole first page. Random bytes never pass.
+/// Returns whether an Ogg stream begins at `at`, with a valid first page. Random bytes do not pass.
 pub(super) fn begins(bytes: &mut Bytes, at: u64) -> io::Result<bool> {
     match Page::read(bytes, at)? {
         Some(page) => Ok(page.first && page.is_whole(bytes)?),
@@ -128,49 +128,49 @@ pub(super) fn begins(bytes: &mut Bytes, at: u64) -> io::Result<bool> {
     }
 }
 
-/// How a link is coded.
+/// Codec of a link.
 #[derive(Clone, Debug)]
 enum Coding {
     Vorbis(Arc<Vorbis>),
     Flac { info: flac::Info, block: u64 },
 }
 
-/// A stream from its first page to its last.
+/// One logical stream, from its first page to its last.
 #[derive(Debug)]
 struct Link {
     coding: Coding,
     serial: u32,
-    /// Where the pages with sound begin, the last of them, and the byte behind it.
+    /// Offsets of the first page with sound, of the last page, and past its end.
     data: u64,
     last: u64,
     end: u64,
-    /// The positions of the first frame and behind the last one.
+    /// Granule positions at the start of the first frame and at the end of the last.
     start: i64,
     stop: i64,
-    /// The first of its decoders in the plan.
+    /// Index of its first decoder setup in the plan.
     setup: usize,
     rate: u32,
-    /// Its first frame in the sound as a whole, at the rate of the first link.
+    /// Its first frame in the whole sound, at the rate of the first link.
     base: i64,
 }
 
-/// A file's links.
+/// Layout of a file.
 #[derive(Debug)]
 pub(super) struct Ogg {
     links: Vec<Link>,
-    /// Frames per second of what is heard.
+    /// Sample rate of the output in Hz.
     rate: u32,
 }
 
 impl Link {
-    /// A position as a frame of the sound as a whole.
+    /// Converts a granule position to a frame of the whole sound.
     fn frame(&self, granule: i64, rate: u32) -> i64 {
         let own = i128::from(granule) - i128::from(self.start);
         self.base + (own * i128::from(rate) / i128::from(self.rate.max(1))) as i64
     }
 }
 
-/// What to call a stream that begins with this packet.
+/// Name of the codec whose stream begins with this packet.
 fn codec_name(packet: &[u8]) -> Option<&'static str> {
     let names: [(&[u8], &str); 12] = [
         (b"OpusHead", "Opus"),
@@ -189,7 +189,7 @@ fn codec_name(packet: &[u8]) -> Option<&'static str> {
     names.iter().find(|(mark, _)| packet.starts_with(mark)).map(|(_, name)| *name)
 }
 
-/// The headers of a link: its coding, its serial number, those of all its streams, and where the pages with sound begin.
+/// Headers of a link: its codec and serial number, the serial numbers of all its streams, and the start of the sound.
 #[derive(Clone)]
 struct Head {
     coding: Coding,
@@ -214,7 +214,7 @@ fn head(bytes: &mut Bytes, at: u64, to: u64) -> Result<Head, DecodeError> {
     let Some((serial, first)) = chosen else {
         return Err(DecodeError::no_decoder(&format!("{} in Ogg", other.unwrap_or("an unknown codec"))));
     };
-    // Vorbis has three header packets, FLAC as many as it says (or all that are no frames).
+    // Vorbis has three header packets, FLAC as many as it declares (or all that are not frames).
     let is_vorbis = first.starts_with(b"\x01vorbis");
     let count = if is_vorbis { 3 } else { u32::from(be16(&first, 7)).max(1) + 1 };
     let (mut packets, mut packet, mut third) = (0, Vec::new(), Vec::new());
@@ -224,7 +224,7 @@ fn head(bytes: &mut Bytes, at: u64, to: u64) -> Result<Head, DecodeError> {
             Some(page) => page,
             None => match search(bytes, place + 1, to)? {
                 Some(page) => page,
-                None => return Err(DecodeError::Damaged("it ends within its headers".into())),
+                None => return Err(DecodeError::Damaged("its headers are truncated".into())),
             },
         };
         place = page.end();
@@ -233,7 +233,7 @@ fn head(bytes: &mut Bytes, at: u64, to: u64) -> Result<Head, DecodeError> {
         }
         let mut from = page.at + page.header;
         for length in &page.lacing {
-            // Comments with pictures are long and not wanted.
+            // Comments with pictures are long and not needed.
             if packets == 2 && packet.len() < MOST_PACKET {
                 packet.extend_from_slice(bytes.peek(from, usize::from(*length))?);
             }
@@ -246,9 +246,9 @@ fn head(bytes: &mut Bytes, at: u64, to: u64) -> Result<Head, DecodeError> {
             }
         }
         if place > to {
-            return Err(DecodeError::Damaged("it ends within its headers".into()));
+            return Err(DecodeError::Damaged("its headers are truncated".into()));
         }
-        // A page that goes beyond the headers has sound in it already.
+        // A page that ends after the headers already contains sound.
         if !is_vorbis && packets >= count {
             break;
         }
@@ -264,20 +264,20 @@ fn head(bytes: &mut Bytes, at: u64, to: u64) -> Result<Head, DecodeError> {
     Ok(Head { coding, serial, serials, data: place })
 }
 
-/// Where a link ends, and what its last pages are.
+/// End of a link, with its last pages.
 struct Tail {
     end: u64,
-    /// The last pages of the chosen stream in which a packet ends.
+    /// The last pages of the chosen stream on which a packet ends.
     pages: VecDeque<Page>,
-    /// Where the next link begins.
+    /// Offset of the next link.
     next: Option<u64>,
-    /// Bytes that are no pages, in the middle.
+    /// Whether there are bytes between pages that are not pages.
     damaged: bool,
     /// Whether the file ends within a page.
     cut: bool,
 }
 
-/// Follows a link's pages to its end.
+/// Scans the pages of a link to its end.
 fn walk(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Tail> {
     let mut tail = Tail { end: head.data, pages: VecDeque::new(), next: None, damaged: false, cut: false };
     let mut at = head.data;
@@ -309,13 +309,13 @@ fn walk(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Tail> {
     Ok(tail)
 }
 
-/// Looks at a large file here and there; `None` if it may have more than one link.
+/// Samples a large file; `None` if it may have more than one link.
 fn sample(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Option<Tail>> {
     let mut before = -1;
     for place in 0..PLACES {
         let at = head.data + (to - head.data) * place / PLACES;
         let mut page = search(bytes, at, to)?;
-        // Other streams lie between.
+        // Pages of other streams lie between.
         for _ in 0..64 {
             match page {
                 Some(other) if other.serial != head.serial || other.granule < 0 => {
@@ -332,7 +332,7 @@ fn sample(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Option<Tail>> {
             _ => return Ok(None),
         }
     }
-    // From the last place on, everything.
+    // Scan everything from the last place on.
     let at = head.data + (to - head.data) * (PLACES - 1) / PLACES;
     let Some(page) = search(bytes, at, to)? else { return Ok(None) };
     let tail = walk(bytes, &Head { data: page.at, ..head.clone() }, to)?;
@@ -340,10 +340,10 @@ fn sample(bytes: &mut Bytes, head: &Head, to: u64) -> io::Result<Option<Tail>> {
     Ok((tail.next.is_none() && grows).then_some(tail))
 }
 
-/// Lays out the stream whose first page begins at `at`.
+/// Builds the plan for the stream whose first page begins at `at`.
 ///
 /// # Errors
-/// Those of reading; a codec that is not supported; a stream that holds no sound.
+/// If the file cannot be read, its codec is not supported, or it contains no sound.
 pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     let to = bytes.len();
     let (mut links, mut setups, mut remarks): (Vec<Link>, Vec<Setup>, Vec<Remark>) = Default::default();
@@ -353,7 +353,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
             Ok(head) => head,
             Err(error) if links.is_empty() => return Err(error),
             Err(error) => {
-                remarks.push(Remark::loss(format!("a part that follows {error}")));
+                remarks.push(Remark::loss(format!("a following part {error}")));
                 break;
             }
         };
@@ -364,10 +364,10 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
         };
         next = tail.next.filter(|next| *next > at);
         if tail.cut {
-            remarks.push(Remark::loss("it is cut off in the middle of a page".into()));
+            remarks.push(Remark::loss("it is truncated in the middle of a page".into()));
         }
         if tail.damaged {
-            remarks.push(Remark::loss("pages of it are damaged".into()));
+            remarks.push(Remark::loss("some of its pages are damaged".into()));
         }
         let Some(mut link) = measure(bytes, head, &tail)? else { continue };
         link.setup = setups.len();
@@ -380,21 +380,24 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
         base = link.frame(link.stop, rate);
         if link.rate != rate {
             let part = seconds((link.stop - link.start) as u64, link.rate);
-            remarks.push(Remark::loss(format!("its rate changes from {rate} to {} Hz: {part} are silent", link.rate)));
+            remarks.push(Remark::loss(format!(
+                "its sample rate changes from {rate} to {} Hz: {part} are silent",
+                link.rate
+            )));
         }
         links.push(link);
         if base as u64 > MOST_FRAMES {
-            return Err(DecodeError::Damaged(format!("its pages claim {base} frames")));
+            return Err(DecodeError::Damaged(format!("its pages claim an implausible length of {base} frames")));
         }
     }
     if base <= 0 {
-        return Err(DecodeError::Unsupported("it holds no sound".into()));
+        return Err(DecodeError::Unsupported("it contains no sound".into()));
     }
     let edit = Edit { media: Some(0), frames: base as u64 };
     Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Ogg(Ogg { links, rate }.into()), remarks })
 }
 
-/// Finds the positions of a link's first and last frame; `None` if it has none.
+/// Finds the positions of the first and last frame of a link; `None` if it has none.
 fn measure(bytes: &mut Bytes, head: Head, tail: &Tail) -> Result<Option<Link>, DecodeError> {
     let rate = match &head.coding {
         Coding::Vorbis(vorbis) => vorbis.rate,
@@ -429,7 +432,7 @@ fn measure(bytes: &mut Bytes, head: Head, tail: &Tail) -> Result<Option<Link>, D
     Ok((link.stop > link.start).then_some(link))
 }
 
-/// The position of a link's first frame, and the frames of its first block.
+/// Returns the position of a link's first frame, and the size of its first block in frames.
 fn beginning(bytes: &mut Bytes, link: &Link) -> Result<Option<(i64, u64)>, DecodeError> {
     let mut pages = PageReader::new(link.data);
     // A block of any size ends within a few pages.
@@ -452,7 +455,8 @@ fn beginning(bytes: &mut Bytes, link: &Link) -> Result<Option<(i64, u64)>, Decod
                     frames += before.map_or(0, |before: u32| i64::from((before + block) / 4));
                     before = Some(block);
                 }
-                // Fewer frames than there are: cut off at the beginning, or at the end if this is the end.
+                // A smaller position than the frames require: the start is trimmed, or the end if this is the last
+                // page.
                 return Ok(Some(((page.granule - frames).max(0), 0)));
             }
         }
@@ -460,17 +464,17 @@ fn beginning(bytes: &mut Bytes, link: &Link) -> Result<Option<(i64, u64)>, Decod
     Ok(None)
 }
 
-/// Packets that end on one page.
+/// The packets that end on one page.
 struct PagePackets {
     granule: i64,
-    /// Whether nothing more follows in this link.
+    /// Whether it is the last page of the link.
     last: bool,
-    /// Whether something is lacking before them.
+    /// Whether something is missing before them.
     fresh: bool,
     packets: Vec<Vec<u8>>,
 }
 
-/// Puts packets together from a link's pages.
+/// Assembles packets from the pages of a link.
 struct PageReader {
     at: u64,
     partial: Option<Vec<u8>>,
@@ -483,7 +487,7 @@ impl PageReader {
         PageReader { at, partial: None, number: None, lost: false }
     }
 
-    /// The next page of the link on which packets end.
+    /// Returns the next page of the link on which packets end.
     fn next(&mut self, bytes: &mut Bytes, link: &Link) -> Result<Option<PagePackets>, DecodeError> {
         while self.at < link.end {
             let page = match Page::read(bytes, self.at)? {
@@ -505,7 +509,7 @@ impl PageReader {
             if self.lost || !page.continued {
                 self.partial = None;
             }
-            // A packet whose beginning is lacking is passed over.
+            // A packet whose start is missing is skipped.
             let mut packet = if page.continued { self.partial.take() } else { Some(Vec::new()) };
             let mut found = PagePackets {
                 granule: page.granule,
@@ -537,22 +541,22 @@ impl PageReader {
     }
 }
 
-/// Reads an [`Ogg`].
+/// Packet reader for [`Ogg`].
 pub(super) struct OggReader {
     bytes: Bytes,
     ogg: Arc<Ogg>,
     link: usize,
     pages: PageReader,
-    /// Packets with their positions and frames.
+    /// Packets with their positions and lengths in frames.
     queue: VecDeque<(i64, i64, Vec<u8>)>,
-    /// The position behind the last packet, and the block that it held.
+    /// Position at the end of the last packet, and the size of its block.
     after: Option<i64>,
     block: Option<u32>,
     fresh: bool,
 }
 
 impl OggReader {
-    /// At the first packet.
+    /// Creates a reader at the first packet.
     pub fn new(file: &Arc<MediaFile>, ogg: &Arc<Ogg>) -> OggReader {
         let mut reader = OggReader {
             bytes: Bytes::new(file),
@@ -568,7 +572,7 @@ impl OggReader {
         reader
     }
 
-    /// Goes to a link's beginning.
+    /// Moves to the start of a link.
     fn enter(&mut self, link: usize) {
         self.link = link;
         self.queue.clear();
@@ -580,7 +584,7 @@ impl OggReader {
         }
     }
 
-    /// Puts a page's packets in their places.
+    /// Queues the packets of a page with their positions.
     fn place(&mut self, page: PagePackets, link: &Link) {
         if page.fresh {
             self.fresh = true;
@@ -598,7 +602,7 @@ impl OggReader {
             Coding::Vorbis(vorbis) => {
                 let mut lengths = Vec::with_capacity(page.packets.len());
                 for packet in &page.packets {
-                    // The first block after a gap only prepares the next.
+                    // The first block after a gap yields no sound; it only primes the next.
                     let block = vorbis.block(packet);
                     lengths.push(match (self.block, block) {
                         (Some(before), Some(block)) => i64::from((before + block) / 4),
@@ -607,8 +611,8 @@ impl OggReader {
                     self.block = block.or(self.block);
                 }
                 let all: i64 = lengths.iter().sum();
-                // The page says where its last packet ends; only where that cuts off the end do they follow what came
-                // before.
+                // The position of a page is that of the end of its last packet. Only where that trims the end are
+                // packets positioned by what came before.
                 let mut at = match self.after {
                     Some(after) if page.granule < 0 || (page.last && page.granule < after + all) => after,
                     _ if page.granule < 0 => {
@@ -675,7 +679,7 @@ impl Packets for OggReader {
             let Some(link) = ogg.links.get(self.link) else { return Ok(false) };
             if let Some((at, length, data)) = self.queue.pop_front() {
                 packet.at = link.frame(at, ogg.rate);
-                // The last packet may go on behind the end, where the next link begins.
+                // The last packet may extend past the end, where the next link begins.
                 let to = link.frame((at + length).min(link.stop), ogg.rate);
                 packet.frames = (to - packet.at).clamp(0, 1 << 20) as u32;
                 packet.setup = link.setup;
@@ -694,5 +698,5 @@ impl Packets for OggReader {
     }
 }
 
-// A page is read at once, and the longest must fit into a packet's bounds.
+// A page is read at once, so the longest page must fit into the limit of a packet.
 const _: () = assert!(MOST_BYTES < MOST_PACKET);

@@ -1,6 +1,6 @@
-//! Plain samples: integers of any width, floats, A-law and µ-law.
+//! PCM: integers of any width, floats, A-law and µ-law.
 
-/// How a sample is stored.
+/// Encoding of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Signed integers, left-justified in their bytes.
@@ -15,19 +15,19 @@ pub(super) enum Kind {
     Mulaw,
 }
 
-/// How samples are stored.
+/// Sample format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// What they are.
+    /// Encoding.
     pub kind: Kind,
-    /// Bytes each takes, 1 to 8.
+    /// Bytes per sample, 1 to 8.
     pub bytes: usize,
-    /// Whether the high byte comes first.
+    /// Whether samples are big-endian.
     pub big: bool,
 }
 
 impl Sample {
-    /// Whether there is such a thing.
+    /// Returns whether the format is valid.
     pub fn is_sound(self) -> bool {
         match self.kind {
             Kind::Signed | Kind::Unsigned => (1..=8).contains(&self.bytes),
@@ -36,10 +36,10 @@ impl Sample {
         }
     }
 
-    /// One sample at full scale ±1.
+    /// Converts one sample to a float; full scale is ±1.
     fn value(self, bytes: &[u8]) -> f32 {
         let word = |first: usize| {
-            // The highest bytes of the sample, as a big-endian number at the top of 64 bits.
+            // The most significant bytes of the sample, as a big-endian number at the top of 64 bits.
             let mut all = [0u8; 8];
             for (k, byte) in all.iter_mut().enumerate().take(first) {
                 *byte = bytes[if self.big { k } else { bytes.len() - 1 - k }];
@@ -65,7 +65,7 @@ impl Sample {
         }
     }
 
-    /// Turns interleaved samples into one plane per channel; a part of a frame at the end is left out.
+    /// Converts interleaved samples to one plane per channel; an incomplete frame at the end is dropped.
     pub fn decode(self, data: &[u8], channels: usize, planes: &mut Vec<Vec<f32>>) {
         planes.resize_with(channels, Vec::new);
         let frames = data.len() / (channels * self.bytes).max(1);
@@ -115,7 +115,7 @@ mod tests {
             low[bytes - 1] = 0x40;
             assert_eq!(one(Kind::Signed, &low, false), 0.5, "{bytes} bytes");
             low.reverse();
-            assert_eq!(one(Kind::Signed, &low, true), 0.5, "{bytes} bytes, high byte first");
+            assert_eq!(one(Kind::Signed, &low, true), 0.5, "{bytes} bytes, big-endian");
         }
         assert_eq!((one(Kind::Unsigned, &[0], false), one(Kind::Unsigned, &[0xc0], false)), (-1.0, 0.5));
         assert_eq!(one(Kind::Float, &0.25f32.to_be_bytes(), true), 0.25);

@@ -1,4 +1,4 @@
-//! What was found out about a file while it was opened: where its sound lies and how it is coded.
+//! The result of scanning a file: the location of its sound, and its codecs.
 
 use std::sync::Arc;
 
@@ -15,92 +15,92 @@ use super::pcm::Sample;
 use super::vorbis::Vorbis;
 use crate::media::file::MediaFile;
 
-/// No file is longer than this (months); one that says so lies.
+/// Maximum length of a file in frames (months); longer ones are rejected as invalid.
 pub(super) const MOST_FRAMES: u64 = 1 << 40;
-/// Frames per second that are played.
+/// Supported sample rates in Hz.
 pub(super) const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
 
-/// Something about a file that its user should know.
+/// A remark about a file for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// One sentence without a full stop.
     pub text: String,
-    /// Whether some of the sound that the file promises or holds is not heard because of it.
+    /// Whether sound that the file announces or contains is not heard because of it.
     pub loss: bool,
 }
 
 impl Remark {
-    /// Something is not heard.
+    /// Creates a remark about sound that is not heard.
     pub(super) fn loss(text: String) -> Remark {
         Remark { text, loss: true }
     }
 
-    /// Something is odd, but everything is heard.
+    /// Creates a remark about an irregularity without loss.
     pub(super) fn note(text: String) -> Remark {
         Remark { text, loss: false }
     }
 }
 
-/// How a file is laid out and coded.
+/// Layout and codecs of a file.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Frames per second of what is heard.
+    /// Sample rate of the output in Hz.
     pub rate: u32,
-    /// The ways in which its packets are coded; one, save in files that were joined.
+    /// Decoder setups of its packets; one, except in concatenated files.
     pub setups: Vec<Setup>,
-    /// What is heard, in order and without gaps.
+    /// The parts that are played, in order and without gaps.
     pub edits: Vec<Edit>,
-    /// Where the packets lie.
+    /// Location of the packets.
     pub layout: Layout,
-    /// What should be known about it.
+    /// Remarks for the user.
     pub remarks: Vec<Remark>,
 }
 
-/// How packets are coded.
+/// Setup of a decoder.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
-    /// The decoder and what it needs to know.
+    /// Codec and its parameters.
     pub codec: Codec,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
-    /// Where the channels are, if the container says so and the decoder does not know.
+    /// Speaker positions of the channels, if the container gives them and the decoder does not.
     pub positions: Option<Channels>,
 }
 
-/// A decoder and what it needs to know.
+/// A codec and its parameters.
 #[derive(Clone, Debug)]
 pub(super) enum Codec {
-    /// Plain samples.
+    /// PCM.
     Pcm(Sample),
-    /// IMA ADPCM of WAV files: frames per block.
+    /// IMA ADPCM in WAV files: frames per block.
     ImaWav(usize),
-    /// IMA ADPCM of Apple's files.
+    /// IMA ADPCM in Apple files.
     ImaApple,
-    /// Microsoft's ADPCM: frames per block and its table of coefficients.
+    /// Microsoft ADPCM: frames per block and table of coefficients.
     Ms(usize, Vec<(i32, i32)>),
-    /// Vorbis that symphonia does not do right.
+    /// Vorbis streams that Symphonia decodes incorrectly.
     Vorbis(Arc<Vorbis>),
-    /// One of symphonia's decoders.
+    /// A Symphonia decoder.
     Symphonia(Box<AudioCodecParameters>),
 }
 
-/// A stretch of what is heard, taken from the media or silent.
+/// A section of what is played, taken from the media or silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edit {
-    /// The media's frame that it begins with; `None` is silence.
+    /// First frame of the media; `None` for silence.
     pub media: Option<i64>,
-    /// Frames.
+    /// Length in frames.
     pub frames: u64,
 }
 
-/// Where the packets lie.
+/// Location of the packets, by container.
 #[derive(Clone, Debug)]
 pub(super) enum Layout {
-    /// Blocks of equal size, one behind the other.
+    /// Consecutive blocks of equal size.
     Blocks(Arc<Blocks>),
-    /// MPEG audio and ADTS: frames that each begin with a header.
+    /// MPEG audio and ADTS: self-delimiting frames.
     Frames(Arc<Frames>),
     /// FLAC's own container.
     Flac(Arc<Flac>),
@@ -110,38 +110,38 @@ pub(super) enum Layout {
     Mp4(Arc<Mp4>),
 }
 
-/// A coded piece of sound.
+/// An encoded packet.
 #[derive(Debug, Default)]
 pub(super) struct Packet {
-    /// The media's frame that it begins with.
+    /// Its position in frames of the media.
     pub at: i64,
-    /// Frames it stands for. A decoder may give fewer, or more, which are not heard.
+    /// Its length in frames. A decoder may return fewer, or more, which are dropped.
     pub frames: u32,
     /// Index into [`Plan::setups`].
     pub setup: usize,
-    /// Whether it does not follow the packet before it.
+    /// Whether it does not follow the previous packet.
     pub fresh: bool,
-    /// The coded bytes.
+    /// The encoded bytes.
     pub data: Vec<u8>,
 }
 
-/// Packets in their order.
+/// A sequential, seekable source of packets.
 pub(super) trait Packets: Send {
-    /// Goes to a packet from which on everything from `frame` on is decoded right.
+    /// Seeks to a packet early enough that everything from `frame` on is decoded correctly.
     ///
     /// # Errors
-    /// Those of reading.
+    /// If the file cannot be read.
     fn seek(&mut self, frame: i64) -> Result<(), DecodeError>;
 
-    /// Reads the next packet; `false` at the end. Positions rise with every packet that has frames.
+    /// Reads the next packet; returns `false` at the end. Positions increase with every packet that has frames.
     ///
     /// # Errors
-    /// Those of reading. Damage is no error: a later packet follows.
+    /// If the file cannot be read. Damage is not an error: a later packet follows.
     fn next(&mut self, packet: &mut Packet) -> Result<bool, DecodeError>;
 }
 
 impl Layout {
-    /// A reader of the packets, at the first of them.
+    /// Creates a reader of the packets, at the first of them.
     pub fn reader(&self, file: &Arc<MediaFile>) -> Box<dyn Packets> {
         match self {
             Layout::Blocks(blocks) => Box::new(BlocksReader::new(file, blocks)),
@@ -154,19 +154,19 @@ impl Layout {
 }
 
 impl Plan {
-    /// A plan that plays the media's frames `from` to `to`.
+    /// Creates a plan that plays the frames `from` to `to` of the media.
     pub fn whole(rate: u32, setup: Setup, layout: Layout, from: i64, to: i64) -> Plan {
         let frames = to.saturating_sub(from).max(0) as u64;
         Plan { rate, setups: vec![setup], edits: vec![Edit { media: Some(from), frames }], layout, remarks: Vec::new() }
     }
 
-    /// Frames that are heard.
+    /// Length of what is played, in frames.
     pub fn frames(&self) -> u64 {
         self.edits.iter().fold(0, |sum, edit| sum.saturating_add(edit.frames))
     }
 }
 
-/// Seconds for messages, with as many digits as short ones need.
+/// Formats a duration in seconds for messages, with more digits for short ones.
 pub(super) fn seconds(frames: u64, rate: u32) -> String {
     let seconds = frames as f64 / f64::from(rate.max(1));
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.1} s") }

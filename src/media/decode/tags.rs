@@ -1,18 +1,18 @@
-//! Tags around sound: ID3v1, ID3v2, APEv2 and Lyrics3. Only where they end matters here.
+//! Tags around sound: ID3v1, ID3v2, APEv2 and Lyrics3. Only their extent matters here.
 
 use std::io;
 
 use super::bytes::{Bytes, be32, le32, synchsafe};
 
-/// Bytes of an ID3v1 tag, and of its rare extension before it.
+/// Sizes in bytes of an ID3v1 tag, and of its rare extension before it.
 const ID3V1: u64 = 128;
 const ID3V1_MORE: u64 = 227;
-/// Bytes of the header and of the footer of an APEv2 tag.
+/// Size in bytes of the header and of the footer of an APEv2 tag.
 const APE: u64 = 32;
-/// No Lyrics3 tag is longer.
+/// Maximum size of a Lyrics3 tag in bytes.
 const LYRICS: usize = 64 * 1024;
 
-/// Bytes of the tag that begins at `at`; `None` if none does. It may end beyond `to`: tags lie.
+/// Returns the size of the tag that begins at `at`, if any. It may exceed `to`: sizes in tags can be wrong.
 pub(super) fn at(bytes: &mut Bytes, at: u64, to: u64) -> io::Result<Option<u64>> {
     let head = bytes.peek(at, 32)?;
     if head.starts_with(b"ID3") && head.len() >= 10 && head[3] != 0xff && head[6..10].iter().all(|b| *b < 0x80) {
@@ -23,7 +23,7 @@ pub(super) fn at(bytes: &mut Bytes, at: u64, to: u64) -> io::Result<Option<u64>>
         if le32(head, 20) & 1 << 29 == 0 {
             return Ok(Some(APE));
         }
-        // This is the header. The size counts the items and the footer.
+        // A header: the size includes the items and the footer.
         return Ok(Some(APE + u64::from(le32(head, 12))));
     }
     if head.starts_with(b"TAG+") && at + ID3V1_MORE <= to {
@@ -40,7 +40,7 @@ pub(super) fn at(bytes: &mut Bytes, at: u64, to: u64) -> io::Result<Option<u64>>
     Ok(None)
 }
 
-/// The byte behind the sound, where tags may follow: tags that end at `to` are taken away, down to `from` at most.
+/// Returns the end of the sound by removing tags that end at `to`, down to `from` at most.
 pub(super) fn before(bytes: &mut Bytes, from: u64, mut to: u64) -> io::Result<u64> {
     for _ in 0..16 {
         let room = to.saturating_sub(from);
@@ -69,7 +69,7 @@ pub(super) fn before(bytes: &mut Bytes, from: u64, mut to: u64) -> io::Result<u6
     Ok(to)
 }
 
-/// Where an ID3v2 tag at `at` ends by the sizes of its frames, whatever its own size says.
+/// Returns the end of the ID3v2 tag at `at` according to the sizes of its frames, ignoring its own size.
 pub(super) fn id3_by_frames(bytes: &mut Bytes, at: u64) -> io::Result<u64> {
     let head = bytes.peek(at, 14)?;
     let (version, flags) = (head.get(3).copied().unwrap_or(0), head.get(5).copied().unwrap_or(0));

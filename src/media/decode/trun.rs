@@ -1,21 +1,21 @@
-//! Runs of packets in a fragment of an MP4 file (the box `trun`, ISO/IEC 14496-12, 8.8.8).
+//! Runs of packets in fragmented MP4 files (the box `trun`, ISO/IEC 14496-12, 8.8.8).
 
 use super::bytes::be32;
 use super::mp4::MOST_PACKETS;
 
-/// A run of packets in a fragment.
+/// Parser state of a run of packets in a fragment.
 pub(super) struct Trun {
-    /// Where the bytes that follow begin, and when.
+    /// Offset and time of the next packet.
     pub next: u64,
     pub time: i64,
-    /// What packets have that do not say so themselves.
+    /// Defaults for packets without their own size and duration.
     pub size: u32,
     pub duration: i64,
     pub packets: Vec<u32>,
 }
 
 impl Trun {
-    /// Reads a box; `length` is the file's.
+    /// Parses a box; `length` is the size of the file.
     pub fn read(&mut self, row: &[u8], base: u64, length: u64) {
         let (flags, count) = (be32(row, 0) & 0xff_ffff, be32(row, 4) as usize);
         let mut at = 8;
@@ -25,7 +25,7 @@ impl Trun {
         }
         at += if flags & 4 != 0 { 4 } else { 0 };
         let each = 4 * [0x100, 0x200, 0x400, 0x800].iter().filter(|bit| flags & **bit != 0).count();
-        // Without fields of their own, packets are no more than the file has room for.
+        // If packets have no fields, their number is limited by what fits into the file.
         let there = match each {
             0 => length.checked_div(self.size.into()).unwrap_or(0) as usize,
             each => row.len().saturating_sub(at) / each,

@@ -1,9 +1,9 @@
-//! What Vorbis' headers say (Vorbis I specification, section 4.2): how long packets are, and which decoder does them.
+//! Vorbis headers (Vorbis I specification, section 4.2): the length of packets, and the choice of the decoder.
 //!
-//! Symphonia (0.6.1) decodes mono and coupled stereo well, but not the rest: it undoes couplings in the order of the
-//! header, where section 4.3.5 asks for the reverse, and in residues of types 0 and 1 the classes of one channel's last
-//! partitions overwrite those of the next channel's first ones (`decode_classes` gets the slice of all channels). No
-//! reports of these were found. Such streams are decoded by lewton.
+//! Symphonia (0.6.1) decodes mono and coupled stereo well, but nothing else: it undoes couplings in the order of the
+//! header, where section 4.3.5 requires the reverse, and in residues of types 0 and 1 the classes of the last
+//! partitions of one channel overwrite those of the first ones of the next (`decode_classes` gets the slice of all
+//! channels). No reports of these bugs were found. Such streams are decoded by lewton.
 
 use std::sync::Arc;
 
@@ -16,34 +16,34 @@ use super::bytes::le32;
 use super::error::DecodeError;
 use super::plan::{Codec, Setup};
 
-/// Numbers in a codebook's table at most: encoders stay far below, and a hostile header must not take all memory.
+/// Maximum number of values in a codebook: encoders stay far below, and a hostile header must not exhaust the memory.
 const MOST_VALUES: u64 = 1 << 22;
 
-/// A Vorbis stream's headers.
+/// Parsed headers of a Vorbis stream.
 #[derive(Debug)]
 pub(super) struct Vorbis {
-    /// Channels.
+    /// Number of channels.
     pub channels: u8,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Frames of short and of long blocks.
+    /// Sizes of short and long blocks in frames.
     blocks: [u32; 2],
-    /// Whether each mode has long blocks.
+    /// For each mode, whether it uses long blocks.
     modes: Vec<bool>,
-    /// The first and the third header.
+    /// The first and the third header packet.
     headers: [Vec<u8>; 2],
-    /// Whether symphonia does it right.
+    /// Whether Symphonia decodes it correctly.
     simple: bool,
 }
 
-/// Bits from the lowest up.
+/// Bit reader, least significant bit first.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl Bits<'_> {
-    /// The next `n` bits, 32 at most; `None` behind the end.
+    /// Reads the next `n` bits, at most 32; `None` past the end.
     fn take(&mut self, n: u32) -> Option<u32> {
         let mut value = 0;
         for k in 0..n {
@@ -60,12 +60,12 @@ impl Bits<'_> {
     }
 }
 
-/// Bits that the numbers up to `n` take.
+/// Number of bits of the numbers up to `n`.
 fn bits_for(n: u32) -> u32 {
     u32::BITS - n.leading_zeros()
 }
 
-/// The largest number whose power of `dimensions` is at most `entries` (section 9.2.3).
+/// The largest number whose power to `dimensions` is at most `entries` (section 9.2.3).
 fn lookup1_values(entries: u64, dimensions: u32) -> u64 {
     let fits = |n: u64| {
         let mut power = 1u64;
@@ -100,7 +100,7 @@ fn skip_codebook(bits: &mut Bits) -> Option<()> {
     } else {
         bits.skip(5)?;
         let mut entry = 0;
-        // Each length takes some entries; more than 32 lengths there are not.
+        // Each iteration consumes some entries; there are at most 32 lengths.
         for _ in 0..64 {
             if entry >= entries {
                 break;
@@ -149,7 +149,7 @@ fn skip_floor(bits: &mut Bits) -> Option<()> {
     }
 }
 
-/// Passes over a residue's setup; returns its type.
+/// Skips the setup of a residue; returns its type.
 fn skip_residue(bits: &mut Bits) -> Option<u32> {
     let kind = bits.take(16)?;
     bits.skip(24 + 24 + 24)?;
@@ -176,7 +176,7 @@ fn skip_mapping(bits: &mut Bits, channels: u8) -> Option<()> {
 }
 
 impl Vorbis {
-    /// Reads the first and the third header; `None` if they are damaged or ask for more memory than any encoder.
+    /// Parses the first and the third header; `None` if they are invalid or demand an unreasonable amount of memory.
     pub fn read(first: &[u8], third: &[u8]) -> Option<Vorbis> {
         if first.len() < 30 || !first.starts_with(b"\x01vorbis") || !third.starts_with(b"\x05vorbis") {
             return None;
@@ -211,7 +211,7 @@ impl Vorbis {
         Some(Vorbis { channels, rate, blocks, modes, headers, simple })
     }
 
-    /// Frames of the block that a packet holds; `None` if it holds no sound.
+    /// Size in frames of the block in a packet; `None` if it contains no sound.
     pub fn block(&self, packet: &[u8]) -> Option<u32> {
         let mut bits = Bits { bytes: packet, at: 0 };
         if bits.take(1)? == 1 {
@@ -221,12 +221,12 @@ impl Vorbis {
         self.modes.get(mode as usize).map(|long| self.blocks[usize::from(*long)])
     }
 
-    /// Frames of a long block.
+    /// Size of a long block in frames.
     pub fn longest(&self) -> u32 {
         self.blocks[1]
     }
 
-    /// The decoder.
+    /// Returns the decoder setup.
     pub fn setup(self: &Arc<Self>) -> Setup {
         let codec = if self.simple {
             let mut parameters = AudioCodecParameters::new();
@@ -239,23 +239,23 @@ impl Vorbis {
     }
 }
 
-/// Lewton's decoder of a stream.
+/// Decoder of a stream by lewton.
 pub(super) struct Lewton {
     ident: IdentHeader,
     setup: SetupHeader,
     before: PreviousWindowRight,
     vorbis: Arc<Vorbis>,
-    /// Frames of the last block.
+    /// Size of the last block in frames.
     block: Option<u32>,
-    /// Samples that were decoded before their time.
+    /// Samples that were decoded early.
     ahead: Vec<Vec<f32>>,
 }
 
 impl Lewton {
-    /// For a stream with these headers.
+    /// Creates a decoder for a stream with these headers.
     ///
     /// # Errors
-    /// Headers that it does not accept.
+    /// If lewton rejects the headers.
     pub fn new(vorbis: &Arc<Vorbis>) -> Result<Lewton, DecodeError> {
         let invalid = |_| DecodeError::Damaged("its Vorbis headers are invalid".into());
         let ident = read_header_ident(&vorbis.headers[0]).map_err(invalid)?;
@@ -265,21 +265,21 @@ impl Lewton {
         Ok(Lewton { ident, setup, before, vorbis, block: None, ahead: Vec::new() })
     }
 
-    /// Forgets the last block.
+    /// Resets the state, for a packet that does not follow the last one.
     pub fn reset(&mut self) {
         self.before = PreviousWindowRight::new();
         self.block = None;
         self.ahead.clear();
     }
 
-    /// Decodes a packet, with the channels in the order that WAV files have; `false` if it is damaged.
+    /// Decodes a packet, with the channels in the order of WAV files; returns `false` if it is damaged.
     pub fn decode(&mut self, packet: &[u8], planes: &mut Vec<Vec<f32>>) -> bool {
         let decoded = read_audio_packet_generic(&self.ident, &self.setup, packet, &mut self.before);
         let (samples, block): (Vec<Vec<f32>>, u32) = match (decoded, self.vorbis.block(packet)) {
             (Ok(samples), Some(block)) => (samples, block),
             _ => return false,
         };
-        // Where a short block follows a long one, more of the long one is complete than its packet stands for.
+        // When a short block follows a long one, lewton returns more of the long one than the packet's share.
         self.ahead.resize_with(samples.len().max(self.ahead.len()), Vec::new);
         let frames = self.block.map_or(0, |before| (before + block) as usize / 4);
         self.block = Some(block);
@@ -288,7 +288,7 @@ impl Lewton {
             ahead.extend(more);
             planes.push(ahead.drain(..frames.min(ahead.len())).collect());
         }
-        // Section 4.3.9.
+        // Channel orders of section 4.3.9.
         let order: &[usize] = match planes.len() {
             3 => &[0, 2, 1],
             5 => &[0, 2, 1, 3, 4],

@@ -1,8 +1,8 @@
-//! WAV files of all ages: RIFF, RIFX, RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088), and Sony's Wave64.
+//! WAV files and their variants: RIFF, RIFX, RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088), and Sony's Wave64.
 //!
-//! Sizes in headers are hints. The file's length bounds the samples; a size that means "unknown" (0, or close to 2³¹ or
-//! 2³²) and a size of 0 in a file whose recorder was cut off mean "to the end". No size of the RIFF chunk or of metadata
-//! keeps the sound from playing. Symphonia (0.6.1) believes them all.
+//! Sizes in headers are treated as hints. The size of the file bounds the samples; a size that means "unknown" (0, or
+//! close to 2³¹ or 2³²), and a size of 0 in a file whose recorder was interrupted, mean "to the end". No size of the
+//! RIFF chunk or of metadata prevents playback. Symphonia (0.6.1) trusts all of them.
 
 use std::io;
 
@@ -18,31 +18,31 @@ use super::pcm::{Kind, Sample};
 use super::plan::{Codec, Layout, Plan, Remark, Setup, seconds};
 use super::{aac, frames, mpeg};
 
-/// Chunks that are looked at.
+/// Maximum number of chunks examined.
 const MOST_CHUNKS: usize = 4096;
-/// Bytes of broken metadata in which the next chunk is searched for.
+/// Bytes of broken metadata that are searched for the next chunk.
 const SEARCH: u64 = 1 << 20;
-/// Chunks that are known by name.
+/// Names of known chunks.
 const KNOWN: [&[u8; 4]; 20] = [
     b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"smpl", b"inst", b"JUNK", b"junk", b"PEAK", b"ds64",
     b"iXML", b"axml", b"chna", b"id3 ", b"ID3 ", b"PAD ", b"cart", b"plst",
 ];
-/// The tail of the identifier that all registered formats share.
+/// The part of the subformat identifier that all registered formats share.
 const SUBFORMAT: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
-/// What was found before the samples.
+/// The relevant chunks of a file.
 #[derive(Default)]
 struct Chunks {
     format: Vec<u8>,
-    /// The frames that the `fact` chunk promises.
+    /// Length in frames according to the `fact` chunk.
     fact: Option<u64>,
-    /// Size of the samples in the `ds64` chunk.
+    /// Size of the samples according to the `ds64` chunk.
     long: Option<u64>,
-    /// Where the samples begin, and their size, if the header says it.
+    /// Offset of the samples, and their size if it is known.
     data: Option<(u64, Option<u64>)>,
-    /// Bytes of another `data` chunk.
+    /// Total size of further `data` chunks in bytes.
     more: u64,
-    /// Whether the high byte comes first.
+    /// Whether numbers are big-endian (RIFX).
     big: bool,
 }
 
@@ -54,7 +54,7 @@ fn is_known(name: &[u8]) -> bool {
     KNOWN.iter().any(|known| known.as_slice() == name)
 }
 
-/// Where the chunk behind one that ends at `end` begins: padded to an even place, unless a writer forgot that.
+/// Offset of the chunk after one that ends at `end`: chunks are padded to even sizes, but some writers omit that.
 fn following(bytes: &mut Bytes, from: u64, end: u64) -> io::Result<u64> {
     if (end - from).is_multiple_of(2) {
         return Ok(end);
@@ -76,7 +76,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
             break;
         }
         if !is_name(&head[..4]) {
-            // Metadata of a wrong size: what matters is somewhere behind.
+            // A chunk of metadata has a wrong size: search for the next relevant one.
             match search(bytes, behind, number)? {
                 Some(found) if chunks.data.is_none() && found > at.min(behind) => at = found,
                 _ => break,
@@ -101,7 +101,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
                 if size == 0xffff_ffff && chunks.long.is_some() {
                     told = chunks.long;
                 }
-                // What recorders and pipes write that do not know it.
+                // Placeholder sizes written by recorders and pipes.
                 let unknown = told.is_none_or(|size| {
                     from.saturating_add(size) > length
                         && ((0x7fff_0000..=0x8000_0000).contains(&size) || (0xffff_0000..=0xffff_ffff).contains(&size))
@@ -111,7 +111,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
                 let open = unknown || (told == Some(0) && !nothing);
                 chunks.data = Some((from, told.filter(|_| !open)));
                 if open || told.is_some_and(|size| from.saturating_add(size) >= length) {
-                    // Nothing can follow, save a format that should have come before.
+                    // Nothing can follow, except a format chunk that should have come first.
                     break;
                 }
                 at = following(bytes, from, from.saturating_add(told.unwrap_or(0)))?;
@@ -132,7 +132,7 @@ fn riff(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
     Ok(chunks)
 }
 
-/// The next chunk of samples or of their format, where the chunks before it are broken.
+/// Finds the next `data` or `fmt ` chunk after broken ones.
 fn search(bytes: &mut Bytes, from: u64, number: fn(&[u8], usize) -> u32) -> io::Result<Option<u64>> {
     let mut at = from;
     let length = bytes.len();
@@ -146,7 +146,7 @@ fn search(bytes: &mut Bytes, from: u64, number: fn(&[u8], usize) -> u32) -> io::
         at += skip as u64;
         let head = bytes.peek(at, 8)?;
         let size = u64::from(number(head, 4));
-        // A word in a comment is followed by letters, whose size would be far beyond the end.
+        // The same letters in a comment are followed by text, which as a size points far beyond the end.
         let fits = at + 8 + size <= length || size >= 0x7fff_0000;
         if head.len() == 8 && fits {
             return Ok(Some(at));
@@ -156,7 +156,7 @@ fn search(bytes: &mut Bytes, from: u64, number: fn(&[u8], usize) -> u32) -> io::
     Ok(None)
 }
 
-/// Reads the chunks of a Wave64 file: identifiers of 16 bytes, sizes of 8 that count the head, at multiples of 8.
+/// Reads the chunks of a Wave64 file: identifiers of 16 bytes, sizes of 8 that include the header, aligned to 8 bytes.
 fn wave64(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
     let mut chunks = Chunks::default();
     let mut at = start + 40;
@@ -184,7 +184,7 @@ fn wave64(bytes: &mut Bytes, start: u64) -> io::Result<Chunks> {
     Ok(chunks)
 }
 
-/// What the `fmt ` chunk says.
+/// Content of the `fmt ` chunk.
 struct Format {
     tag: u16,
     channels: usize,
@@ -213,14 +213,14 @@ fn format(chunk: &[u8], big: bool) -> Option<Format> {
     if format.tag == 0xfffe && chunk.len() >= 26 {
         let mask = long(chunk, 20);
         if mask.count_ones() as usize >= format.channels {
-            // As many of the positions as there are channels, from the lowest on.
+            // Use as many positions as there are channels, from the lowest bit on.
             let mut wanted = Position::empty();
             let named = Position::from_bits_truncate(u64::from(mask & 0x3_ffff));
             named.iter().take(format.channels).for_each(|position| wanted |= position);
             format.positions = Some(Channels::Positioned(wanted));
         }
         format.tag = word(chunk, 24);
-        // Other identifiers are of other makers; Ambisonics has the first bytes in common and is plain samples.
+        // Other identifiers belong to vendors, except Ambisonics, which shares the first bytes and is plain PCM.
         if chunk.get(26..40).is_some_and(|tail| tail != SUBFORMAT && !matches!(format.tag, 1 | 3)) {
             return None;
         }
@@ -228,7 +228,7 @@ fn format(chunk: &[u8], big: bool) -> Option<Format> {
     Some(format)
 }
 
-/// Names of formats that have no decoder here (mmreg.h).
+/// Name of an unsupported format (mmreg.h).
 fn name(tag: u16) -> String {
     let name = match tag {
         0x0005 => "IBM CVSD",
@@ -257,22 +257,22 @@ fn name(tag: u16) -> String {
     name.into()
 }
 
-/// Lays out the file that begins at `at`.
+/// Builds the plan for the file that begins at `at`.
 ///
 /// # Errors
-/// Those of reading; a format that is not supported; a file without samples.
+/// If the file cannot be read, its format is not supported, or it contains no samples.
 pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     let is64 = bytes.peek(at, 16)? == WAVE64;
     let chunks = if is64 { wave64(bytes, at)? } else { riff(bytes, at)? };
-    let nothing = || DecodeError::Unsupported("it holds no sound".into());
+    let nothing = || DecodeError::Unsupported("it contains no sound".into());
     let (from, size) = chunks.data.ok_or_else(nothing)?;
     if chunks.format.is_empty() {
-        return Err(DecodeError::Damaged("it does not say how its samples are stored (the 'fmt ' chunk)".into()));
+        return Err(DecodeError::Damaged("its sample format is missing (the 'fmt ' chunk)".into()));
     }
     let format = format(&chunks.format, chunks.big).ok_or_else(|| DecodeError::no_decoder("its WAV format"))?;
     let length = bytes.len();
     let mut to = size.map_or(length, |size| from.saturating_add(size)).min(length);
-    // A size of 32 bits in a file of more than 4 GiB has lost its upper part.
+    // A 32-bit size in a file of more than 4 GiB has lost its upper part.
     if length - to >= 1 << 32 && chunks.long.is_none() && !is64 {
         to = length;
     }
@@ -283,8 +283,8 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     if let Some(size) = size.filter(|size| from.saturating_add(*size) > length) {
         let (there, bytes_per_second) = (length - from, u64::from(format.bytes_per_second.max(1)));
         let time = |bytes: u64| seconds(bytes.saturating_mul(1_000) / bytes_per_second, 1_000);
-        let text = format!("its header promises {}, but {} are there", time(size), time(there));
-        // A header may be wrong by a little; more of a file than that was lost.
+        let text = format!("its header announces {}, but {} are present", time(size), time(there));
+        // Headers are often slightly wrong; a larger difference is a loss.
         remarks.push(if size - there > bytes_per_second / 10 { Remark::loss(text) } else { Remark::note(text) });
     }
     let plan = lay_out(bytes, &format, &chunks, from, to)?;
@@ -297,14 +297,14 @@ fn lay_out(bytes: &mut Bytes, format: &Format, chunks: &Chunks, from: u64, to: u
         let start = frames::search(bytes, mpeg::parse, from, to.min(from + SEARCH), None)?;
         return match start {
             Some(start) => mpeg::open(bytes, start, to),
-            None => Err(DecodeError::Unsupported("it holds no sound".into())),
+            None => Err(DecodeError::Unsupported("it contains no sound".into())),
         };
     }
     if format.tag == 0x1600 {
         let start = frames::search(bytes, aac::parse, from, to.min(from + SEARCH), None)?;
         return match start {
             Some(start) => aac::open(bytes, start, to),
-            None => Err(DecodeError::Unsupported("it holds no sound".into())),
+            None => Err(DecodeError::Unsupported("it contains no sound".into())),
         };
     }
     let channels = format.channels;
@@ -330,7 +330,7 @@ fn lay_out(bytes: &mut Bytes, format: &Format, chunks: &Chunks, from: u64, to: u
     Ok(Plan::whole(format.rate, setup, Layout::Blocks(blocks.into()), 0, total as i64))
 }
 
-/// How samples are stored.
+/// Determines the sample format.
 fn sample(format: &Format, big: bool) -> Sample {
     let kind = match format.tag {
         3 => Kind::Float,
@@ -343,8 +343,8 @@ fn sample(format: &Format, big: bool) -> Sample {
     if matches!(format.tag, 6 | 7) {
         bytes = 1;
     }
-    // Samples may take more room than their bits. Wrong block sizes exist, so something else must speak for it: that the
-    // bytes per second say the same, or that it is the usual 24 in 32.
+    // Samples may be padded. Since wrong block sizes exist, there must be further evidence: a consistent number of
+    // bytes per second, or the usual 24 in 32 bits.
     let (room, rest) = (format.align / format.channels, format.align % format.channels);
     let agrees = u64::from(format.bytes_per_second) == u64::from(format.rate) * format.align as u64;
     if kind == Kind::Signed && rest == 0 && room > bytes && room <= 8 && (agrees || (bytes == 3 && room == 4)) {
@@ -353,7 +353,7 @@ fn sample(format: &Format, big: bool) -> Sample {
     Sample { kind, bytes, big }
 }
 
-/// Refuses samples that are no samples: DTS and the like on CDs, and AC-3 for digital outputs (IEC 61937).
+/// Rejects encoded data disguised as PCM: DTS and the like on CDs, and AC-3 for digital outputs (IEC 61937).
 fn coded(bytes: &mut Bytes, from: u64, to: u64) -> Result<(), DecodeError> {
     let head = bytes.peek(from, 32 * 1024)?;
     let head = &head[..head.len().min((to - from) as usize)];
@@ -365,7 +365,7 @@ fn coded(bytes: &mut Bytes, from: u64, to: u64) -> Result<(), DecodeError> {
         (b"\x72\xf8\x1f\x4e", "sound coded for a digital output (IEC 61937) in WAV"),
     ];
     for (mark, name) in marks {
-        // Once is chance; again and again is a stream.
+        // A single match may be chance; repeated ones are a stream.
         let found = head.chunks_exact(2).enumerate().filter(|(k, _)| head[2 * k..].starts_with(mark)).count();
         if found >= 3 {
             return Err(DecodeError::no_decoder(name));
@@ -374,7 +374,7 @@ fn coded(bytes: &mut Bytes, from: u64, to: u64) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// ADPCM: blocks that each stand for a number of frames.
+/// Builds the layout of ADPCM: blocks of a fixed number of frames.
 fn adpcm(format: &Format, chunks: &Chunks, from: u64, to: u64) -> Result<(Codec, Blocks), DecodeError> {
     let (channels, align) = (format.channels, format.align);
     let head = if format.tag == 2 { 7 } else { 4 } * channels;
@@ -384,7 +384,7 @@ fn adpcm(format: &Format, chunks: &Chunks, from: u64, to: u64) -> Result<(Codec,
             "ADPCM with {channels} channels, {bits} bits and blocks of {align} bytes is not supported"
         )));
     }
-    // Two samples stand in Microsoft's head, one in IMA's; the rest are half a byte each.
+    // Microsoft's header contains two samples, IMA's one; the others take half a byte each.
     let first = if format.tag == 2 { 2 } else { 1 };
     let holds = |bytes: usize| if bytes > head { first + 2 * (bytes - head) / channels } else { 0 };
     let told = usize::from(if chunks.big { be16(&chunks.format, 18) } else { le16(&chunks.format, 18) });
@@ -400,7 +400,7 @@ fn adpcm(format: &Format, chunks: &Chunks, from: u64, to: u64) -> Result<(Codec,
     };
     let (whole, rest) = ((to - from) / align as u64, ((to - from) % align as u64) as usize);
     let there = whole * frames as u64 + holds(rest).min(frames) as u64;
-    // The last block is filled up; only the `fact` chunk says how much of it is sound.
+    // The last block is padded; only the `fact` chunk gives the true length.
     let total = chunks.fact.filter(|fact| *fact <= there && fact + frames as u64 > there).unwrap_or(there);
     Ok((codec, Blocks { from, to, bytes: align as u64, frames: frames as u32, total }))
 }
