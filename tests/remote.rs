@@ -96,7 +96,7 @@ fn tune_tries_sizes_recommends_one_and_writes_it_down() {
     let output = tune(&[&common[..], &["--seconds", "1", "--sizes", "1024,4096", "--write"]].concat());
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    for part in ["frames", "  1024", "  4096", "this one", "is written to g.toml"] {
+    for part in ["frames", "  1024", "  4096", "this one", "to g.toml."] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let written = std::fs::read_to_string(scratch.path("g.toml")).unwrap();
@@ -116,9 +116,9 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     std::fs::write(scratch.path("cut.wav"), &tone[..tone.len() / 2]).unwrap();
     std::fs::write(scratch.path("text.wav"), "not music").unwrap();
     for (args, code, words) in [
-        ("--a tone.wav --output wav:tone.wav", 64, "--output: 'tone.wav' is read"),
-        ("--a tone.wav --render 1 --output wav:./tone.wav", 64, "another name would be right"),
-        ("stretch tone.wav tone.wav --rate 1.1 --quiet", 64, "OUTPUT: 'tone.wav' is read"),
+        ("--a tone.wav --output wav:tone.wav", 64, "--output: 'tone.wav' is an input file"),
+        ("--a tone.wav --render 1 --output wav:./tone.wav", 64, "choose another name"),
+        ("stretch tone.wav tone.wav --rate 1.1 --quiet", 64, "OUTPUT: 'tone.wav' is an input file"),
         ("stretch cut.wav out.wav --rate 1.1 --quiet", 65, "promises 2.00 s, but 1.00 s are there"),
         ("--a text.wav --render 1 --output wav:out.wav", 65, "it is a text"),
         ("--a . --render 1 --output wav:out.wav", 64, "is a folder"),
