@@ -264,7 +264,7 @@ fn the_demonstration_plays_until_there_is_a_state() {
     // A state that can't be read is put aside, and the machine is not silent.
     std::fs::write(scratch.path("kept/state.json"), "{").unwrap();
     let third = start();
-    assert!(third.log().contains("cannot be used") && third.log().contains("state.json.bad"), "{}", third.log());
+    assert!(third.log().contains("state: cannot read") && third.log().contains("state.json.bad"), "{}", third.log());
     eight(&third);
     assert_eq!(third.stop(), 0);
     assert_eq!(std::fs::read_to_string(scratch.path("kept/state.json.bad")).unwrap(), "{");
@@ -284,11 +284,11 @@ fn a_reload_says_what_it_applied_and_what_waits() {
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    reload("[output]\nbuffer_size = 256\n", 1, "this takes a restart: output.buffer_size");
+    reload("[output]\nbuffer_size = 256\n", 1, "restart required for: output.buffer_size");
     // Each is told, however alike.
     reload("[media]\nmemory_mb = 99\n", 2, "g.toml applied");
     reload("[media]\nmemory_mb = 98\n", 3, "g.toml applied");
-    reload("[media]\nmemory_mb = 0\n", 1, "nothing was changed");
-    assert_eq!(daemon.log().matches("takes a restart").count(), 1, "{}", daemon.log());
+    reload("[media]\nmemory_mb = 0\n", 1, "nothing changed");
+    assert_eq!(daemon.log().matches("restart required").count(), 1, "{}", daemon.log());
     daemon.stop();
 }

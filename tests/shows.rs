@@ -193,7 +193,7 @@ fn what_cannot_come_back_is_not_forgotten() {
     // A state that is no state is told so, and the daemon runs.
     std::fs::write(scratch.path("kept/state.json"), "\0\0").unwrap();
     let daemon = Daemon::start(&scratch, &args);
-    assert!(daemon.log().contains("state.json cannot be used"), "{}", daemon.log());
+    assert!(daemon.log().contains("state: cannot read"), "{}", daemon.log());
     daemon.stop();
     assert_eq!(std::fs::read(scratch.path("kept/state.json.bad")).unwrap(), b"\0\0");
 }

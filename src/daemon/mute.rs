@@ -1,4 +1,4 @@
-//! What stands for the instruments in a build without them.
+//! Stand-in for `instruments.rs` in a build without the `ddsp` feature: same interface, no effect.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::engine::Engine;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::VoiceCell;
 
-/// No instruments.
+/// Stand-in without instruments.
 pub struct Workshop;
 
 impl Workshop {
-    /// Nothing is made.
+    /// Returns the stand-in.
     pub fn new(_: &Config, _: &mut Engine) -> Workshop {
         Workshop
     }
 
-    /// Nothing is started.
+    /// Returns stand-in voices without starting a thread.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn start(
         &mut self,
         _: &Config,
@@ -34,58 +34,58 @@ impl Workshop {
         Ok(Voices)
     }
 
-    /// There is no stream.
-    #[expect(clippy::unused_async, reason = "the other build's waits")]
+    /// Does nothing: this build has no DDSP stream.
+    #[expect(clippy::unused_async, reason = "async in the build with instruments")]
     pub async fn open_stream(&self, _: &Config, _: Arc<StreamTally>, _: Ending) {}
 }
 
-/// No voices.
+/// Stand-in without voices.
 pub struct Voices;
 
 impl Voices {
-    /// Nothing is shown.
+    /// Returns `None`.
     pub fn cell(&self) -> Option<Arc<VoiceCell>> {
         None
     }
 
-    /// Nobody works.
+    /// Returns a function that does nothing.
     pub fn slow(&self) -> impl Fn(u64) + Send + 'static {
         |_| {}
     }
 
-    /// Nobody listens.
+    /// Returns a function that ignores orders.
     pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
         Box::new(|_, _| {})
     }
 
-    /// Nobody listens.
+    /// Returns a function that ignores jobs.
     pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
         Box::new(|_| {})
     }
 
-    /// Nothing ends.
+    /// Does nothing.
     pub fn finish(self) {}
 }
 
-/// No voices in a render, either.
+/// Stand-in without voices for an offline render.
 pub struct Pumped;
 
 impl Pumped {
-    /// At rest for ever.
+    /// Returns the stand-in.
     pub fn new(_: Workshop, _: &Config) -> Pumped {
         Pumped
     }
 
-    /// Nobody listens.
+    /// Returns a function that ignores orders.
     pub fn orders(&self) -> Box<dyn FnMut(Option<u64>, Order) + Send> {
         Box::new(|_, _| {})
     }
 
-    /// Nobody listens.
+    /// Returns a function that ignores jobs.
     pub fn jobs(&self) -> Box<dyn FnMut(Job) + Send> {
         Box::new(|_| {})
     }
 
-    /// Nothing is done.
+    /// Does nothing.
     pub fn pump(&mut self, _: u64, _: &mut Conductor) {}
 }
