@@ -234,7 +234,7 @@ fn the_command_says_what_a_model_is_and_what_a_step_takes() {
     let done = Command::new(env!("CARGO_BIN_EXE_grooved")).arg("check-model").args(models()).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let said = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(said.matches(": fine").count(), models().len());
+    assert_eq!(said.matches(": ok").count(), models().len());
     assert_eq!(said.matches("a step takes").count(), models().len());
 }
 
