@@ -30,10 +30,10 @@ impl Limiter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
-    /// Flat up to 16.5 kHz for a file at 44.1 kHz.
+    /// Accurate up to 16.5 kHz for a file at 44.1 kHz.
     #[default]
     Standard,
-    /// Flat up to 20 kHz, at more than twice the cost.
+    /// Accurate up to 20 kHz, at more than twice the cost.
     Fine,
 }
 
