@@ -80,7 +80,7 @@ fn every_control_goes_by_its_name() {
         .args(["--http-port", &free_tcp_port().to_string(), "log"])
         .output()
         .unwrap();
-    assert!(lost.status.code() == Some(69) && text(&lost).contains("is grooved running"), "{}", text(&lost));
+    assert!(lost.status.code() == Some(69) && text(&lost).contains("grooved is running"), "{}", text(&lost));
     let wrong = ctl(&["--token", "not the right one", "status"]);
     assert!(wrong.status.success(), "OSC knows no tokens: {}", text(&wrong));
     daemon.stop();
