@@ -99,7 +99,7 @@ fn scripts_of_the_older_audio_server_start_find_and_kill_grooved() {
     let python = line.find("python").unwrap();
     assert!(line[python..].contains("audio_server.py") && line.contains("--disable-filters"), "{line}");
     let log = server.log(&scratch);
-    assert!(log.contains("--device 3 is a number of PortAudio"), "{log}");
+    assert!(log.contains("--device 3 is a device number of PortAudio: ignored"), "{log}");
     assert!(log.contains("--disable-filters") && log.contains("loaded a as 100"), "{log}");
     assert!(!log.contains("DDSP stream"), "{log}");
     // A path as a client in another folder sends it: the folder above is a media root.
@@ -131,7 +131,7 @@ fn the_older_ddsp_server_starts_by_its_name() {
     let mut server = Launched::start(&scratch, "server.py", &["--host", "localhost", "--port", &port], &model);
     server.wait_for("PYTHON AUDIO SERVER READY", &scratch);
     let log = server.log(&scratch);
-    assert!(log.contains("violin.onnx is played for /opt/ddsp-realtime/models/Violin.tflite"), "{log}");
+    assert!(log.contains("violin.onnx for /opt/ddsp-realtime/models/Violin.tflite"), "{log}");
     assert!(log.contains(&format!("DDSP stream on ws://127.0.0.1:{port}/")), "{log}");
     let line = server.command_line();
     assert!(line.starts_with("python3 ") && line.contains("server.py"), "{line}");
