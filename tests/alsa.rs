@@ -1,4 +1,4 @@
-//! Real ALSA, without a card: its `null` and `file` plugins, and names that lead nowhere.
+//! ALSA without a card: its `null` and `file` plugins, and invalid device names.
 
 mod common;
 

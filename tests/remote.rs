@@ -1,4 +1,4 @@
-//! The client's command line, and `grooved tune`, as a technician would use them.
+//! The command line of `groovectl`, and `grooved tune`, as used by a technician.
 
 mod common;
 
@@ -50,7 +50,7 @@ fn every_control_goes_by_its_name() {
     assert!(text(&ctl(&["completion", "bash"])).contains("complete -o default -F _groovectl groovectl"));
     let bench = ctl(&["bench-control", "--rate", "200", "--seconds", "1"]);
     assert!(bench.status.success() && text(&bench).contains("200 sent, 200 answered, 0 lost"), "{}", text(&bench));
-    // Presets and recordings, by two words.
+    // Presets and recordings, as two words.
     for (args, words) in [
         (&["preset", "save", "x"][..], "/done \"/groove/preset/save\" \"x\""),
         (&["preset", "load", "x"], "/done \"/groove/preset/load\" 0 0"),
@@ -63,7 +63,7 @@ fn every_control_goes_by_its_name() {
         assert!(text(&output).contains(words), "{args:?}: {}", text(&output));
         assert_eq!(output.status.success(), text(&output).contains("/done"), "{args:?}");
     }
-    // With a token it goes over the WebSocket, and a wrong one is refused there.
+    // With a token, requests go over the WebSocket, which rejects a wrong one.
     let http_arg = http.to_string();
     let with_token = |token: &str| {
         Command::new(env!("CARGO_BIN_EXE_groovectl"))
@@ -75,7 +75,7 @@ fn every_control_goes_by_its_name() {
     assert_eq!(text(&right).trim(), "{\"/groove/deck/b/level\":[0.25]}");
     let wrong = with_token("wrong horse");
     assert!(!wrong.status.success() && text(&wrong).contains("the token is wrong"), "{}", text(&wrong));
-    // From elsewhere it needs a token; a wrong port is explained.
+    // A wrong port is explained.
     let lost = Command::new(env!("CARGO_BIN_EXE_groovectl"))
         .args(["--http-port", &free_tcp_port().to_string(), "log"])
         .output()

@@ -1,4 +1,4 @@
-//! `check-media`: reads to the end, names what would be lost, and calls only what is whole fine.
+//! `check-media`: reads files to the end, reports losses, and reports only intact files as ok.
 
 use grooved::daemon::media::check;
 
@@ -17,7 +17,7 @@ fn what_is_whole_is_fine() {
     }
     let wav = riff(&[chunk(b"fmt ", &format(1, 2, 44_100, 16, 4)), chunk(b"data", &pcm16(44_100))]);
     assert!(said("a.wav", &wav).unwrap().ends_with("ok, 1.0 s at 44100 Hz"));
-    // What is heard but odd is fine, with a word about it.
+    // Oddities without a loss are ok, with a remark.
     let report = check(&fixture("heaac_sine440.m4a")).unwrap();
     assert!(report.contains("ok, 2.5 s at 22050 Hz; it is HE-AAC"), "{report}");
     let song = bytes("song-cbr.mp3");
