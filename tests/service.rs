@@ -137,7 +137,11 @@ fn exit_codes_and_messages_mean_something() {
     let scratch = Scratch::new("codes");
     std::fs::write(scratch.path("bad.toml"), "[output]\n\nbuffer_size = 7\n").unwrap();
     for (args, code, part) in [
-        (vec!["--config", "bad.toml"], 78, "bad.toml:3: output.buffer_size: 7 is out of range; must be between 16 and 8192"),
+        (
+            vec!["--config", "bad.toml"],
+            78,
+            "bad.toml:3: output.buffer_size: 7 is out of range; must be between 16 and 8192",
+        ),
         (vec!["--config", "none.toml"], 78, "none.toml: cannot be read"),
         (vec!["check-config", "bad.toml"], 78, "bad.toml:3:"),
         (vec!["--buffer-size", "7"], 64, "--buffer-size: 7 is out of range; must be between 16 and 8192"),
