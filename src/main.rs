@@ -150,13 +150,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List cards with their formats, rates and period ranges
+    /// List sound cards with their formats, rates and period ranges
     Devices,
     /// Check this machine for causes of dropouts and suggest fixes
     Doctor,
     /// Test buffer sizes under the current load and recommend one; put other flags first: grooved --device 1 tune
     Tune {
-        /// Seconds per size
+        /// Duration of each test in seconds
         #[arg(long, default_value_t = 10.0)]
         seconds: f64,
         /// Sizes to test, in frames
@@ -288,7 +288,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        // 64 is EX_USAGE; help and version are no errors.
+        // 64 is EX_USAGE; help and version are not errors.
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
     alsa::quieten();

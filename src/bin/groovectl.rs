@@ -46,7 +46,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show what the daemon is doing
+    /// Print the daemon's status
     Status {
         /// Print one JSON object on one line
         #[arg(long)]

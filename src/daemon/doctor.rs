@@ -28,7 +28,7 @@ const CAP_IPC_LOCK: u32 = 14;
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
-    /// As it should be.
+    /// No problem.
     Good,
     /// Sound works but could be improved, or the check is inconclusive.
     Advice,
@@ -43,7 +43,7 @@ pub struct Finding {
     pub what: &'static str,
     /// Severity.
     pub grade: Grade,
-    /// What was found.
+    /// Result in words.
     pub found: String,
     /// Command or setting that fixes the problem; empty if there is none.
     pub mend: String,

@@ -112,7 +112,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         refuse_or_report(config.system.realtime, refused)?;
     }
 
-    // What feeds it.
+    // Disk readers, stretch, voices and loaders.
     let disk = Readers::start().map_err(io("the disk thread"))?;
     let wanted = config.system.realtime;
     let stretch = StretchThread::start(move || enter_worker(wanted)).map_err(io("the stretch thread"))?;
@@ -134,7 +134,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     // Without the worker, decks fall back to the splicing plan, which they always have.
     overseer.watch("stretch", stretch.pulse.clone(), || {});
 
-    // The card.
+    // The card's supervisor.
     let supervisor = match &options.output {
         OutputMode::Card => {
             let wish = Wish {

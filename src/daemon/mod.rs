@@ -1,6 +1,6 @@
 //! Start-up order, supervision and shutdown: the only place where all parts meet.
 //!
-//! - [`live`]: the daemon
+//! - [`live`]: runs the daemon
 //! - [`render`]: offline render of the same engine and conductor into a file
 //! - [`tune`]: measures which period sizes this machine can sustain
 //! - [`doctor`]: checks a machine for causes of dropouts

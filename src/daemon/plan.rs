@@ -34,7 +34,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds a call.
+    /// Appends a call.
     pub fn call(&mut self, address: &str, args: Vec<Value>) {
         self.calls.push(Message::new(address, args));
     }
