@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""The older audio server's name and flags, for scripts and units that start it: runs grooved in its place.
+"""Runs grooved in place of the older audio server, for scripts and units that start it by name.
 
-Put a link to this file, or a copy, where the older audio_server.py was. All of that server's flags are grooved's own. What
-differs in meaning is translated here:
+Put a link to this file, or a copy, where the older audio_server.py was. Grooved accepts all of that server's flags. Those
+with another meaning are translated:
 
---port      57120 if it is left out, as there, and that port alone
---device N  counted PortAudio's devices and is left out; a name is passed on
+--port      57120 if omitted, as in the older server, and only this port
+--device N  ignored, because it is a device number of PortAudio; a name is passed on
 
-The folder above the one it is started in becomes a media root, because the older installation keeps stems beside the
-server's folder; the home folder's own does not. GROOVED names the program, if it is not in the path.
+The parent of the working directory becomes a media root, because the older installation keeps stems beside the server's
+folder; the parent of the home folder does not. If the program is not in the path, set GROOVED to its file name.
 
-This process becomes grooved (exec) under the older command line. Its process number stays, so that signals, exit codes,
-'kill $!' and systemd's main process are grooved's, nothing is left behind by 'kill -9', and scripts that look for
-"python.*audio_server.py" among the processes find it.
+This process becomes grooved (exec) under the older command line. Its process ID stays the same, so that signals, exit
+codes, 'kill $!' and systemd's main process are grooved's, 'kill -9' leaves nothing behind, and scripts that search the
+processes for "python.*audio_server.py" find it.
 """
 import os
 import shutil
@@ -20,15 +20,15 @@ import sys
 
 
 def program():
-    """The program: GROOVED, or grooved from the path or its usual place."""
+    """Returns the program: GROOVED, or grooved from the path or its default location."""
     path = os.environ.get("GROOVED") or shutil.which("grooved") or "/usr/bin/grooved"
     if not os.access(path, os.X_OK):
-        sys.exit(f"audio_server.py: '{path}' is not a program; install grooved, or name it in GROOVED")
+        sys.exit(f"audio_server.py: '{path}' is not executable; install grooved, or set GROOVED to its file name")
     return path
 
 
 def take(arguments, flag):
-    """The arguments without a flag that has a value, and its value (the last one, or None)."""
+    """Removes a flag with a value; returns the other arguments and the flag's last value, or None."""
     kept, value = [], None
     arguments = iter(arguments)
     for argument in arguments:
@@ -42,21 +42,21 @@ def take(arguments, flag):
 
 
 def media_root():
-    """The folder above the present one, unless that is where the users' home folders are, or the root."""
+    """Returns the parent of the working directory, unless it is the root or contains the home folder."""
     here, home = os.getcwd(), os.path.expanduser("~")
     above = os.path.dirname(here)
     return None if above == "/" or os.path.commonpath([here, home]) == here else above
 
 
 def translated(arguments):
-    """Grooved's arguments for the older server's."""
+    """Translates the older server's arguments to grooved's."""
     arguments, device = take(arguments, "--device")
     arguments, port = take(arguments, "--port")
     arguments, listen = take(arguments, "--ddsp-listen")
     if device is not None and device.lstrip("-").isdigit():
         print(
-            f"audio_server.py: --device {device} is a number of PortAudio and is left out; 'grooved devices' lists cards, "
-            "--device NAME chooses one",
+            f"audio_server.py: --device {device} is a device number of PortAudio: ignored; 'grooved devices' lists cards, "
+            "--device NAME selects one",
             file=sys.stderr,
             flush=True,
         )

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The older DDSP server's name, for scripts and units that start it: runs grooved's stream in its place.
+"""Runs grooved's DDSP stream in place of the older DDSP server, for scripts and units that start it by name.
 
-Put a link to this file, or a copy, where the older server.py was. It takes --host (0.0.0.0 if left out) and --port (8765);
-whatever else is given is passed on to grooved. Nothing but the stream is served: the sound card, OSC from other machines and
-the page are left to a grooved that may run beside it.
+Put a link to this file, or a copy, where the older server.py was. It accepts --host (default 0.0.0.0) and --port (default
+8765); all other arguments are passed on to grooved. Only the stream is served: the sound card, OSC from other machines and
+the page are left to another grooved that may run at the same time.
 
-DDSP_MODEL_PATH names the instrument, as before. For a .tflite file that is an .onnx file beside it, as models/convert.py
-writes it, or the instrument of that name that comes with grooved. GROOVED names the program, if it is not in the path.
+DDSP_MODEL_PATH names the instrument, as before. A .tflite file is replaced by the .onnx file beside it, as written by
+models/convert.py, or by grooved's instrument of that name. If the program is not in the path, set GROOVED to its file name.
 
 This process becomes grooved (exec) under the older command line, as audio_server.py describes.
 """
@@ -17,15 +17,15 @@ import sys
 
 
 def program():
-    """The program: GROOVED, or grooved from the path or its usual place."""
+    """Returns the program: GROOVED, or grooved from the path or its default location."""
     path = os.environ.get("GROOVED") or shutil.which("grooved") or "/usr/bin/grooved"
     if not os.access(path, os.X_OK):
-        sys.exit(f"server.py: '{path}' is not a program; install grooved, or name it in GROOVED")
+        sys.exit(f"server.py: '{path}' is not executable; install grooved, or set GROOVED to its file name")
     return path
 
 
 def take(arguments, flag, default):
-    """The arguments without a flag that has a value, and its value."""
+    """Removes a flag with a value; returns the other arguments and the flag's last value, or the default."""
     kept, value = [], default
     arguments = iter(arguments)
     for argument in arguments:
@@ -39,7 +39,7 @@ def take(arguments, flag, default):
 
 
 def address(host, port):
-    """Host and port as grooved takes them; a name becomes an IP address."""
+    """Returns host and port in grooved's form, with a name resolved to an IP address."""
     try:
         found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except (OSError, OverflowError, ValueError) as error:
@@ -49,7 +49,7 @@ def address(host, port):
 
 
 def instrument(path):
-    """The file to play for the older server's model."""
+    """Returns the instrument file for the older server's model."""
     if not path.endswith(".tflite"):
         return path
     stem = os.path.basename(path)[: -len(".tflite")].lower()
@@ -57,9 +57,9 @@ def instrument(path):
     candidates = [path[: -len(".tflite")] + ".onnx"] + [os.path.join(folder, stem + ".onnx") for folder in folders]
     for candidate in candidates:
         if os.path.isfile(candidate):
-            print(f"server.py: {candidate} is played for {path}", file=sys.stderr, flush=True)
+            print(f"server.py: using {candidate} for {path}", file=sys.stderr, flush=True)
             return candidate
-    # Grooved tells how to convert it.
+    # Grooved's error explains how to convert it.
     return path
 
 

@@ -1,7 +1,7 @@
-"""The appliance in an emulated arm64 machine: its own kernel and partitions, a card on the mainboard and one on USB.
+"""Runs the appliance in an emulated arm64 machine: its own kernel and partitions, an onboard sound card and a USB one.
 
-Everything goes the ways that users have: files on the FAT partition (mtools), SSH with a key from there, OSC and HTTP over
-the network. What the cards play lands in WAV files.
+All access is the same as a user's: files on the FAT partition (mtools), SSH with a key from there, OSC and HTTP over the
+network. The cards' output is recorded to WAV files.
 """
 
 import json, os, re, shutil, socket, struct, subprocess, sys, time
@@ -13,8 +13,8 @@ from powerdisk import PowerDisk
 
 OSC, HTTP, SSH = 57220, 18080, 12222  # on this machine
 USB = {"driver": "usb-audio", "id": "usb0", "audiodev": "usb", "bus": "xhci.0"}
-# The machine's time is the number of instructions it has run, 2 ns each: a busy host makes the run longer, never the
-# sound worse. It never runs ahead of the host's, so that the network keeps its sense of time.
+# The machine's clock counts its instructions, 2 ns each: a busy host makes the run longer, but causes no underruns. The
+# clock never runs ahead of the host's, so that network timeouts remain valid.
 CLOCK = "shift=1,sleep=on"
 
 
@@ -26,7 +26,7 @@ def call(*argv, **more):
 
 
 class Disk(PowerDisk):
-    """The image on a card of its own size."""
+    """A copy of the image on an SD card of the given size."""
 
     def __init__(self, image, work, megabytes, seed=1):
         card = work / "card.img"
@@ -36,11 +36,11 @@ class Disk(PowerDisk):
         self.fat = f"{card}@@{self.parts()[0][0] * 512}"
 
     def parts(self):
-        """Where the partitions begin and how long they are, from the table at the beginning; the last one grows."""
+        """Start and length of the partitions in sectors, from the partition table; the last one grows."""
         table = self.image.open("rb").read(512)[446:510]
         return [struct.unpack_from("<II", table, 16 * k + 8) for k in range(3)]
 
-    # The FAT partition, as a laptop sees it; only while the machine is off.
+    # Access to the FAT partition, only while the machine is off.
 
     def put(self, name, content):
         file = self.image.with_suffix(".put")
@@ -62,7 +62,7 @@ class Disk(PowerDisk):
         call("mcopy", "-o", "-i", self.fat, f"::{name}", to)
 
     def check(self, number, seconds=60):
-        """What fsck says of a partition: a line for every error, none if all is well; journals are played back first."""
+        """Returns fsck's errors for a partition after journal replay, one per line; empty if there are none."""
         start, size = self.parts()[number]
         part = self.image.with_suffix(".part")
         with open(self.image, "rb") as disk, open(part, "wb") as out:
@@ -93,7 +93,7 @@ class Appliance(Emulator):
         for name in ("vmlinuz", "initrd.img", "cmdline.txt"):
             if not (work / name).exists():
                 self._boot_file(name, work)
-        # The image's own command line, with a console that leads out.
+        # The image's command line, with a console that can be recorded.
         line = (work / "cmdline.txt").read_text().split()
         line = [w for w in line if not w.startswith("console=")] + ["console=ttyAMA0", "loglevel=5", "panic=-1"]
         argv = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "1", "-m", "1024"]
@@ -111,7 +111,7 @@ class Appliance(Emulator):
         super().__init__(work, argv)
 
     def _boot_file(self, name, work):
-        """The kernel and its initramfs as the Pi's firmware finds them."""
+        """Copies the kernel or initramfs from where the Pi's firmware finds it."""
         listing = call("mdir", "-b", "-i", self.disk.fat, "::")
         stem = name.split(".")[0]
         found = next(line.strip() for line in listing.splitlines() if stem in line)
@@ -131,31 +131,31 @@ class Appliance(Emulator):
     def ssh(self, line, seconds=120):
         code, out = self.try_ssh(line, seconds)
         if code:
-            raise Trouble(f"`{line}` gave {code} in the machine: {out.strip()[-600:]}")
+            raise Trouble(f"`{line}` returned {code} in the machine: {out.strip()[-600:]}")
         return out.strip()
 
     def wait_ssh(self, seconds=700):
         end = time.monotonic() + seconds
-        # A connection that was begun before the machine listens is never answered: many short tries find it sooner.
+        # A connection attempt made before the machine listens is never answered, so use many short attempts.
         while self.try_ssh("true", 45)[0]:
             if time.monotonic() > end or self.qemu.poll() is not None:
                 tail = (self.work / "console.log").read_text(errors="replace")[-1500:]
-                raise Trouble(f"no SSH within {seconds} s; the console says:\n{tail}")
+                raise Trouble(f"no SSH within {seconds} s; end of the console log:\n{tail}")
             time.sleep(2)
 
     def wait(self, line, seconds=240, pause=2):
-        """Until a command in the machine succeeds; its last output."""
+        """Repeats a command in the machine until it succeeds; returns its last output."""
         end = time.monotonic() + seconds
         while True:
             code, out = self.try_ssh(line)
             if code == 0:
                 return out.strip()
             if time.monotonic() > end:
-                raise Trouble(f"`{line}` did not come true within {seconds} s: {out.strip()[-400:]}")
+                raise Trouble(f"`{line}` did not succeed within {seconds} s: {out.strip()[-400:]}")
             time.sleep(pause)
 
     def send(self, address, *args):
-        """One OSC message from outside."""
+        """Sends an OSC message from outside the machine."""
         pad = lambda b: b + b"\0" * (4 - len(b) % 4)
         tags, data = ",", b""
         for arg in args:
@@ -177,7 +177,7 @@ class Appliance(Emulator):
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath=/tmp/grooved-ssh-{os.getpid()}", "x"], stderr=subprocess.DEVNULL)
 
     def pull(self):
-        """The plug, without a word before. Tells how many writes were lost."""
+        """Cuts the power without warning. Returns the number of lost writes."""
         super().close()
         self._leave()
         return self.disk.settle(cut=True)
@@ -187,11 +187,11 @@ class Appliance(Emulator):
         self.ended(seconds)
 
     def ended(self, seconds=240):
-        """Waits for the machine's own end."""
+        """Waits until the machine has shut down."""
         try:
             self.qemu.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise Trouble("it does not shut down: " + (self.work / "console.log").read_text(errors="replace")[-800:]) from None
+            raise Trouble("the machine does not shut down: " + (self.work / "console.log").read_text(errors="replace")[-800:]) from None
         super().close()
         self._leave()
         self.disk.settle(cut=False)

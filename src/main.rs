@@ -1,4 +1,4 @@
-//! The daemon's command line, nothing else.
+//! Command line of the daemon: parses flags and subcommands and calls `grooved::daemon`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,55 +25,55 @@ use indicatif::{ProgressBar, ProgressStyle};
 #[global_allocator]
 static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;
 
-/// A sound appliance: mixes decks of stems straight through ALSA, driven over OSC.
+/// Mix decks of stems straight to an ALSA card, controlled over OSC, HTTP and MIDI.
 #[derive(Parser)]
 #[command(name = "grooved", version, max_term_width = 110, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Configuration file; every flag below overrides what it says
+    /// Configuration file; the flags below override its settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0: none [default: 8080]
+    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0 disables HTTP [default: 8080]
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
-    /// Address or TCP port of the stream of instruments; off: none [default: 0.0.0.0:8765]
+    /// Address or TCP port of the DDSP stream, or 'off' to disable it [default: 0.0.0.0:8765]
     #[arg(long, value_name = "ADDRESS")]
     ddsp_listen: Option<String>,
-    /// Milliseconds of that stream's frames [default: 20]
+    /// Frame length of the DDSP stream in milliseconds [default: 20]
     #[arg(long, value_name = "MS")]
     frame_ms: Option<f64>,
     /// UDP port for OSC [default: 57120 and 57122]
     #[arg(long)]
     port: Option<u16>,
-    /// Address to bind for OSC, or a name of this machine [default: all]
+    /// Address to bind for OSC, or a host name of this machine [default: all addresses]
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
-    /// Folder that files may be loaded from, besides the configured ones; may be repeated
+    /// Allow loading files from this folder too; may be repeated
     #[arg(long = "media-root", value_name = "FOLDER")]
     media_roots: Vec<PathBuf>,
-    /// ALSA name, or a number of 'grooved devices' [default: USB, HAT, HDMI, headphones, 'default']
+    /// ALSA name, or a number from 'grooved devices' [default: the first of USB, HAT, HDMI, headphones, 'default']
     #[arg(long)]
     device: Option<String>,
     /// Frames per period, 16 to 8192 [default: 1024]
     #[arg(long, value_name = "FRAMES")]
     buffer_size: Option<usize>,
-    /// Periods the card holds [default: 3]
+    /// Periods in the card's buffer [default: 3]
     #[arg(long)]
     periods: Option<usize>,
-    /// 44100, 48000 or 96000 [default: 48000]
+    /// Sample rate: 44100, 48000 or 96000 [default: 48000]
     #[arg(long, value_name = "HZ")]
     sample_rate: Option<u32>,
-    /// Where the sound goes: card, null, or wav:PATH
+    /// Destination of the sound: card, null, or wav:PATH
     #[arg(long, default_value = "card", value_parser = output_mode)]
     output: OutputMode,
-    /// Render so many seconds as fast as it goes, with --output wav:PATH, and end
+    /// Render this many seconds offline to --output wav:PATH, then exit
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     render: Option<f64>,
     /// Play the demonstration set
     #[arg(long)]
     demo: bool,
-    /// Safe mode: defaults, no state, a sign every few seconds, and all controls
+    /// Start in safe mode: default settings, no saved state, an audible signal every 6 s, all controls available
     #[arg(long, conflicts_with_all = ["config", "demo", "a", "b", "c", "d", "render"])]
     safe: bool,
     /// File for deck A (buffer 100)
@@ -82,16 +82,16 @@ struct Cli {
     /// File for deck B (buffer 1100)
     #[arg(long, value_name = "FILE")]
     b: Option<PathBuf>,
-    /// File for deck C (buffer 2100); plays at --c_at or /schedule_c_at
+    /// File for deck C (buffer 2100); starts at --c_at or /schedule_c_at
     #[arg(long, value_name = "FILE")]
     c: Option<PathBuf>,
     /// File for deck D (buffer 3100)
     #[arg(long, value_name = "FILE")]
     d: Option<PathBuf>,
-    /// Playback rate of those files
+    /// Playback rate of these files
     #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
     rate: f64,
-    /// Volume of those files
+    /// Volume of these files
     #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     vol: f64,
     /// Levels of decks A and B
@@ -109,28 +109,29 @@ struct Cli {
     /// Log every beat
     #[arg(long)]
     watch: bool,
-    /// Second at which deck C starts
+    /// Start deck C at this second
     #[arg(long = "c_at", value_name = "SECONDS", allow_negative_numbers = true)]
     c_at: Option<f64>,
-    /// File to load for deck C, without a start
+    /// File to load on deck C without starting it
     #[arg(long = "c_preload", value_name = "FILE")]
     c_preload: Option<PathBuf>,
-    /// Let /deck_eq, /deck_eq_all and /deck_filter take effect, which the older server ignored by default
+    /// Apply /deck_eq, /deck_eq_all and /deck_filter, which the older server ignored by default
     #[arg(long)]
     enable_filters: bool,
-    /// Ignore them (the default); wins over --enable-filters
+    /// Ignore /deck_eq, /deck_eq_all and /deck_filter (the default); wins over --enable-filters
     #[arg(long)]
     disable_filters: bool,
-    /// Accepted; there is one implementation, and it is that one
+    /// Ignored; kept for compatibility
     #[arg(long)]
     optimized_filters: bool,
-    /// How tempo is changed: playback_rate, wsola (audiotsm) or hq (rubberband, unless that is built in) [default: playback_rate]
+    /// Tempo change method: playback_rate, wsola (or audiotsm) or hq (or rubberband, unless that is built in)
+    /// [default: playback_rate]
     #[arg(long, value_name = "METHOD")]
     stretch_method: Option<String>,
-    /// Fixed tempo: decks do not follow the clock (sync = "off")
+    /// Keep decks at a fixed tempo, independent of the clock (sync = "off")
     #[arg(long)]
     disable_time_stretch: bool,
-    /// error, warn, info, debug or trace [default: info]
+    /// Log level: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
     #[arg(long, hide = true)]
@@ -139,71 +140,71 @@ struct Cli {
     dummy_after: Option<f64>,
     #[arg(long = "dummy_args", hide = true, num_args = 0..)]
     dummy_args: Vec<String>,
-    /// The older server's table of movement and tempo (bpm_config.json)
+    /// Movement and tempo table of the older server (bpm_config.json)
     #[arg(long = "bpm-config", value_name = "FILE")]
     bpm_config: Option<PathBuf>,
-    /// Print a line and end, to find out whether the command line is understood
+    /// Print a line and exit, to check that the command line is valid
     #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
     cli_sentinel: Option<Option<String>>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// List cards with their formats, rates and period ranges
+    /// List sound cards with their formats, rates and period ranges
     Devices,
-    /// Look the machine over: what stands in the way of even sound, and what mends it
+    /// Check this machine for causes of dropouts and suggest fixes
     Doctor,
-    /// Try buffer sizes under the present load, and recommend one. Other flags come before: grooved --device 1 tune
+    /// Test buffer sizes under the current load and recommend one; put other flags first: grooved --device 1 tune
     Tune {
-        /// Seconds per size
+        /// Duration of each test in seconds
         #[arg(long, default_value_t = 10.0)]
         seconds: f64,
-        /// Sizes to try, in frames
+        /// Sizes to test, in frames
         #[arg(long, value_delimiter = ',', default_values_t = tune::SIZES)]
         sizes: Vec<usize>,
-        /// Write the recommended size into the configuration (the file of --config)
+        /// Write the recommended size to the file given with --config
         #[arg(long)]
         write: bool,
     },
-    /// Change a file's tempo or key: writes a WAV file, the same to the bit every time
+    /// Change a file's tempo or key and write a WAV file; the result is bit-identical every time
     Stretch(Stretch),
-    /// Try the ways to change tempo on this machine, two seconds each, and recommend one
+    /// Measure each tempo change method on this machine for two seconds and recommend one
     StretchCheck,
     /// Check a configuration file
     CheckConfig {
-        /// The file
+        /// File to check
         #[arg(default_value = "config/grooved.toml")]
         file: PathBuf,
-        /// Another file, for what this one leaves out
+        /// Base file with values for the settings this one omits
         #[arg(long, value_name = "BASE")]
         over: Option<PathBuf>,
-        /// Where to write both as one
+        /// Write the merged configuration to this file
         #[arg(long, value_name = "FILE", requires = "over")]
         merged: Option<PathBuf>,
     },
-    /// Check music: every file is decoded to its end
+    /// Check audio files by decoding each one completely
     CheckMedia {
-        /// The files
+        /// Files to check
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Check instruments (.onnx) against the contract of models/README.md, and time a step of each
+    /// Check instruments (.onnx) against the contract in models/README.md and time one step of each
     #[cfg(feature = "ddsp")]
     CheckModel {
-        /// The files
+        /// Files to check
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Play a MIDI file with instruments, into a WAV file
+    /// Render a MIDI file with instruments to a WAV file
     #[cfg(feature = "ddsp")]
     RenderMidi(RenderInstruments),
-    /// Play a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument, into a WAV file
+    /// Render a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument to a WAV file
     #[cfg(feature = "ddsp")]
     RenderControls(RenderInstruments),
-    /// Print the reference of all controls, as in the README
+    /// Print the reference of all controls as it appears in the README
     #[command(hide = true)]
     Reference,
-    /// Render the demonstration set into its cache and print where
+    /// Render the demonstration set into its cache and print the folder
     #[command(hide = true)]
     MakeDemo,
 }
@@ -214,28 +215,28 @@ struct Stretch {
     input: PathBuf,
     /// WAV file to write (32-bit float)
     output: PathBuf,
-    /// playback_rate, wsola or hq
+    /// Method: playback_rate, wsola or hq
     #[arg(long, default_value = "hq")]
     method: Method,
-    /// Speed: 2 plays twice as fast
+    /// Speed factor: 2 plays twice as fast
     #[arg(long, conflicts_with_all = ["from_bpm", "to_bpm", "curve"], allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// The file's tempo
+    /// Tempo of the input file in BPM
     #[arg(long, requires = "to_bpm", conflicts_with = "curve")]
     from_bpm: Option<f64>,
-    /// The tempo it is to have
+    /// Target tempo in BPM
     #[arg(long, requires = "from_bpm")]
     to_bpm: Option<f64>,
-    /// File with lines 'seconds,speed': speed over the output's time, straight between lines
+    /// File of lines 'seconds,speed': speed over output time, interpolated linearly
     #[arg(long, value_name = "FILE")]
     curve: Option<PathBuf>,
-    /// Change of key in semitones, -12 to 12
+    /// Pitch shift in semitones, -12 to 12
     #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     pitch: f64,
-    /// Leave formants where they are when the key changes (hq)
+    /// Preserve formants when the pitch is shifted (hq only)
     #[arg(long)]
     formants: bool,
-    /// No progress bar
+    /// Hide the progress bar
     #[arg(long)]
     quiet: bool,
 }
@@ -243,33 +244,33 @@ struct Stretch {
 #[cfg(feature = "ddsp")]
 #[derive(Args)]
 struct RenderInstruments {
-    /// File to read: .mid, or .csv
+    /// File to read: .mid or .csv
     input: PathBuf,
     /// WAV file to write (32-bit float)
     output: PathBuf,
-    /// Instrument for all tracks (flute), or for one, counted from 1 (2=cello) [default: by the file's programs]
+    /// Instrument for all tracks (flute) or for one track, counted from 1 (2=cello) [default: from MIDI programs]
     #[arg(long, value_name = "NAME")]
     instrument: Vec<String>,
-    /// Folder of instruments [default: models, /usr/share/grooved/models]
+    /// Folder of instruments [default: models, then /usr/share/grooved/models]
     #[arg(long, value_name = "FOLDER")]
     models: Option<PathBuf>,
-    /// Frames a second
+    /// Sample rate of the output in Hz
     #[arg(long = "rate", value_name = "HZ", default_value_t = 48_000)]
     sample_rate: u32,
-    /// Voices of each track
+    /// Voices per track
     #[arg(long, default_value_t = 8)]
     voices: usize,
-    /// Gain in dB
+    /// Output gain in dB
     #[arg(long, default_value_t = 0.0, allow_hyphen_values = true, value_name = "DB")]
     gain: f64,
-    /// No progress bar
+    /// Hide the progress bar and the summary
     #[arg(long)]
     quiet: bool,
 }
 
-/// Where groovectl sends to, unless it is told.
+/// Default OSC port of groovectl.
 const USUAL_PORT: u16 = 57_120;
-/// What the service reads.
+/// Configuration file of the installed service.
 const INSTALLED_CONFIG: &str = "/etc/grooved/grooved.toml";
 
 fn output_mode(text: &str) -> Result<OutputMode, String> {
@@ -277,7 +278,7 @@ fn output_mode(text: &str) -> Result<OutputMode, String> {
         None if text == "card" => Ok(OutputMode::Card),
         None if text == "null" => Ok(OutputMode::Null),
         Some(("wav", path)) if !path.is_empty() => Ok(OutputMode::Wav(path.into())),
-        _ => Err("card, null or wav:PATH would be right".into()),
+        _ => Err("must be card, null or wav:PATH".into()),
     }
 }
 
@@ -287,7 +288,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        // 64 is EX_USAGE; help and version are no errors.
+        // 64 is EX_USAGE; help and version are not errors.
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
     alsa::quieten();
@@ -316,7 +317,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
                     }
                 }
             }
-            println!("{}: fine", file.display());
+            println!("{}: ok", file.display());
             return Ok(());
         }
         Some(Command::Reference) => {
@@ -338,7 +339,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         Some(Command::RenderControls(args)) => return render_instruments(args, false),
         Some(Command::Tune { seconds, sizes, write }) => return tune(&cli, *seconds, sizes, *write),
         Some(Command::Doctor) => {
-            // Whoever asks means the service, unless another file is named.
+            // Without --config, the installed service is what is meant.
             let installed = Some(PathBuf::from(INSTALLED_CONFIG)).filter(|file| cli.config.is_none() && file.exists());
             return see_doctor(&configuration(&Cli { config: cli.config.clone().or(installed), ..cli })?);
         }
@@ -351,7 +352,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         None => {}
     }
     if cli.cli_sentinel.is_some() {
-        println!("grooved {}: the command line is understood; nothing is started", env!("CARGO_PKG_VERSION"));
+        println!("grooved {}: command line is valid; nothing started", env!("CARGO_PKG_VERSION"));
         return Ok(());
     }
     let (config, remarks) = configured(&cli)?;
@@ -365,7 +366,8 @@ fn go(cli: Cli) -> Result<(), Failure> {
     }
     if cli.safe {
         tracing::warn!(
-            "safe mode: no configuration, no state, a sign every few seconds; 'systemctl reset-failed grooved; systemctl start grooved' tries the show again"
+            "safe mode: default configuration, no saved state, a signal every 6 s; to try the show again: \
+             'systemctl reset-failed grooved; systemctl start grooved'"
         );
     }
     let mut plan = plan_of(&cli)?;
@@ -378,16 +380,16 @@ fn go(cli: Cli) -> Result<(), Failure> {
             plan = demo()?;
         }
     } else if config.state.restore {
-        tracing::info!("the command line says what is played: what was played last does not come back");
+        tracing::info!("files given on the command line: not restoring the previous session");
     }
     for file in plan.missing() {
-        let is = if file.is_dir() { "is a folder" } else { "is not there" };
+        let is = if file.is_dir() { "is a folder" } else { "does not exist" };
         let why = format!("file '{}' {is}", file.display());
-        // A render without it would not be what was asked for; a show goes on, as with the older server.
+        // A render without the file would be wrong; a show goes on without it, as in the older server.
         if cli.render.is_some() {
             return Err(Failure::Usage(why));
         }
-        tracing::error!("{why}; its deck stays empty");
+        tracing::error!("{why}: its deck stays empty");
     }
     plan.leave_out_missing();
     if let OutputMode::Wav(output) = &cli.output {
@@ -408,8 +410,8 @@ fn go(cli: Cli) -> Result<(), Failure> {
         (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
             render::render(&options, seconds, &path.clone())
         }
-        (Some(_), OutputMode::Wav(_)) => Err(Failure::Usage("--render: 0 to 86400 seconds would be right".into())),
-        (Some(_), _) => Err(Failure::Usage("--render writes a file: --output wav:PATH goes with it".into())),
+        (Some(_), OutputMode::Wav(_)) => Err(Failure::Usage("--render: must be above 0 and up to 86400 s".into())),
+        (Some(_), _) => Err(Failure::Usage("--render writes a file: --output wav:PATH is required".into())),
         (None, _) => {
             if cli.demo {
                 greet(&options);
@@ -419,16 +421,16 @@ fn go(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// What is read must not be written over.
+/// Returns a usage error if `output` is the same file as `input`, which would be overwritten while it is read.
 fn keep_apart(what: &str, output: &Path, input: &Path) -> Result<(), Failure> {
     let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
     match same {
-        true => Err(Failure::Usage(format!("{what}: '{}' is read; another name would be right", output.display()))),
+        true => Err(Failure::Usage(format!("{what}: '{}' is an input file; choose another name", output.display()))),
         false => Ok(()),
     }
 }
 
-/// `grooved stretch`.
+/// Runs `grooved stretch`.
 fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     let curve = match (&args.curve, args.from_bpm.zip(args.to_bpm)) {
         (Some(file), _) => {
@@ -437,11 +439,11 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
             Curve::parse(&text).map_err(|e| Failure::Usage(format!("--curve: '{}': {e}", file.display())))?
         }
         (None, Some((from, to))) if from > 0.0 && to > 0.0 => Curve::constant(to / from),
-        (None, Some(_)) => return Err(Failure::Usage("--from-bpm, --to-bpm: tempos above 0 would be right".into())),
+        (None, Some(_)) => return Err(Failure::Usage("--from-bpm, --to-bpm: must be above 0".into())),
         (None, None) => Curve::constant(args.rate.unwrap_or(1.0)),
     };
     if !(-12.0..=12.0).contains(&args.pitch) {
-        return Err(Failure::Usage("--pitch: -12 to 12 semitones would be right".into()));
+        return Err(Failure::Usage("--pitch: must be between -12 and 12 semitones".into()));
     }
     let order = Order { method: args.method, curve, pitch: args.pitch, formants: args.formants };
     order.check().map_err(Failure::Usage)?;
@@ -452,17 +454,17 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A bar of a thousand steps.
+/// Returns a progress bar of 1000 steps, hidden if `quiet`.
 fn progress_bar(quiet: bool) -> ProgressBar {
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(1_000) };
     bar.set_style(
-        ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} to go")
+        ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     bar
 }
 
-/// `grooved render-midi` and `grooved render-controls`.
+/// Runs `grooved render-midi` (`midi`) or `grooved render-controls`.
 #[cfg(feature = "ddsp")]
 fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failure> {
     let orders = perform::Orders {
@@ -487,7 +489,7 @@ fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failur
     }
     if done.stolen > 0 {
         eprintln!(
-            "grooved: {} notes had to take a sounding voice: --voices {} or more keeps them all",
+            "grooved: {} notes cut off a sounding voice; use --voices {} or more to keep them all",
             done.stolen,
             args.voices + 4
         );
@@ -495,14 +497,14 @@ fn render_instruments(args: &RenderInstruments, midi: bool) -> Result<(), Failur
     if done.peak > 1.0 {
         let over = 20.0 * f64::from(done.peak).log10();
         eprintln!(
-            "grooved: it peaks {over:.1} dB over full scale, which a float file holds: --gain {:.0} makes room",
+            "grooved: peak is {over:.1} dB above full scale, which a float file can hold; use --gain {:.0} to avoid it",
             (args.gain - over).floor()
         );
     }
     Ok(())
 }
 
-/// `grooved check-model` and `grooved check-media`: every file is looked at, also after one that is wrong.
+/// Runs `grooved check-model` or `grooved check-media`. Checks every file, even after a failure.
 fn check_files<E: std::fmt::Display>(
     files: &[PathBuf],
     check: impl Fn(&Path) -> Result<String, E>,
@@ -519,13 +521,13 @@ fn check_files<E: std::fmt::Display>(
     }
     match wrong {
         0 => Ok(()),
-        // Its own line has said it all.
-        _ if files.len() == 1 => Err(Failure::Data("it can't be played".into())),
-        _ => Err(Failure::Data(format!("{wrong} of {} files can't be played", files.len()))),
+        // The file's own line has given the reason.
+        _ if files.len() == 1 => Err(Failure::Data("file cannot be played".into())),
+        _ => Err(Failure::Data(format!("{wrong} of {} files cannot be played", files.len()))),
     }
 }
 
-/// `grooved doctor`: 1 if something will be heard.
+/// Runs `grooved doctor`. Exits with 1 if a check failed.
 fn see_doctor(config: &Config) -> Result<(), Failure> {
     let findings = doctor::examine(config);
     findings.iter().for_each(|finding| println!("{finding}"));
@@ -535,41 +537,41 @@ fn see_doctor(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// `grooved tune`.
+/// Runs `grooved tune`.
 fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Failure> {
     let config = configuration(cli)?;
     if !(1.0..=3_600.0).contains(&seconds) {
-        return Err(Failure::Usage("--seconds: 1 to 3600 would be right".into()));
+        return Err(Failure::Usage("--seconds: must be between 1 and 3600".into()));
     }
     if sizes.is_empty() || sizes.iter().any(|s| !(16..=8192).contains(s)) {
-        return Err(Failure::Usage("--sizes: frames from 16 to 8192 would be right, as in 64,128,256".into()));
+        return Err(Failure::Usage("--sizes: expected frame counts from 16 to 8192, such as 64,128,256".into()));
     }
     if write && cli.config.is_none() {
-        return Err(Failure::Usage("--write needs to know where: --config FILE before 'tune'".into()));
+        return Err(Failure::Usage("--write requires --config FILE before 'tune'".into()));
     }
     let plays = cli.demo || !plan_of(cli)?.is_empty() || config.state.restore;
     let flags: Vec<String> = std::env::args().skip(1).take_while(|a| a != "tune").collect();
     match tune::run(&flags, plays, sizes, seconds)? {
-        None => println!("None of these sizes holds: try larger ones, or see the README's part on tuning."),
+        None => println!("None of these sizes is stable. Try larger ones, or see the section on tuning in the README."),
         Some(size) => match (&cli.config, write) {
             (Some(path), true) => {
                 tune::write(path, size)?;
-                println!("buffer_size = {size} is written to {}.", path.display());
+                println!("Wrote buffer_size = {size} to {}.", path.display());
             }
-            _ => println!("--buffer-size {size} holds, with as much in reserve again."),
+            _ => println!("--buffer-size {size} is stable, with a safety factor of 2."),
         },
     }
     Ok(())
 }
 
-/// The configuration file, overridden by flags; remarks about these are logged.
+/// Returns the configuration file overridden by flags. Logs remarks about flags as warnings.
 fn configuration(cli: &Cli) -> Result<Config, Failure> {
     let (config, remarks) = configured(cli)?;
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     Ok(config)
 }
 
-/// The configuration file, overridden by flags, and remarks about flags that are not taken as they are.
+/// Returns the configuration file overridden by flags, and remarks about flags that were adjusted or ignored.
 fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     let mut remarks = Vec::new();
     let mut config = match &cli.config {
@@ -614,7 +616,7 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     if let Some(file) = &cli.bpm_config
         && let Err(why) = older::bpm_config(file, &mut config)
     {
-        remarks.push(format!("--bpm-config: file '{}' {why}; the table of [movement] is used", file.display()));
+        remarks.push(format!("--bpm-config: file '{}' {why}; using the table in [movement]", file.display()));
     }
     if cli.enable_filters {
         config.mixer.filters = true;
@@ -623,7 +625,7 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
         config.mixer.filters = false;
     }
     config.check().map_err(|(key, what)| {
-        // Keys and flags are called alike.
+        // Apart from these two, flags are named like their keys.
         let flag = match key {
             "ddsp.listen" => "ddsp-listen".into(),
             "mixer.levels" if cli.levels.is_none() => "ab".into(),
@@ -634,29 +636,29 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     Ok((config, remarks))
 }
 
-/// The demonstration set, composed if it is not there yet.
+/// Returns the plan of the demonstration set. Renders the set first if it does not exist yet.
 fn demo() -> Result<Plan, Failure> {
     let folder = plan::demo_folder();
     let failed = |e| Failure::Io(format!("{}: {e}", folder.display()));
     if !folder.is_dir() {
-        eprintln!("Composing the demonstration set (once, a few seconds) …");
+        eprintln!("Rendering the demonstration set (once, a few seconds) …");
     }
     if !plan::has_demo(&folder) {
-        // In a process of its own: what composing takes of memory, and leaves scattered, goes with it.
+        // In a process of its own, so that its memory, and the fragmentation of its heap, end with it.
         let mut child = std::env::current_exe().map(std::process::Command::new).map_err(failed)?;
         let done = child.arg("make-demo").stdout(std::process::Stdio::null()).status().map_err(failed)?;
         if !done.success() {
-            return Err(failed(std::io::Error::other("the demonstration set could not be composed")));
+            return Err(failed(std::io::Error::other("the demonstration set could not be rendered")));
         }
     }
     Ok(plan::demo_plan(&folder))
 }
 
-/// What the flags say is to be played.
+/// Returns the plan given by the flags: the demonstration set, safe mode's signal, or the files of the decks.
 fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     let mut plan = match (cli.demo, cli.safe) {
         (true, _) => demo()?,
-        (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("the sign: {e}")))?,
+        (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("safe mode: {e}")))?,
         _ => Plan::default(),
     };
     let mut remarks = Vec::new();
@@ -665,7 +667,7 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     let (rate, volume) = (clamped("rate", cli.rate, 0.25, 4.0)?, clamped("vol", cli.vol, 0.0, 4.0)?);
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
-        return Err(Failure::Usage("--c_at: 0 to 86400 seconds would be right".into()));
+        return Err(Failure::Usage("--c_at: must be between 0 and 86400 s".into()));
     }
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
         if let Some(file) = file {
@@ -696,7 +698,7 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// What a person wants to know who has just typed `make run`.
+/// Prints a short introduction for somebody who has just typed `make run`.
 fn greet(options: &Options) {
     let port = options.config.osc.ports.first().copied().unwrap_or(USUAL_PORT);
     let program = std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf));
@@ -707,10 +709,10 @@ fn greet(options: &Options) {
         .unwrap_or(ctl);
     let ctl = if port == USUAL_PORT { ctl } else { format!("{ctl} --port {port}") };
     eprintln!(
-        "\nDeck A is heard, deck B runs beside it. OSC goes to UDP port {port}, as in:\n\n  \
-         {ctl} send /crossfade 1.0 power 8     fade over to deck B within eight seconds\n  \
-         {ctl} deck/b/eq/low 0                take its bass away (50 brings it back)\n  \
-         {ctl} send /set_tempo 132             everything faster, pitch and all\n\n\
-         {ctl} status tells what goes on. Ctrl-C fades out.\n"
+        "\nDeck A is audible, deck B plays in parallel. Send OSC to UDP port {port}, for example:\n\n  \
+         {ctl} send /crossfade 1.0 power 8     crossfade to deck B within eight seconds\n  \
+         {ctl} deck/b/eq/low 0                cut its bass (50 restores it)\n  \
+         {ctl} send /set_tempo 132             speed everything up, including pitch\n\n\
+         '{ctl} status' shows the state. Press Ctrl-C to fade out and quit.\n"
     );
 }

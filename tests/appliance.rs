@@ -1,4 +1,4 @@
-//! The appliance's scripts and units, as far as they can be tried without booting: `make test-image` boots them.
+//! The appliance's scripts and units, as far as they can be tested without booting; `make test-image` boots them.
 
 mod common;
 
@@ -16,10 +16,10 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A root of the appliance in a folder, and programs that only note how they were called.
+/// A root of the appliance in a folder, with stand-ins for programs that only record their calls.
 struct Root {
     scratch: Scratch,
-    /// Who the daemon runs as there.
+    /// Account of the daemon.
     account: &'static str,
 }
 
@@ -43,7 +43,7 @@ impl Root {
         self.scratch.path(path)
     }
 
-    /// A stand-in for a program: it is noted, then runs `script`.
+    /// Adds a stand-in for a program that records its call and runs `script`.
     fn tool(&self, name: &str, script: &str) {
         let path = self.path(&format!("tools/{name}"));
         let called = self.path("called");
@@ -51,7 +51,7 @@ impl Root {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// A file of the card's folder.
+    /// Writes a file to the card's folder.
     fn card(&self, name: &str, content: &str) {
         let path = self.path(&format!("boot/firmware/grooved/{name}"));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -128,7 +128,7 @@ fn units_are_right_and_confined() {
         assert!(output.status.success(), "{line}: {}", text(&output));
         text(&output)
     };
-    // A whole machine's units, ours among them, and the programs that ours start.
+    // The units of a machine, including ours, and the programs that ours start.
     sh(format!(
         "r={}; u=$r/usr/lib/systemd; mkdir -p $u $r/usr/bin $r/usr/lib/grooved $r/bin
          cp -r /usr/lib/systemd/system $u/; cp -r image/root/. $r/
@@ -143,7 +143,7 @@ fn units_are_right_and_confined() {
     let about_ours = said.replace(&root.display().to_string(), "").contains("grooved");
     assert!(!about_ours, "{said}");
     for unit in &units[..2] {
-        // 2.0 on systemd's scale of exposure.
+        // An exposure level of 2.0 on systemd's scale.
         sh(format!("systemd-analyze security --offline=true --threshold=20 --root={} {unit}.service", root.display()));
     }
 }
@@ -155,7 +155,7 @@ fn the_cards_folder_is_applied() {
     let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
     assert!(made.success());
     let public = root.read("key.pub");
-    // As editors of other systems leave files behind.
+    // Line endings and byte order marks as written by other systems' editors.
     root.card("grooved.toml", "[mixer]\r\nbpm = 97.0\r\n[osc]\r\nports = [9001, 9002]\r\n[state]\r\ndemo = false\r\n");
     std::fs::create_dir_all(root.path("etc/avahi/services")).unwrap();
     std::fs::copy(here("systemd/announce.xml"), root.path("etc/avahi/services/grooved.service")).unwrap();
@@ -166,11 +166,11 @@ fn the_cards_folder_is_applied() {
         "ssid = Café 'Wall' $x\r\npassword = p\"a\\n ss=w\\\\$\r\naddress=192.168.7.20/24\ncountry = DE",
     );
     root.card("hat", "hifiberry-dac\n");
-    // Without the end of its last line, as some editors leave it.
+    // Without a newline at the end, as some editors leave it.
     std::fs::write(root.path("boot/firmware/config.txt"), "arm_64bit=1").unwrap();
     std::fs::write(root.path("boot/firmware/overlays/hifiberry-dac.dtbo"), "").unwrap();
     root.run(CARD, &[]);
-    assert!(root.log().contains("Everything was."), "{}", root.log());
+    assert!(root.log().contains("everything was applied"), "{}", root.log());
     let settings = root.read("etc/grooved/grooved.toml");
     for wanted in ["bpm = 97.0", "demo = false", "restore = true"] {
         assert!(settings.contains(wanted), "what it leaves out is the image's: {settings}");
@@ -198,12 +198,12 @@ fn the_cards_folder_is_applied() {
         assert!(called.contains(wanted), "{wanted}: {called}");
     }
     assert!(!called.contains("grooved-safe"), "{called}");
-    // Again: the token stays, nothing is written that stands there, and no second restart comes.
+    // Second run: the token stays, unchanged files are not written, and there is no second restart.
     std::fs::remove_file(root.path("called")).unwrap();
     root.run(CARD, &[]);
     assert_eq!(root.read("boot/firmware/grooved/token"), token);
     assert!(!root.called().contains("remount") && !root.called().contains("reboot"), "{}", root.called());
-    // Without the line the overlay goes.
+    // Without the file, the overlay is removed.
     std::fs::remove_file(root.path("boot/firmware/grooved/hat")).unwrap();
     root.run(CARD, &[]);
     assert_eq!(root.read("boot/firmware/config.txt"), "arm_64bit=1\n");
@@ -213,27 +213,27 @@ fn the_cards_folder_is_applied() {
 fn what_is_wrong_on_the_card_is_said_and_left_out() {
     for (file, content, wanted) in [
         ("grooved.toml", "[mixer]\nbpm = 9000\n", "grooved.toml"),
-        ("grooved.toml", "\0\0\0", "settings of the image"),
+        ("grooved.toml", "\0\0\0", "using the image's settings"),
         ("hostname", "the wall\n", "letters, digits and hyphens"),
         ("authorized_keys", "hello\n", "authorized_keys: 'hello"),
         ("network", "ssid = x\npassword = short\ncountry = DE\n", "8 to 63"),
-        ("network", "ssid = x\npassword = long enough\n", "two capitals"),
+        ("network", "ssid = x\npassword = long enough\n", "two capital letters"),
         ("network", "address = 192.168.1.300/24\n", "192.168.1.20/24"),
         ("network", "address = 192.168.1.30/33\n", "192.168.1.20/24"),
         ("network", "gateway = router\n", "192.168.1.1"),
-        ("network", "sid = x\n", "'sid' means nothing"),
+        ("network", "sid = x\n", "unknown setting 'sid'"),
         ("network", "my secret password\n", "setting 1 has no '='"),
         ("network", "address = 192.168.1.30/24\\nx\n", "192.168.1.20/24"),
         ("hostname", "a\\nb\n", "letters, digits and hyphens"),
-        ("network", "ssid = \"My net\"\npassword = long enough\ncountry = DE\n", "the ssid stands in quotes"),
-        ("network", "password = long enough\ncountry = DE\n", "go with an ssid"),
-        ("network", "dns = 192.168.1.1\n", "go with an address"),
+        ("network", "ssid = \"My net\"\npassword = long enough\ncountry = DE\n", "ssid must not be in quotes"),
+        ("network", "password = long enough\ncountry = DE\n", "require ssid"),
+        ("network", "dns = 192.168.1.1\n", "require address"),
         ("hostname", "a-name-of-more-than-sixty-three-letters-is-longer-than-dns-has-room-for\n", "longer than 63"),
-        ("hat", "../../vmlinuz", "there is no"),
-        ("network.txt", "ssid = x\n", "network.txt: nothing has this name"),
+        ("hat", "../../vmlinuz", "unknown overlay"),
+        ("network.txt", "ssid = x\n", "network.txt: unknown file name"),
         ("token", "short\n", "at least 8 characters"),
-        ("hat", "iqaudio\n", "there is no 'iqaudio'; one of these would be right: hifiberry-dac"),
-        ("safe", "", "safe mode was asked for"),
+        ("hat", "iqaudio\n", "unknown overlay 'iqaudio'; expected one of: hifiberry-dac"),
+        ("safe", "", "safe mode is on"),
     ] {
         let root = Root::new("card-bad");
         std::fs::write(root.path("boot/firmware/config.txt"), "arm_64bit=1\n").unwrap();
@@ -259,7 +259,7 @@ fn a_machine_without_its_partitions_starts_all_the_same() {
     root.tool("mount", "exit 1");
     std::fs::remove_dir_all(root.path("boot/firmware/grooved")).unwrap();
     let said = root.run(CARD, &[]);
-    assert!(said.contains("the data partition can't be used") && said.contains("no folder grooved"), "{said}");
+    assert!(said.contains("data partition unavailable") && said.contains("no folder grooved"), "{said}");
     assert_eq!(root.read("run/grooved-card/token").trim().len(), 32, "a token for this start");
     assert!(root.path("run/grooved-card/ssh/ssh_host_ed25519_key").exists(), "and keys");
     root.run(INTAKE, &[]);
@@ -270,7 +270,7 @@ fn what_must_be_said_finds_room_on_a_full_card() {
     let root = Root::new("card-full");
     root.card(".reserve", "room");
     root.card("hostname", "the wall\n");
-    // Without a line end, as other systems leave it, and without a HAT: nothing to be written there.
+    // Without a newline at the end and without a HAT: the file is not written.
     std::fs::write(root.path("boot/firmware/config.txt"), "arm_64bit=1").unwrap();
     let reserve = root.path("boot/firmware/grooved/.reserve");
     let full = format!("case \"$*\" in *.new) [ ! -e {} ] || exit 1 ;; esac; exec /bin/cp \"$@\"", reserve.display());
@@ -291,15 +291,15 @@ fn a_show_that_ends_in_safe_mode_leaves_word_of_it() {
     root.run(OBITUARY, &[]);
     let log = root.log();
     assert!(
-        log.contains("could not go on: Watchdog timeout") && log.contains("could not go on: grooved: no port"),
+        log.contains("failed repeatedly: Watchdog timeout") && log.contains("failed repeatedly: grooved: no port"),
         "{log}"
     );
-    // Nobody needs to be told of what they asked for.
+    // Requested safe mode is not reported as a failure.
     let asked = Root::new("obituary-asked");
     asked.card("safe", "");
     asked.run(CARD, &[]);
     asked.run(OBITUARY, &[]);
-    assert!(!asked.log().contains("could not go on"), "{}", asked.log());
+    assert!(!asked.log().contains("failed repeatedly"), "{}", asked.log());
 }
 
 #[test]
@@ -308,9 +308,9 @@ fn a_network_that_is_not_there_is_told() {
     root.card("network", "ssid = club\npassword = long enough\ncountry = DE\n");
     root.run(CARD, &[]);
     root.run(INTAKE, &[]);
-    assert!(root.log().contains("network: there is no radio"), "{}", root.log());
+    assert!(root.log().contains("network: no supported Wi-Fi adapter"), "{}", root.log());
     std::fs::create_dir_all(root.path("sys/class/net/wlan0")).unwrap();
-    for (state, said) in [("down", "does not let this machine in"), ("up", "Everything was.")] {
+    for (state, said) in [("down", "cannot connect to the Wi-Fi"), ("up", "everything was applied")] {
         std::fs::write(root.path("sys/class/net/wlan0/operstate"), state).unwrap();
         root.run(CARD, &[]);
         root.run(INTAKE, &[]);
@@ -326,10 +326,10 @@ fn music_is_copied_once_and_what_cannot_be_played_is_named() {
     let whole = std::fs::read(here("tests/fixtures/tone.flac")).unwrap();
     std::fs::write(root.path("boot/firmware/grooved/media/cut.flac"), &whole[..whole.len() / 2]).unwrap();
     root.card("media/notes.txt", "not music");
-    // Its beats.
+    // Beat grid of the track.
     root.card("media/set one/a tone.json", "{\"bpm\": 120, \"beats\": [0.5]}");
     let said = root.run(INTAKE, &[]);
-    assert!(said.contains("set one/a tone.wav is there"), "{said}");
+    assert!(said.contains("set one/a tone.wav copied"), "{said}");
     let copy = std::fs::read(root.path("data/lib/media/set one/a tone.wav")).unwrap();
     assert_eq!(copy, std::fs::read(root.path("boot/firmware/grooved/media/set one/a tone.wav")).unwrap());
     let log = root.log();
@@ -339,10 +339,10 @@ fn music_is_copied_once_and_what_cannot_be_played_is_named() {
     );
     assert!(!root.path("data/lib/media/cut.flac").exists());
     assert!(root.path("data/lib/media/set one/a tone.json").exists() && !log.contains("json"), "{log}");
-    assert!(!root.run(INTAKE, &[]).contains("is there"), "it is not copied again");
+    assert!(!root.run(INTAKE, &[]).contains(" copied"), "it is not copied again");
 }
 
-/// A package in the card's update folder.
+/// Writes a package to the card's update folder.
 fn package(root: &Root, file: &str, name: &str, architecture: &str, version: &str) {
     let tree = root.path(&format!("tree-{file}"));
     std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
@@ -356,7 +356,7 @@ fn package(root: &Root, file: &str, name: &str, architecture: &str, version: &st
     assert!(done.status.success(), "{}", text(&done));
 }
 
-/// An appliance with version 1.0 on which new packages play, or do not.
+/// An appliance with version 1.0 on which new packages work (`healthy`), or do not.
 fn updated(name: &str, healthy: bool) -> Root {
     let root = Root::new(name);
     root.tool("dpkg-query", "echo 1.0");
@@ -367,7 +367,7 @@ fn updated(name: &str, healthy: bool) -> Root {
     );
     let state = if healthy { "active" } else { "failed" };
     root.tool("systemctl", &format!("case \"$*\" in is-active*) echo {state} ;; show*) echo 0 ;; esac"));
-    // A clock that goes on whenever it is looked at.
+    // A clock that advances with every reading.
     let ticks = root.path("ticks");
     root.tool("groovectl", &format!("echo x >>{0}; echo '{{\"sample_time\":'$(wc -l <{0})'}}'", ticks.display()));
     std::fs::write(root.path("data/packages/good.deb"), "the one before").unwrap();
@@ -389,7 +389,7 @@ fn a_package_that_plays_is_kept() {
     assert_eq!(std::fs::read(root.path("data/packages/good.deb")).unwrap(), bytes);
     assert!(!root.path("data/packages/next.deb").exists());
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.installed").exists());
-    assert!(root.log().contains("Everything was."), "{}", root.log());
+    assert!(root.log().contains("everything was applied"), "{}", root.log());
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_package_that_does_not_play_is_taken_back() {
     let root = updated("update-ill", false);
     std::fs::write(root.path("data/lib/state.json"), "as it was").unwrap();
     let state = root.path("data/lib/state.json");
-    // The new version writes a state of its own before it fails.
+    // The new version writes its own state before it fails.
     let flag = root.path("written");
     let write =
         format!("restart*) [ -e {1} ] || {{ touch {1}; echo other >{0}; }} ;;", state.display(), flag.display());
@@ -409,7 +409,7 @@ fn a_package_that_does_not_play_is_taken_back() {
     assert_eq!(root.read("data/lib/state.json"), "as it was", "what it wrote is gone with it");
     assert!(!called.contains("chroot"), "nothing is written to the root: {called}");
     assert_eq!(root.read("data/packages/good.deb"), "the one before");
-    assert!(root.log().contains("did not become healthy with it; 1.0 is back"), "{}", root.log());
+    assert!(root.log().contains("failed during the trial; reverted to 1.0"), "{}", root.log());
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.refused").exists(), "no start tries it again");
 }
 
@@ -419,7 +419,7 @@ fn a_package_without_room_waits() {
     root.tool("df", "echo 'x 1 1 100 1% /data'");
     package(&root, "grooved_2.deb", "grooved", "arm64", "2.0");
     root.run(INTAKE, &[]);
-    assert!(root.log().contains("update/grooved_2.deb: there is no room for it"), "{}", root.log());
+    assert!(root.log().contains("update/grooved_2.deb: not enough space"), "{}", root.log());
     assert!(!root.called().contains(" -i ") && !root.called().contains("restart"), "{}", root.called());
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb").exists(), "as it was");
 }
@@ -438,10 +438,10 @@ fn packages_that_cannot_be_right_are_not_even_tried() {
     package(&root, "d.deb", "grooved", "arm64", "1.0");
     root.run(INTAKE, &[]);
     let log = root.log();
-    assert!(log.contains("update/a.deb: it is damaged"), "{log}");
-    assert!(log.contains("update/b.deb: it is grooved for amd64; grooved for arm64 would be right"), "{log}");
-    assert!(log.contains("update/c.deb: it is bash for arm64"), "{log}");
-    assert!(log.contains("update/d.deb: 1.0 is not newer than 1.0"), "{log}");
+    assert!(log.contains("update/a.deb: damaged"), "{log}");
+    assert!(log.contains("update/b.deb: contains grooved for amd64; expected grooved for arm64"), "{log}");
+    assert!(log.contains("update/c.deb: contains bash for arm64"), "{log}");
+    assert!(log.contains("update/d.deb: 1.0 is not newer than the installed 1.0"), "{log}");
     assert!(!root.called().contains(" -i "), "{}", root.called());
 }
 
@@ -464,7 +464,7 @@ fn with_a_key_in_the_image_only_signed_packages_are_tried() {
     for file in ["a.deb", "b.deb", "c.deb", "d.deb"] {
         package(&root, file, "grooved", "arm64", "2.0");
     }
-    // Not at all, by somebody else, and another package than was signed.
+    // Not signed, signed with another key, and replaced after signing.
     sign("b.deb", "other.key");
     sign("c.deb", "own.key");
     package(&root, "c.deb", "grooved", "arm64", "3.0");
@@ -472,7 +472,7 @@ fn with_a_key_in_the_image_only_signed_packages_are_tried() {
     let log = root.log();
     for file in ["a.deb", "b.deb", "c.deb"] {
         assert!(update.join(format!("{file}.refused")).exists(), "{log}");
-        assert!(log.contains(&format!("update/{file}: it is not signed with the key of this image")), "{log}");
+        assert!(log.contains(&format!("update/{file}: not signed with the key of this image")), "{log}");
     }
     let only = updated("update-signed-right", true);
     std::fs::create_dir_all(only.path("usr/share/grooved")).unwrap();
@@ -485,7 +485,7 @@ fn with_a_key_in_the_image_only_signed_packages_are_tried() {
 
 #[test]
 fn links_that_the_daemons_account_made_lead_root_nowhere() {
-    // Only root can write as somebody else.
+    // Only root can write as another user.
     if !String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).starts_with("0\n") {
         return;
     }
@@ -498,7 +498,7 @@ fn links_that_the_daemons_account_made_lead_root_nowhere() {
     for link in ["data/lib/media/a.wav.part", "data/lib/media/a.wav"] {
         std::os::unix::fs::symlink(&secret, root.path(link)).unwrap();
     }
-    // Every folder on the way can be walked through by that account.
+    // The account needs access to every parent folder.
     for folder in root.path("data/lib/media").ancestors().take_while(|f| f.starts_with(&root.scratch.0)) {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(folder, open).unwrap();
@@ -515,15 +515,15 @@ fn a_plug_pulled_while_a_package_was_written_goes_on() {
     let package = root.path("boot/firmware/grooved/update/grooved_2.deb");
     std::fs::rename(&package, root.path("data/packages/next.deb")).unwrap();
     let said = root.run(INTAKE, &[]);
-    assert!(said.contains("written again"), "{said}");
+    assert!(said.contains("writing it again"), "{said}");
     assert!(root.called().contains("chroot"), "{}", root.called());
     assert!(root.path("data/packages/good.deb").exists() && !root.path("data/packages/next.deb").exists());
-    // And the file on the card is not mistaken for one that is too old.
+    // The file on the card is not rejected as too old.
     root.tool("dpkg-query", "echo 2.0");
     std::fs::copy(root.path("data/packages/good.deb"), &package).unwrap();
     root.run(INTAKE, &[]);
     assert!(
-        package.with_extension("deb.installed").exists() && root.log().contains("Everything was."),
+        package.with_extension("deb.installed").exists() && root.log().contains("everything was applied"),
         "{}",
         root.log()
     );
@@ -567,7 +567,7 @@ fn tuning_is_put_back_as_it_was() {
     }
 }
 
-/// An appliance whose plug was pulled in as many trials of version 2.0, which had written a state of its own.
+/// An appliance that lost power in `times` trials of version 2.0, which had written its own state.
 fn went_down(name: &str, times: usize) -> Root {
     let root = updated(name, true);
     package(&root, "grooved_2.deb", "grooved", "arm64", "2.0");
@@ -590,14 +590,18 @@ fn a_package_whose_trial_was_cut_short_is_tried_again() {
     assert_eq!(root.read("data/lib/state.json"), "as it was", "it begins with what the first trial began with");
     assert_eq!(root.read("marks").lines().count(), 2, "another pulled plug would be one too many");
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.installed").exists());
-    assert!(!root.path("data/packages/trying").exists() && root.log().contains("Everything was."), "{}", root.log());
+    assert!(
+        !root.path("data/packages/trying").exists() && root.log().contains("everything was applied"),
+        "{}",
+        root.log()
+    );
 }
 
 #[test]
 fn a_package_that_took_the_machine_down_twice_is_not_tried_again() {
     let root = went_down("update-down", 2);
     root.run(INTAKE, &[]);
-    assert!(root.log().contains("went down twice while it was on trial; 1.0 stays"), "{}", root.log());
+    assert!(root.log().contains("went down twice during the trial; keeping 1.0"), "{}", root.log());
     assert!(!root.called().contains(" -i "), "{}", root.called());
     assert_eq!(root.read("data/lib/state.json"), "as it was");
     assert!(root.path("boot/firmware/grooved/update/grooved_2.deb.refused").exists());

@@ -1,4 +1,4 @@
-//! What hostile and careless neighbours send: one packet, one socket, one file must not cost others anything.
+//! Hostile and careless clients: a single packet, socket or file must not affect other clients.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn string(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A message without values.
+/// An OSC message without arguments.
 fn bare(address: &str, tag: &str) -> Vec<u8> {
     [string(address), string(tag)].concat()
 }
@@ -41,7 +41,7 @@ fn single_packets_stop_nothing() {
     client.done("/load_buffer", vec![i(100), s("a.wav")]);
     client.done("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
     let (open, close) = ("[".repeat(15_000), "]".repeat(15_000));
-    // Schedules within schedules, as deep as a packet goes.
+    // Nested schedules, as deep as a packet allows.
     let levels = 3_000;
     let nested: Vec<Value> =
         (0..levels).flat_map(|_| [i(0), s("/groove/at")]).chain([i(0), s("/groove/tempo"), f(120.0)]).collect();
@@ -60,7 +60,7 @@ fn single_packets_stop_nothing() {
     for packet in &packets {
         assert!(packet.len() < 65_507);
         attacker.send_to(packet, ("127.0.0.1", daemon.port)).unwrap();
-        // An honest client is answered after each of them.
+        // A regular client is answered after each of them.
         client.quiet("/groove/tempo", vec![f(121.0)]);
     }
     for _ in 0..200 {
@@ -90,7 +90,7 @@ fn a_subscriber_that_is_gone_is_forgotten_and_others_are_answered() {
         assert_eq!(answer[0], Message::new("/synced", vec![i(k)]));
         std::thread::sleep(Duration::from_millis(5));
     }
-    // All of them are found out by what comes back.
+    // Replies arrive for all of them.
     for _ in 0..100 {
         if daemon.log().matches("its subscriptions have ended").count() == 5 {
             break;
@@ -125,7 +125,7 @@ fn answers_that_are_too_long_for_a_packet_come_in_several_or_are_refused_in_word
     assert!(answers.iter().any(|m| m.address == "/synced" && m.args[0].as_text().len() == 64_900));
 }
 
-/// Memory of a process in MB.
+/// Returns the resident memory of a process in MB.
 fn resident(daemon: &Daemon) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{}/statm", daemon.child.id())).unwrap();
     text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0 / 1e6
@@ -153,7 +153,7 @@ fn clients_that_ask_for_much_and_read_nothing_take_no_more_than_their_share() {
     println!("60 clients that read nothing: {before:.0} MB before, {peak:.0} MB at most");
     assert!(peak < before + 100.0, "{before} MB before, {peak} MB at most");
     drop(sockets);
-    // Bundles an hour ahead, of 60 kB each.
+    // Bundles of 60 kB each, scheduled an hour ahead.
     let big = packet::encode(&[Message::new("/x", vec![s("A".repeat(60_000).as_str())])]).unwrap();
     let mut tagged = b"#bundle\0".to_vec();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

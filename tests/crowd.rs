@@ -1,4 +1,4 @@
-//! A crowd of clients, one of them asleep, and a flood of OSC: the sound does not notice. `make test-crowd` runs it.
+//! Many clients, one of which never reads, and a flood of OSC must not affect the sound. Run by `make test-crowd`.
 
 mod common;
 
@@ -66,7 +66,7 @@ fn fifty_subscribers_and_ten_thousand_messages_a_second() {
     let resident = || metric(http, "grooved_resident_bytes");
     let before = (resident(), metric(http, "grooved_messages_total{face=\"osc\"}"));
 
-    // The flood: a fifth of it moves something, the rest measures movement.
+    // The flood: a fifth are controls, the rest are movement values.
     let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
     flood.connect(("127.0.0.1", daemon.port)).unwrap();
     let start = Instant::now();
@@ -85,7 +85,7 @@ fn fifty_subscribers_and_ten_thousand_messages_a_second() {
             }
         }
         if !stalled && start.elapsed() > Duration::from_secs(seconds / 3) {
-            // Four seconds in which nobody takes anything: now packets are lost, and must be accounted for.
+            // Nobody receives for four seconds: packets are lost, and must be counted.
             stalled = true;
             let stall = Message::new("/groove/debug/stall_conductor", vec![i(4_000)]);
             sent += u64::from(flood.send(&packet::encode(&[stall]).unwrap()).is_ok());

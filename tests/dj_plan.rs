@@ -1,4 +1,4 @@
-//! The older client: a DJ plan of eight sections with five stems each, sent by python-osc in its own rhythm.
+//! The older client: a DJ plan of eight sections with five stems each, sent by python-osc with its own timing.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn a_plan_of_the_older_client_is_heard_as_it_is_written() {
     let scratch = Scratch::new("dj-plan");
     let keys = ["bass", "drums", "other", "piano", "vocals"];
     let types = ["intro", "verse", "chorus", "verse", "bridge", "chorus", "chorus", "outro"];
-    // Every stem is a tone of its own, at 44.1 kHz; some are used by several sections.
+    // Every stem is a different tone at 44.1 kHz; some are used in several sections.
     let tone_of = |section: usize, stem: usize| 200 + 70 * stem + 11 * (section % 4);
     let shift_of = |section: usize| [1.0, 0.979, 1.087, 1.0][section % 4];
     std::fs::create_dir_all(scratch.path("stems")).unwrap();
@@ -48,7 +48,7 @@ fn a_plan_of_the_older_client_is_heard_as_it_is_written() {
         .unwrap();
     assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
     std::thread::sleep(Duration::from_millis(300));
-    // Ties the client's wall clock to the recording: both ends of the same moment.
+    // Relates the client's wall clock to the recording by two readings of the same moment.
     let clock = daemon.client().status("clock", 0).as_float().unwrap() / 48_000.0;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     assert_eq!(daemon.client().status("xruns", 0), common::i(0));
@@ -58,7 +58,7 @@ fn a_plan_of_the_older_client_is_heard_as_it_is_written() {
     daemon.stop();
 
     let sound = Sound::read(&out);
-    // The tone that used to be nothing but a line of text.
+    // The tone, which in the older server only logged a line.
     let onset = sound.onset(0).unwrap() as f64 / 48_000.0;
     assert!((sound.tone(440.0, onset + 0.02, onset + 0.45) / (0.1 * 0.68) - 1.0).abs() < 0.05, "the test tone");
     let lines: Vec<Value> =

@@ -1,4 +1,4 @@
-//! The other faces: an independent client walks all of them, and strangers stay outside.
+//! The other interfaces: an independent client uses all of them, and unauthorised clients are rejected.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{Daemon, Scratch, Socket, free_tcp_port, python};
 use serde_json::json;
 
-/// Sends a request as it is and returns the status (0 if the connection just ended) and what came with it.
+/// Sends a raw request. Returns the status (0 if the connection was closed without one) and the response.
 fn raw(to: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -64,10 +64,10 @@ fn an_independent_client_walks_the_tree_and_sets_every_control() {
     daemon.stop();
 }
 
-/// This machine's address towards others, if it has one.
+/// Returns this machine's address on the network, if it has one.
 fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: this only asks which way it would go.
+    // Sends nothing: connecting a UDP socket only selects a route.
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
@@ -97,7 +97,7 @@ fn strangers_get_in_nowhere() {
         assert_eq!(upgrade(to, path, "Origin: http://evil.example\r\n"), 403, "{path}");
         assert_eq!(upgrade(to, path, "Authorization: Bearer wrong\r\n"), 401, "{path}");
     }
-    // A foreign name that was made to point here.
+    // DNS rebinding: a foreign host name that points here.
     let rebound = "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(raw(to, rebound).0, 403);
     for path in ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/oscquery/../../etc/passwd", "//etc/passwd", "/x"] {
@@ -111,7 +111,7 @@ fn strangers_get_in_nowhere() {
         }
         assert_eq!(upgrade(outside, "/api/ws", ""), 401);
         assert_eq!(get(outside, "/metrics", "Authorization: Bearer correct horse\r\n"), 200);
-        // Who guesses is not listened to for a while.
+        // Repeated wrong tokens are rate-limited.
         for _ in 0..30 {
             assert_ne!(get(outside, "/metrics?token=guess", ""), 200);
         }
@@ -142,12 +142,12 @@ fn the_greedy_and_the_slow_cost_nothing() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
     let before = memory();
-    // 64 MB in one frame: refused by its head.
+    // 64 MB in one frame: rejected by its header.
     let mut greedy = Socket::connect(http);
     let megabytes = tungstenite::Message::text("x".repeat(64 << 20));
     let _ = greedy.0.send(megabytes);
     assert_eq!(greedy.hear(), None);
-    // A head of a request that never ends, all at once and byte by byte.
+    // An endless request header, at once and byte by byte.
     let (status, _) = raw(here(http), &format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "y".repeat(1 << 20)));
     assert!(status == 0 || status == 431 || status == 400, "{status}");
     let started = Instant::now();
@@ -163,12 +163,12 @@ fn the_greedy_and_the_slow_cost_nothing() {
         }
     };
     assert!(ended, "a slow request is ended");
-    // More connections than one address may have.
+    // More connections than allowed per address.
     let crowd: Vec<TcpStream> = (0..150).filter_map(|_| TcpStream::connect(here(http)).ok()).collect();
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(socket.ask(json!({ "op": "ping" }))["result"], "pong", "who is in stays in");
     drop(crowd);
-    // Nonsense is answered, and the conversation goes on.
+    // Invalid messages are answered with an error, and the connection stays open.
     for nonsense in ["", "{", "[]", "7", r#"{"op":7}"#, r#"{"op":"get","path":"\u0000"}"#, r#"{"id":{},"op":"ping"}"#] {
         socket.0.send(tungstenite::Message::text(nonsense)).unwrap();
         let answer = socket.hear().unwrap();
@@ -183,7 +183,7 @@ fn the_greedy_and_the_slow_cost_nothing() {
     let lost = client.status("xruns", 0).as_int().unwrap();
     drop(client);
     daemon.stop();
-    // What a busy machine takes from the audio thread is counted; nothing else is heard.
+    // Time that a busy machine takes from the audio thread is counted; there must be no other clicks.
     let clicks = common::Sound::read(&out).clicks(0.02);
     assert!(clicks.len() as i64 <= lost, "{clicks:?}, {lost} underruns");
 }
@@ -202,13 +202,13 @@ fn connections_end_with_a_handshake_and_a_code() {
     for words in ["closed with 1002", "closed with 1007", "closed with 1009: a message of"] {
         assert!(daemon.log().contains(words), "{words}: {}", daemon.log());
     }
-    // JSON in a binary frame is answered, and the conversation goes on.
+    // JSON in a binary frame is answered with an error, and the connection stays open.
     let mut socket = Socket::connect(http);
     socket.0.send(tungstenite::Message::binary(&br#"{"id": 1, "op": "ping"}"#[..])).unwrap();
     let answer = socket.hear().unwrap();
     assert!(answer["ok"] == false && answer["error"]["message"].as_str().unwrap().contains("text frames"), "{answer}");
     assert_eq!(socket.ask(json!({ "op": "ping" }))["result"], "pong");
-    // The daemon's own end.
+    // The daemon stops.
     daemon.signal(15);
     let frame = loop {
         match socket.0.read() {
@@ -230,7 +230,7 @@ fn who_does_not_keep_up_is_told_what_it_missed() {
     let subscribed = socket.ask(json!({ "op": "subscribe", "paths": ["/event/*"] }));
     let from = subscribed["result"]["next_event"].as_u64().unwrap();
     assert_eq!(socket.ask(json!({ "op": "unsubscribe" }))["result"]["ended"], 1);
-    // Many more events than are kept: a stem that takes the place of another is two.
+    // Many more events than are kept: replacing a stem makes two.
     let client = daemon.client();
     scratch.sine("a.wav", 8_000, 1, 440, 0.1);
     for k in 0..2_400 {
@@ -244,12 +244,12 @@ fn who_does_not_keep_up_is_told_what_it_missed() {
     let next = next["result"]["next_event"].as_u64().unwrap();
     let (mut told, mut missed) = (0, 0);
     while from + missed + told < next {
-        // The last of them may be beats, which are not shown: then silence is the end.
+        // The last events may be beats, which are not pushed; then silence is the end.
         let Some(push) = socket.hear() else { break };
         match push["push"].as_str() {
             Some("gap") => missed += push["missed"].as_u64().unwrap(),
             Some("event") => told += u64::from(push["path"].as_str().unwrap().starts_with("/event/")),
-            // Beats have numbers as well; this subscription does not show them.
+            // Beats are numbered too, but not part of this subscription.
             _ => {}
         }
         if push["push"] == "event" && push["number"].as_u64().unwrap() + 1 >= next {

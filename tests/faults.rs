@@ -1,7 +1,7 @@
-//! Disks that hang, fail, crawl and go away: a FUSE file system whose faults are switched while the daemon plays from it.
+//! Disks that hang, fail, are slow or disappear: a FUSE file system with faults that are switched during playback.
 //!
-//! Each test prints what it measured: the longest wait for an answer, the longest interval between two notifications of
-//! the watchdog, and the gaps in a stem that lies on a disk that works.
+//! Each test prints its measurements: the longest wait for a reply, the longest interval between two notifications of
+//! the watchdog, and the gaps in a stem on a working disk.
 
 mod common;
 
@@ -20,21 +20,21 @@ use fuser::{
 };
 use grooved::control::value::Value;
 
-/// What is wrong with the disk.
+/// Fault of the disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     Fine,
-    /// Nothing answers.
+    /// No operation returns.
     Hangs,
-    /// Reads do not answer; names do.
+    /// Reads do not return; name lookups do.
     ReadsHang,
-    /// Every read takes so long.
+    /// Every read takes this long.
     Slow(Duration),
-    /// Reads go at so many bytes a second.
+    /// Reads at this many bytes per second.
     Crawls(u64),
     /// Every read fails.
     Fails,
-    /// It was pulled out: nothing is there any more.
+    /// The disk was removed; no file exists any more.
     Gone,
 }
 
@@ -49,7 +49,7 @@ impl State {
         *self.mode.lock().unwrap()
     }
 
-    /// Waits until operations of a kind go on; the mode by then.
+    /// Waits until operations of a kind may continue; returns the mode then.
     fn pass(&self, hangs: impl Fn(Mode) -> bool) -> Mode {
         let mut mode = self.mode.lock().unwrap();
         while hangs(*mode) {
@@ -95,7 +95,7 @@ impl Files {
         })
     }
 
-    /// Answers a question about names on a thread of its own: one that hangs must not hold up others.
+    /// Answers a name lookup on a thread of its own, so that one that hangs does not block others.
     fn name(&self, answer: impl FnOnce(&Files, bool) + Send + 'static) {
         let files = self.clone();
         std::thread::spawn(move || {
@@ -128,7 +128,7 @@ impl Filesystem for Files {
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.name(move |_, there| match there {
-            // Every read comes here, none is answered from the kernel's cache.
+            // Bypass the kernel's cache, so that every read comes here.
             true => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO),
             false => reply.error(Errno::EIO),
         });
@@ -177,7 +177,7 @@ impl Filesystem for Files {
 }
 
 impl Disk {
-    /// A disk of some files, mounted below `scratch`; `None` where FUSE is not allowed.
+    /// Mounts a disk with some files below `scratch`; returns `None` where FUSE is not allowed.
     fn mount(scratch: &Scratch, files: &[(&str, PathBuf)]) -> Option<Disk> {
         let path = scratch.path("stick");
         std::fs::create_dir_all(&path).unwrap();
@@ -204,7 +204,7 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.set(Mode::Gone);
-        // The daemon may still have files of it open.
+        // The daemon may still have files open.
         let lazily = |program: &str, flag| std::process::Command::new(program).arg(flag).arg(&self.path).status();
         if !lazily("umount", "-l").is_ok_and(|s| s.success()) {
             let _ = lazily("fusermount3", "-uz");
@@ -213,7 +213,7 @@ impl Drop for Disk {
     }
 }
 
-/// systemd's end of the notification socket: the longest interval between two signs of life.
+/// systemd's end of the notification socket; measures the longest interval between two watchdog notifications.
 struct Systemd {
     thread: std::thread::JoinHandle<Duration>,
     stop: Arc<AtomicBool>,
@@ -247,7 +247,7 @@ impl Systemd {
     }
 }
 
-/// A daemon that plays a stem of each disk, and what happened to it.
+/// A daemon that plays a stem of each disk, and measurements of it.
 struct Show {
     scratch: Scratch,
     disk: Disk,
@@ -256,7 +256,7 @@ struct Show {
     slowest: Duration,
 }
 
-/// The limit that systemd's watchdog has in the shipped unit.
+/// Timeout of systemd's watchdog in the shipped unit.
 const WATCHDOG: Duration = Duration::from_secs(5);
 
 impl Show {
@@ -284,7 +284,7 @@ impl Show {
         Some(Show { scratch, disk, daemon, systemd, slowest: Duration::ZERO })
     }
 
-    /// Asks for a value every 20 ms for so long; each has to be answered.
+    /// Requests a value every 20 ms for a given time; each request must be answered.
     fn ask_for(&mut self, time: Duration) {
         let client = self.daemon.client();
         let begun = Instant::now();
@@ -298,12 +298,12 @@ impl Show {
         }
     }
 
-    /// Where the recording is, in seconds.
+    /// Returns the position in the recording in seconds.
     fn now(&self) -> f64 {
         self.daemon.client().status("clock", 0).as_float().unwrap() / 48_000.0
     }
 
-    /// Ends the show. The good stem must not have had a gap between `from` and `to`.
+    /// Stops the daemon. The good stem must have no gap between `from` and `to`.
     fn end(self, what: &str, from: f64, to: f64) -> Sound {
         let Show { scratch, disk, daemon, systemd, slowest } = self;
         drop(disk);
@@ -341,7 +341,7 @@ fn a_disk_that_hangs_stops_neither_control_nor_other_stems_nor_loads_from_elsewh
         client.send("/load_buffer", vec![i(110), s("other.wav")]);
         client.send("/play", vec![s("c"), s("/no/such/file.wav"), f(0.0)]);
         show.ask_for(Duration::from_secs(7));
-        // What came back: the local file is there, the others failed and say why.
+        // Replies: the local file is loaded, the others failed with a reason.
         let mut told = BTreeMap::new();
         while let Some(messages) = client.next(Duration::from_millis(200)) {
             for message in messages {
@@ -361,7 +361,7 @@ fn a_disk_that_hangs_stops_neither_control_nor_other_stems_nor_loads_from_elsewh
         show.disk.set(Mode::Fine);
         show.ask_for(Duration::from_secs(2));
         let well = show.now();
-        // Whatever was stuck is free again.
+        // Threads that were stuck are free again.
         client.done("/load_buffer", vec![i(120), s("more.wav")]);
         show.ask_for(Duration::from_millis(800));
         let to = show.now();
@@ -433,7 +433,7 @@ fn a_file_that_is_replaced_or_deleted_while_it_plays_plays_on() {
     client.done("/groove/stem/seek", vec![i(100), f(0.4)]);
     std::thread::sleep(Duration::from_millis(600));
     let now = client.status("clock", 0).as_float().unwrap() / 48_000.0;
-    // A load that fails leaves what plays alone.
+    // A failed load does not affect playing stems.
     let why = client.fails("/load_buffer", vec![i(100), s("a.wav")]);
     assert!(why.contains("not found"), "{why}");
     std::thread::sleep(Duration::from_millis(600));
@@ -466,7 +466,7 @@ fn a_stem_file_becomes_a_stem_per_track() {
     for (id, _) in &stems {
         client.done("/play_stem", vec![i(*id)]);
     }
-    // Six channels are three stems, if they are asked for.
+    // Six channels become three stems on request.
     let mut writer = grooved::media::wav::WavWriter::create(
         &scratch.path("six.wav"),
         6,

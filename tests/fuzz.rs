@@ -1,5 +1,5 @@
-//! The fuzz targets of `fuzz/`, run a bounded number of times on mutated examples. The same numbers give the same inputs:
-//! what fails here fails again. `make fuzz` searches for longer, and by coverage.
+//! The fuzz targets of `fuzz/`, run a bounded number of times on mutated examples. Inputs are deterministic, so
+//! failures are reproducible. `make fuzz` searches longer, guided by coverage.
 #![cfg(feature = "ddsp")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,13 +11,13 @@ mod targets;
 
 use targets::Target;
 
-/// Inputs grow no longer than this by mutation.
+/// Maximum length of mutated inputs in bytes.
 const MOST_BYTES: usize = 1 << 16;
-/// Values at which arithmetic on lengths and counts goes wrong.
+/// Values at which arithmetic on lengths and counts tends to fail.
 const EDGES: &[u64] =
     &[0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, u64::MAX];
 
-/// Numbers at random: Marsaglia's xorshift with 64 bits of state ("Xorshift RNGs", 2003) and a product at the end
+/// Pseudo-random numbers: Marsaglia's xorshift with 64 bits of state ("Xorshift RNGs", 2003) and a final multiplication
 /// (Vigna 2016, xorshift64*).
 struct Dice(u64);
 
@@ -29,23 +29,23 @@ impl Dice {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// A number below `count`; 0 if there is none.
+    /// Returns a number below `count`; 0 if `count` is 0.
     fn below(&mut self, count: usize) -> usize {
         (self.next() >> 16) as usize % count.max(1)
     }
 
-    /// The start of a range within `length`, and its end.
+    /// Returns start and end of a range within `length`.
     fn range(&mut self, length: usize) -> (usize, usize) {
         let start = self.below(length + 1);
-        // Mostly short ones.
+        // Mostly short ranges.
         let most = if self.below(4) == 0 { length - start } else { (length - start).min(16) };
         (start, start + self.below(most + 1))
     }
 
-    /// Changes an input at one place.
+    /// Mutates an input in one place.
     fn change(&mut self, input: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str]) {
         if input.is_empty() {
-            // Nothing can be changed about nothing.
+            // An empty input cannot be mutated in place.
             input.push(self.next() as u8);
         }
         let at = self.below(input.len());
@@ -88,7 +88,7 @@ impl Dice {
     }
 }
 
-/// Runs the examples, then `runs` inputs made from them. An input that fails is written to a file.
+/// Runs the examples, then `runs` inputs mutated from them. A failing input is written to a file.
 fn fuzz(target: &Target, runs: usize) {
     let seeds = (target.seeds)();
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
@@ -122,7 +122,7 @@ macro_rules! bounded {
     )+};
 }
 
-// In the release profile each takes one to two seconds of one core.
+// In the release profile each takes one to two seconds on one core.
 bounded! {
     osc_packets, targets::osc::OSC, 100_000;
     sequences_of_calls, targets::conductor::CONDUCTOR, 100;
@@ -143,7 +143,7 @@ bounded! {
     m4a_files, targets::media::M4A, 1_000;
 }
 
-/// The examples are what they are taken for: a target whose examples are all refused tests nothing.
+/// Checks that examples are accepted: a target that rejects all its examples tests nothing.
 #[test]
 fn examples_are_understood() {
     use grooved::ddsp::model::Model;
@@ -163,17 +163,17 @@ fn examples_are_understood() {
     assert_eq!(scores, [true, true, true, false, false, false]);
 }
 
-/// The crates that `package` depends on, according to a lock file's text.
+/// Returns the crates that `package` depends on, from the text of a lock file.
 fn dependencies(lock: &str, package: &str) -> std::collections::BTreeSet<String> {
     let lock: toml::Table = lock.parse().unwrap();
     let packages = lock["package"].as_array().unwrap();
     let found = packages.iter().find(|p| p["name"].as_str() == Some(package)).unwrap();
     let names = found["dependencies"].as_array().unwrap().iter();
-    // Where there are several versions the version follows the name.
+    // If there are several versions, the version follows the name.
     names.map(|d| d.as_str().unwrap().split(' ').next().unwrap().to_string()).collect()
 }
 
-/// `make fuzz` builds with `--locked`: its lock file has to follow the daemon's dependencies.
+/// `make fuzz` builds with `--locked`, so its lock file must match the daemon's dependencies.
 #[test]
 fn the_lock_file_of_the_fuzz_targets_is_up_to_date() {
     let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();

@@ -1,4 +1,4 @@
-//! The older servers' names as launchers: scripts that start, find, await and kill those servers.
+//! Launchers with the older servers' names, as used by scripts that start, find, await and kill those servers.
 
 mod common;
 
@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use common::{Scratch, free_port, grooved};
 
-/// A launcher, started as the older scripts start the server, by its name in its folder.
+/// A launcher, started as in the older scripts: by its name, in its folder.
 struct Launched {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Launched {
-    /// Starts it in a folder below the scratch folder.
+    /// Starts a launcher in a folder below the scratch folder.
     fn start(scratch: &Scratch, name: &str, args: &[&str], environment: &[(&str, &str)]) -> Launched {
         let folder = scratch.path("audio-mixer");
         std::fs::create_dir_all(&folder).unwrap();
@@ -26,7 +26,7 @@ impl Launched {
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("compat").join(name), link).unwrap();
         let mut command = Command::new("python3");
-        // What the daemon of a test is spared, the launched one is as well.
+        // The same environment as for other daemons under test.
         for (key, value) in grooved().get_envs() {
             match value {
                 Some(value) => command.env(key, value),
@@ -54,7 +54,7 @@ impl Launched {
         std::fs::read_to_string(scratch.path("launched.log")).unwrap()
     }
 
-    /// The command line, as `ps` shows it and `pkill -f` searches it.
+    /// Returns the command line as seen by `ps` and `pkill -f`.
     fn command_line(&self) -> String {
         let line = std::fs::read(format!("/proc/{}/cmdline", self.child.id())).unwrap();
         String::from_utf8_lossy(&line).replace('\0', " ")
@@ -73,7 +73,7 @@ impl Drop for Launched {
     }
 }
 
-/// Whether a server that answers OSC is at a port.
+/// Returns whether a server answers OSC on a port.
 fn answers(port: u16) -> bool {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -84,7 +84,7 @@ fn answers(port: u16) -> bool {
 #[test]
 fn scripts_of_the_older_audio_server_start_find_and_kill_grooved() {
     let scratch = Scratch::new("launch-audio");
-    // As the older installation keeps them: beside the server's folder.
+    // As in the older installation: beside the server's folder.
     std::fs::create_dir_all(scratch.path("stems")).unwrap();
     scratch.sine("stems/a.wav", 44_100, 5, 200, 0.1);
     let port = free_port();
@@ -94,15 +94,15 @@ fn scripts_of_the_older_audio_server_start_find_and_kill_grooved() {
     let mut server = Launched::start(&scratch, "audio_server.py", &[&flags[..], &more].concat(), &[]);
     server.wait_for("PYTHON AUDIO SERVER READY", &scratch);
     assert!(answers(port), "{}", server.log(&scratch));
-    // kill_audio.sh looks for "python.*audio_server.py".
+    // kill_audio.sh searches for "python.*audio_server.py".
     let line = server.command_line();
     let python = line.find("python").unwrap();
     assert!(line[python..].contains("audio_server.py") && line.contains("--disable-filters"), "{line}");
     let log = server.log(&scratch);
-    assert!(log.contains("--device 3 is a number of PortAudio"), "{log}");
+    assert!(log.contains("--device 3 is a device number of PortAudio: ignored"), "{log}");
     assert!(log.contains("--disable-filters") && log.contains("loaded a as 100"), "{log}");
     assert!(!log.contains("DDSP stream"), "{log}");
-    // A path as a client in another folder sends it: the folder above is a media root.
+    // A path from a client in another folder: the parent folder is a media root.
     let client = common::Client { socket: UdpSocket::bind("127.0.0.1:0").unwrap() };
     client.socket.connect(("127.0.0.1", port)).unwrap();
     client.done("/load_buffer", vec![common::i(101), common::s("/home/dj/crowdstream/stems/a.wav")]);
@@ -126,12 +126,12 @@ fn scripts_of_the_older_audio_server_start_find_and_kill_grooved() {
 fn the_older_ddsp_server_starts_by_its_name() {
     let scratch = Scratch::new("launch-ddsp");
     let port = common::free_tcp_port().to_string();
-    // The older unit names the model of the older server; a violin comes with grooved.
+    // The older unit names the older server's model; grooved's own violin replaces it.
     let model = [("DDSP_MODEL_PATH", "/opt/ddsp-realtime/models/Violin.tflite")];
     let mut server = Launched::start(&scratch, "server.py", &["--host", "localhost", "--port", &port], &model);
     server.wait_for("PYTHON AUDIO SERVER READY", &scratch);
     let log = server.log(&scratch);
-    assert!(log.contains("violin.onnx is played for /opt/ddsp-realtime/models/Violin.tflite"), "{log}");
+    assert!(log.contains("violin.onnx for /opt/ddsp-realtime/models/Violin.tflite"), "{log}");
     assert!(log.contains(&format!("DDSP stream on ws://127.0.0.1:{port}/")), "{log}");
     let line = server.command_line();
     assert!(line.starts_with("python3 ") && line.contains("server.py"), "{line}");

@@ -1,4 +1,4 @@
-//! Files of every kind: lengths, levels, seeks to the frame, down-mix; and hostile ones.
+//! Files of all formats: length, level, frame-accurate seeks, downmix; and malformed files.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ fn all(decoder: &mut Decoder) -> (Vec<f32>, Vec<f32>) {
     (left, right)
 }
 
-/// Peak level of a sine of `hz` in the middle of a sound.
+/// Returns the peak level of a sine of `hz` in the middle of a sound.
 fn level(samples: &[f32], rate: f64, hz: f64) -> f64 {
     let part = &samples[samples.len() / 4..samples.len() * 3 / 4];
     let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
@@ -48,7 +48,7 @@ fn every_kind_has_its_length_and_its_tones() {
         let info = decoder.info().clone();
         assert_eq!((info.sample_rate, info.channels), (44_100, 2), "{name}");
         let length = info.frames as f64 / 44_100.0;
-        // Lossy containers may keep the encoder's padding; a few packets at most.
+        // Lossy containers may include the encoder's padding, a few packets at most.
         let slack = if name.starts_with("tone.") && !name.ends_with("flac") { 0.08 } else { 1e-4 };
         assert!((length - seconds).abs() < slack, "{name}: {length} s");
         let (left, right) = all(&mut decoder);
@@ -75,7 +75,7 @@ fn a_seek_lands_on_its_frame_in_every_kind() {
             let (mut l, mut r) = (vec![0.0; n], vec![0.0; n]);
             assert_eq!(decoder.read(&mut l, &mut r).unwrap(), n, "{name}");
             let worst = l.iter().zip(&left[target..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            // A frame beside the right one would differ by 0.035.
+            // An error of one frame would differ by 0.035.
             assert!(worst < 0.01, "{name} at {target}: {worst}");
         }
     }
@@ -87,7 +87,7 @@ fn surround_is_mixed_down_by_the_standard() {
     assert_eq!(decoder.info().channels, 6);
     let (left, right) = all(&mut decoder);
     let half = std::f64::consts::FRAC_1_SQRT_2;
-    // Left, right, centre, low frequencies, surrounds: 400 to 900 Hz.
+    // Left, right, centre, LFE, surrounds: 400 to 900 Hz.
     for (hz, in_left, in_right) in [
         (400.0, 1.0, 0.0),
         (500.0, 0.0, 1.0),
@@ -114,7 +114,7 @@ fn files_that_are_none_are_refused_with_a_reason() {
         let why = Decoder::open(&folder.join(name)).err().expect(name).to_string();
         assert!(why.contains("cannot be read") || why.contains("not a sound file") || why.contains("damaged"), "{why}");
     }
-    // True files, cut short and with bits flipped: whatever comes of them, it ends, and without a panic.
+    // Real files, truncated and with flipped bits: decoding must end without a panic.
     let mut state = 12345u32;
     for (name, _) in KINDS {
         let bytes = std::fs::read(fixture(name)).unwrap();

@@ -1,4 +1,4 @@
-//! The audio thread's memory stays where it is, whatever the rest of the machine needs.
+//! The audio thread's memory stays resident under memory pressure.
 
 mod common;
 
@@ -11,7 +11,7 @@ fn proc_of(daemon: &Daemon) -> PathBuf {
     format!("/proc/{}", daemon.child.id()).into()
 }
 
-/// Page faults of the audio thread so far: (minor, major).
+/// Returns the page faults of the audio thread so far: (minor, major).
 fn faults(daemon: &Daemon) -> (u64, u64) {
     for task in std::fs::read_dir(proc_of(daemon).join("task")).unwrap().flatten() {
         let stat = std::fs::read_to_string(task.path().join("stat")).unwrap();
@@ -24,7 +24,7 @@ fn faults(daemon: &Daemon) -> (u64, u64) {
     panic!("no audio thread");
 }
 
-/// Locked memory in kilobytes.
+/// Returns the locked memory in kB.
 fn locked_kb(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(proc_of(daemon).join("status")).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmLck:")).unwrap();
@@ -38,7 +38,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
     std::fs::write(scratch.path("g.toml"), "[record]\nfolder = \"tapes\"\nkeep_free_mb = 1\n").unwrap();
     let daemon = Daemon::start(&scratch, &["--enable-filters", "--output", "null", "--config", "g.toml"]);
     let client = daemon.client();
-    // From the first block on: what is used for the first time was there before.
+    // From the first block on: memory used for the first time must have been allocated and touched before.
     let (mut calm, before) = (faults(&daemon), locked_kb(&daemon));
     for id in 100..108 {
         client.done("/load_buffer", vec![i(id), p(&long), s("long")]);
@@ -51,7 +51,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
         eprintln!("this user may lock no memory: only a quiet machine is looked at");
         calm = faults(&daemon);
     } else {
-        // Two streams of half a megabyte each, and the head.
+        // Two streams of half a megabyte each, and the preloaded head.
         let grown = locked_kb(&daemon) - before;
         assert!(grown > 8 * 1_000, "eight stems locked {grown} kB");
         client.done("/groove/debug/page_out", vec![]);
@@ -60,7 +60,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
         if !daemon.log().contains("RLIMIT_MEMLOCK") {
             client.done("/groove/debug/page_out", vec![]);
         }
-        // What is rare: seeks, rates, equalisers, a load, a removal.
+        // Rare operations: seeks, rates, equalisers, a load, a removal.
         for id in 100..108 {
             client.done("/groove/stem/seek", vec![i(id), f(0.1 * f64::from(round))]);
             client.quiet("/groove/stem/rate", vec![i(id), f(1.0 + 0.01 * f64::from(round))]);
@@ -83,7 +83,7 @@ fn the_audio_thread_faults_no_page_while_it_stretches() {
     let daemon = Daemon::start(&scratch, &["--output", "null"]);
     let client = daemon.client();
     let mut calm = faults(&daemon);
-    // A kit that comes while the show runs.
+    // A stretch kit added at run time.
     client.quiet("/groove/deck/a/stretch", vec![s("hq")]);
     for id in 100..104 {
         client.done("/load_buffer", vec![i(id), p(&long), s("long")]);
@@ -103,7 +103,7 @@ fn the_audio_thread_faults_no_page_while_it_stretches() {
         for id in 100..104 {
             client.done("/groove/stem/seek", vec![i(id), f(0.1 * f64::from(round))]);
         }
-        // Two rates are two plans and two covers.
+        // Two rates need two splicing plans and two stretch overlays.
         client.quiet("/groove/stem/rate", vec![i(100), f(1.0 + 0.05 * f64::from(round % 2))]);
         client.quiet("/set_tempo", vec![f(120.0 + 3.0 * f64::from(round))]);
         std::thread::sleep(Duration::from_millis(400));

@@ -1,4 +1,4 @@
-//! The instruments in `models/`: each keeps the contract, and tract computes what ONNX Runtime computed.
+//! The instruments in `models/`: each satisfies the contract, and tract agrees with ONNX Runtime.
 #![cfg(feature = "ddsp")]
 
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use std::process::Command;
 use grooved::ddsp::model::{Model, Player};
 use proptest::prelude::*;
 
-/// How far tract may be from ONNX Runtime.
+/// Maximum difference between tract and ONNX Runtime.
 const AGREEMENT: f32 = 1e-5;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
 }
 
-/// Those that are shipped; what somebody has trained beside them is theirs.
+/// The shipped instruments; others in the folder are ignored.
 const SHIPPED: [&str; 7] = ["cello", "clarinet", "flute", "oboe", "saxophone", "trombone", "violin"];
 
 fn models() -> Vec<PathBuf> {
     SHIPPED.map(|name| folder().join(format!("{name}.onnx"))).into()
 }
 
-/// A model at work, with room for what comes out.
+/// A running model with buffers for its output.
 struct Bench {
     player: Player,
     partials: Vec<f32>,
@@ -38,7 +38,7 @@ impl Bench {
         self.player.step(pitch, loudness, &mut self.partials, &mut self.noise).unwrap()
     }
 
-    /// The level that the last step's controls sound at, in dBFS: sines of their amplitudes, and uniform noise whose
+    /// Returns the level of the last step's controls in dBFS: sines of their amplitudes, and uniform noise whose
     /// power is spread over the bands.
     fn level_db(&self, amplitude: f32) -> f64 {
         let tonal: f64 = self.partials.iter().map(|d| f64::from(d * amplitude).powi(2) / 2.0).sum();
@@ -75,7 +75,7 @@ fn every_instrument_keeps_the_contract() {
     }
 }
 
-/// A file that `models/trainer/vectors.py` wrote.
+/// A file written by `models/trainer/vectors.py`.
 struct Vectors {
     numbers: Vec<f32>,
     at: usize,
@@ -175,7 +175,7 @@ fn extremes_stay_finite_silence_is_silent_and_louder_is_louder() {
     }
 }
 
-/// A flute with some of its bytes replaced, in a file of its own.
+/// Writes a copy of the flute with some of its bytes replaced.
 fn patched(name: &str, from: &[u8], to: &[u8]) -> PathBuf {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(folder().join("flute.onnx")).unwrap();
@@ -220,7 +220,7 @@ fn what_is_no_instrument_gets_one_line_that_says_why() {
     }
 }
 
-/// Thirty-three times a tensor joined to itself: half a kilobyte that wants 32 GB (`fixtures/greedy.onnx` was made by
+/// A tensor concatenated with itself 33 times: half a kilobyte that needs 32 GB (`fixtures/greedy.onnx` was made by
 /// `models/tests/greedy.py`).
 #[test]
 fn a_small_file_that_wants_much_memory_is_refused() {
@@ -234,14 +234,14 @@ fn the_command_says_what_a_model_is_and_what_a_step_takes() {
     let done = Command::new(env!("CARGO_BIN_EXE_grooved")).arg("check-model").args(models()).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let said = String::from_utf8(done.stdout).unwrap();
-    assert_eq!(said.matches(": fine").count(), models().len());
+    assert_eq!(said.matches(": ok").count(), models().len());
     assert_eq!(said.matches("a step takes").count(), models().len());
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A file that rotted on its card is refused or played, and nothing else happens.
+    /// A file with flipped bits is either rejected or played.
     #[test]
     fn a_rotten_file_is_refused_or_played(seed in any::<u64>(), cut in any::<bool>()) {
         let mut bytes = std::fs::read(folder().join("flute.onnx")).unwrap();
@@ -250,7 +250,7 @@ proptest! {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) as usize % below
         };
-        // Weights make up nearly all of a file; what describes it lies at its beginning and its end.
+        // Weights make up nearly all of a file; the graph is described at its beginning and end.
         for _ in 0..4 {
             let length = bytes.len();
             let at = match draw(3) { 0 => draw(4_000), 1 => length - 1 - draw(4_000), _ => draw(length) };

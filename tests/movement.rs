@@ -1,4 +1,4 @@
-//! A crowd moves the tempo: scripts of movement go in at one end, the engine's own tempo comes out at the other.
+//! Tempo control by movement, from scripted movement messages to the engine's tempo.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use grooved::output::report::Report;
 
 const RATE: u32 = 48_000;
 
-/// What a sensor says, and when.
+/// Sensor values and their times.
 type Script = Vec<(f64, f64)>;
 
-/// An engine and its conductor, with nothing around them.
+/// An engine and its conductor alone.
 fn rig(config: &Config) -> (Engine, Conductor) {
     let (inner, outer) = door(4, 2);
     let engine = Engine::new(&EngineConfig { sample_rate: RATE, slots: 4, ..EngineConfig::default() }, inner);
@@ -29,17 +29,17 @@ fn rig(config: &Config) -> (Engine, Conductor) {
     (engine, conductor)
 }
 
-/// Tempo ten times a second while a script is heard, with blocks of so many frames.
+/// Runs a script with blocks of a given size in frames; returns the tempo ten times per second.
 fn play(script: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
     play_with(script, &[], seconds, frames)
 }
 
-/// The same, with a hand on the tempo: when, and to what.
+/// Runs a script with tempos set by hand, as (time, BPM); returns the tempo ten times per second.
 fn play_with(script: &[(f64, f64)], hand: &[(f64, f64)], seconds: f64, frames: usize) -> (Vec<f64>, Conductor) {
     play_by(&Config::default(), "/groove/tempo", script, hand, seconds, frames)
 }
 
-/// The same, with the address by which the tempo is set.
+/// Runs a script with tempos set by hand through a given address; returns the tempo ten times per second.
 fn play_by(
     config: &Config,
     address: &str,
@@ -78,7 +78,7 @@ fn often(from: f64, to: f64, every: f64, value: impl Fn(f64) -> f64) -> Script {
     (0..).map(|k| from + f64::from(k) * every).take_while(|t| *t < to).map(|t| (t, value(t))).collect()
 }
 
-/// When the tempo first is at `bpm`, in seconds.
+/// Returns the time in seconds at which the tempo first reaches `bpm`.
 fn arrival(tempo: &[f64], bpm: f64) -> f64 {
     tempo.iter().position(|t| (t - bpm).abs() < 0.01).map_or(f64::NAN, |k| k as f64 * 0.1)
 }
@@ -91,7 +91,7 @@ fn a_glide_takes_what_it_says_at_any_buffer_size_and_message_rate() {
             let (tempo, _) = play(&script, 60.0, frames);
             let took = arrival(&tempo, 130.0);
             assert!((29.7..=30.3).contains(&took), "{frames} frames, every {every} s: {took} s");
-            // In a straight line.
+            // Linearly.
             for k in [75, 150, 225] {
                 let wanted = 120.0 + 10.0 * k as f64 / 300.0;
                 assert!((tempo[k] - wanted).abs() < 0.1, "{frames} frames, every {every} s: {} at {k}", tempo[k]);
@@ -143,7 +143,7 @@ fn noise_around_a_threshold_and_nonsense_change_nothing() {
 fn silence_is_held_and_then_leads_home() {
     let (tempo, conductor) = play(&often(0.0, 40.0, 1.0, |_| 0.6), 190.0, 1_024);
     assert_eq!((tempo[400], tempo[980]), (130.0, 130.0));
-    // A minute after the last word the way back begins, and takes a minute.
+    // A minute after the last message the drift back begins, and takes a minute.
     let home = arrival(&tempo[500..], 120.0) + 50.0;
     assert!((158.0..161.0).contains(&home), "{home}");
     assert_eq!(conductor.values_of("/status/movement").unwrap()[4].as_text(), "drifting");
@@ -151,7 +151,7 @@ fn silence_is_held_and_then_leads_home() {
 
 #[test]
 fn a_hand_on_the_tempo_wins_for_a_while() {
-    // The crowd goes on dancing; someone sets 100 BPM after twenty seconds, which holds for a minute.
+    // Movement continues; 100 BPM are set by hand after twenty seconds and hold for a minute.
     let script = often(0.0, 130.0, 0.5, |_| 0.6);
     let (tempo, _) = play_with(&script, &[(20.0, 100.0)], 130.0, 1_024);
     assert!((tempo[199] - 126.6).abs() < 0.1, "{}", tempo[199]);
@@ -161,7 +161,8 @@ fn a_hand_on_the_tempo_wins_for_a_while() {
 
 #[test]
 fn the_older_address_wins_until_the_next_movement() {
-    // Movement each second; a mixer sets 120 BPM at its start and 100 after twenty seconds, half a second before movement.
+    // Movement every second; a mixer sets 120 BPM at the start and 100 after twenty seconds, half a second before
+    // movement.
     let script = often(0.0, 60.0, 1.0, |_| 0.6);
     let hand = [(0.5, 120.0), (20.5, 100.0)];
     let older = |config: &Config| play_by(config, "/set_tempo", &script, &hand, 60.0, 1_024).0;
@@ -170,7 +171,7 @@ fn the_older_address_wins_until_the_next_movement() {
     assert!(tempo[206..=209].iter().all(|t| *t == 100.0), "{:?}", &tempo[206..=209]);
     assert!((tempo[360] - 115.0).abs() < 0.5, "and again: {}", tempo[360]);
     assert!((arrival(&tempo[220..], 130.0) + 22.0 - 51.0).abs() < 0.5);
-    // Somebody who has set the time gets it.
+    // A configured time is respected.
     let mut config = Config::default();
     config.movement.manual_s = Some(10.0);
     let tempo = older(&config);
@@ -191,7 +192,7 @@ fn a_measurement_steers_whatever_it_is_mapped_to() {
     conductor.own(vec![Message::new("/dance/arm_movement", vec![Value::Float(0.25)])]);
     let high = conductor.values_of("/groove/deck/a/eq/high").unwrap()[0].as_float().unwrap();
     assert!((high - 35.0).abs() < 1e-6, "{high}");
-    // A control that takes more than a number, or none, is refused with the file and the line.
+    // A target that takes no number, or more than one argument, is rejected with file and line.
     for target in ["/groove/stem/volume", "/groove/cleanup", "/groove/deck/a/sync"] {
         let text = text.replace("/groove/deck/a/eq/high", target);
         std::fs::write(&file, text).unwrap();
@@ -203,7 +204,7 @@ fn a_measurement_steers_whatever_it_is_mapped_to() {
 
 #[test]
 fn an_evening_is_one_story() {
-    // Half an hour of a simulated evening; `GROOVED_CURVE=FILE` keeps the curve for a picture.
+    // Half an hour of a simulated evening; `GROOVED_CURVE=FILE` saves the curve for a plot.
     let seconds = 1_800.0;
     let script: Script = (0..(seconds * 2.0) as u64)
         .filter_map(|k| Some((k as f64 * 0.5, grooved::remote::crowd::movement(k as f64 * 0.5 / seconds, k)?)))
@@ -219,7 +220,7 @@ fn an_evening_is_one_story() {
         low >= 105.0 && (105.0..110.5).contains(&tempo[tempo.len() - 1]) && (127.0..=130.0).contains(&high),
         "{low} {high}"
     );
-    // It never hurries: nothing is faster than the widest glide in thirty seconds.
+    // The slope never exceeds that of the widest glide in thirty seconds.
     let jump = tempo.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f64::max);
     assert!(jump <= 25.0 / 300.0 + 0.01, "{jump}");
 }

@@ -1,4 +1,4 @@
-//! What clients of the older servers send and those servers put up with, message by message.
+//! Messages of the older servers' clients that those servers tolerated.
 
 mod common;
 
@@ -10,7 +10,7 @@ fn sleep(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
-/// Waits for words in the log; how many lines have them.
+/// Waits for words in the log; returns the number of lines that contain them.
 fn lines(daemon: &Daemon, words: &str) -> usize {
     let end = Instant::now() + Duration::from_secs(10);
     while !daemon.log().contains(words) {
@@ -37,7 +37,7 @@ fn numbers_out_of_range_are_clamped_and_logged_once() {
     client.done("/play_stem", vec![i(100), f(0.0), f(-3.2e-16)]);
     sleep(0.1);
     assert!(near(&client.status("player", 4), 0.0) && near(&client.status("player", 5), 0.25));
-    // A fade as the older clients count it ends a little below zero.
+    // Rounding in the older clients' fades ends slightly below zero.
     let mut level = 1.0f64;
     for _ in 0..20 {
         level -= 0.05;
@@ -55,7 +55,7 @@ fn numbers_out_of_range_are_clamped_and_logged_once() {
     sleep(0.2);
     assert!(near(&client.status("tempo", 0), 400.0));
     for words in [
-        "/play_stem: rate 9 is outside 0.25 to 4; 4 is used",
+        "/play_stem: rate 9 is outside 0.25 to 4; using 4",
         "/play_stem: volume",
         "/play_stem: start_pos -0.5",
         "/deck_levels: level -0.00000000000000",
@@ -67,7 +67,7 @@ fn numbers_out_of_range_are_clamped_and_logged_once() {
     ] {
         assert_eq!(lines(&daemon, words), 1, "{words}: {}", daemon.log());
     }
-    // Ours are strict, and say so each time.
+    // Our own addresses are strict, and report every error.
     for (address, args) in [
         ("/groove/stem/play", vec![i(100), f(9.0)]),
         ("/groove/deck/a/level", vec![f(-3.2e-16)]),
@@ -78,7 +78,7 @@ fn numbers_out_of_range_are_clamped_and_logged_once() {
     ] {
         client.fails(address, args);
     }
-    // What is no number at all is refused everywhere.
+    // Arguments that are not numbers are rejected everywhere.
     assert!(client.fails("/deck_levels", vec![f(f64::NAN)]).contains("level"));
     daemon.stop();
 }
@@ -89,13 +89,13 @@ fn a_start_above_one_is_in_seconds() {
     let tone = scratch.sine("tone.wav", 44_100, 20, 100, 0.1);
     let daemon = Daemon::start(&scratch, &["--output", "null"]);
     let client = daemon.client();
-    // As stem_mixer_smart sends the start of a section, before and after the file is there.
+    // As stem_mixer_smart starts a section, before and after the file is loaded.
     client.send("/load_buffer", vec![i(100), p(&tone)]);
     client.done("/play_stem", vec![i(100), f(1.0), f(0.7), i(1), f(10.0)]);
     client.done("/load_buffer", vec![i(101), p(&tone)]);
     client.done("/play_stem", vec![i(101), f(1.0), f(0.7), i(1), f(0.25)]);
     client.done("/load_buffer", vec![i(102), p(&tone)]);
-    // Beyond the end it is where the loop would be.
+    // A position beyond the end wraps around as in a loop.
     client.done("/play_stem", vec![i(102), f(1.0), f(0.7), i(1), f(32.0)]);
     client.done("/cue", vec![s("b"), p(&tone), f(7.5)]);
     client.send("/start_group", vec![f(0.0), s("b")]);
@@ -126,7 +126,7 @@ fn a_group_starts_the_decks_there_are() {
     assert_eq!(client.status("players", 0), i(2));
     assert_eq!(lines(&daemon, "/start_group: start_at -2 is outside"), 1);
     assert!(client.fails("/start_group", vec![s("x"), s("y")]).contains("not a deck"));
-    // A time in the past is now.
+    // A time in the past means now.
     client.done("/play", vec![s("b"), p(&tone), f(-5.0)]);
     sleep(0.3);
     assert_eq!(client.status("players", 0), i(3));
@@ -155,7 +155,7 @@ fn the_equaliser_of_the_older_addresses_is_off_unless_it_is_asked_for() {
         assert_eq!(lines(&daemon, "/deck_eq_all is ignored"), 1);
         assert_eq!(daemon.log().matches("filters are off").count(), 1);
         assert_eq!(daemon.log().contains("--disable-filters: /deck_eq"), !flags.is_empty(), "{}", daemon.log());
-        // Ours always takes effect.
+        // Our own address always takes effect.
         client.quiet("/groove/deck/a/eq/low", vec![f(0.0)]);
         assert_eq!(gain(&client, "a/gain/low"), 0.0);
         daemon.stop();
@@ -194,7 +194,7 @@ fn addresses_without_an_effect_are_ignored_and_status_is_logged() {
     let status = "status: sample rate 48000 Hz, tempo 120.0 BPM, beat ";
     assert!(lines(&daemon, status) >= 1);
     assert!(daemon.log().contains("buffers loaded 1, active players 1, deck levels A 1.00 B 1.00 C 1.00 D 1.00"));
-    // Many questions are few lines.
+    // Many requests log few lines.
     for _ in 0..200 {
         client.send("/get_status", vec![]);
     }
@@ -220,7 +220,7 @@ fn wrong_flags_of_the_older_server_do_not_keep_it_from_starting() {
     sleep(0.3);
     assert_eq!(client.status("players", 0), i(1), "the deck that has a file plays");
     assert!(near(&client.status("player", 5), 4.0) && near(&client.status("player", 4), 0.0));
-    for words in ["none.wav' is not there; its deck stays empty", "--rate: 9 is outside", "--vol: -0.1"] {
+    for words in ["none.wav' does not exist: its deck stays empty", "--rate: 9 is outside", "--vol: -0.1"] {
         assert!(lines(&daemon, words) >= 1, "{words}");
     }
     assert!(!daemon.log().contains("/groove/stem/play"), "nothing is asked of a deck without a file: {}", daemon.log());
@@ -244,12 +244,12 @@ fn wrong_flags_of_the_older_server_do_not_keep_it_from_starting() {
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (code, said) = run(&["--cli-sentinel", "--port", "57122", "--a", "none.wav"]);
-    assert!(code == Some(0) && said.contains("nothing is started"), "{said}");
+    assert!(code == Some(0) && said.contains("nothing started"), "{said}");
     let (code, said) = run(&["--vol", "nan"]);
     assert!(code == Some(64) && said.contains("--vol"), "{said}");
     let (code, said) = run(&["--host", "no such host"]);
     assert!(code == Some(64) && said.contains("--host: 'no such host'"), "{said}");
-    // A render is what was asked for, or nothing.
+    // A render without its files fails.
     let (code, said) = run(&["--a", "none.wav", "--render", "1", "--output", "wav:x.wav"]);
     assert!(code == Some(64) && said.contains("none.wav"), "{said}");
 }
@@ -274,7 +274,7 @@ fn the_line_the_older_launchers_wait_for_comes_when_it_is_ready() {
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     socket.send_to(b"/sync\0\0\0,\0\0\0", ("127.0.0.1", port)).unwrap();
     let answered = socket.recv(&mut [0; 64]).is_ok();
-    // It listens where --host says and nowhere else.
+    // OSC is bound to the address of --host only.
     let elsewhere = std::net::UdpSocket::bind(("127.0.0.2", port)).is_ok();
     child.kill().unwrap();
     child.wait().unwrap();
@@ -289,7 +289,7 @@ fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
     let text = format!("[osc]\ndashboard = \"localhost:{port}\"\n[movement]\nglide_s = 2.0\nwindow_s = 0.0\n");
     std::fs::write(scratch.path("g.toml"), text).unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
-    // Tempos that arrive until nothing moves for a second.
+    // Receives tempos until none arrives for a second.
     let told = || {
         dashboard.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         let mut buffer = [0; 256];
@@ -314,7 +314,7 @@ fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
     assert!(crowd.is_sorted() && (5..=25).contains(&crowd.len()) && crowd.last() == Some(&130.0), "{crowd:?}");
     daemon.stop();
 
-    // A name that is not there keeps nobody waiting.
+    // An unresolvable name does not delay the daemon.
     std::fs::write(scratch.path("g.toml"), "[osc]\ndashboard = \"no-such-host.invalid:5005\"\n").unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
     assert_eq!(lines(&daemon, "dashboard: 'no-such-host.invalid' (osc.dashboard) is not found"), 1);

@@ -1,4 +1,4 @@
-//! OSC ports beside another program of the same machine that listens with SO_REUSEPORT, whichever starts first.
+//! OSC ports shared with another program that listens with SO_REUSEPORT, whichever starts first.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{Daemon, Scratch, free_port, grooved, i, python};
 
-/// The older set player's listener.
+/// Listener of the older set player.
 struct Listener {
     child: Child,
     out: BufReader<ChildStdout>,
@@ -27,7 +27,7 @@ impl Listener {
         Listener { child, out }
     }
 
-    /// Ends it; how many packets it received.
+    /// Stops the listener; returns the number of packets it received.
     fn stop(mut self) -> usize {
         std::thread::sleep(Duration::from_millis(200));
         drop(self.child.stdin.take());
@@ -38,14 +38,14 @@ impl Listener {
     }
 }
 
-/// Forty senders, one packet each.
+/// Sends one packet each from forty sockets.
 fn send_forty(port: u16) {
     for _ in 0..40 {
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"/x\0\0,\0\0\0", ("127.0.0.1", port)).unwrap();
     }
 }
 
-/// A daemon on two ports; it is asked on the second.
+/// Starts a daemon on two ports; requests use the second.
 fn daemon(scratch: &Scratch, first: u16, second: u16) -> Daemon {
     std::fs::write(scratch.path("g.toml"), format!("[osc]\nports = [{first}, {second}]\n")).unwrap();
     let mut command = grooved();

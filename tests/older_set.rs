@@ -1,4 +1,4 @@
-//! The older set player beside the dance detector, both unmodified: levels as the older server mixed them.
+//! The older set player with the dance detector, both unmodified: levels must match the older server's mix.
 
 mod common;
 
@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::{Daemon, Scratch, Sound, i};
 use serde_json::Value;
 
-/// A quiet signal through the older server: volume 0.8, its master 0.8, and the slope of its limiter, 0.9 × 0.9, at rest.
+/// Gain of the older server for a quiet signal: volume 0.8, master 0.8, and its limiter's slope at rest, 0.9 × 0.9.
 const OLDER_GAIN: f64 = 0.8 * 0.8 * 0.9 * 0.9;
-/// The tones of tracks A and B, and their peak.
+/// Frequencies of tracks A and B, and their peak.
 const HZ: [usize; 2] = [441, 630];
 const PEAK: f64 = 0.1;
 
@@ -18,7 +18,7 @@ fn a_transition_and_a_crowd_are_as_loud_as_on_the_older_server() {
     let scratch = Scratch::new("older-set");
     let tracks = HZ.map(|hz| scratch.sine(&format!("{hz}.wav"), 44_100, 4, hz, PEAK as f32));
     let out = scratch.path("out.wav");
-    // As the older launch script starts it, but for the port.
+    // As in the older launch script, except for the port.
     let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
     let client = common::python()
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/mixer_tracks.py"))
@@ -27,7 +27,7 @@ fn a_transition_and_a_crowd_are_as_loud_as_on_the_older_server() {
         .output()
         .unwrap();
     assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
-    // Ties the client's clock to the recording.
+    // Relates the client's clock to the recording.
     let clock = daemon.client().status("clock", 0).as_float().unwrap() / 48_000.0;
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     assert_eq!(daemon.client().status("players", 0), i(2));
@@ -50,7 +50,7 @@ fn a_transition_and_a_crowd_are_as_loud_as_on_the_older_server() {
         let levels = [0, 1].map(|deck| phase["levels"][deck].as_f64().unwrap());
         for (deck, hz) in HZ.iter().enumerate() {
             let older = decibels(levels[deck] * PEAK * OLDER_GAIN);
-            // The crowd bends the pitch; a track that is alone is measured whatever its pitch.
+            // Movement changes the pitch, so a track that plays alone is measured regardless of pitch.
             let here = decibels(match levels[1 - deck] {
                 0.0 => sound.rms(from, to) * std::f64::consts::SQRT_2,
                 _ => sound.tone(*hz as f64, from, to),
@@ -65,8 +65,8 @@ fn a_transition_and_a_crowd_are_as_loud_as_on_the_older_server() {
     }
     println!("tempo that is steered to: {target:.0} BPM");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The crowd has taken over from the /set_tempo of the set player's start.
+    // Movement has overridden the /set_tempo sent at the set player's start.
     assert!(target < 118.0, "{target}");
     assert_eq!(log.matches("filters are off").count(), 1, "{log}");
-    assert_eq!(log.matches("/deck_levels: level -").count(), 1, "{log}");
+    assert_eq!(log.matches("/deck_levels: a -").count(), 1, "{log}");
 }

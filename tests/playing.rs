@@ -1,4 +1,4 @@
-//! The daemon as a process over real UDP, its WAV measured.
+//! The daemon as a process, controlled over UDP; its WAV output is measured.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Daemon, Scratch, Sound, f, i, p, s};
 use grooved::control::value::Value;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
-/// What a quiet sound is multiplied by with default gains.
+/// Gain of a quiet sound with default settings.
 const DEFAULT_GAIN: f64 = 0.8 * 0.68;
 
 fn sleep(seconds: f64) {
@@ -25,7 +25,7 @@ fn a_loaded_stem_plays_as_loud_as_it_should_and_stops_without_a_click() {
     client.done("/load_buffer", vec![i(100), p(&tone), s("tone")]);
     client.done("/play_stem", vec![i(100), f(1.0), f(0.8), i(1), f(0.0)]);
     sleep(0.7);
-    // Everything that could click.
+    // Every operation that could click.
     client.quiet("/stem_volume", vec![i(100), f(0.2)]);
     client.quiet("/stem_volume", vec![i(100), f(0.8)]);
     client.quiet("/crossfade_levels", vec![f(0.0), f(1.0)]);
@@ -52,7 +52,7 @@ fn a_loaded_stem_plays_as_loud_as_it_should_and_stops_without_a_click() {
     let peak = sound.tone(440.0, onset + 0.1, onset + 0.6);
     let db = 20.0 * (peak / (0.25 * DEFAULT_GAIN)).log10();
     assert!(db.abs() < 0.05, "{db:.3} dB off");
-    // The equaliser's ramps of 10 ms reach 0.026 at the worst phase of the tone; a hard cut has several times as much.
+    // The equaliser's ramps of 10 ms reach 0.026 at the worst phase of the tone; a hard cut reaches several times that.
     let clicks = sound.clicks(0.035);
     assert!(clicks.is_empty(), "clicks at {clicks:?} s");
     assert!(sound.rms(sound.seconds() - 0.1, sound.seconds()) == 0.0, "silent at the end");
@@ -64,7 +64,7 @@ fn buffer_numbers_decide_the_deck_and_levels_the_mix() {
     let out = scratch.path("out.wav");
     let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
     let client = daemon.client();
-    // One tone per deck, and the strays: below every range plays on A, above on D.
+    // One tone per deck, and numbers outside all ranges: below plays on A, above on D.
     let tones = [(100, 300), (1100, 400), (2100, 500), (3100, 600), (7, 700), (9000, 800)];
     for (id, hz) in tones {
         let file = scratch.sine(&format!("{hz}.wav"), 48_000, 1, hz, 0.1);
@@ -100,14 +100,14 @@ fn buffer_numbers_decide_the_deck_and_levels_the_mix() {
 fn a_time_tag_names_the_sample() {
     let scratch = Scratch::new("timetag");
     let out = scratch.path("out.wav");
-    // A click track: the stem's first frame is its loudest.
+    // A click track: the stem's first frame is the loudest.
     let tick = scratch.wav("tick.wav", 48_000, 4_800, |k| if k == 0 { (0.9, 0.9) } else { (0.0, 0.0) });
     let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display()), "--buffer-size", "441"]);
     let client = daemon.client();
     for id in 0..8 {
         client.done("/load_buffer", vec![i(100 + id), p(&tick), s("tick")]);
     }
-    // Where the clock stands: sample time now, and the wall.
+    // Clock readings: sample time and wall clock.
     let play = |id: i32| {
         OscPacket::Message(OscMessage {
             addr: "/play_stem".into(),
@@ -124,7 +124,7 @@ fn a_time_tag_names_the_sample() {
         client.socket.send(&rosc::encoder::encode(&bundle).unwrap()).unwrap();
     }
     sleep(1.8);
-    // One that is too late, and one that is too far.
+    // One time that is too late, and one too far ahead.
     let late = OscPacket::Bundle(OscBundle {
         timetag: OscTime { seconds: (now.as_secs() + 2_208_988_800 - 5) as u32, fractional: 0 },
         content: vec![play(100)],
@@ -158,7 +158,7 @@ fn a_group_starts_on_one_sample_also_when_a_load_is_slow() {
     let scratch = Scratch::new("group");
     let out = scratch.path("out.wav");
     for deck in ["a", "b", "c"] {
-        // Long enough to be streamed; its very first frame is a tick.
+        // Long enough to be streamed; its first frame is a tick.
         scratch.wav(&format!("{deck}.wav"), 44_100, 44_100 * 4, |k| if k == 0 { (0.3, 0.3) } else { (0.0, 0.0) });
     }
     let daemon = Daemon::start(&scratch, &["--output", &format!("wav:{}", out.display())]);
@@ -166,7 +166,7 @@ fn a_group_starts_on_one_sample_also_when_a_load_is_slow() {
     client.done("/cue", vec![s("a"), s("a.wav")]);
     client.done("/cue", vec![s("b"), s("b.wav")]);
     client.done("/groove/debug/stall_loader", vec![i(900)]);
-    // In one breath: cue a slow file, start the group at once.
+    // Cue a slow file and start the group immediately.
     client.send("/cue", vec![s("c"), s("c.wav"), f(0.0)]);
     client.send("/start_group", vec![f(0.1), s("a"), s("b"), s("c")]);
     let mut seen = Vec::new();
@@ -175,7 +175,7 @@ fn a_group_starts_on_one_sample_also_when_a_load_is_slow() {
     }
     assert!(seen.iter().any(|m| m.address == "/done" && m.args[0] == s("/start_group")), "{seen:?}");
     sleep(0.3);
-    // A deck that is never cued is reported after the limit, and the others start.
+    // A deck that is never cued is reported after the time limit, and the others start.
     client.done("/mixer_cleanup", vec![]);
     client.done("/cue", vec![s("a"), s("a.wav")]);
     client.send("/start_group", vec![f(0.0), s("a"), s("d")]);
@@ -186,7 +186,7 @@ fn a_group_starts_on_one_sample_also_when_a_load_is_slow() {
 
     let sound = Sound::read(&out);
     let loud: Vec<usize> = (0..sound.left.len()).filter(|k| sound.left[*k].abs() > 0.1).collect();
-    // Three ticks of 0.3 on one sample, then the single one.
+    // Three ticks of 0.3 on the same sample, then a single one.
     let peak = sound.left[loud[0]..loud[0] + 64].iter().fold(0.0f32, |m, v| m.max(v.abs()));
     assert!(f64::from(peak) > 3.0 * 0.3 * DEFAULT_GAIN * 0.9, "{peak}");
     assert!(loud.last().unwrap() - loud[0] > 48_000, "the second group was heard");
@@ -216,7 +216,7 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
         let mut packet: Vec<u8> = match k % 5 {
             // Noise.
             0 => (0..random() % 200).map(|_| random() as u8).collect(),
-            // A true address with wild type tags.
+            // A valid address with random type tags.
             1 => {
                 let mut bytes = vocabulary[random() as usize % vocabulary.len()].clone().into_bytes();
                 bytes.resize(bytes.len() / 4 * 4 + 4, 0);
@@ -226,7 +226,7 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
                 bytes.extend((0..random() % 64).map(|_| random() as u8));
                 bytes
             }
-            // A bundle that lies about its lengths.
+            // A bundle with wrong lengths.
             2 => {
                 let mut bytes = b"#bundle\0".to_vec();
                 bytes.extend(random().to_be_bytes());
@@ -234,7 +234,7 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
                 bytes.extend(b"/x\0\0,\0\0\0");
                 bytes
             }
-            // Numbers that are none, for controls that want numbers; never one that would stop this stem.
+            // Non-finite numbers for controls that take numbers; none that would stop this stem.
             3 => {
                 let wild = [f64::NAN, f64::INFINITY, -1e30, 1e30, -0.0];
                 let message = OscMessage {
@@ -243,7 +243,7 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
                 };
                 rosc::encoder::encode(&OscPacket::Message(message)).unwrap()
             }
-            // Nearly right, one byte flipped; of a control that changes nothing.
+            // A valid message with one byte changed, of a control without effect.
             _ => {
                 let mut bytes = grooved::control::packet::encode(&[grooved::control::request::Message::new(
                     "/groove/movement/arms",
@@ -255,7 +255,7 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
                 bytes
             }
         };
-        // What could stop or change the tone on purpose is not what this test is about.
+        // Excludes messages that would legitimately stop or change the tone.
         let text = String::from_utf8_lossy(&packet).into_owned();
         if [
             "/stop",
@@ -321,14 +321,14 @@ fn answers_say_what_was_wrong_and_what_would_be_right() {
         ("/deck_eq", vec![s("a"), s("bass"), f(3.0)], vec!["band", "low, mid or high"]),
         ("/start_group", vec![f(1.0)], vec!["deck"]),
         ("/groove/temop", vec![f(120.0)], vec!["did you mean /groove/tempo?"]),
-        ("/groove/get", vec![s("/groove/tone")], vec!["something to do"]),
+        ("/groove/get", vec![s("/groove/tone")], vec!["is an action"]),
     ] {
         let why = client.fails(address, args);
         for part in parts {
             assert!(why.contains(part), "{address}: {why:?} lacks {part:?}");
         }
     }
-    // Numeric texts and numbers of the other kind are fine, as they were.
+    // Numeric texts and numbers of the other type are accepted, as in the older servers.
     client.quiet("/deck_levels", vec![s("0.5"), i(1)]);
     assert_eq!(client.status("levels", 0), f(0.5));
     client.quiet("/groove/deck/*/level", vec![f(0.25)]);
@@ -337,7 +337,7 @@ fn answers_say_what_was_wrong_and_what_would_be_right() {
     }
     let got = client.ask("/groove/get", vec![s("/groove/deck/b/level")]);
     assert_eq!(got, [grooved::control::request::Message::new("/groove/deck/b/level", vec![f(0.25)])]);
-    // Movement is kept and never answered; answers are not answered.
+    // Movement is stored and never answered; replies are not answered.
     for address in ["/dance/total_movement", "/dance/person_count", "/pose/keypoints", "/done", "/fail", "/status/x"] {
         client.quiet(address, vec![f(0.3), s("x")]);
     }
@@ -346,7 +346,7 @@ fn answers_say_what_was_wrong_and_what_would_be_right() {
             .abs()
             < 1e-6
     );
-    // Complaints are rationed.
+    // Log lines about errors are rate-limited.
     for _ in 0..500 {
         client.send("/nonsense", vec![]);
     }
@@ -431,7 +431,7 @@ fn loads_beyond_the_limits_are_refused_and_nothing_stops() {
     client.done("/load_buffer", vec![i(102), p(&tone)]);
     client.done("/load_buffer", vec![i(103), p(&tone)]);
     assert!(client.fails("/load_buffer", vec![i(104), p(&tone)]).contains("memory_mb"));
-    // Replacing needs no more than there was.
+    // Replacing a stem needs no additional memory.
     client.done("/load_buffer", vec![i(102), p(&tone)]);
     assert_eq!(client.status("players", 0), i(1));
     assert_eq!(client.status("buffers", 0), i(3));
@@ -449,7 +449,7 @@ fn what_is_stopped_and_about_to_start_counts_as_playing() {
     client.done("/load_buffer", vec![i(100), p(&file), s("tone")]);
     client.quiet("/groove/deck/a/sync", vec![s("beat")]);
     for _ in 0..4 {
-        // It begins on the next beat; the end of what is stopped is told before that.
+        // It starts on the next beat; the end of the stopped stem is reported before that.
         client.send("/stop_stem", vec![i(100)]);
         client.send("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
         std::thread::sleep(Duration::from_millis(700));
@@ -469,7 +469,7 @@ fn a_start_that_waits_for_its_beat_can_be_stopped() {
     client.quiet("/groove/deck/a/sync", vec![s("bar")]);
     client.send("/play_stem", vec![i(100), f(1.0), f(0.8), i(1)]);
     client.send("/stop_stem", vec![i(100)]);
-    // A bar is two seconds.
+    // A bar lasts two seconds.
     std::thread::sleep(Duration::from_millis(2_500));
     assert_eq!(client.status("players", 0), i(0));
     daemon.stop();
@@ -490,7 +490,7 @@ fn more_than_can_be_stretched_is_told_and_made_good() {
     }
     std::thread::sleep(Duration::from_millis(200));
     let log = daemon.log();
-    assert!(log.contains("deck a: 5 stems at 5 rates play; 24 at 4 can be stretched at once"), "{log}");
+    assert!(log.contains("deck a: 5 stems play at 5 rates, but only 24 at 4 can be stretched at once"), "{log}");
     client.done("/stop_stem", vec![i(100)]);
     std::thread::sleep(Duration::from_millis(200));
     let log = daemon.log();
@@ -512,7 +512,7 @@ fn symbols_and_latin_texts_are_read_and_damaged_packets_answered() {
     assert_eq!(got.address, "/groove/master");
     let loaded = sent(b"/load_buffer\0\0\0\0,is\0\0\0\0\x64Caf\xe9.wav\0\0\0\0");
     assert!(loaded.address == "/done" && loaded.args[1] == i(100), "{loaded:?}");
-    // Half a number; an unknown type; half a time tag; an element that is not there.
+    // A truncated number; an unknown type; a truncated time tag; a missing element.
     for (bytes, address) in [
         (&b"/groove/master\0\0,f\0\0\x3f\0"[..], "/groove/master"),
         (b"/stem_volume\0\0\0\0,iq\0\0\0\0\x64", "/stem_volume"),
@@ -523,7 +523,7 @@ fn symbols_and_latin_texts_are_read_and_damaged_packets_answered() {
         assert!(fail.address == "/fail" && fail.args[0] == s(address), "{fail:?}");
         assert!(fail.args[1].as_text().contains("is not OSC"), "{fail:?}");
     }
-    // What is no OSC at all, and an answer, are not answered.
+    // Packets that are not OSC, and replies, are not answered.
     for bytes in [&b"hello"[..], b"\0\0\0\0", b"/fail\0\0\0,q\0\0", b"/status/x\0\0\0,q\0\0", b""] {
         client.socket.send(bytes).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Beats in the sound: what starts on a beat or a bar, and what repeats, on the built program.
+//! Quantised starts and loops, measured in the sound of the built program.
 
 mod common;
 
@@ -9,8 +9,8 @@ use common::{Daemon, Scratch, Sound, f, i, p, s};
 
 const RATE: usize = 48_000;
 
-/// A track of ticks, each at a pitch of its own, so that the sound tells which one it is; on the left or the right.
-/// The first one is at `first` seconds; a grid lies beside it.
+/// Writes a track of ticks on the left or right, each with its own pitch, which identifies it.
+/// The first tick is at `first` seconds; a beat grid is written beside the file.
 fn track(scratch: &Scratch, name: &str, bpm: f64, first: f64, right: bool) -> PathBuf {
     let period = 60.0 / bpm;
     let path = scratch.wav(&format!("{name}.wav"), RATE as u32, 40 * RATE, |frame| {
@@ -34,7 +34,7 @@ fn pitch(k: usize) -> f64 {
     800.0 + 100.0 * k as f64
 }
 
-/// Ticks of one channel: (seconds, which).
+/// Returns the ticks of one channel: (seconds, number).
 fn ticks(sound: &[f32], speed: f64) -> Vec<(f64, usize)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -93,13 +93,13 @@ fn starts_and_loops_fall_on_beats_in_the_sound() {
             assert!(off.abs() < 0.0005, "{name}: {:.2} ms off at {:.3} s", off * 1e3, pair[1].0);
         }
     }
-    // What starts on a bar shares the beats of what started on one, and begins with its first.
+    // A stem started on a bar is aligned with another started on a bar, and begins with its first beat.
     for (at, k) in &b {
         let nearest = a.iter().map(|(t, _)| (t - at).abs()).fold(f64::INFINITY, f64::min);
         assert!(nearest < 0.001, "tick {k} of b is {:.2} ms off", nearest * 1e3);
     }
     assert_eq!(b.iter().map(|(_, k)| *k).collect::<Vec<_>>(), (0..b.len()).collect::<Vec<_>>());
-    // One after the other, then two of them again and again, then on from there.
+    // Ticks in order, then two of them in a loop, then on from there.
     let order: Vec<usize> = a.iter().map(|(_, k)| *k).collect();
     let back: Vec<usize> = (1..order.len()).filter(|n| order[*n] != order[n - 1] + 1).collect();
     assert!(back.len() >= 2, "{order:?}");

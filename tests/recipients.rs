@@ -1,4 +1,4 @@
-//! Answers and subscriptions to another port, or another host, than the sender's: control surfaces listen elsewhere.
+//! Replies and subscriptions to a port or host other than the sender's, as used by control surfaces.
 
 mod common;
 
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use common::{Client, Daemon, Scratch, f, i, s};
 
-/// A socket that only listens.
+/// Returns a socket that only receives.
 fn listener() -> (Client, i64) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = i64::from(socket.local_addr().unwrap().port());
     (Client { socket }, port)
 }
 
-/// Addresses that arrive until `wanted` does.
+/// Returns the addresses received up to `wanted`.
 fn heard(listener: &Client, wanted: &str) -> Vec<String> {
     let end = Instant::now() + Duration::from_secs(5);
     let mut all = Vec::new();
@@ -29,7 +29,7 @@ fn heard(listener: &Client, wanted: &str) -> Vec<String> {
     panic!("{wanted} did not come: {all:?}");
 }
 
-/// Waits until nothing comes any more.
+/// Waits until no more packets arrive.
 fn quiet(listener: &Client) {
     let end = Instant::now() + Duration::from_secs(5);
     while listener.next(Duration::from_millis(300)).is_some() {
@@ -48,7 +48,7 @@ fn subscriptions_go_where_they_are_sent_to() {
         client.done("/subscribe", vec![s("meters"), f(20.0), f(60.0), to.clone()]);
         heard(&screen, "/meter/output");
         assert!(client.next(Duration::from_millis(300)).is_none(), "the sender hears nothing of it");
-        // Whoever sends from another port each time renews and ends the same subscription.
+        // A client that sends from a new port each time renews and ends the same subscription.
         daemon.client().done("/groove/subscribe", vec![s("meters"), f(10.0), f(60.0), to.clone()]);
         daemon.client().done("/unsubscribe", vec![s("meters"), to]);
         quiet(&screen);
@@ -81,7 +81,7 @@ fn answers_go_where_they_are_sent_to() {
     surface.send("/get_status", vec![]);
     heard(&screen, "/status/output");
     assert!(surface.next(Duration::from_millis(300)).is_none(), "the sender hears nothing of it");
-    // Others are answered as ever.
+    // Other clients are answered as usual.
     other.done("/test_tone", vec![]);
     surface.send("/unsubscribe", vec![s("answers")]);
     let answered = surface.next(Duration::from_secs(5)).unwrap();

@@ -1,4 +1,4 @@
-//! Recordings: the same to the bit as what is heard, whole after a kill at any moment.
+//! Recordings: bit-identical to the output, and intact after a kill at any moment.
 
 mod common;
 
@@ -11,7 +11,7 @@ fn sleep(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
-/// Calls and waits for `/done` or `/fail`; returns all it says.
+/// Sends a call, waits for `/done` or `/fail`, and returns its arguments.
 fn call(client: &Client, address: &str, args: Vec<Value>) -> (String, Vec<Value>) {
     client.send(address, args);
     loop {
@@ -44,7 +44,7 @@ fn a_recording_is_what_was_heard_to_the_bit() {
     sleep(0.5);
     assert_eq!(client.status("record", 0), s("on"));
     client.quiet("/set_tempo", vec![f(133.0)]);
-    // The audio thread sleeps: what is lost is silent in the recording, and told.
+    // The audio thread stalls: lost frames are silent in the recording, and reported.
     client.done("/groove/debug/stall_audio", vec![i(200)]);
     sleep(1.0);
     let (answer, said) = call(&client, "/groove/record/stop", vec![]);
@@ -64,8 +64,8 @@ fn a_recording_is_what_was_heard_to_the_bit() {
 
     let (heard, taped) = (Sound::read(&out), Sound::read(&scratch.path("tapes/night.wav")));
     assert!((taped.left.len() as f64 / 48_000.0 - seconds).abs() < 1e-5, "as long as was told");
-    // Where the recording begins in what was heard: its first thousand frames tell. The file of what is heard lacks
-    // the frames that were lost; up to there both are the same.
+    // Finds the start of the recording in the output by its first thousand frames. The output file lacks the
+    // frames that were lost; up to there both are equal.
     let key = &taped.left[..1000];
     let at = heard.left.windows(1000).position(|w| w == key).expect("the recording is part of what was heard");
     let same = taped.left.iter().zip(&heard.left[at..]).take_while(|(a, b)| a.to_bits() == b.to_bits()).count();
@@ -77,7 +77,7 @@ fn a_recording_is_what_was_heard_to_the_bit() {
     if missing > 0 {
         let (from, frames) = (&sidecar["gaps"][0][0], &sidecar["gaps"][0][1]);
         let (from, frames) = (from.as_u64().unwrap() as usize, frames.as_u64().unwrap() as usize);
-        // What the limiter held back at the gap is lost too: the output continues with as much silence.
+        // Frames delayed by the limiter at the gap are lost too: the output continues with as much silence.
         assert!(
             from + held >= same.saturating_sub(1) && frames as i64 == missing,
             "{sidecar}, the same for {same} frames"
@@ -91,8 +91,8 @@ fn a_recording_is_what_was_heard_to_the_bit() {
         (Sound::read(&scratch.path("tapes/night.deck-a.wav")), Sound::read(&scratch.path("tapes/night.deck-b.wav")));
     assert_eq!((a.left.len(), b.left.len()), (taped.left.len(), taped.left.len()));
     assert!(a.rms(0.1, 0.4) > 0.05 && b.rms(0.0, 9.0) == 0.0);
-    // Frame by frame the output is the one deck that plays, before the gap and after it; the decks' recordings begin with as
-    // much silence as the limiter held back.
+    // Frame by frame, the output equals the only playing deck, before and after the gap; the decks' recordings begin
+    // with silence for the limiter's delay.
     let gain = taped.rms(0.1, 0.4) / a.rms(0.1, 0.4);
     let apart = taped.left.iter().zip(&a.left).skip(held).map(|(t, d)| (f64::from(*t) - gain * f64::from(*d)).abs());
     let apart = apart.fold(0.0, f64::max);
@@ -111,7 +111,7 @@ fn a_full_disk_ends_a_recording_and_nothing_else() {
     daemon.stop();
 }
 
-/// Kills the daemon at random moments of a recording; the next start makes a whole file of what is there.
+/// Kills the daemon at random moments of a recording; the next start completes the file.
 fn survive(kills: u32, name: &str) {
     let scratch = Scratch::new(name);
     scratch.sine("tone.wav", 48_000, 2, 440, 0.4);

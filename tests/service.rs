@@ -1,4 +1,4 @@
-//! Being a service: systemd's socket, the watchdog, signals, exit codes, flags of the older server.
+//! Service behaviour: systemd's notification socket, the watchdog, signals, exit codes, flags of the older server.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{Daemon, Scratch, free_port, grooved, i};
 
-/// A daemon under a make-believe systemd with a watchdog of one second.
+/// Starts a daemon with a simulated systemd and a watchdog timeout of one second.
 fn supervised(scratch: &Scratch) -> (Daemon, UnixDatagram) {
     let path = scratch.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -22,7 +22,7 @@ fn supervised(scratch: &Scratch) -> (Daemon, UnixDatagram) {
     (Daemon::spawn(scratch, command, port), socket)
 }
 
-/// What systemd was told within `seconds`, and when (in seconds from now).
+/// Returns the notifications received within `seconds`, with their times (in seconds from now).
 fn told(socket: &UnixDatagram, seconds: f64) -> Vec<(f64, String)> {
     let start = Instant::now();
     let mut out = Vec::new();
@@ -92,7 +92,7 @@ fn a_stopped_audio_thread_is_not_fed() {
     daemon.client().send("/groove/debug/stall_audio", vec![i(3000)]);
     let heard = told(&socket, 3.0);
     assert_eq!(meals(&heard, 1.1, 2.9), 0, "{heard:?}");
-    // Half of all that was due since the last meal: it takes as long again as it starved.
+    // The limit is half of the frames due since the last notification: recovery takes as long as the stall.
     let after = told(&socket, 6.0);
     assert!(meals(&after, 0.0, 6.0) >= 2, "it recovers: {after:?}");
     assert!(daemon.log().contains("watchdog: not notified"), "{}", daemon.log());
@@ -117,7 +117,7 @@ fn a_starved_output_is_not_fed() {
     let scratch = Scratch::new("dog-starved");
     let (daemon, socket) = supervised(&scratch);
     told(&socket, 1.0);
-    // The engine lives and answers now and then, but only a small part of the frames that are due gets out.
+    // The engine responds now and then, but delivers only a small part of the due frames.
     let client = daemon.client();
     let busy = std::thread::spawn(move || {
         for _ in 0..8 {
@@ -137,10 +137,14 @@ fn exit_codes_and_messages_mean_something() {
     let scratch = Scratch::new("codes");
     std::fs::write(scratch.path("bad.toml"), "[output]\n\nbuffer_size = 7\n").unwrap();
     for (args, code, part) in [
-        (vec!["--config", "bad.toml"], 78, "bad.toml:3: output.buffer_size: 7 is out of range; 16 to 8192"),
+        (
+            vec!["--config", "bad.toml"],
+            78,
+            "bad.toml:3: output.buffer_size: 7 is out of range; must be between 16 and 8192",
+        ),
         (vec!["--config", "none.toml"], 78, "none.toml: cannot be read"),
         (vec!["check-config", "bad.toml"], 78, "bad.toml:3:"),
-        (vec!["--buffer-size", "7"], 64, "--buffer-size: 7 is out of range; 16 to 8192"),
+        (vec!["--buffer-size", "7"], 64, "--buffer-size: 7 is out of range; must be between 16 and 8192"),
         (vec!["--sample-rate", "22050"], 64, "44100, 48000 or 96000"),
         (vec!["--no-such-flag"], 64, "--no-such-flag"),
         (vec!["--a", "none.wav", "--render", "1", "--output", "wav:x.wav"], 64, "none.wav"),
@@ -155,7 +159,7 @@ fn exit_codes_and_messages_mean_something() {
     let fine = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grooved.toml");
     assert!(grooved().args(["check-config", fine]).status().unwrap().success());
     assert!(grooved().arg("devices").status().unwrap().success());
-    // A port that is taken: the only one is an end, one of two a warning.
+    // A port in use: fatal if it is the only one, a warning if it is one of two.
     let taken = std::net::UdpSocket::bind("[::]:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let output = grooved().current_dir(&scratch.0).args(["--output", "null", "--port", &port]).output().unwrap();
@@ -218,7 +222,7 @@ fn the_older_servers_flags_are_accepted() {
 #[test]
 fn safe_mode_needs_nothing_and_is_heard() {
     let scratch = Scratch::new("safe");
-    // Neither a state nor a configuration that lies about is looked at.
+    // State and configuration files in the folder are ignored.
     std::fs::create_dir(scratch.path("state")).unwrap();
     std::fs::write(scratch.path("state/state.json"), "rubbish").unwrap();
     let daemon = Daemon::start(&scratch, &["--safe", "--output", "wav:out.wav"]);
@@ -239,7 +243,7 @@ fn safe_mode_needs_nothing_and_is_heard() {
 #[test]
 fn the_demonstration_plays_until_there_is_a_state() {
     let scratch = Scratch::new("first");
-    // It takes some seconds to compose, once on a machine.
+    // Rendering it takes some seconds, once per machine.
     assert!(grooved().arg("make-demo").status().unwrap().success());
     std::fs::write(scratch.path("g.toml"), "[state]\nrestore = true\ndemo = true\nfolder = \"kept\"\nsave_s = 0.05\n")
         .unwrap();
@@ -256,15 +260,15 @@ fn the_demonstration_plays_until_there_is_a_state() {
     first.client().quiet("/groove/tempo", vec![common::f(101.0)]);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(first.stop(), 0);
-    // What was played is the state now.
+    // The playing stems are now the state.
     let second = start();
     let tempo = |daemon: &Daemon| daemon.client().status("tempo", 0);
     assert_eq!(tempo(&second), common::f(101.0));
     assert_eq!(second.stop(), 0);
-    // A state that can't be read is put aside, and the machine is not silent.
+    // An unreadable state is moved aside, and the demonstration set plays.
     std::fs::write(scratch.path("kept/state.json"), "{").unwrap();
     let third = start();
-    assert!(third.log().contains("cannot be used") && third.log().contains("state.json.bad"), "{}", third.log());
+    assert!(third.log().contains("state: cannot read") && third.log().contains("state.json.bad"), "{}", third.log());
     eight(&third);
     assert_eq!(third.stop(), 0);
     assert_eq!(std::fs::read_to_string(scratch.path("kept/state.json.bad")).unwrap(), "{");
@@ -284,11 +288,11 @@ fn a_reload_says_what_it_applied_and_what_waits() {
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    reload("[output]\nbuffer_size = 256\n", 1, "this takes a restart: output.buffer_size");
-    // Each is told, however alike.
+    reload("[output]\nbuffer_size = 256\n", 1, "restart required for: output.buffer_size");
+    // Each reload is logged, even with equal text.
     reload("[media]\nmemory_mb = 99\n", 2, "g.toml applied");
     reload("[media]\nmemory_mb = 98\n", 3, "g.toml applied");
-    reload("[media]\nmemory_mb = 0\n", 1, "nothing was changed");
-    assert_eq!(daemon.log().matches("takes a restart").count(), 1, "{}", daemon.log());
+    reload("[media]\nmemory_mb = 0\n", 1, "nothing changed");
+    assert_eq!(daemon.log().matches("restart required").count(), 1, "{}", daemon.log());
     daemon.stop();
 }

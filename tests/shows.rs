@@ -1,4 +1,4 @@
-//! Presets, and a state that comes back after a kill at any moment.
+//! Presets, and a state that is restored after a kill at any moment.
 
 mod common;
 
@@ -14,7 +14,7 @@ fn sleep(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
-/// (number, position in seconds) of everything that plays.
+/// Returns (number, position in seconds) of all playing stems.
 fn players(client: &common::Client) -> Vec<(i64, f64)> {
     let answers = client.ask("/get_status", vec![]);
     answers
@@ -28,7 +28,7 @@ fn players(client: &common::Client) -> Vec<(i64, f64)> {
 fn a_preset_brings_everything_back_on_one_sample() {
     let scratch = Scratch::new("preset");
     let out = scratch.path("out.wav");
-    // Frames count, at 48 kHz: what is heard tells where it comes from. Their sum stays silent while both agree.
+    // Frames encode their numbers at 48 kHz, so sound identifies its position. The sum is silent while both agree.
     let ramp = |k: usize| (k % 40_000) as f32 / 200_000.0;
     scratch.wav("up.wav", 48_000, 480_000, |k| (ramp(k), ramp(k)));
     scratch.wav("down.wav", 48_000, 480_000, |k| (-ramp(k), -ramp(k)));
@@ -38,7 +38,7 @@ fn a_preset_brings_everything_back_on_one_sample() {
     for (id, file) in [(100, "up.wav"), (101, "down.wav")] {
         client.done("/load_buffer", vec![i(id), s(file), s(file)]);
     }
-    // In one bundle: on one sample.
+    // In one bundle, so on the same sample.
     let plays = [100, 101].map(|id| Message::new("/play_stem", vec![i(id), f(1.0), f(0.5)]));
     client.socket.send(&packet::encode(&plays).unwrap()).unwrap();
     client.ask("/sync", vec![i(0)]);
@@ -50,7 +50,7 @@ fn a_preset_brings_everything_back_on_one_sample() {
     client.done("/groove/preset/save", vec![s("evening")]);
     let before = players(&client);
     assert_eq!(client.ask("/groove/preset/list", vec![])[0].args, [s("/groove/preset/list"), s("evening")]);
-    // Everything else, then back.
+    // Change everything, then recall the preset.
     client.quiet("/groove/tempo", vec![f(90.0)]);
     client.quiet("/groove/deck/b/level", vec![f(1.0)]);
     client.done("/groove/stem/unload", vec![i(101)]);
@@ -84,13 +84,13 @@ fn a_preset_brings_everything_back_on_one_sample() {
     drop(client);
     daemon.stop();
     let sound = Sound::read(&out);
-    // Both play the same frames: together they are nothing.
+    // Both play the same frames, which cancel out.
     let range = (mark * 48_000.0) as usize..((mark + 0.2) * 48_000.0) as usize;
     let worst = sound.left[range].iter().fold(0.0f32, |m, v| m.max(v.abs()));
     assert!(worst < 1e-6, "out of step by {worst}");
 }
 
-/// Waits for the `/done` of an address, which may have come already.
+/// Waits for the `/done` of an address, which may have been received already.
 fn wait_done(client: &common::Client, answers: Vec<Message>, address: &str) -> Vec<Value> {
     let is_done = |m: &Message| m.address == "/done" && m.args.first() == Some(&s(address));
     if let Some(done) = answers.iter().find(|m| is_done(m)) {
@@ -105,13 +105,13 @@ fn wait_done(client: &common::Client, answers: Vec<Message>, address: &str) -> V
     panic!("{address} was not done");
 }
 
-/// Kills the daemon at `kills` moments while it writes its state all the time; it comes back every time.
+/// Kills the daemon `kills` times while it writes its state continuously; the state must be restored every time.
 fn survive(kills: u32, name: &str) {
     let scratch = Scratch::new(name);
     for k in 0..4 {
         scratch.sine(&format!("{k}.wav"), 48_000, 20, 300 + 100 * k, 0.1);
     }
-    // Written as often as it goes, so that a kill often falls into it.
+    // Written as often as possible, so that a kill often interrupts it.
     std::fs::write(scratch.path("g.toml"), "[state]\nrestore = true\nfolder = \"kept\"\nsave_s = 0.05\n").unwrap();
     let args = ["--output", "null", "--config", "g.toml"];
     let mut daemon = Daemon::start(&scratch, &args);
@@ -147,7 +147,7 @@ fn survive(kills: u32, name: &str) {
         let there = 20.0 * kept.stems[0].position;
         let on = (playing[0].1 - there).rem_euclid(20.0);
         assert!(on < 1.0, "round {round}: kept at {there} s, plays at {} s", playing[0].1);
-        // They keep their distances, to the frame.
+        // Their distances are kept to the frame.
         for (stem, player) in kept.stems.iter().zip(&playing) {
             let apart = (player.1 - playing[0].1) - 20.0 * (stem.position - kept.stems[0].position);
             assert!((apart + 10.0).rem_euclid(20.0) - 10.0 < 3e-5, "round {round}: {apart} s out of step: {playing:?}");
@@ -190,10 +190,10 @@ fn what_cannot_come_back_is_not_forgotten() {
     daemon.stop();
     let kept = Show::parse(&std::fs::read(scratch.path("kept/state.incomplete.json")).unwrap()).unwrap();
     assert_eq!(kept.stems.len(), 2);
-    // A state that is no state is told so, and the daemon runs.
+    // An invalid state file is reported, and the daemon runs.
     std::fs::write(scratch.path("kept/state.json"), "\0\0").unwrap();
     let daemon = Daemon::start(&scratch, &args);
-    assert!(daemon.log().contains("state.json cannot be used"), "{}", daemon.log());
+    assert!(daemon.log().contains("state: cannot read"), "{}", daemon.log());
     daemon.stop();
     assert_eq!(std::fs::read(scratch.path("kept/state.json.bad")).unwrap(), b"\0\0");
 }
@@ -217,7 +217,7 @@ fn a_slow_stem_plays_when_it_is_there_and_what_was_done_meanwhile_stays_done() {
     client.done("/groove/debug/stall_loader", vec![i(1_500)]);
     client.send("/groove/preset/load", vec![s("p")]);
     sleep(0.1);
-    // Stopped while it is on its way: it stays stopped.
+    // Stopped while it is loading: it stays stopped.
     client.send("/stop_stem", vec![i(2100)]);
     let done = wait_done(&client, vec![], "/groove/preset/load");
     assert_eq!(done[1..], [i(2), i(3)], "one is late");
@@ -225,7 +225,7 @@ fn a_slow_stem_plays_when_it_is_there_and_what_was_done_meanwhile_stays_done() {
     assert_eq!(players(&client).iter().map(|p| p.0).collect::<Vec<_>>(), [1100]);
     sleep(2.0);
     assert_eq!(players(&client).iter().map(|p| p.0).collect::<Vec<_>>(), [100, 1100], "{}", daemon.log());
-    // A cleanup ends a recall, and says so.
+    // A cleanup aborts a recall, and reports it.
     client.done("/groove/debug/stall_loader", vec![i(1_000)]);
     client.done("/mixer_cleanup", vec![]);
     client.send("/groove/preset/load", vec![s("p")]);

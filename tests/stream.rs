@@ -1,4 +1,4 @@
-//! The DDSP stream: the older server's clients as they stand, and what is new beside them.
+//! The DDSP stream: unmodified clients of the older server, and the extensions.
 #![cfg(feature = "ddsp")]
 
 mod common;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{Daemon, Scratch, free_tcp_port, grooved, python};
 
-/// A daemon whose stream is on a port of its own, with the instruments of this repository.
+/// Starts a daemon with the stream on a free port and the instruments of this repository.
 fn daemon(scratch: &Scratch, more: &str) -> (Daemon, u16) {
     let port = free_tcp_port();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
@@ -28,7 +28,7 @@ fn get(port: u16) -> String {
     answer
 }
 
-/// Asks for a WebSocket, and reads what comes first.
+/// Sends a WebSocket upgrade request and returns the beginning of the response.
 fn knock(port: u16) -> (TcpStream, String) {
     let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -57,7 +57,7 @@ fn older_clients_play_on_and_new_ones_ask_for_more() {
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 
-/// Runs a Python client to its end; what it said.
+/// Runs a Python client to its end; returns its output.
 fn run(client: &str, args: &[&str], daemon: &Daemon) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(client);
     let done = python().arg(script).args(args).output().unwrap();
@@ -85,7 +85,7 @@ fn connections_end_with_a_handshake_and_a_code() {
     for words in ["closed with 1002", "closed with 1007", "closed with 1009: a message of"] {
         assert!(log.contains(words), "{words}: {log}");
     }
-    // The daemon's own end.
+    // The daemon stops.
     let url = format!("ws://127.0.0.1:{port}/");
     let (mut socket, _) = tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap();
     daemon.signal(15);
@@ -109,7 +109,7 @@ fn no_more_clients_than_are_allowed() {
     let (_, answer) = knock(port);
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("ddsp.clients"), "{answer}");
     drop(first);
-    // The place is given back.
+    // The slot is free again.
     let back = (0..50).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
         knock(port).1.starts_with("HTTP/1.1 101")
@@ -144,7 +144,7 @@ fn a_model_that_is_not_there_is_said_and_the_decks_play_on() {
             daemon.log().contains(wanted)
         });
         assert!(told, "{}", daemon.log());
-        // The closing frame gives a client the reason: an older one would take a text for sound.
+        // The closing frame contains the reason; older clients would take a text message for sound.
         let url = format!("ws://127.0.0.1:{port}/");
         let (mut socket, _) = tungstenite::client(url, TcpStream::connect(("127.0.0.1", port)).unwrap()).unwrap();
         let Ok(tungstenite::Message::Close(Some(frame))) = socket.read() else { panic!("no closing frame") };
@@ -205,10 +205,10 @@ fn midi_files_and_tables_become_the_same_bytes_every_time() {
     for (args, code, wanted) in [
         (&["render-midi", "none.mid", "x.wav"][..], 64, "none.mid"),
         (&["render-midi", "in.csv", "x.wav"], 65, "is not a MIDI file"),
-        (&["render-midi", "cut.mid", "x.wav"], 65, "ends too early; as far as it goes it is in x.wav"),
+        (&["render-midi", "cut.mid", "x.wav"], 65, "ends too early; the part before that is in x.wav"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "kazoo"], 64, "cello, clarinet"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "7=flute"], 64, "1 to 2"),
-        (&["render-midi", "in.mid", "x.wav", "--voices", "0"], 64, "--voices: 1 to 32"),
+        (&["render-midi", "in.mid", "x.wav", "--voices", "0"], 64, "--voices: must be between 1 and 32"),
         (&["render-controls", "in.csv", "/nowhere/x.wav"], 74, "/nowhere/x.wav"),
     ] {
         let (found, said) = run(args);

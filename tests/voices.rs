@@ -1,4 +1,4 @@
-//! Instruments on the speakers: notes, voices played directly, MIDI's controllers, and what happens when something lacks.
+//! Instrument voices in the mix: notes, direct control, MIDI controllers, and overload.
 #![cfg(feature = "ddsp")]
 
 mod common;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use common::{Daemon, Scratch, Socket, Sound, f, free_tcp_port, i, s};
 use grooved::control::value::Value;
 
-/// A daemon with the instruments of this repository that writes what it plays to `out.wav`.
+/// Starts a daemon with the instruments of this repository that writes its output to `out.wav`.
 fn daemon(scratch: &Scratch, config: &str, more: &[&str]) -> Daemon {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
     let text = format!("[ddsp]\nmodels = \"{}\"\ninstrument = \"clarinet\"\n{config}", models.display());
     std::fs::write(scratch.path("g.toml"), text).unwrap();
     let daemon = Daemon::start(scratch, &[&["--output", "wav:out.wav", "--config", "g.toml"], more].concat());
-    // The first instrument comes a moment later; whoever asks for it waits for it.
+    // The first instrument is loaded a moment later; a request for it waits.
     daemon.client().done("/groove/instrument/swap", vec![s("clarinet")]);
     daemon
 }
@@ -24,7 +24,7 @@ fn wait(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));
 }
 
-/// Seconds into the recording.
+/// Returns the position in the recording in seconds.
 fn now(daemon: &Daemon) -> f64 {
     let clock = daemon.client().status("clock", 0);
     clock.as_float().unwrap() / 48_000.0
@@ -59,7 +59,7 @@ fn notes_sound_where_they_should_and_what_is_wrong_is_named() {
         client.quiet("/groove/note/off", vec![f(note)]);
     }
     wait(0.6);
-    // Played directly, on the right.
+    // Direct control of a voice, panned right.
     let direct = now(&daemon);
     client.quiet("/groove/voice/2/pan", vec![f(1.0)]);
     client.quiet("/groove/voice/2/f0", vec![f(330.0)]);
@@ -87,7 +87,7 @@ fn notes_sound_where_they_should_and_what_is_wrong_is_named() {
         let why = client.fails(address, args);
         assert!(why.contains(wanted), "{address}: {why}");
     }
-    // Whoever asks later is right, whatever comes first: the oboe has to be loaded, the flute is there.
+    // The later request wins, whichever completes first: the oboe must be loaded, the flute is available.
     client.send("/groove/instrument/swap", vec![s("oboe")]);
     client.send("/groove/part/2/instrument", vec![s("flute")]);
     client.send("/groove/instrument/swap", vec![s("kazoo"), i(3)]);
@@ -97,7 +97,7 @@ fn notes_sound_where_they_should_and_what_is_wrong_is_named() {
     assert_eq!([has(1), has(2), has(3)], [s("oboe"), s("flute"), s("flute")]);
 
     let faults = |k| client.status("voices", k).as_int().unwrap();
-    // How often they were late is the machine's affair: a busy one stalls threads for longer than the reserve.
+    // The number of late periods depends on the machine: a busy one stalls threads for longer than the reserve.
     assert_eq!([faults(2), faults(3)], [0; 2], "stolen, unplayed");
     assert_eq!(daemon.stop(), 0);
 
@@ -139,7 +139,7 @@ fn a_worker_that_is_too_slow_fades_its_voices_and_the_decks_play_on() {
     assert_eq!(client.status("xruns", 0), i(0));
     assert_eq!(daemon.stop(), 0);
     let sound = Sound::read(&scratch.path("out.wav"));
-    // No click, however the voices were faded: nothing is rougher than they are themselves.
+    // No click from fading voices: no step is larger than in the voices themselves.
     let rough = |from: f64, to: f64| {
         let part = &sound.left[(from * 48_000.0) as usize..(to * 48_000.0) as usize];
         part.windows(4).map(|w| (w[3] - 3.0 * w[2] + 3.0 * w[1] - w[0]).abs()).fold(0.0, f32::max)
@@ -170,7 +170,7 @@ fn a_show_comes_back_with_its_voices() {
     client.quiet("/groove/voice/3/loudness", vec![f(0.7)]);
     client.quiet("/groove/voice/all/vibrato_depth", vec![f(0.25)]);
     client.quiet("/groove/reverb/wet", vec![f(0.2)]);
-    // A controller learns what it moves.
+    // MIDI learn: a controller is assigned to a control.
     client.send("/groove/midi/learn", vec![s("/groove/deck/b/level"), f(0.0), f(2.0)]);
     client.quiet("/groove/master", vec![f(1.0)]);
     let answers = client.ask("/groove/midi/controller", vec![i(1), i(74), f(127.0)]);
@@ -181,7 +181,7 @@ fn a_show_comes_back_with_its_voices() {
     client.quiet("/groove/midi/controller", vec![i(1), i(74), f(63.5)]);
     let value = |client: &common::Client, address: &str| client.ask("/groove/get", vec![s(address)])[0].args[0].clone();
     assert_eq!(value(&client, "/groove/deck/b/level"), f(1.0));
-    // What nobody has mapped means what it means everywhere.
+    // Unmapped controllers keep their standard meaning.
     client.quiet("/groove/midi/controller", vec![i(2), i(7), f(127.0)]);
     client.quiet("/groove/midi/controller", vec![i(2), i(1), f(127.0)]);
     assert_eq!(value(&client, "/groove/part/2/modulation"), f(1.0));
@@ -212,7 +212,7 @@ fn a_show_comes_back_with_its_voices() {
     assert_eq!(maps[0].args, [s("midi/1/74"), s("/groove/deck/b/level"), f(0.0), f(2.0)]);
     wait(0.5);
     assert_eq!(client.status("voices", 1), i(1), "the voice that was held sounds again");
-    // Everything else, and back by the preset.
+    // Change everything, then recall the preset.
     client.done("/groove/instrument/swap", vec![s("oboe")]);
     client.done("/groove/voice/all/reset", vec![]);
     client.quiet("/groove/reverb/wet", vec![f(0.9)]);
@@ -241,7 +241,7 @@ fn without_an_instrument_decks_play_and_notes_say_what_lacks() {
     assert!(why.contains("no instrument is ready") && why.contains("Model file not found: ./missing.onnx"), "{why}");
     assert!(daemon.log().contains("Model file not found: ./missing.onnx"), "{}", daemon.log());
     assert_eq!(daemon.stop(), 0);
-    // Nor with none wanted.
+    // Nor with voices disabled.
     std::fs::write(scratch.path("g.toml"), "[voices]\npolyphony = 0\n").unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "wav:out.wav", "--config", "g.toml", "--a", "tone.wav"]);
     let why = daemon.client().fails("/groove/note/on", vec![f(60.0)]);
@@ -252,7 +252,7 @@ fn without_an_instrument_decks_play_and_notes_say_what_lacks() {
     assert!(sound.tone(100.0, 0.3, 0.5) > 0.1);
 }
 
-/// A client of the stream that says one thing.
+/// A client of the stream that sends one message.
 fn say(port: u16, text: &str) -> Socket {
     let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -295,7 +295,7 @@ fn a_client_of_the_stream_is_heard_on_the_speakers_if_it_may() {
     assert!(silence, "it is gone with its client");
 }
 
-/// A daemon under the limit that the unit sets: a realtime thread that computes for 200 ms without waiting ends it.
+/// Starts a daemon under the unit's limit: a realtime thread that computes for 200 ms without blocking ends it.
 fn daemon_with_rttime(scratch: &Scratch, config: &str, args: &[&str]) -> Daemon {
     use std::os::unix::process::CommandExt;
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
@@ -306,7 +306,7 @@ fn daemon_with_rttime(scratch: &Scratch, config: &str, args: &[&str]) -> Daemon 
     command.current_dir(&scratch.0).args(["--port", &port.to_string(), "--ddsp-listen", "off", "--http-port", "0"]);
     command.args(["--output", "wav:out.wav", "--config", "g.toml"]).args(args);
     let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
-    // SAFETY: setrlimit is async-signal-safe, and reads a value of its own.
+    // SAFETY: setrlimit is async-signal-safe and only reads a local value.
     unsafe {
         command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_RTTIME, &limit) {
             0 => Ok(()),
@@ -351,7 +351,7 @@ fn a_worker_that_stops_responding_is_abandoned_and_the_decks_play_on() {
     client.quiet("/groove/note/on", vec![f(72.0), f(100.0)]);
     wait(0.5);
     let begun = now(&daemon);
-    // Longer than the limit allows a realtime thread, shorter than anybody is given up for: slow, and well again.
+    // Longer than a realtime thread may run, shorter than until it is abandoned: slow, then recovered.
     client.done("/groove/debug/hang", vec![s("voices"), i(600)]);
     client.done("/groove/debug/hang", vec![s("stretch"), i(600)]);
     wait(1.5);
@@ -363,7 +363,7 @@ fn a_worker_that_stops_responding_is_abandoned_and_the_decks_play_on() {
     let ended = now(&daemon);
     let log = daemon.log();
     assert!(log.contains("voices worker: no response") && !log.contains("stretch worker: no response"), "{log}");
-    // A thread that never ends keeps nobody from ending.
+    // A thread that never ends does not prevent the shutdown.
     daemon.stop();
     let sound = Sound::read(&scratch.path("out.wav"));
     let mut at = begun;

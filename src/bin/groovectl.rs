@@ -1,4 +1,4 @@
-//! The client's command line, nothing else.
+//! Command line of the client: parses flags and subcommands and calls `grooved::remote`.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,27 +16,28 @@ use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
 use grooved::remote::{bench, crowd, shell, watch};
 
-/// Remote control of grooved.
+/// Control a running grooved.
 ///
-/// Any control can be named as if it were a command: 'groovectl deck/a/level 0.5' sets it, 'groovectl deck/a/level'
-/// tells it, 'groovectl preset save evening' and 'groovectl record start' do what they say, 'groovectl controls deck'
-/// lists those with "deck" in their name. With a token, controls go over the WebSocket, else over OSC.
+/// Any control can be used as a command: 'groovectl deck/a/level 0.5' sets it, 'groovectl deck/a/level' prints its
+/// value, 'groovectl preset save evening' saves a preset, 'groovectl record start' starts recording.
+/// 'groovectl controls deck' lists the controls with "deck" in their name. With a token, controls are sent over the
+/// WebSocket, otherwise over OSC.
 #[derive(Parser)]
 #[command(name = "groovectl", version, allow_external_subcommands = true)]
 struct Cli {
-    /// Where the daemon runs
+    /// Host name or address of the daemon
     #[arg(long, default_value = "127.0.0.1", global = true)]
     host: String,
-    /// Its OSC port
+    /// OSC port of the daemon
     #[arg(long, default_value_t = 57_120, global = true)]
     port: u16,
-    /// Its HTTP port (for watch, meter and log)
+    /// HTTP port of the daemon (for watch, meter and log)
     #[arg(long, default_value_t = 8080, global = true)]
     http_port: u16,
-    /// The token of a daemon on another machine [default: the environment's GROOVED_TOKEN]
+    /// Token, needed if the daemon is on another machine [default: GROOVED_TOKEN from the environment]
     #[arg(long, global = true)]
     token: Option<String>,
-    /// Seconds to wait for an answer
+    /// Seconds to wait for a reply
     #[arg(long, default_value_t = 2.0, global = true)]
     timeout: f64,
     #[command(subcommand)]
@@ -45,51 +46,51 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show what the daemon is doing
+    /// Print the daemon's status
     Status {
-        /// As one JSON object on one line
+        /// Print one JSON object on one line
         #[arg(long)]
         json: bool,
     },
-    /// Watch it: decks, meters, tempo, underruns, log
+    /// Watch the daemon live: decks, meters, tempo, underruns, log
     Watch,
-    /// Print the output's levels, a line a second
+    /// Print the output levels once per second
     Meter,
-    /// Print its log as it is written
+    /// Follow the daemon's log
     Log {
-        /// From the oldest line it still has
+        /// Start at the oldest line still available
         #[arg(long)]
         all: bool,
     },
-    /// List the controls whose path holds a word (or fits a pattern with * and ?); one that fits alone is explained
+    /// List controls whose path contains a word or matches a pattern with * and ?; describe a control named in full
     Controls {
-        /// The word
+        /// Word or pattern
         #[arg(default_value = "")]
         pattern: String,
     },
-    /// Send an OSC message and print what comes back
+    /// Send an OSC message and print the replies
     Send {
-        /// The address, such as /set_tempo
+        /// OSC address, such as /set_tempo
         address: String,
-        /// Its arguments: numbers are sent as numbers; i:3, f:3 and s:3 say which kind
+        /// Arguments; numbers are sent as numbers, and i:3, f:3 or s:3 force the type
         #[arg(allow_negative_numbers = true)]
         args: Vec<String>,
     },
-    /// Send many controls a second; report losses and latency
+    /// Send controls at a fixed rate and report losses and latency
     BenchControl {
         /// Controls per second
         #[arg(long, default_value_t = 500.0)]
         rate: f64,
-        /// Seconds
+        /// Duration in seconds
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
-    /// Send an evening of movement, and draw it and the tempo it makes, a line a second
+    /// Send an evening of simulated movement; print it and the resulting tempo once per second
     SimulateCrowd {
-        /// How many times as fast as it would be
+        /// Time-lapse factor (60 = an hour per minute)
         #[arg(long, default_value_t = 60.0)]
         speed: f64,
-        /// How long an evening
+        /// Length of the evening in hours
         #[arg(long, default_value_t = 6.0)]
         hours: f64,
     },
@@ -98,18 +99,18 @@ enum Command {
         #[command(subcommand)]
         what: Ddsp,
     },
-    /// Measure the DDSP stream: from a control to the first frame that is changed by it
+    /// Measure the latency of the DDSP stream, from a control to the first frame it changes
     Latency {
-        /// How often
+        /// Number of measurements
         #[arg(long, default_value_t = 100)]
         tries: usize,
-        /// The stream's port
+        /// Port of the DDSP stream
         #[arg(long, default_value_t = 8765)]
         ddsp_port: u16,
     },
-    /// Print a script for shell completion: bash, zsh or fish
+    /// Print a shell completion script
     Completion {
-        /// The shell
+        /// Shell: bash, zsh or fish
         shell: String,
     },
     #[command(hide = true)]
@@ -122,20 +123,20 @@ enum Command {
 enum Ddsp {
     /// Play one note: a name (A4, C#5, Bb3) or a frequency in Hz
     Play {
-        /// The note
+        /// Note name or frequency
         note: String,
         #[command(flatten)]
         how: How,
     },
     /// Play several notes together
     Chord {
-        /// The notes
+        /// Note names or frequencies
         #[arg(required = true)]
         notes: Vec<String>,
         #[command(flatten)]
         how: How,
     },
-    /// Listen to what a new client hears, which is silence, and show that it comes on time
+    /// Receive the idle stream (silence) and report frame timing
     Listen {
         #[command(flatten)]
         how: How,
@@ -147,25 +148,25 @@ struct How {
     /// Loudness, 0 to 1
     #[arg(long, default_value_t = 0.7)]
     loudness: f64,
-    /// How long, in seconds
+    /// Duration in seconds
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Which instrument [default: the daemon's first]
+    /// Instrument [default: the daemon's first]
     #[arg(long)]
     instrument: Option<String>,
-    /// WAV file to write what is heard into
+    /// Record the received sound to this WAV file
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// The stream's port
+    /// Port of the DDSP stream
     #[arg(long, default_value_t = 8765)]
     ddsp_port: u16,
 }
 
-/// Why nothing came of it.
+/// Why a command failed.
 enum Trouble {
-    /// The command line asks for something that cannot be.
+    /// The command line is invalid (exit code 64).
     Usage(String),
-    /// Nobody answers, or not as hoped.
+    /// The daemon does not reply, or replies with something unexpected (exit code 69).
     Unavailable(String),
 }
 
@@ -178,7 +179,7 @@ impl From<String> for Trouble {
 fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        // As grooved itself has it (sysexits.h).
+        // EX_USAGE, as in grooved itself; help and version are not errors.
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
     let (code, why) = match go(&cli) {
@@ -191,7 +192,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints a line. Whoever reads may have had enough ('groovectl log | head'): then this is the end.
+/// Prints a line. Exits with 0 if the reader of a pipe has gone, as in `groovectl log | head`.
 fn say(line: &dyn std::fmt::Display) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
@@ -200,7 +201,7 @@ fn say(line: &dyn std::fmt::Display) {
 
 fn go(cli: &Cli) -> Result<bool, Trouble> {
     if !(cli.timeout > 0.0 && cli.timeout <= 3600.0) {
-        return Err(Trouble::Usage("--timeout: a number of seconds above 0 would be right".into()));
+        return Err(Trouble::Usage("--timeout: must be above 0 and up to 3600 s".into()));
     }
     let wire = || Wire::open(&cli.host, cli.port, cli.timeout);
     let token = cli.token.clone().or_else(|| std::env::var("GROOVED_TOKEN").ok());
@@ -244,7 +245,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
         Command::Controls { pattern } => controls(pattern),
         Command::Send { address, args } => {
             if !address.starts_with('/') {
-                return Err(Trouble::Usage(format!("{address:?} is no OSC address; it begins with a slash")));
+                return Err(Trouble::Usage(format!("{address:?} is not an OSC address; it must begin with a slash")));
             }
             match &token {
                 Some(_) => ask(live()?, "call", address, args, cli.timeout),
@@ -253,7 +254,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
         }
         Command::BenchControl { rate, seconds } => {
             if !(*rate >= 1.0 && *rate <= 100_000.0 && *seconds > 0.0 && *seconds <= 3_600.0) {
-                return Err(Trouble::Usage("--rate from 1 to 100000 and --seconds up to 3600 would be right".into()));
+                return Err(Trouble::Usage("--rate must be 1 to 100000, --seconds above 0 and up to 3600".into()));
             }
             let outcome = bench::run(&wire()?, *rate, *seconds)?;
             say(&outcome);
@@ -261,16 +262,16 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
         }
         Command::SimulateCrowd { speed, hours } => {
             if !(*speed >= 1.0 && *speed <= 10_000.0 && *hours > 0.0 && *hours <= 24.0) {
-                return Err(Trouble::Usage("--speed from 1 to 10000 and --hours up to 24 would be right".into()));
+                return Err(Trouble::Usage("--speed must be 1 to 10000, --hours above 0 and up to 24".into()));
             }
-            say(&" time   movement                       tempo (● now, │ where it goes)");
+            say(&" time   movement                       tempo (● current, │ target)");
             Ok(crowd::run(&wire()?, *hours, *speed, |line| say(line)).map(|()| true)?)
         }
         Command::Completion { shell } => {
             let commands: Vec<String> =
                 Cli::command().get_subcommands().filter(|c| !c.is_hide_set()).map(|c| c.get_name().into()).collect();
             let script = shell::script(shell, &commands).ok_or_else(|| {
-                Trouble::Usage(format!("there is no completion for {shell}; bash, zsh or fish would be right"))
+                Trouble::Usage(format!("no completion for shell {shell:?}; expected bash, zsh or fish"))
             })?;
             say(&script.trim_end());
             Ok(true)
@@ -282,7 +283,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
         }
         Command::Control(words) => {
             let vocabulary = table::vocabulary(true);
-            // 'preset save x' is 'preset/save x'.
+            // 'preset save x' means 'preset/save x'.
             let joined = words.get(1).map(|second| shell::full_path(&format!("{}/{second}", words[0])));
             let joined = joined.filter(|path| vocabulary.find(path).is_some());
             let (path, args) = match joined {
@@ -291,7 +292,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             };
             let (control, _) = vocabulary.find(&path).ok_or_else(|| {
                 let nearest = vocabulary.unknown(&path).0;
-                Trouble::Usage(format!("{}: neither a command nor a control; {nearest}", words[0]))
+                Trouble::Usage(format!("{}: not a command or a control; {nearest}", words[0]))
             })?;
             match (args.is_empty() && control.readable, &token) {
                 (true, None) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
@@ -303,7 +304,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
     }
 }
 
-/// The same over the WebSocket.
+/// Sends a request over the WebSocket and prints the result or the error. Returns whether it succeeded.
 fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) -> Result<bool, Trouble> {
     let args: Vec<Value> = args.iter().map(|a| argument(a)).collect::<Result<_, _>>().map_err(Trouble::Usage)?;
     let id = live.say(serde_json::json!({ "op": op, "path": path, "args": json::list(&args) }))?;
@@ -320,10 +321,10 @@ fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) ->
         }
         return Ok(fine);
     }
-    Err(Trouble::Unavailable(format!("no answer within {timeout_s:.1} s")))
+    Err(Trouble::Unavailable(format!("no reply within {timeout_s:.1} s")))
 }
 
-/// Sends a message and prints what comes back; tells whether all was well.
+/// Sends a message over OSC and prints the replies. Returns `false` if one of them is `/fail`.
 fn send(wire: &Wire, address: &str, args: &[String]) -> Result<bool, Trouble> {
     let args = args.iter().map(|a| argument(a)).collect::<Result<_, _>>().map_err(Trouble::Usage)?;
     let mut fine = true;
@@ -382,7 +383,7 @@ fn log(mut live: Live, all: bool) -> Result<bool, Trouble> {
                 let level = message["path"].as_str().unwrap_or_default().trim_start_matches("/log/");
                 say(&format!("{level:>5} {}", message["values"][0].as_str().unwrap_or_default()));
             }
-            Some("gap") => say(&format!("  ... {} lines were missed", message["missed"])),
+            Some("gap") => say(&format!("  ... {} lines missed", message["missed"])),
             _ => {}
         }
     }

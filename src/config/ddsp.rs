@@ -1,4 +1,4 @@
-//! `[ddsp]`: instruments, and the stream of the older clients.
+//! `[ddsp]`: instruments, and the DDSP stream.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,28 +6,28 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// The environment variable by which the older server was told its model.
+/// Environment variable with the path of the older server's model.
 pub const MODEL_VARIABLE: &str = "DDSP_MODEL_PATH";
 
-/// `[ddsp]`
+/// Section `[ddsp]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ddsp {
-    /// Address and TCP port of the stream; empty or `off`: none.
+    /// Address and TCP port of the stream. Empty, `off` or `0` disables it.
     pub listen: String,
-    /// Who may connect.
+    /// Address ranges of clients that may connect.
     pub allow: Vec<IpNet>,
-    /// The instrument at first: a name, or the path of a file; empty: by the environment, else the violin.
+    /// Initial instrument: a name or the path of a file. Empty: [`MODEL_VARIABLE`], else the violin.
     pub instrument: String,
-    /// Folder of instruments; empty: the usual ones.
+    /// Folder of instruments. Empty: the default folders.
     pub models: PathBuf,
-    /// Voices of each client.
+    /// Voices per client, 1 to 32.
     pub voices: usize,
-    /// Clients at a time.
+    /// Maximum number of clients at a time, 1 to 64.
     pub clients: usize,
-    /// Milliseconds of a frame.
+    /// Length of a frame in milliseconds, 2 to 500.
     pub frame_ms: f64,
-    /// Clients that may be heard on the speakers as well, at a time.
+    /// Maximum number of clients also mixed to the outputs at a time, 0 to 8.
     pub monitors: usize,
 }
 
@@ -47,10 +47,10 @@ impl Default for Ddsp {
 }
 
 impl Ddsp {
-    /// Where the stream is, if anywhere.
+    /// Returns the address of the stream, or `None` if it is disabled.
     ///
     /// # Errors
-    /// What would be right.
+    /// The key and a message, if `listen` is not an address, a port or `off`.
     pub fn address(&self) -> Result<Option<SocketAddr>, (&'static str, String)> {
         match self.listen.as_str() {
             "" | "off" | "0" => Ok(None),
@@ -59,18 +59,18 @@ impl Ddsp {
                 Ok(address) => Ok(Some(address)),
                 Err(_) => Err((
                     "ddsp.listen",
-                    format!("\"{address}\" is no address; \"0.0.0.0:8765\", a port, or \"off\" would be right"),
+                    format!("\"{address}\" is not an address; expected \"0.0.0.0:8765\", a port, or \"off\""),
                 )),
             },
         }
     }
 
-    /// The instrument to begin with.
+    /// Returns the initial instrument: a name or a path.
     pub fn first(&self) -> String {
         if !self.instrument.is_empty() {
             return self.instrument.clone();
         }
-        // The older server took a path, whatever its name.
+        // In the older server the variable was always a path.
         match std::env::var(MODEL_VARIABLE) {
             Ok(path) if path.contains(['/', '.']) => path,
             Ok(path) if !path.is_empty() => format!("./{path}"),
@@ -78,7 +78,7 @@ impl Ddsp {
         }
     }
 
-    /// What is wrong, and what would be right.
+    /// Checks all values. An error is the key and a message.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         super::range("ddsp.voices", self.voices, 1, 32)?;
         super::range("ddsp.clients", self.clients, 1, 64)?;

@@ -1,4 +1,4 @@
-//! Configurations laid over each other, and held against each other.
+//! Merging and comparing configurations.
 
 use std::path::Path;
 
@@ -8,8 +8,11 @@ use super::fault::line_of_key;
 use super::{Config, ConfigError, Media};
 
 impl Config {
-    /// Reads a file over another one that holds what the first leaves out. Returns the text of both in one, without
-    /// comments. Only the first one is found fault with.
+    /// Merges the file `path` over `base`, which supplies the settings that `path` omits. Returns the merged text,
+    /// without comments.
+    ///
+    /// # Errors
+    /// If either file cannot be read or parsed, or a merged setting is out of range. Range errors name `path`.
     pub fn merge(path: &Path, base: &Path) -> Result<String, ConfigError> {
         let (over, under) = (Config::text_of(path)?, Config::text_of(base)?);
         Config::parse_unchecked(&over, path)?;
@@ -30,7 +33,7 @@ impl Config {
         Ok(text)
     }
 
-    /// This configuration with what another one may change while the show runs.
+    /// Returns this configuration with those settings of `other` that can change while the daemon runs.
     pub fn reloaded(&self, other: &Config) -> Config {
         let mut now = self.clone();
         now.media = Media { max_stems: self.media.max_stems, ..other.media.clone() };
@@ -44,7 +47,7 @@ impl Config {
         now
     }
 
-    /// The settings of another configuration that differ from these and take a restart, as dotted keys.
+    /// Returns the settings of `other` that differ and need a restart, as dotted keys.
     pub fn needs_restart(&self, other: &Config) -> Vec<String> {
         let like = self.reloaded(other);
         let (Ok(ours), Ok(theirs)) = (Table::try_from(&like), Table::try_from(other)) else {
@@ -87,7 +90,7 @@ mod tests {
             (256, 9001, &[1, 2][..])
         );
         assert_eq!(merged.http.auth, super::super::Auth::Open);
-        // Faults are those of the upper file, with its lines.
+        // Errors name the upper file and its lines.
         std::fs::write(&over, "\n[output]\nbuffer_size = 3\n").unwrap();
         let fault = Config::merge(&over, &base).unwrap_err().to_string();
         assert!(fault.contains("over.toml:3: output.buffer_size: 3 is out of range"), "{fault}");

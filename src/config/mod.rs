@@ -1,7 +1,7 @@
-//! Every setting: type, default, range, documentation; read from TOML, overridden by flags.
+//! All settings: types, defaults and ranges. Read from TOML, overridden by flags.
 //!
-//! A wrong file is refused with the file, the line, and what would be right. `config/grooved.toml` documents every
-//! key and holds its default; a test compares the two.
+//! An invalid file is rejected with its name, the line and the expected value. `config/grooved.toml` documents every
+//! key with its default; a test compares the two.
 
 use std::path::{Path, PathBuf};
 
@@ -24,25 +24,25 @@ use crate::control::dashboard;
 use crate::engine::DECKS;
 use crate::engine::method::Method;
 
-/// Why a configuration is not accepted.
+/// Why a configuration is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{}: cannot be read: {source}", .path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// It is wrong.
+    /// The file's content is invalid.
     #[error("{}:{line}: {what}", .path.display())]
     Wrong {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line, from 1.
         line: usize,
-        /// What is wrong, and what would be right.
+        /// Key, problem and expected value.
         what: String,
     },
 }
@@ -57,38 +57,38 @@ impl ConfigError {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The card.
+    /// Sound card.
     pub output: Output,
-    /// The mix.
+    /// Mixer, tempo and limiter.
     pub mixer: Mixer,
-    /// Files.
+    /// Media folders and limits of loaded stems.
     pub media: Media,
-    /// OSC.
+    /// OSC ports and access.
     pub osc: Osc,
-    /// HTTP and WebSocket.
+    /// HTTP and WebSocket port and access.
     pub http: Http,
-    /// What is kept.
+    /// Saved state.
     pub state: State,
     /// Recordings.
     pub record: Record,
     /// Reserves of high-quality stretching.
     pub stretch: Stretch,
-    /// What a crowd does to the tempo.
+    /// Tempo control by movement.
     pub movement: Movement,
-    /// Instruments.
+    /// DDSP instruments and their stream.
     pub ddsp: Ddsp,
-    /// Instruments on the speakers.
+    /// Instrument voices in the mix.
     pub voices: Voices,
-    /// What plays them.
+    /// MIDI input.
     pub midi: Midi,
-    /// What else movement steers.
+    /// Mappings from measurements to controls.
     #[serde(rename = "map")]
     pub maps: Vec<Map>,
-    /// The machine.
+    /// Realtime scheduling, power management and log.
     pub system: System,
 }
 
-/// A setting must lie within a range.
+/// Returns an error, with the key and a message, if `value` is not between `min` and `max` (inclusive).
 fn range<T: PartialOrd + std::fmt::Display>(
     key: &'static str,
     value: T,
@@ -98,25 +98,25 @@ fn range<T: PartialOrd + std::fmt::Display>(
     if value >= min && value <= max {
         Ok(())
     } else {
-        Err((key, format!("{value} is out of range; {min} to {max} would be right")))
+        Err((key, format!("{value} is out of range; must be between {min} and {max}")))
     }
 }
 
-/// `[output]`
+/// Section `[output]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// ALSA name, or a number of `grooved devices`; empty: the best card there is.
+    /// ALSA name, or a number from `grooved devices`. Empty: the best card available.
     pub device: String,
-    /// Frames per period.
+    /// Frames per period, 16 to 8192.
     pub buffer_size: usize,
-    /// Periods the card holds.
+    /// Periods in the card's buffer, 2 to 32.
     pub periods: usize,
-    /// Frames per second.
+    /// Sample rate in Hz, one of [`SAMPLE_RATES`].
     pub sample_rate: u32,
-    /// Channels asked of the card.
+    /// Channels requested from the card, 1 to 32.
     pub channels: usize,
-    /// The pair of channels each deck goes to, from 0.
+    /// Output channel pair of each deck, 0 to 3.
     pub deck_pairs: [usize; DECKS],
 }
 
@@ -133,45 +133,45 @@ impl Default for Output {
     }
 }
 
-/// `[mixer]`
+/// Section `[mixer]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixer {
-    /// Master gain, linear.
+    /// Master gain, linear, 0 to 4.
     pub master: f64,
-    /// Deck levels, linear.
+    /// Deck levels, linear, 0 to 4.
     pub levels: [f64; DECKS],
-    /// Base tempo in BPM.
+    /// Base tempo in BPM, 20 to 400.
     pub bpm: f64,
-    /// Beats per bar.
+    /// Beats per bar, 1 to 64.
     pub meter: i64,
     /// Whether the older servers' equaliser addresses take effect.
     pub filters: bool,
-    /// Crossover between low and mid, in Hz.
+    /// Crossover between low and mid in Hz, 40 to 1000.
     pub eq_low_hz: f64,
-    /// Crossover between mid and high, in Hz.
+    /// Crossover between mid and high in Hz, twice `eq_low_hz` to 15000.
     pub eq_high_hz: f64,
-    /// What keeps the outputs under their ceiling.
+    /// Limiter of the outputs.
     pub limiter: Limiter,
-    /// How sound at another rate is interpolated.
+    /// Quality of resampling.
     pub interpolation: Interpolation,
-    /// Seconds a change of tempo takes.
+    /// Length of a tempo change in seconds, 0 to 60.
     pub tempo_glide_s: f64,
-    /// Seconds a group start waits for a slow load.
+    /// Seconds that a group start waits for a slow load, 0 to 600.
     pub group_wait_s: f64,
-    /// How decks change their tempo.
+    /// Name of the tempo change method of the decks.
     pub stretch_method: String,
-    /// How far decks follow the music clock.
+    /// Name of the sync mode of the decks.
     pub sync: String,
 }
 
 impl Mixer {
-    /// How decks change their tempo.
+    /// Returns the tempo change method of the decks.
     pub fn method(&self) -> Method {
         self.stretch_method.parse().unwrap_or_default()
     }
 
-    /// How far decks follow the music clock.
+    /// Returns how closely decks follow the music clock.
     pub fn sync(&self) -> Sync {
         Sync::named(&self.sync).unwrap_or_default()
     }
@@ -180,8 +180,8 @@ impl Mixer {
 impl Default for Mixer {
     fn default() -> Self {
         Mixer {
-            // With the default stem volume of 0.8 a quiet signal comes out at 0.544 of itself: between what the
-            // older server's constants (0.8 × 0.8 × 0.9) and its curve at small signals (0.518) give.
+            // With the default stem volume of 0.8 the gain of a quiet signal is 0.544: between the product of the older
+            // server's constants (0.8 × 0.8 × 0.9) and its curve at small signals (0.518).
             master: 0.68,
             levels: [1.0; DECKS],
             bpm: 120.0,
@@ -199,13 +199,13 @@ impl Default for Mixer {
     }
 }
 
-/// `[stretch]`
+/// Section `[stretch]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stretch {
-    /// Least milliseconds of stretched sound kept ready; two periods are the least in any case.
+    /// Minimum reserve of stretched sound in milliseconds, 40 to 2000, but never less than two periods.
     pub min_reserve_ms: f64,
-    /// Most seconds of it.
+    /// Maximum reserve of stretched sound in seconds, 0.1 to 2 and not below `min_reserve_ms`.
     pub max_reserve_s: f64,
 }
 
@@ -215,19 +215,19 @@ impl Default for Stretch {
     }
 }
 
-/// `[media]`
+/// Section `[media]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
-    /// Folders files may be loaded from, besides the one the daemon was started in.
+    /// Folders that files may be loaded from (media roots).
     pub roots: Vec<PathBuf>,
-    /// Whether the folder the daemon was started in is one.
+    /// Whether the daemon's start folder is a media root too.
     pub start_directory: bool,
     /// Whether symbolic links that lead out of a root are followed.
     pub follow_links: bool,
-    /// Most stems loaded at a time.
+    /// Maximum number of loaded stems, 1 to 1024.
     pub max_stems: usize,
-    /// Most memory for loaded stems, in MB.
+    /// Maximum memory for loaded stems in MB, 1 to 1048576.
     pub memory_mb: usize,
 }
 
@@ -237,19 +237,19 @@ impl Default for Media {
     }
 }
 
-/// `[osc]`
+/// Section `[osc]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Osc {
     /// UDP ports.
     pub ports: Vec<u16>,
-    /// Address to bind; empty: all.
+    /// IP address to bind. Empty: all.
     pub bind: String,
-    /// Who may send, as CIDR ranges.
+    /// Address ranges (CIDR) of clients that may send.
     pub allow: Vec<IpNet>,
-    /// Seconds into the future that time tags may lie.
+    /// Maximum distance of a time tag into the future in seconds, 1 to 86400.
     pub horizon_s: f64,
-    /// HOST:PORT of a dashboard that receives the tempo; empty: none.
+    /// HOST:PORT of a dashboard that receives the tempo. Empty: none.
     pub dashboard: String,
 }
 
@@ -265,31 +265,31 @@ impl Default for Osc {
     }
 }
 
-/// Who may use HTTP and WebSocket from elsewhere.
+/// Access to HTTP and WebSocket from other machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// Whoever has the token.
+    /// The token is required.
     Token,
-    /// Everyone.
+    /// No token is required.
     Open,
 }
 
-/// `[http]`
+/// Section `[http]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
-    /// TCP port; 0: none.
+    /// TCP port; 0 disables HTTP.
     pub port: u16,
-    /// Address to bind.
+    /// IP address to bind.
     pub bind: String,
-    /// Who may use it from elsewhere.
+    /// Access from other machines.
     pub auth: Auth,
-    /// The token; empty: see `token_file`.
+    /// Token of at least 8 characters. Empty: use `token_file`.
     pub token: String,
-    /// A file that holds the token; empty: none.
+    /// File that contains the token. Empty: none.
     pub token_file: PathBuf,
-    /// Origins of pages that may ask, besides the daemon's own.
+    /// Origins of pages that may send requests, besides the daemon's own page.
     pub origins: Vec<String>,
 }
 
@@ -307,7 +307,10 @@ impl Default for Http {
 }
 
 impl Http {
-    /// The token, if there is one. An error names the key and what would be right.
+    /// Returns the token, from the setting or the file, if there is one.
+    ///
+    /// # Errors
+    /// The key and a message, if the file cannot be read or is empty.
     pub fn token(&self) -> Result<Option<String>, (&'static str, String)> {
         if !self.token.is_empty() {
             return Ok(Some(self.token.clone()));
@@ -319,23 +322,23 @@ impl Http {
         let text = std::fs::read_to_string(&self.token_file)
             .map_err(|e| ("http.token_file", format!("{shown} cannot be read: {e}")))?;
         match text.trim() {
-            "" => Err(("http.token_file", format!("{shown} is empty; 'openssl rand -hex 16' makes a good token"))),
+            "" => Err(("http.token_file", format!("{shown} is empty; create a token with 'openssl rand -hex 16'"))),
             token => Ok(Some(token.to_string())),
         }
     }
 }
 
-/// `[state]`
+/// Section `[state]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
-    /// Whether the last state comes back at the start.
+    /// Whether the last state is restored at start.
     pub restore: bool,
-    /// Whether the demonstration set plays while there is nothing to bring back.
+    /// Whether the demonstration set plays if there is no state to restore.
     pub demo: bool,
-    /// Folder of the state and the presets; empty: systemd's, or the user's.
+    /// Folder of the state and the presets. Empty: systemd's, or the user's.
     pub folder: PathBuf,
-    /// Seconds between two looks whether the state has changed and must be written.
+    /// Interval in seconds, 0.05 to 3600, at which a changed state is saved.
     pub save_s: f64,
 }
 
@@ -346,7 +349,7 @@ impl Default for State {
 }
 
 impl State {
-    /// The folder: the configured one, the one systemd gave us, or the user's own; `None` if there is no such thing.
+    /// Returns the configured folder, or the one assigned by systemd, or the user's; `None` if there is none of these.
     pub fn folder(&self) -> Option<PathBuf> {
         let env = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Some(self.folder.clone())
@@ -357,13 +360,13 @@ impl State {
     }
 }
 
-/// `[record]`
+/// Section `[record]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Record {
-    /// Folder of recordings; empty: `recordings` beside the state.
+    /// Folder of recordings. Empty: `recordings` in the state folder.
     pub folder: PathBuf,
-    /// Megabytes that must stay free on its disk.
+    /// Free space in MB that recordings leave on their disk.
     pub keep_free_mb: u64,
 }
 
@@ -373,27 +376,27 @@ impl Default for Record {
     }
 }
 
-/// Whether realtime scheduling and locked memory are insisted on.
+/// Use of realtime scheduling and locked memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Realtime {
-    /// Used if allowed; a refusal is reported.
+    /// Used if permitted; a refusal is logged.
     Wanted,
-    /// Without it the daemon does not start.
+    /// The daemon does not start without it.
     Required,
-    /// Not asked for.
+    /// Not used.
     Off,
 }
 
-/// `[system]`
+/// Section `[system]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct System {
     /// Realtime scheduling and locked memory.
     pub realtime: Realtime,
-    /// Keep the processor out of deep sleep.
+    /// Whether the processor is kept out of deep sleep states.
     pub hold_cpu_latency: bool,
-    /// error, warn, info, debug or trace.
+    /// Log level: error, warn, info, debug or trace.
     pub log: String,
 }
 
@@ -403,11 +406,14 @@ impl Default for System {
     }
 }
 
-/// Sample rates that are supported.
+/// Supported sample rates in Hz.
 pub const SAMPLE_RATES: [u32; 3] = [44_100, 48_000, 96_000];
 
 impl Config {
-    /// Reads a file.
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or its content is invalid.
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         Config::parse(&Config::text_of(path)?, path)
     }
@@ -416,7 +422,10 @@ impl Config {
         std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })
     }
 
-    /// Parses a file's text; `path` is for messages.
+    /// Parses and checks the text of a configuration file. `path` is used only in errors.
+    ///
+    /// # Errors
+    /// If the text is not valid TOML, a setting is unknown, or a value is invalid.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let config = Config::parse_unchecked(text, path)?;
         config
@@ -425,7 +434,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Everything but ranges.
+    /// Parses a text without checking ranges.
     fn parse_unchecked(text: &str, path: &Path) -> Result<Config, ConfigError> {
         toml::from_str(text).map_err(|error| {
             let (line, what) = fault::in_words(&error, text);
@@ -433,7 +442,10 @@ impl Config {
         })
     }
 
-    /// Checks the ranges; an error names the key and what would be right.
+    /// Checks the ranges of all settings.
+    ///
+    /// # Errors
+    /// The dotted key of the first invalid setting, and a message with the expected value.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let o = &self.output;
         range("output.buffer_size", o.buffer_size, 16, 8192)?;
@@ -441,7 +453,7 @@ impl Config {
         if !SAMPLE_RATES.contains(&o.sample_rate) {
             return Err((
                 "output.sample_rate",
-                format!("{} is not supported; 44100, 48000 or 96000 would be right", o.sample_rate),
+                format!("{} is not supported; must be 44100, 48000 or 96000", o.sample_rate),
             ));
         }
         range("output.channels", o.channels, 1, 32)?;
@@ -461,7 +473,7 @@ impl Config {
         range("mixer.group_wait_s", m.group_wait_s, 0.0, 600.0)?;
         m.stretch_method.parse::<Method>().map_err(|e| ("mixer.stretch_method", e.to_string()))?;
         if Sync::named(&m.sync).is_none() {
-            return Err(("mixer.sync", format!("'{}': {} would be right", m.sync, Sync::NAMES.join(", "))));
+            return Err(("mixer.sync", format!("'{}': must be one of {}", m.sync, Sync::NAMES.join(", "))));
         }
         range("stretch.min_reserve_ms", self.stretch.min_reserve_ms, 40.0, 2_000.0)?;
         range("stretch.max_reserve_s", self.stretch.max_reserve_s, (self.stretch.min_reserve_ms / 1e3).max(0.1), 2.0)?;
@@ -474,27 +486,24 @@ impl Config {
         range("media.max_stems", self.media.max_stems, 1, 1024)?;
         range("media.memory_mb", self.media.memory_mb, 1, 1 << 20)?;
         if self.osc.ports.is_empty() {
-            return Err(("osc.ports", "no port is given; [57120, 57122] would be right".into()));
+            return Err(("osc.ports", "no port given; expected a list such as [57120, 57122]".into()));
         }
         if !self.osc.bind.is_empty() && self.osc.bind.parse::<std::net::IpAddr>().is_err() {
-            return Err(("osc.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", self.osc.bind)));
+            return Err(("osc.bind", format!("\"{}\" must be an IP address such as \"0.0.0.0\"", self.osc.bind)));
         }
         dashboard::target(&self.osc.dashboard).map_err(|what| ("osc.dashboard", what))?;
         range("osc.horizon_s", self.osc.horizon_s, 1.0, 86_400.0)?;
         let h = &self.http;
         let Ok(bind) = h.bind.parse::<std::net::IpAddr>() else {
-            return Err(("http.bind", format!("\"{}\" is no IP address; \"0.0.0.0\" would be one", h.bind)));
+            return Err(("http.bind", format!("\"{}\" must be an IP address such as \"0.0.0.0\"", h.bind)));
         };
         if !h.token.is_empty() && !h.token_file.as_os_str().is_empty() {
-            return Err((
-                "http.token_file",
-                "there is a token already (http.token); one of both would be right".into(),
-            ));
+            return Err(("http.token_file", "http.token is set too; set only one of them".into()));
         }
         if !h.token.is_empty() && h.token.len() < 8 {
             return Err((
                 "http.token",
-                "it is shorter than 8 characters; 'openssl rand -hex 16' makes a good one".into(),
+                "must have at least 8 characters; create one with 'openssl rand -hex 16'".into(),
             ));
         }
         if h.port != 0 {
@@ -505,33 +514,30 @@ impl Config {
             return Err((
                 "http.bind",
                 format!(
-                    "{bind} can be reached from elsewhere: http.token, or auth = \"open\" for everyone, would be right"
+                    "{bind} accepts other machines; set http.token or token_file, or auth = \"open\" to require none"
                 ),
             ));
         }
         range("state.save_s", self.state.save_s, 0.05, 3_600.0)?;
         if !["error", "warn", "info", "debug", "trace"].contains(&self.system.log.as_str()) {
-            return Err((
-                "system.log",
-                format!("\"{}\" is no level; error, warn, info, debug or trace would be right", self.system.log),
-            ));
+            return Err(("system.log", format!("\"{}\" must be error, warn, info, debug or trace", self.system.log)));
         }
         Ok(())
     }
 
-    /// Where recordings go, if there is such a place.
+    /// Returns the folder of recordings: the configured one, or `recordings` in the state folder.
     pub fn recordings(&self) -> Option<PathBuf> {
         let named = Some(self.record.folder.clone()).filter(|f| !f.as_os_str().is_empty());
         named.or_else(|| self.state.folder().map(|f| f.join("recordings")))
     }
 
-    /// The instrument that the speakers' voices begin with.
+    /// Returns the initial instrument of the voices in the mix.
     pub fn instrument(&self) -> String {
         let named = Some(self.voices.instrument.clone()).filter(|name| !name.is_empty());
         named.unwrap_or_else(|| self.ddsp.first())
     }
 
-    /// Pairs of output channels the engine needs.
+    /// Returns the number of output channel pairs that the engine needs.
     pub fn pairs(&self) -> usize {
         let voices = Some(&self.voices.pair).filter(|_| self.voices.polyphony > 0);
         self.output.deck_pairs.iter().chain(voices).max().map_or(1, |p| p + 1)
@@ -550,16 +556,16 @@ mod tests {
     fn the_shipped_file_holds_every_key_with_its_default() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/grooved.toml");
         let text = std::fs::read_to_string(path).unwrap();
-        // Every key is there, commented out or not; with all of them switched on it is the default.
+        // The file lists every key, commented out or not; with all of them active, the result is the default.
         let all: String = text
             .lines()
             .map(|l| l.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase())).unwrap_or(l))
             .map(|l| format!("{l}\n"))
             .collect();
         let mut wanted = Config::default();
-        // The one default that depends on the machine.
+        // The only default that depends on the machine.
         wanted.system.hold_cpu_latency = true;
-        // Left out, it is 60 s for one of two addresses.
+        // If omitted, it is 60 s for only one of two addresses.
         wanted.movement.manual_s = Some(60.0);
         assert_eq!(Config::parse(&all, Path::new(path)).map_err(|e| e.to_string()), Ok(wanted));
         for key in [
@@ -640,20 +646,29 @@ mod tests {
     fn errors_name_file_line_and_remedy() {
         for (text, parts) in [
             ("[output]\nbuffer_sise = 3\n", vec!["x.toml:2:", "'buffer_sise'", "mean 'buffer_size'"]),
-            ("\n\n[output]\nbuffer_size = 8\n", vec!["x.toml:4:", "output.buffer_size", "16 to 8192"]),
+            ("\n\n[output]\nbuffer_size = 8\n", vec!["x.toml:4:", "output.buffer_size", "between 16 and 8192"]),
             ("[output]\nsample_rate = 22050\n", vec!["x.toml:2:", "48000"]),
-            ("[mixer]\n\nbpm = \"fast\"\n", vec!["x.toml:3: mixer.bpm: string \"fast\" will not do; a number would"]),
-            ("[output]\nperiods = 2.5\n", vec!["x.toml:2: output.periods: floating point `2.5`", "a whole number"]),
-            ("[output]\nperiods = -2\n", vec!["x.toml:2: output.periods: integer `-2`", "from 0"]),
-            ("[osc]\nports = [\n1,\n70000]\n", vec!["x.toml:4: osc.ports: integer `70000`", "0 to 65535"]),
-            ("output = 3\n", vec!["x.toml:1: output: integer `3`", "a section of settings"]),
-            ("[media]\nroots = \"here\"\n", vec!["x.toml:2: media.roots: string \"here\"", "a list"]),
-            ("[[map]]\nsource = 1\n", vec!["x.toml:2: map.source: integer `1`", "a string"]),
-            ("buffer_size = 512\n", vec!["x.toml:1:", "it belongs below [output]"]),
+            ("[mixer]\n\nbpm = \"fast\"\n", vec!["x.toml:3: mixer.bpm: found string \"fast\"; expected a number"]),
+            (
+                "[output]\nperiods = 2.5\n",
+                vec!["x.toml:2: output.periods: found floating point `2.5`", "a whole number"],
+            ),
+            ("[output]\nperiods = -2\n", vec!["x.toml:2: output.periods: found integer `-2`", "at least 0"]),
+            (
+                "[osc]\nports = [\n1,\n70000]\n",
+                vec!["x.toml:4: osc.ports: found integer `70000`", "between 0 and 65535"],
+            ),
+            ("output = 3\n", vec!["x.toml:1: output: found integer `3`", "a section of settings"]),
+            ("[media]\nroots = \"here\"\n", vec!["x.toml:2: media.roots: found string \"here\"", "a list"]),
+            ("[[map]]\nsource = 1\n", vec!["x.toml:2: map.source: found integer `1`", "a string"]),
+            ("buffer_size = 512\n", vec!["x.toml:1:", "it belongs in section [output]"]),
             ("[osc]\n\ndashboard = \"stage\"\n", vec!["x.toml:3: osc.dashboard: ", "HOST:PORT"]),
             ("[osc]\nallow = [\"not a net\"]\n", vec!["x.toml:2: osc.allow: "]),
-            ("[mixer]\nlimiter = \"hard\"\n", vec!["x.toml:2: mixer.limiter: \"hard\"", "look-ahead, soft"]),
-            ("[http]\nauth = \"none\"\n", vec!["x.toml:2: http.auth: \"none\" will not do", "token, open"]),
+            (
+                "[mixer]\nlimiter = \"hard\"\n",
+                vec!["x.toml:2: mixer.limiter: unknown value \"hard\"", "look-ahead, soft"],
+            ),
+            ("[http]\nauth = \"none\"\n", vec!["x.toml:2: http.auth: unknown value \"none\"", "token, open"]),
             (
                 "[[map]]\nsource = \"midi/200\"\ntarget = \"/groove/tempo\"\nline = [[0, 60]]\n",
                 vec!["map.source", "midi/74"],

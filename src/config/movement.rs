@@ -1,4 +1,4 @@
-//! `[movement]` and `[[map]]`: what a dancing crowd does.
+//! `[movement]` and `[[map]]`: control of tempo and other controls by the movement of a dancing crowd.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,34 +10,34 @@ use crate::movement::curve::Curve;
 use crate::movement::value;
 use crate::movement::window::Kind;
 
-/// `[movement]`
+/// Section `[movement]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Movement {
-    /// Whether movement steers the tempo.
+    /// Whether movement controls the tempo.
     pub tempo: bool,
-    /// The measurement that does.
+    /// Measurement that controls the tempo.
     pub source: String,
-    /// Tempo from a movement on: [movement, BPM] pairs.
+    /// Step curve: `(movement, BPM)` pairs, each valid from its movement on.
     pub steps: Vec<(f64, f64)>,
-    /// Tempo in straight lines between [movement, BPM] pairs, behind the steps.
+    /// Linear curve above the last step: `(movement, BPM)` pairs.
     pub line: Vec<(f64, f64)>,
-    /// How far below a threshold movement must fall to count as below.
+    /// Hysteresis of the thresholds, in units of movement, 0 to 1.
     pub hysteresis: f64,
-    /// Seconds over which messages are put together.
+    /// Length of the averaging window in seconds, 0 to 60.
     pub window_s: f64,
-    /// "mean" or "median" of them.
+    /// Average over the window: `mean` or `median`.
     pub window: String,
-    /// Seconds a glide to another tempo takes.
+    /// Length of a glide to another tempo in seconds, 0 to 3600.
     pub glide_s: f64,
-    /// "linear" or "exponential".
+    /// Shape of a glide: `linear` or `exponential`.
     pub glide: String,
-    /// Seconds without a message until the tempo drifts back to the base tempo.
+    /// Seconds without a message, 1 to 86400, after which the tempo drifts back to the base tempo.
     pub hold_s: f64,
-    /// Seconds that takes.
+    /// Length of the drift back to the base tempo in seconds, 0 to 3600.
     pub drift_s: f64,
-    /// Seconds for which a tempo set by hand wins. Left out, these are 60 for `/groove/tempo` and 0 for `/set_tempo`, which
-    /// then wins until the next message of movement, as in the older server.
+    /// Seconds, 0 to 86400, for which a tempo set by hand takes precedence. `None`: 60 for `/groove/tempo` and 0 for
+    /// `/set_tempo`, which then wins until the next message of movement, as in the older server.
     pub manual_s: Option<f64>,
 }
 
@@ -66,7 +66,7 @@ impl Movement {
         Curve { steps: self.steps.clone(), line: self.line.clone() }
     }
 
-    /// As the crowd's own settings.
+    /// Returns the settings of the crowd module.
     pub fn settings(&self) -> Settings {
         let defaults = Settings::default();
         Settings {
@@ -85,7 +85,7 @@ impl Movement {
         }
     }
 
-    /// Tells which key is wrong, and what would be right.
+    /// Checks all values. An error is the key and a message with the expected value.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         self.curve()
             .check(20.0..=400.0)
@@ -97,33 +97,30 @@ impl Movement {
         super::range("movement.drift_s", self.drift_s, 0.0, 3_600.0)?;
         super::range("movement.manual_s", self.manual_s.unwrap_or(0.0), 0.0, 86_400.0)?;
         if !["mean", "median"].contains(&self.window.as_str()) {
-            return Err(("movement.window", format!("\"{}\": \"mean\" or \"median\" would be right", self.window)));
+            return Err(("movement.window", format!("\"{}\" must be \"mean\" or \"median\"", self.window)));
         }
         if !["linear", "exponential"].contains(&self.glide.as_str()) {
-            return Err((
-                "movement.glide",
-                format!("\"{}\": \"linear\" or \"exponential\" would be right", self.glide),
-            ));
+            return Err(("movement.glide", format!("\"{}\" must be \"linear\" or \"exponential\"", self.glide)));
         }
         Ok(())
     }
 }
 
-/// `[[map]]`
+/// Section `[[map]]`: a mapping from a measurement to a control.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
-    /// The measurement.
+    /// Name of the measurement, or `midi/CONTROLLER` or `midi/CHANNEL/CONTROLLER`.
     pub source: String,
-    /// The control it steers.
+    /// Path of the control.
     pub target: String,
-    /// Results from a value on.
+    /// Step curve: `(value, result)` pairs, each valid from its value on.
     #[serde(default)]
     pub steps: Vec<(f64, f64)>,
-    /// Results in straight lines between values, behind the steps.
+    /// Linear curve above the last step: `(value, result)` pairs.
     #[serde(default)]
     pub line: Vec<(f64, f64)>,
-    /// Seconds over which measurements are put together.
+    /// Length of the averaging window in seconds, 0 to 60; not used for MIDI.
     #[serde(default = "one")]
     pub window_s: f64,
 }
@@ -133,18 +130,18 @@ fn one() -> f64 {
 }
 
 impl Map {
-    /// As the conductor takes it.
+    /// Returns the mapping in the conductor's form.
     pub fn as_control(&self) -> ControlMap {
         ControlMap {
             source: value::part(&self.source).into(),
             target: self.target.clone(),
             curve: Curve { steps: self.steps.clone(), line: self.line.clone() },
-            // A hand is followed, not averaged: no message comes after its last one.
+            // MIDI controllers are not averaged, because no message follows their last movement.
             window_s: if self.source.starts_with("midi/") { 0.0 } else { self.window_s },
         }
     }
 
-    /// Tells what is wrong, and what would be right.
+    /// Checks all values. An error is the key and a message with the expected value.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         let map = self.as_control();
         map.curve
@@ -154,8 +151,8 @@ impl Map {
         if let Some(controller) = self.source.strip_prefix("midi/") {
             let numbers: Vec<Option<u8>> = controller.split('/').map(|part| part.parse().ok()).collect();
             if !matches!(numbers[..], [Some(..=127)] | [Some(1..=16), Some(..=127)]) {
-                let right = "\"midi/74\", or \"midi/2/74\" of channel 2 alone, would be right";
-                return Err(("map.source", format!("\"{}\" is no controller; {right}", self.source)));
+                let right = "expected \"midi/74\", or \"midi/2/74\" for channel 2 only";
+                return Err(("map.source", format!("\"{}\" is not a controller; {right}", self.source)));
             }
         }
         map.check(&table::vocabulary(false)).map_err(|what| ("map.target", what))

@@ -1,23 +1,23 @@
-//! Choices between better sound and less work.
+//! Sound quality settings: limiter and interpolation.
 
 use serde::{Deserialize, Serialize};
 
 use crate::dsp::sinc::Quality;
 use crate::engine::limiter::Kind;
 
-/// What keeps the outputs under −0.3 dBFS.
+/// Limiter that keeps the outputs below −0.3 dBFS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limiter {
-    /// Turns the gain down in time for each peak; 1.5 ms of delay, no distortion.
+    /// Reduces the gain ahead of each peak; 1.5 ms of delay, no distortion.
     #[default]
     LookAhead,
-    /// Bends what goes beyond −3 dBFS; no delay.
+    /// Soft-clips above −3 dBFS; no delay.
     Soft,
 }
 
 impl Limiter {
-    /// The same for the engine.
+    /// Returns the engine's limiter kind.
     pub fn kind(self) -> Kind {
         match self {
             Limiter::LookAhead => Kind::LookAhead,
@@ -26,19 +26,19 @@ impl Limiter {
     }
 }
 
-/// How sound at another rate than the card's is interpolated.
+/// Quality of interpolation for sound that is not at the card's rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
-    /// Right up to 16.5 kHz of a file at 44.1 kHz.
+    /// Accurate up to 16.5 kHz for a file at 44.1 kHz.
     #[default]
     Standard,
-    /// Right up to 20 kHz, at more than twice the cost.
+    /// Accurate up to 20 kHz, at more than twice the cost.
     Fine,
 }
 
 impl Interpolation {
-    /// The same for the engine.
+    /// Returns the engine's interpolation quality.
     pub fn quality(self) -> Quality {
         match self {
             Interpolation::Standard => Quality::Standard,

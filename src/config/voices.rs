@@ -1,18 +1,18 @@
-//! `[voices]` and `[midi]`: instruments on the speakers, and what plays them.
+//! `[voices]` and `[midi]`: instrument voices in the mix, and MIDI input.
 
 use serde::{Deserialize, Serialize};
 
-/// `[voices]`
+/// Section `[voices]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Voices {
-    /// Voices that can sound at the same time; 0: none.
+    /// Maximum number of simultaneous voices, 1 to 32; 0 disables them.
     pub polyphony: usize,
-    /// The instrument at first; empty: that of `[ddsp]`.
+    /// Initial instrument. Empty: that of `[ddsp]`.
     pub instrument: String,
-    /// The pair of output channels they are heard on.
+    /// Output channel pair, 0 to 3.
     pub pair: usize,
-    /// Milliseconds by which they are made ahead, beyond the period.
+    /// Time by which voices are rendered ahead, beyond one period, in milliseconds, 4 to 200.
     pub ahead_ms: f64,
 }
 
@@ -23,7 +23,7 @@ impl Default for Voices {
 }
 
 impl Voices {
-    /// Tells which key is wrong, and what would be right.
+    /// Checks all values. An error is the key and a message with the expected value.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         super::range("voices.polyphony", self.polyphony, 0, 32)?;
         super::range("voices.pair", self.pair, 0, 3)?;
@@ -31,13 +31,13 @@ impl Voices {
     }
 }
 
-/// `[midi]`
+/// Section `[midi]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Midi {
-    /// Whether MIDI is listened to.
+    /// Whether MIDI input is enabled.
     pub enabled: bool,
-    /// Parts of the names of devices that are connected to as they appear; empty: all.
+    /// Substrings of the names of devices to connect to as they appear. Empty: all devices.
     pub devices: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
-//! `grooved doctor`: what of this machine stands in the way of even sound, and the command that mends it.
+//! `grooved doctor`: checks this machine for causes of dropouts and suggests fixes.
 //!
-//! Everything is read, nothing is changed. What a service is allowed is read off the running daemon, if there is one:
-//! the limits of whoever asks are others.
+//! Everything is only read. Resource limits are read from the running daemon, if there is one: a service has other
+//! limits than the shell that runs the check.
 
 use std::fmt;
 use std::net::{TcpListener, UdpSocket};
@@ -13,54 +13,55 @@ use crate::ddsp::library::Library;
 use crate::output::devices;
 use crate::system::{realtime, sensors, time, usage};
 
-/// 2025-01-01 in seconds since 1970: no clock that has been set shows less.
+/// 2025-01-01 in seconds since 1970. A clock that has been set shows a later time.
 const PLAUSIBLE_S: u64 = 1_735_689_600;
-/// Memory beside the loaded stems: the program, voices and stretchers.
+/// Memory needed beside the loaded stems in MB: the program, voices and stretchers.
 const BESIDE_STEMS_MB: u64 = 150;
-/// From here on a Pi slows itself down.
+/// Temperature in °C above which a Pi throttles itself.
 const HOT_CELSIUS: f64 = 80.0;
 
-/// Who has these capabilities is bound by no limits of priority and locked memory.
+/// Bit of the capability that lifts the limit of realtime priority.
 const CAP_SYS_NICE: u32 = 23;
+/// Bit of the capability that lifts the limit of locked memory.
 const CAP_IPC_LOCK: u32 = 14;
 
-/// How grave something is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
-    /// As it should be.
+    /// No problem.
     Good,
-    /// It plays, but could play better; or it can't be told.
+    /// Sound works but could be improved, or the check is inconclusive.
     Advice,
-    /// It will be heard.
+    /// Causes audible faults.
     Wrong,
 }
 
-/// Something that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What.
+    /// Subject of the check.
     pub what: &'static str,
-    /// How grave it is.
+    /// Severity.
     pub grade: Grade,
-    /// What was found.
+    /// Result in words.
     pub found: String,
-    /// The command or the setting that mends it; empty if nothing needs to be mended.
+    /// Command or setting that fixes the problem; empty if there is none.
     pub mend: String,
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = match self.grade {
-            Grade::Good => "good ",
-            Grade::Advice => "could",
-            Grade::Wrong => "WRONG",
+            Grade::Good => "ok  ",
+            Grade::Advice => "warn",
+            Grade::Wrong => "FAIL",
         };
         write!(f, "{sign}  {:<14} {}", self.what, self.found)?;
-        if self.mend.is_empty() { Ok(()) } else { write!(f, "\n       {:<14} -> {}", "", self.mend) }
+        if self.mend.is_empty() { Ok(()) } else { write!(f, "\n      {:<14} -> {}", "", self.mend) }
     }
 }
 
-/// A machine as its files show it.
+/// A machine as described by the files of `/proc`, `/sys` and `/run` below `root`.
 struct Machine {
     root: PathBuf,
 }
@@ -77,7 +78,7 @@ impl Machine {
         paths
     }
 
-    /// The process of a running daemon, other than this one.
+    /// Returns the process ID of a running daemon other than this process.
     fn daemon(&self) -> Option<u32> {
         self.folder("proc").iter().find_map(|process| {
             let id: u32 = process.file_name()?.to_str()?.parse().ok()?;
@@ -85,19 +86,19 @@ impl Machine {
             if name(process)?.trim() != "grooved" || id == std::process::id() {
                 return None;
             }
-            // Its other commands bear the name too; only the daemon has an audio thread.
+            // Subcommands have the same process name; only the daemon has an audio thread.
             let mut threads = std::fs::read_dir(process.join("task")).ok()?.flatten();
             threads.any(|thread| name(&thread.path()).is_some_and(|n| n.trim() == "audio")).then_some(id)
         })
     }
 
-    /// The folder that systemd gave a process for its state.
+    /// Returns the state folder that systemd assigned to a process (`STATE_DIRECTORY`).
     fn state_of(&self, process: u32) -> Option<PathBuf> {
         let environment = self.read(&format!("proc/{process}/environ"))?;
         environment.split('\0').find_map(|v| v.strip_prefix("STATE_DIRECTORY=")).map(PathBuf::from)
     }
 
-    /// A limit in force, `None` if there is none, or if a capability makes it void.
+    /// Returns a resource limit of a process, or `None` if it is unlimited or lifted by a capability.
     fn limit(&self, process: &str, name: &str, capability: u32) -> Option<u64> {
         let status = self.read(&format!("proc/{process}/status")).unwrap_or_default();
         let bits = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
@@ -119,7 +120,7 @@ fn finding(what: &'static str, grade: Grade, found: impl Into<String>, mend: imp
     Finding { what, grade, found: found.into(), mend: mend.into() }
 }
 
-/// Looks at everything.
+/// Runs all checks.
 pub fn examine(config: &Config) -> Vec<Finding> {
     let machine = Machine { root: "/".into() };
     let daemon = machine.daemon();
@@ -144,16 +145,16 @@ fn limits(machine: &Machine, daemon: Option<u32>) -> [Finding; 2] {
             "realtime",
             Grade::Wrong,
             format!("{whose} limit is priority {most}; {needed} is needed"),
-            "LimitRTPRIO=80 in the unit, or 'rtprio 95' in /etc/security/limits.d",
+            "set LimitRTPRIO=80 in the unit, or 'rtprio 80' in /etc/security/limits.d",
         ),
     };
     let memory = match machine.limit(&process, "Max locked memory", CAP_IPC_LOCK) {
-        None => good("locked memory", format!("{whose} limit allows all of it")),
+        None => good("locked memory", format!("{whose} limit is unlimited")),
         Some(bytes) => finding(
             "locked memory",
             Grade::Wrong,
             format!("{whose} limit is {} kB", bytes / 1_000),
-            "LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d",
+            "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d",
         ),
     };
     [priority, memory]
@@ -168,7 +169,7 @@ fn governor(machine: &Machine) -> Finding {
     names.sort();
     names.dedup();
     match names.as_slice() {
-        [] => good("governor", "the kernel leaves the clock alone"),
+        [] => good("governor", "no frequency scaling"),
         [one] if one == "performance" => good("governor", "performance"),
         _ => finding("governor", Grade::Advice, names.join(", "), "systemctl enable --now grooved-tune"),
     }
@@ -177,7 +178,7 @@ fn governor(machine: &Machine) -> Finding {
 fn preemption(machine: &Machine) -> Finding {
     let version = machine.read("proc/version").unwrap_or_default();
     let kinds = ["PREEMPT_RT", "PREEMPT_DYNAMIC", "PREEMPT_VOLUNTARY", "PREEMPT"];
-    let kind = kinds.iter().find(|k| version.contains(**k)).copied().unwrap_or("no preemption that it tells of");
+    let kind = kinds.iter().find(|k| version.contains(**k)).copied().unwrap_or("no preemption reported");
     if kind == "PREEMPT_RT" || machine.read("sys/kernel/realtime").is_some_and(|on| on == "1") {
         return good("preemption", "PREEMPT_RT");
     }
@@ -185,8 +186,8 @@ fn preemption(machine: &Machine) -> Finding {
     finding(
         "preemption",
         Grade::Advice,
-        format!("{kind}: good for periods of 5 ms and more"),
-        format!("apt install {package}, and reboot, for shorter ones"),
+        format!("{kind}: sufficient for periods of 5 ms and more"),
+        format!("for shorter periods: apt install {package}, then reboot"),
     )
 }
 
@@ -194,29 +195,26 @@ fn throttling(machine: &Machine) -> Finding {
     let is_pi = machine.read("proc/device-tree/model").is_some_and(|m| m.contains("Raspberry"));
     let sensors::Throttling { throttled, under_voltage } = sensors::throttling();
     match (throttled, under_voltage) {
-        (_, Some(true)) => finding(
-            "supply",
-            Grade::Wrong,
-            "the supply's voltage is too low",
-            "a stronger power supply, a shorter cable",
-        ),
-        (Some(true), _) => finding("supply", Grade::Wrong, "the processor is held back", "a heat sink, or a fan"),
+        (_, Some(true)) => {
+            finding("supply", Grade::Wrong, "under-voltage", "use a stronger power supply or a shorter cable")
+        }
+        (Some(true), _) => finding("supply", Grade::Wrong, "the processor is throttled", "add a heat sink or a fan"),
         (None, None) if is_pi => finding(
             "supply",
             Grade::Advice,
-            "this kernel does not tell of throttling or under-voltage",
-            "a red lamp that goes out means under-voltage: a stronger power supply",
+            "this kernel does not report throttling or under-voltage",
+            "if the red power LED goes out, the voltage is too low: use a stronger power supply",
         ),
-        (None, None) => good("supply", "the kernel does not tell of throttling or under-voltage here"),
+        (None, None) => good("supply", "throttling and under-voltage are not reported on this machine"),
         _ => good("supply", "no throttling, no under-voltage"),
     }
 }
 
 fn temperature() -> Finding {
     match sensors::temperature_celsius() {
-        None => good("temperature", "the kernel does not tell"),
+        None => good("temperature", "not reported by the kernel"),
         Some(t) if t < HOT_CELSIUS => good("temperature", format!("{t:.0} °C")),
-        Some(t) => finding("temperature", Grade::Wrong, format!("{t:.0} °C"), "a heat sink, or a fan"),
+        Some(t) => finding("temperature", Grade::Wrong, format!("{t:.0} °C"), "add a heat sink or a fan"),
     }
 }
 
@@ -227,14 +225,14 @@ fn cards() -> Finding {
         ([], true) => finding(
             "cards",
             Grade::Wrong,
-            "none that plays, or none that this user may open",
-            "plug one in; for a user: usermod -aG audio NAME",
+            "no playback device, or none this user may open",
+            "connect a sound card; to grant access: usermod -aG audio NAME",
         ),
         ([], false) => finding(
             "cards",
             Grade::Wrong,
-            "the kernel knows no sound card",
-            "plug one in; a HAT on a Pi: its overlay in config.txt (on the image: the file grooved/hat)",
+            "the kernel has no sound card",
+            "connect one; for a HAT on a Pi, set its overlay in config.txt (on the image: in the file grooved/hat)",
         ),
         _ => good("cards", names.join(", ")),
     }
@@ -247,20 +245,20 @@ fn memory(machine: &Machine, config: &Config, daemon: Option<u32>) -> Finding {
         line.split_whitespace().nth(1)?.parse().ok()
     };
     let (Some(free), swap) = (kb("MemAvailable:"), kb("SwapTotal:").unwrap_or(0)) else {
-        return finding("memory", Grade::Advice, "the kernel does not tell", "");
+        return finding("memory", Grade::Advice, "not reported by the kernel", "");
     };
-    // What a running daemon has is to be had for it.
+    // The memory of a running daemon counts as available to it.
     let status = daemon.and_then(|id| machine.read(&format!("proc/{id}/status"))).unwrap_or_default();
     let own = status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
     let (free, needed) = ((free + own.unwrap_or(0)) / 1_000, config.media.memory_mb as u64 + BESIDE_STEMS_MB);
-    let swap = if swap > 0 { ", with swap (what sounds is locked)" } else { "" };
+    let swap = if swap > 0 { ", swap enabled (audio memory is locked)" } else { "" };
     if free >= needed {
-        return good("memory", format!("{free} MB to be had, {needed} needed at most{swap}"));
+        return good("memory", format!("{free} MB available, at most {needed} MB needed{swap}"));
     }
     finding(
         "memory",
         Grade::Advice,
-        format!("{free} MB to be had; full of stems {needed} are needed{swap}"),
+        format!("{free} MB available; up to {needed} MB needed when all stems are loaded{swap}"),
         format!("media.memory_mb = {}", free.saturating_sub(BESIDE_STEMS_MB).max(16)),
     )
 }
@@ -271,10 +269,10 @@ fn media(config: &Config) -> Finding {
         Some(root) => finding(
             "media",
             Grade::Wrong,
-            format!("{} can't be read", root.display()),
-            "media.roots in the configuration; mkdir -p, chmod o+rx",
+            format!("cannot read {}", root.display()),
+            "correct media.roots in the configuration, or use mkdir -p and chmod o+rx",
         ),
-        None if config.media.roots.is_empty() => good("media", "no folders but the one it is started in"),
+        None if config.media.roots.is_empty() => good("media", "no folders besides the start folder"),
         None => {
             let roots: Vec<String> = config.media.roots.iter().map(|r| r.display().to_string()).collect();
             good("media", roots.join(", "))
@@ -283,16 +281,16 @@ fn media(config: &Config) -> Finding {
 }
 
 fn state(config: &Config, served: Option<PathBuf>) -> Finding {
-    // A service's folder is another one than that of whoever asks.
+    // The service's folder differs from that of the user who runs the check.
     let served = served.filter(|_| config.state.folder.as_os_str().is_empty());
     let Some(folder) = served.or_else(|| config.state.folder()) else {
-        return finding("state", Grade::Advice, "there is no folder for it", "state.folder in the configuration");
+        return finding("state", Grade::Advice, "no state folder", "set state.folder in the configuration");
     };
     let there = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("/"));
     let (free, keep) = (usage::free_bytes(there).unwrap_or(0) / 1_000_000, config.record.keep_free_mb);
     if free < keep {
-        let found = format!("{free} MB free at {}; recordings leave {keep} free", folder.display());
-        return finding("state", Grade::Advice, found, "remove old recordings, or lower record.keep_free_mb");
+        let found = format!("{free} MB free at {}; recording stops below {keep} MB", folder.display());
+        return finding("state", Grade::Advice, found, "delete old recordings, or lower record.keep_free_mb");
     }
     good("state", format!("{}, {free} MB free", folder.display()))
 }
@@ -317,14 +315,16 @@ fn ports(config: &Config, running: bool) -> Finding {
     let found = format!("{} taken", taken.join(", "));
     match running {
         _ if taken.is_empty() => good("ports", "all free"),
-        true => good("ports", format!("{found}, by the running daemon")),
-        false => finding("ports", Grade::Wrong, found, "ss -lunpt shows by whom; stop it, or choose another port"),
+        true => good("ports", format!("{found} by the running daemon")),
+        false => {
+            finding("ports", Grade::Wrong, found, "'ss -lunpt' shows the program; stop it, or choose another port")
+        }
     }
 }
 
 fn methods() -> Finding {
     let methods: Vec<&str> = crate::engine::method::Method::ALL.iter().map(|m| m.name()).collect();
-    good("stretching", format!("{}; 'grooved stretch-check' times them here", methods.join(", ")))
+    good("stretching", format!("{}; 'grooved stretch-check' measures their cost", methods.join(", ")))
 }
 
 #[cfg(feature = "ddsp")]
@@ -333,36 +333,41 @@ fn models(config: &Config) -> Finding {
     let library = Library::new(folder);
     let first = config.instrument();
     match library.open(&first) {
-        Ok(_) => good("instruments", format!("{}; {first} plays", library.names().join(", "))),
-        Err(_) if config.voices.polyphony == 0 => good("instruments", "none are wanted (voices.polyphony = 0)"),
-        Err(why) => finding("instruments", Grade::Advice, why.to_string(), "ddsp.instrument, or voices.polyphony = 0"),
+        Ok(_) => good("instruments", format!("{}; {first} selected", library.names().join(", "))),
+        Err(_) if config.voices.polyphony == 0 => good("instruments", "disabled (voices.polyphony = 0)"),
+        Err(why) => finding(
+            "instruments",
+            Grade::Advice,
+            why.to_string(),
+            "correct ddsp.instrument, or set voices.polyphony = 0",
+        ),
     }
 }
 
 #[cfg(not(feature = "ddsp"))]
 fn models(_: &Config) -> Finding {
-    good("instruments", "this build has none (cargo feature ddsp)")
+    good("instruments", "not included in this build (cargo feature ddsp)")
 }
 
 fn clock(machine: &Machine, now_s: u64) -> Finding {
     let source = machine.read("sys/devices/system/clocksource/clocksource0/current_clocksource");
     let source = source.map_or(String::new(), |s| format!(", kernel clock {s}"));
     if now_s < PLAUSIBLE_S {
-        let found = format!("it has never been set{source}; OSC time tags will not mean what they say");
-        return finding("clock", Grade::Wrong, found, "a network with NTP, or 'timedatectl set-time'");
+        let found = format!("never set{source}; OSC time tags will be wrong");
+        return finding("clock", Grade::Wrong, found, "connect to a network with NTP, or use 'timedatectl set-time'");
     }
     if machine.root.join("run/systemd/timesync/synchronized").exists() {
         return good("clock", format!("synchronised{source}"));
     }
-    let found = format!("whether it is synchronised is not known{source}");
-    finding("clock", Grade::Advice, found, "timedatectl set-ntp true (only OSC time tags need it)")
+    let found = format!("synchronisation unknown{source}");
+    finding("clock", Grade::Advice, found, "timedatectl set-ntp true (needed only for OSC time tags)")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A machine made of the given files.
+    /// Returns a machine consisting of the given files (path, content).
     fn machine(name: &str, files: &[(&str, &str)]) -> Machine {
         let root = std::env::temp_dir().join(format!("grooved-doctor-{name}-{}", std::process::id()));
         for (path, text) in files {

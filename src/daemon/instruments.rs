@@ -1,4 +1,4 @@
-//! Instruments, started with the daemon: the voices of the speakers, and the stream.
+//! Instruments of the daemon: the voices in the mix, and the DDSP stream.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
@@ -23,14 +23,15 @@ use crate::system::overseer::{Overseer, Pulse};
 use crate::system::realtime;
 use crate::system::time::monotonic_ns;
 
-/// Does a job of the conductor's: opens an instrument, or looks which there are. Blocks. Realtime: no.
+/// Runs a job of the conductor: opens an instrument and passes it to `seat`, or lists the instruments. Blocks.
+/// Realtime: no.
 fn make(job: InstrumentJob, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> InstrumentResult {
     match job {
         InstrumentJob::List => InstrumentResult::Names(shelf.library.names()),
         InstrumentJob::Open(name) => {
             let open = || Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
             let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
-                .unwrap_or_else(|_| Err(format!("{name} can't be made ready: its file is not what it says")));
+                .unwrap_or_else(|_| Err(format!("cannot open {name}: its file is invalid")));
             InstrumentResult::Opened(
                 name,
                 made.map(|(section, card)| {
@@ -42,16 +43,16 @@ fn make(job: InstrumentJob, shelf: &Shelf, config: &Config, seat: impl FnOnce(Se
     }
 }
 
-/// Instruments before anything plays them.
+/// Instruments before their threads are started.
 pub struct Workshop {
     shelf: Arc<Shelf>,
     writer: Option<VoiceWriter>,
-    /// The way to the voices' worker, once it works.
+    /// Channel to the voices' worker, once it runs.
     mail: Option<Sender<Told>>,
 }
 
 impl Workshop {
-    /// Where the configuration's instruments are, and a way for their sound into the engine.
+    /// Opens the folder of instruments and, if there are voices, connects their sound to the engine.
     pub fn new(config: &Config, engine: &mut Engine) -> Workshop {
         let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
         let writer = (config.voices.polyphony > 0).then(|| {
@@ -62,17 +63,17 @@ impl Workshop {
         Workshop { shelf: Arc::new(Shelf::new(Library::new(folder))), writer, mail: None }
     }
 
-    /// A worker with an ensemble of the configuration's size, if there is to be one.
+    /// Returns a worker with an ensemble of the configured polyphony, or `None` if there are no voices.
     fn worker(&mut self, config: &Config) -> Option<Worker> {
         let rate = config.output.sample_rate;
         let writer = self.writer.take()?;
         Some(Worker::new(Ensemble::new(config.voices.polyphony, rate), writer, rate))
     }
 
-    /// Starts the voices; what comes of the conductor's jobs goes to `told`.
+    /// Starts the voices' threads. Results of the conductor's jobs go to `told`.
     ///
     /// # Errors
-    /// If the system has no thread for them.
+    /// If a thread cannot be started.
     pub fn start(
         &mut self,
         config: &Config,
@@ -101,7 +102,7 @@ impl Workshop {
         Ok(Voices { thread: Some(thread), jobs })
     }
 
-    /// Opens the stream's port. One that is taken is a warning, not an end; so is an instrument that is not there.
+    /// Opens the port of the DDSP stream. A port that is taken, or a missing instrument, is only logged.
     pub async fn open_stream(&self, config: &Config, counts: Arc<StreamTally>, ending: Ending) {
         let Ok(Some(address)) = config.ddsp.address() else { return };
         let settings = Settings {
@@ -122,7 +123,8 @@ impl Workshop {
             Ok(listener) => listener,
             Err(error) => {
                 tracing::warn!(
-                    "TCP port {} is not to be had ({error}); --ddsp-listen chooses another, or 'off' for none",
+                    "DDSP stream: cannot bind TCP port {}: {error}; the stream is disabled. Choose another port with \
+                     --ddsp-listen, or 'off' to disable it",
                     address.port()
                 );
                 return;
@@ -141,14 +143,14 @@ impl Workshop {
     }
 }
 
-/// The voices at work: their worker's thread, and the one that opens instruments for it.
+/// Running voices: the worker's thread, and the thread that opens instruments for it.
 pub struct Voices {
     thread: Option<VoiceThread>,
     jobs: Sender<InstrumentJob>,
 }
 
 impl Voices {
-    /// Lets the overseer watch the worker.
+    /// Registers the worker with the overseer.
     pub fn watch(&self, overseer: &Overseer) {
         if let Some(thread) = &self.thread {
             let cell = thread.cell.clone();
@@ -167,7 +169,7 @@ impl Voices {
         }
     }
 
-    /// Ends the worker's thread.
+    /// Stops the worker's thread.
     pub fn finish(self) {
         if let Some(thread) = self.thread {
             thread.finish();
@@ -240,7 +242,7 @@ impl PumpedHandle {
     }
 }
 
-/// The voices of an offline render: everything is done by hand, before each quantum.
+/// Voices of an offline render, driven by [`Pumped::pump`] before each quantum.
 pub struct Pumped {
     worker: Option<Worker>,
     shelf: Arc<Shelf>,
@@ -249,7 +251,7 @@ pub struct Pumped {
 }
 
 impl Pumped {
-    /// At rest.
+    /// Creates the voices from a workshop, at rest.
     pub fn new(mut workshop: Workshop, config: &Config) -> Pumped {
         Pumped { worker: workshop.worker(config), shelf: workshop.shelf, config: config.clone(), asked: Arc::default() }
     }
@@ -259,7 +261,7 @@ impl Pumped {
         PumpedHandle(self.asked.clone())
     }
 
-    /// Does what was asked, and makes what is heard in the quantum from `now` on.
+    /// Runs the queued orders and jobs, and renders the voices' sound for the quantum that starts at frame `now`.
     pub fn pump(&mut self, now: u64, conductor: &mut Conductor) {
         let Some(worker) = &mut self.worker else { return };
         let asked = || self.asked.lock().map(|mut a| std::mem::take(&mut *a)).unwrap_or_default();
@@ -273,7 +275,7 @@ impl Pumped {
                 conductor.opened(make(job, &self.shelf, &self.config, |section| worker.seat(section)));
             }
         }
-        // What is held back for a fade must have come as well.
+        // The engine holds back `HOLD_BACK` frames for a fade, so these must exist too.
         worker.advance(now, now, now + (2 * GRID + HOLD_BACK) as u64);
     }
 }

@@ -1,9 +1,9 @@
-//! The daemon.
+//! The daemon: start-up, the conductor's loop, and shutdown.
 //!
 //! Start-up order, and why: the engine and its door are built first, because everything else holds an end of it; the
-//! audio thread starts next and renders silence on time; then whatever feeds it (disk, loaders), the card's
-//! supervisor, the conductor, and last the sockets: once a client can reach us, everything it can ask for is there.
-//! Shutdown goes the other way round: fade, stop the audio thread, complete files, let go of the card.
+//! audio thread starts next and renders silence in real time; then whatever feeds it (disk, loaders), the card's
+//! supervisor, the conductor, and last the sockets: once a client can connect, everything it can ask for is ready.
+//! Shutdown runs in reverse: fade out, stop the audio thread, complete files, release the card.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,23 +49,26 @@ use crate::system::notify::{self, Watchdog};
 use crate::system::overseer::Overseer;
 use crate::system::{guard, log, realtime, seccomp, usage};
 
-/// Requests that may wait for the conductor.
+/// Capacity of the queue of requests to the conductor.
 const REQUESTS: usize = 1024;
-/// How often the conductor lets time pass.
+/// Interval of the conductor's ticks.
 const TICK: Duration = Duration::from_millis(10);
-/// How often it asks the engine for a sign of life.
+/// Ticks between two pings of the engine.
 const PING_TICKS: u32 = 25;
-/// How often the status line is written.
+/// Ticks between two updates of systemd's status line.
 const STATUS_TICKS: u32 = 300;
-/// The longest line of the log that is pushed.
+/// Maximum length, in characters, of a log line that is pushed to clients.
 const LOG_TEXT: usize = 600;
-/// The fade at the end.
+/// Length of the fade-out at shutdown, in seconds.
 const FADE_OUT_S: f64 = 0.1;
 
-/// Reads file and flags anew.
+/// Reads the configuration file again and applies the command line's flags.
 pub type Reread = Arc<dyn Fn() -> Result<Config, Failure> + Send + Sync>;
 
-/// Runs until told to stop. `reread` is called for a reload.
+/// Runs the daemon until it is told to stop. `reread` is called for a reload.
+///
+/// # Errors
+/// If a thread, the WAV file or all OSC ports cannot be opened, or if realtime is required and refused.
 pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let config = &options.config;
     let io = |what: &str| {
@@ -80,7 +83,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         None
     };
 
-    // The engine, and the thread that turns it.
+    // The engine, and the thread that runs it.
     let engine_config = engine_config(config);
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
     let mut engine = Engine::new(&engine_config, inner);
@@ -100,7 +103,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let ties =
         Ties { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
     let player = Player::new(engine, ties, config.output.buffer_size, config.output.periods);
-    // All that the audio thread will ever touch is there now, but its stack, stems and kits.
+    // Everything the audio thread will touch exists now, except its stack, stems and stretch kits.
     if config.system.realtime != Realtime::Off {
         realtime::touch_present_memory();
     }
@@ -111,7 +114,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         refuse_or_report(config.system.realtime, refused)?;
     }
 
-    // What feeds it.
+    // Disk readers, stretch, voices and loaders.
     let disk = Readers::start().map_err(io("the disk thread"))?;
     let wanted = config.system.realtime;
     let stretch = StretchThread::start(move || enter_worker(wanted)).map_err(io("the stretch thread"))?;
@@ -130,10 +133,10 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     })
     .map_err(io("the overseer"))?;
     voices.watch(&overseer);
-    // Decks play on by the plan that they always have; what the worker would have made better is not.
+    // Without the worker, decks fall back to the splicing plan, which they always have.
     overseer.watch("stretch", stretch.pulse.clone(), || {});
 
-    // The card.
+    // The card's supervisor.
     let supervisor = match &options.output {
         OutputMode::Card => {
             let wish = Wish {
@@ -159,7 +162,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         }
     };
 
-    // What is kept.
+    // State.
     let (kept_tx, kept) = mpsc::unbounded_channel();
     let folder = claimed(config.state.folder(), options.measure);
     let keeper = match &folder {
@@ -170,7 +173,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         None => None,
     };
 
-    // What is recorded.
+    // Recording.
     let (told_tx, told) = mpsc::unbounded_channel();
     let recordings = claimed(config.recordings(), options.measure);
     let recorder = match &recordings {
@@ -223,7 +226,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(io("the control runtime"))?;
-    // The conductor has a runtime of its own: however busy the sockets are, its time passes.
+    // The conductor has a runtime of its own, so that busy sockets cannot delay its ticks.
     let own =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
     let inboxes = Inboxes { loaded, kept, told, made };
@@ -231,7 +234,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         .block_on(open_faces(&options, &conductor, &workshop, &report))
         .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
 
-    // Down again.
+    // Shutdown.
     orders.stop.store(true, Relaxed);
     let deadline = Instant::now() + Duration::from_secs(2);
     while !orders.stopped.load(Relaxed) && Instant::now() < deadline {
@@ -269,12 +272,13 @@ fn refuse_or_report(wanted: Realtime, refused: realtime::Refused) -> Result<(), 
     Ok(())
 }
 
-/// Whether the audio thread runs under the system call filter of the tests.
+/// Returns whether the audio thread runs under the tests' system call filter (`GROOVED_CONFINE=1`).
 fn confined() -> bool {
     std::env::var_os("GROOVED_CONFINE").is_some_and(|v| v == "1")
 }
 
-/// Priority and arithmetic of a thread that stretches. Whether it may have the priority was told of the audio thread.
+/// Sets priority and floating-point mode of a thread that stretches. A refused priority is not reported again: the
+/// audio thread has reported it.
 fn enter_worker(wanted: Realtime) {
     if wanted != Realtime::Off {
         let _ = realtime::schedule_fifo(realtime::STRETCH_PRIORITY);
@@ -303,16 +307,16 @@ fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Res
             realtime::flush_denormals();
             let confined = confined();
             if confined && let Err(error) = seccomp::confine_audio_thread() {
-                eprintln!("the audio thread could not be confined: {error}");
+                eprintln!("cannot confine the audio thread: {error}");
                 std::process::abort();
             }
             guard::mark(true);
-            // A panic here would leave a silent process behind; ending it lets systemd start a new one.
+            // A panic here would leave a silent process behind; aborting lets systemd start a new one.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| player.run())).is_err() {
                 std::process::abort();
             }
             if confined {
-                // Ending a thread takes system calls it no longer has.
+                // Ending a thread takes system calls that the filter denies.
                 loop {
                     crate::system::time::sleep_until(crate::system::time::monotonic_ns() + 1_000_000_000);
                 }
@@ -331,13 +335,13 @@ fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Res
     Ok(thread)
 }
 
-/// Puts what the supervisor tells into words.
+/// Returns a callback that logs the supervisor's notices.
 fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
     move |notice| match notice {
         Notice::Opened { setup } => {
             tracing::info!(
-                "output: {} ({}, {} channels, {} Hz): asked for {} × {} frames, granted {} with a buffer of {} \
-                 ({:.1} ms){}",
+                "output: {} ({}, {} channels, {} Hz): requested {} × {} frames, granted periods of {} and a buffer \
+                 of {} ({:.1} ms){}",
                 setup.device,
                 setup.format.name(),
                 setup.channels,
@@ -347,31 +351,31 @@ fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
                 setup.period,
                 setup.buffer,
                 setup.buffer as f64 * 1000.0 / f64::from(setup.rate),
-                if setup.free_running { "" } else { "; it stops in an underrun, losses are told by the clock" }
+                if setup.free_running { "" } else { "; stops on underrun, lost frames are estimated from the clock" }
             );
         }
         Notice::Lost { device, errno } => {
             tracing::warn!(
-                "output: {device} is lost ({}); positions go on, it is looked for",
+                "output: lost {device} ({}); continuing silently, will resume when it returns",
                 std::io::Error::from_raw_os_error(errno)
             );
         }
-        Notice::None { why } => tracing::warn!("output: no card yet, silent but on time: {why}"),
+        Notice::None { why } => tracing::warn!("output: no card yet; rendering silently in real time: {why}"),
     }
 }
 
-/// A folder to keep things in, if there is one that can be written and no other daemon uses.
+/// Returns `folder` and its lock, if it is writable and no other daemon uses it. Returns `None` if `measure` is set.
 fn claimed(folder: Option<PathBuf>, measure: bool) -> Option<(PathBuf, std::fs::File)> {
     let folder = folder.filter(|_| !measure)?;
     match keeper::claim(&folder) {
         Ok(Some(lock)) => return Some((folder, lock)),
-        Ok(None) => tracing::warn!("{} is in use by another grooved: nothing is kept there", folder.display()),
-        Err(e) => tracing::warn!("{}: {e}: nothing is kept there", folder.display()),
+        Ok(None) => tracing::warn!("{}: in use by another grooved; saving nothing there", folder.display()),
+        Err(e) => tracing::warn!("{}: {e}; saving nothing there", folder.display()),
     }
     None
 }
 
-/// Where results of other threads arrive.
+/// Queues of results from other threads.
 struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
     kept: mpsc::UnboundedReceiver<Kept>,
@@ -379,14 +383,14 @@ struct Inboxes {
     made: mpsc::UnboundedReceiver<InstrumentResult>,
 }
 
-/// Where requests come from, and answers go to.
+/// Sources of requests and destinations of their answers.
 struct Faces {
     osc: OscFace,
     sessions: Arc<Sessions>,
     requests: mpsc::Receiver<Request>,
-    /// Peers that are not there any more.
+    /// OSC peers that are no longer reachable.
     gone: mpsc::Receiver<std::net::SocketAddr>,
-    /// Set when the daemon ends.
+    /// Becomes true when the daemon stops.
     end: tokio::sync::watch::Sender<bool>,
 }
 
@@ -441,23 +445,24 @@ async fn open_faces(
     face.listen(&requests_tx, &gone_tx);
     if let Err(error) = ports::watch(face.ports()) {
         tracing::warn!(
-            "OSC: nothing will tell whether another program takes a port over: no thread can be started: {error}"
+            "OSC: cannot start a thread: {error}; a port taken over by another program will not be reported"
         );
     }
     if let Ok(Some((host, port))) = dashboard::target(&config.osc.dashboard)
         && let Err(error) = dashboard::start(host, port, conductor.telemetry())
     {
-        tracing::warn!("dashboard: no thread can be started: {error}; it is not told the tempo");
+        tracing::warn!("dashboard: cannot start a thread: {error}; tempo will not be sent");
     }
     if config.midi.enabled
         && let Err(error) = midi::listen(config.midi.devices.clone(), requests_tx.clone(), conductor.midi())
     {
-        tracing::warn!("MIDI: no thread can be started: {error}");
+        tracing::warn!("MIDI: cannot start a thread: {error}; MIDI is disabled");
     }
     Ok(Faces { osc: face, sessions, requests, gone, end })
 }
 
-/// The conductor's loop. Time passes first, then results of other threads are taken, then calls are made.
+/// Runs the conductor's loop until a signal stops it. Signals and ticks come first, then results of other threads, then
+/// requests.
 async fn serve(
     options: &Options,
     reread: &Reread,
@@ -512,7 +517,7 @@ async fn serve(
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
             Some(made) = inboxes.made.recv() => conductor.opened(made),
             Some(peer) = faces.gone.recv() => conductor.gone(peer),
-            // A slice at a time: the branches above have their turn in between.
+            // One slice at a time, so that the branches above are polled in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),
             Some(request) = faces.requests.recv(), if !conductor.has_work() => conductor.accept(request),
         }
@@ -534,7 +539,7 @@ async fn serve(
     Ok(())
 }
 
-/// Who may use HTTP, by the configuration.
+/// Returns the access rules of HTTP from the configuration.
 fn access(options: &Options) -> Result<Access, Failure> {
     let http = &options.config.http;
     let token = http.token().map_err(|(key, what)| {
@@ -544,7 +549,7 @@ fn access(options: &Options) -> Result<Access, Failure> {
     Ok(Access::new(token, http.auth == Auth::Open, http.origins.clone()))
 }
 
-/// Opens the HTTP port. One that is taken is a warning, not an end.
+/// Opens the HTTP port. A port that is taken is only a warning.
 async fn open_http(config: &Config, links: Links) {
     let (port, bind) = (config.http.port, config.http.bind.as_str());
     if port == 0 {
@@ -557,13 +562,13 @@ async fn open_http(config: &Config, links: Links) {
             tokio::spawn(http::serve(listener, Arc::new(links)));
         }
         Err(error) => tracing::warn!(
-            "TCP port {port} is not to be had ({error}); 'ss -ltnp sport = :{port}' tells who has it, --http-port \
-             chooses another, or 0 for none"
+            "HTTP: cannot bind TCP port {port}: {error}; HTTP is disabled. 'ss -ltnp sport = :{port}' shows the \
+             program that uses it; choose another with --http-port"
         ),
     }
 }
 
-/// Logs underruns as they are counted: one line for all since the last look.
+/// Logs underruns, in one line for all since the last check.
 #[derive(Default)]
 struct Losses {
     episodes: [u64; 3],
@@ -582,7 +587,7 @@ impl Losses {
                 .map(|c| format!("{} {}", episodes[*c as usize] - self.episodes[*c as usize], c.name()))
                 .collect();
             tracing::warn!(
-                "underrun: {} ({} frames lost; {} since the start); if this goes on, raise --buffer-size",
+                "underrun: {} ({} frames lost; {} since start); if this continues, raise --buffer-size",
                 causes.join(", "),
                 frames - self.frames,
                 episodes.iter().sum::<u64>()
@@ -592,42 +597,42 @@ impl Losses {
         }
         let unpaced = report.unpaced.load(Relaxed);
         if unpaced && !self.unpaced {
-            tracing::info!("output: this device keeps no time of its own; the clock paces it");
+            tracing::info!("output: device does not block at its sample rate; pacing by the system clock");
         }
         self.unpaced = unpaced;
     }
 }
 
-/// Reads the configuration again, on a thread that may wait for the disk.
+/// Reads the configuration again, on its own thread because that may block on the disk.
 fn read_again(reread: Reread, tell: mpsc::UnboundedSender<Result<Config, Failure>>) {
     notify::reloading();
     let read = std::thread::Builder::new().name("reload".into()).spawn(move || drop(tell.send(reread())));
     if let Err(error) = read {
-        tracing::error!(target: log::AGAIN, "reload: no thread can be started: {error}; nothing was changed");
+        tracing::error!(target: log::AGAIN, "reload: cannot start a thread: {error}; nothing changed");
         notify::ready();
     }
 }
 
-/// Applies what may change of a configuration that was read again; a wrong one changes nothing.
+/// Applies the reloadable settings of a configuration that was read again. An invalid one changes nothing.
 fn reload(options: &Options, read: Result<Config, Failure>, conductor: &mut Conductor) {
     match (&options.config_path, read) {
-        (None, _) => tracing::info!(target: log::AGAIN, "reload: there is no configuration file"),
+        (None, _) => tracing::info!(target: log::AGAIN, "reload: no configuration file"),
         (Some(path), Ok(config)) => {
             let now = options.config.reloaded(&config);
             conductor.reconfigure(settings(&now), library(&now, &options.plan));
             tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
             let waiting = options.config.needs_restart(&config);
             if !waiting.is_empty() {
-                tracing::warn!(target: log::AGAIN, "reload: this takes a restart: {}", waiting.join(", "));
+                tracing::warn!(target: log::AGAIN, "reload: restart required for: {}", waiting.join(", "));
             }
         }
-        (Some(_), Err(error)) => tracing::error!(target: log::AGAIN, "reload: {error}; nothing was changed"),
+        (Some(_), Err(error)) => tracing::error!(target: log::AGAIN, "reload: {error}; nothing changed"),
     }
     notify::ready();
 }
 
-/// Notifies systemd's watchdog, if it set one, as long as sound is delivered and the conductor is served. On a thread of
-/// its own, which waits for neither: work for clients cannot delay it.
+/// Starts the thread that notifies systemd's watchdog, if there is one, as long as sound is delivered and the conductor
+/// responds. The thread waits for neither, so work for clients cannot delay it.
 fn watch(answers: Arc<AtomicU64>, report: Arc<Report>, sample_rate: u32) -> std::io::Result<()> {
     let mut dog = Watchdog::from_environment(Instant::now());
     let Some(every) = dog.every() else { return Ok(()) };

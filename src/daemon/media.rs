@@ -1,17 +1,17 @@
-//! `grooved check-media`: whether files can be played, to their end.
+//! `grooved check-media`: checks whether files can be played to their end.
 
 use std::path::Path;
 
 use super::Failure;
 use crate::media::decode::{Decoder, Remark};
 
-/// Frames that are decoded at a time.
+/// Number of frames decoded at a time.
 const PART: usize = 16_384;
 
-/// Decodes a file to its end, and tells what it is in one line. Of a MIDI file, the notes are read.
+/// Decodes a file to its end, or reads the notes of a MIDI file, and returns a report of one line.
 ///
 /// # Errors
-/// Why it cannot be played, or what of it would be lost.
+/// If the file cannot be played, or parts of it would be lost.
 pub fn check(path: &Path) -> Result<String, Failure> {
     if let Some(report) = midi(path) {
         return report;
@@ -25,24 +25,24 @@ pub fn check(path: &Path) -> Result<String, Failure> {
         match decoder.read(&mut left, &mut right) {
             Ok(0) => break,
             Ok(n) => frames += n as u64,
-            Err(e) => return Err(wrong(format!("{e}, {:.1} s from its beginning", frames as f64 / rate))),
+            Err(e) => return Err(wrong(format!("{e}, at {:.1} s", frames as f64 / rate))),
         }
     }
     let texts = |loss: bool| info.remarks().iter().filter(move |r| r.loss == loss).map(|r: &Remark| r.text.clone());
     let mut losses: Vec<String> = texts(true).collect();
     if let (Some(lacking), Some((first, _))) = (decoder.lacking(), decoder.gaps().first()) {
         let (all, first) = (frames as f64 / rate, *first as f64 / rate);
-        losses.push(format!("{lacking:.2} of its {all:.2} s are lacking or damaged, first at {first:.2} s"));
+        losses.push(format!("{lacking:.2} of its {all:.2} s are missing or corrupt, first at {first:.2} s"));
     }
     if !losses.is_empty() {
         return Err(wrong(format!("{}; copy it again", losses.join("; "))));
     }
-    let mut report = format!("{}: fine, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate);
+    let mut report = format!("{}: ok, {:.1} s at {rate} Hz", path.display(), frames as f64 / rate);
     texts(false).for_each(|text| report += &format!("; {text}"));
     Ok(report)
 }
 
-/// The report on a MIDI file; `None` if it is none.
+/// Returns the report on a MIDI file, or `None` if the file is not MIDI.
 #[cfg(feature = "ddsp")]
 fn midi(path: &Path) -> Option<Result<String, Failure>> {
     use std::io::Read;
@@ -64,7 +64,7 @@ fn midi(path: &Path) -> Option<Result<String, Failure>> {
         Ok(score) if score.cut => Err(wrong("ends too early; copy it again".into())),
         Ok(score) => {
             let notes = score.notes();
-            let mut report = format!("{}: fine, {notes} notes in {:.1} s", path.display(), score.seconds);
+            let mut report = format!("{}: ok, {notes} notes in {:.1} s", path.display(), score.seconds);
             score.remarks.iter().for_each(|text| report += &format!("; {text}"));
             Ok(report)
         }

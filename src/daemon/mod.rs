@@ -1,16 +1,17 @@
-//! Start-up order, supervision, shutdown: the only place where all parts meet.
+//! Start-up order, supervision and shutdown: the only place where all parts meet.
 //!
-//! - [`live`]: the daemon
-//! - [`render`]: the same engine and conductor, as fast as they go, into a file
-//! - [`tune`]: which period size this machine can keep up with
-//! - [`doctor`]: what of a machine stands in the way of even sound
-//! - [`instruments`]: the voices of the speakers, and the stream of the older clients
-//! - [`media`]: music looked over before it plays
-//! - [`models`]: instruments looked over before they play
-//! - [`perform`]: instruments into files
+//! - [`live`]: runs the daemon
+//! - [`render`]: offline render of the same engine and conductor into a file
+//! - [`tune`]: measures which period sizes this machine can sustain
+//! - [`doctor`]: checks a machine for causes of dropouts
+//! - [`instruments`]: voices in the mix, and the DDSP stream
+//! - [`media`]: checks audio files before a show
+//! - [`models`]: checks instruments before a show
+//! - [`perform`]: renders instruments into files
 //! - [`older`]: flags of the older servers that are more than a setting
-//! - [`solo`]: the demonstration's instrument
-//! - [`plan`]: what is to be played from the start, from the command line or the demonstration set
+//! - [`solo`]: the instrument of the demonstration set
+//! - [`stretch`]: tempo and key changes of files, and their cost on this machine
+//! - [`plan`]: what plays at start, from the command line or the demonstration set
 
 pub mod doctor;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
@@ -43,62 +44,62 @@ use crate::media::library::Library;
 use crate::system::keeper;
 use plan::Plan;
 
-/// Where the sound goes.
+/// Destination of the sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputMode {
-    /// To a card; silently on time while there is none.
+    /// A card. While there is none, sound is rendered silently in real time.
     Card,
-    /// Nowhere, paced by the clock.
+    /// No output; rendering is paced by the system clock.
     Null,
-    /// Into a WAV file, paced by the clock.
+    /// A WAV file; rendering is paced by the system clock.
     Wav(PathBuf),
 }
 
-/// Everything a start needs to know.
+/// Options of a run of the daemon or of an offline render.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The settings, flags included.
+    /// Settings, with the command line's flags applied.
     pub config: Config,
-    /// Where they were read from, for a reload.
+    /// Configuration file, for a reload.
     pub config_path: Option<PathBuf>,
-    /// Where the sound goes.
+    /// Destination of the sound.
     pub output: OutputMode,
-    /// What is played from the start.
+    /// What plays at start.
     pub plan: Plan,
-    /// The show that comes back, if the plan is empty.
+    /// The show to restore, if the plan is empty.
     pub show: LastShow,
-    /// Whether this is only to measure: then nothing is kept.
+    /// Whether this run only measures; then no state or recording is written.
     pub measure: bool,
 }
 
-/// Why the daemon ended, by exit code (sysexits.h where it has one).
+/// Why the program ended. Each variant has an exit code, from sysexits.h where it has one.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The configuration is wrong: starting again will not help.
+    /// The configuration is invalid, so a restart will not help.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A port, or all of them, is taken.
+    /// None of the OSC ports could be opened.
     #[error("no OSC port could be opened: {0}")]
     Ports(String),
-    /// Realtime was required and refused.
+    /// Realtime scheduling is required by the configuration and was refused.
     #[error("realtime is required (system.realtime), but {0}")]
     Realtime(String),
-    /// A model file that is no instrument.
+    /// An input file (music, MIDI, model) is invalid or damaged.
     #[error("{0}")]
     Data(String),
-    /// The doctor found something that will be heard.
-    #[error("what is marked WRONG will be heard ({0} of these)")]
+    /// `grooved doctor` found this many problems that cause audible faults.
+    #[error("{0} of the checks failed")]
     Ill(usize),
-    /// Something else that the system would not do.
+    /// An operation of the system failed.
     #[error("{0}")]
     Io(String),
-    /// The command line asks for something that cannot be.
+    /// The command line is invalid.
     #[error("{0}")]
     Usage(String),
 }
 
 impl Failure {
-    /// The exit code.
+    /// Returns the exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
             Failure::Ill(_) => 1,
@@ -127,14 +128,15 @@ fn engine_config(config: &Config) -> EngineConfig {
     }
 }
 
-/// Bounds of the reserves: at least two periods, as a reserve that is refilled every period needs.
+/// Returns the bounds of the stretch reserves in seconds. The minimum is at least two periods, because a reserve is
+/// refilled once per period.
 fn reserve(config: &Config) -> Bounds {
     let periods = 2.0 * config.output.buffer_size as f64 / f64::from(config.output.sample_rate);
     let least = (config.stretch.min_reserve_ms / 1_000.0).max(periods);
     Bounds { least, most: config.stretch.max_reserve_s.max(least) }
 }
 
-/// What the conductor needs of a configuration.
+/// Returns the conductor's settings for a configuration.
 pub fn settings(config: &Config) -> Settings {
     Settings {
         sample_rate: config.output.sample_rate,
@@ -169,20 +171,20 @@ pub fn settings(config: &Config) -> Settings {
     }
 }
 
-/// What was found of the last run's show.
+/// Saved show of the last run.
 #[derive(Clone, Debug, Default)]
 pub enum LastShow {
-    /// Nothing, or nothing was wanted.
+    /// None was found, or restoring is off.
     #[default]
     None,
-    /// This.
+    /// The show to restore.
     Show(Box<Show>),
-    /// A file that can neither be read nor be put aside: it must not be written over.
+    /// The file can neither be read nor moved aside, and must not be overwritten.
     Stuck,
 }
 
-/// The show of the last run, if the configuration wants it back. A file that is there and cannot be used is put aside, so
-/// that it is never written over.
+/// Returns the show of the last run, if `state.restore` is on. A state file that cannot be used is moved aside so that
+/// it is never overwritten.
 pub fn last_show(config: &Config) -> LastShow {
     let Some(path) = config.state.folder().map(|folder| folder.join(STATE_FILE)).filter(|_| config.state.restore)
     else {
@@ -199,12 +201,12 @@ pub fn last_show(config: &Config) -> LastShow {
     };
     match keeper::put_aside(&path) {
         Ok(aside) => {
-            tracing::error!("state: {} cannot be used ({why}); kept as {}", path.display(), aside.display());
+            tracing::error!("state: cannot read {}: {why}; kept as {}", path.display(), aside.display());
             LastShow::None
         }
         Err(e) => {
             tracing::error!(
-                "state: {} cannot be used ({why}) nor put aside ({e}); it is left as it is, and no state is kept until \
+                "state: cannot read {}: {why}; cannot move it aside: {e}; leaving it in place, saving no state until \
                  the next start",
                 path.display()
             );
@@ -213,10 +215,10 @@ pub fn last_show(config: &Config) -> LastShow {
     }
 }
 
-/// An appliance's token, where it is: there safe mode has its page, too.
+/// Token file of an appliance. If it exists, safe mode serves its page to other machines too.
 const APPLIANCE_TOKEN: &str = "/run/grooved-card/token";
 
-/// The configuration of safe mode: defaults, less all that reads or keeps files.
+/// Returns the configuration of safe mode: the defaults, without voices, the DDSP stream and the start folder.
 pub fn safe_config() -> Config {
     let mut config = Config::default();
     config.voices.polyphony = 0;
@@ -228,7 +230,8 @@ pub fn safe_config() -> Config {
     config
 }
 
-/// The media roots: the configured ones, the start directory, and wherever the command line's own files lie.
+/// Returns the media library. Its roots are those of the configuration, the start folder if enabled, the folder of the
+/// demonstration set, and the folders of files from the command line.
 fn library(config: &Config, plan: &Plan) -> Library {
     let mut roots = config.media.roots.clone();
     if config.media.start_directory
@@ -236,7 +239,7 @@ fn library(config: &Config, plan: &Plan) -> Library {
     {
         roots.push(here);
     }
-    // A demonstration that was played becomes part of the state.
+    // The saved state may refer to the demonstration set.
     roots.extend(config.state.demo.then(plan::demo_folder));
     roots.extend(plan.folders());
     Library::new(&roots, config.media.follow_links)

@@ -1,4 +1,4 @@
-//! Instruments looked over before they play: `grooved check-model`.
+//! `grooved check-model`: checks instruments before a show.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use tract_onnx::prelude::TractResult;
 
 use crate::ddsp::model::{Model, ModelError, Player};
 
-/// Steps that are timed, after as many to warm up.
+/// Number of timed steps, after as many for warm-up.
 const STEPS: usize = 2_000;
 
-/// What a file promises and what a step of it costs here, in a few lines.
+/// Returns a description of a model file and the cost of a step on this machine, in a few lines.
 ///
 /// # Errors
-/// Why the file is no instrument.
+/// If the file is not a valid instrument.
 pub fn check(path: &Path) -> Result<String, ModelError> {
     let model = Model::open(path)?;
     let c = model.contract();
@@ -27,9 +27,9 @@ pub fn check(path: &Path) -> Result<String, ModelError> {
         .map_err(|e| stopped(format!("{e:#}")))?;
     let hop = Duration::from_secs_f64(c.hop as f64 / f64::from(c.sample_rate));
     Ok(format!(
-        "{}: fine\n  {}, {} partials and {} noise bands, {} Hz, a step every {:.1} ms, state of {}\n  \
+        "{}: ok\n  {}, {} partials and {} noise bands, {} Hz, a step every {:.1} ms, state of {}\n  \
          pitches {:.0} to {:.0} (MIDI), loudness {:.0} to {:.0} dBFS, {}\n  \
-         a step takes {:.1} us here: {:.2} % of a core",
+         a step takes {:.1} us: {:.2} % of a core",
         path.display(),
         c.instrument,
         c.harmonics,
@@ -47,7 +47,7 @@ pub fn check(path: &Path) -> Result<String, ModelError> {
     ))
 }
 
-/// The median time of a step.
+/// Returns the median time of a step.
 fn time(player: &mut Player, harmonics: usize, bands: usize) -> TractResult<Duration> {
     let (mut partials, mut noise) = (vec![0.0; harmonics], vec![0.0; bands]);
     let mut took = Vec::with_capacity(STEPS);

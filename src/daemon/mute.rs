@@ -1,4 +1,4 @@
-//! The instruments of a build without them: none.
+//! Stand-in for `instruments.rs` in a build without the `ddsp` feature: same interface, no effect.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl NoVoices {
     /// Starts nothing.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn start(
         &mut self,
         _: &Config,
@@ -41,8 +41,8 @@ impl NoVoices {
         Ok(NoVoices)
     }
 
-    /// Opens no stream.
-    #[expect(clippy::unused_async, reason = "the other build's waits")]
+    /// Does nothing: this build has no DDSP stream.
+    #[expect(clippy::unused_async, reason = "async in the build with instruments")]
     pub async fn open_stream(&self, _: &Config, _: Arc<StreamTally>, _: Ending) {}
 
     /// Nothing to watch.

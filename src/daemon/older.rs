@@ -8,61 +8,62 @@ use serde_json::Value as Json;
 
 use crate::config::Config;
 
-/// The line on standard output that the older launchers wait for.
+/// Line on standard output that launchers of the older servers wait for.
 const READY: &str = "PYTHON AUDIO SERVER READY";
 
-/// Writes the line that the older launchers wait for. Nobody has to read it.
+/// Writes the line that launchers of the older servers wait for. Errors are ignored: standard output may be closed.
 pub fn announce() {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{READY}").and_then(|()| out.flush());
 }
 
-/// The value of a flag, clamped to its range as the older server took any; what was wrong with it is added to `remarks`.
+/// Returns the value of a flag clamped to its range, because the older server accepted any value. A clamped value adds
+/// a line to `remarks`.
 ///
 /// # Errors
-/// If it is not a finite number.
+/// If the value is not a finite number.
 pub fn clamped(flag: &str, value: f64, min: f64, max: f64, remarks: &mut Vec<String>) -> Result<f64, String> {
     if !value.is_finite() {
-        return Err(format!("--{flag}: {value} is not a number; {min} to {max} are expected"));
+        return Err(format!("--{flag}: {value} is not a number; must be between {min} and {max}"));
     }
     let used = value.clamp(min, max);
     if used != value {
-        remarks.push(format!("--{flag}: {value} is outside {min} to {max}; {used} is used"));
+        remarks.push(format!("--{flag}: {value} is outside {min} to {max}; using {used}"));
     }
     Ok(used)
 }
 
-/// An address to bind, from an IP address or a name of this machine. Blocks while the name is resolved.
+/// Returns the address to bind for an IP address or a host name of this machine. Blocks while the name is resolved.
 ///
 /// # Errors
-/// If there is no such name.
+/// If the name cannot be resolved.
 pub fn bind_address(host: &str) -> Result<IpAddr, String> {
     if let Ok(address) = host.trim_matches(['[', ']']).parse() {
         return Ok(address);
     }
     let found: Vec<IpAddr> = (host, 0)
         .to_socket_addrs()
-        .map_err(|e| format!("--host: '{host}' is neither an IP address nor a known name ({e})"))?
+        .map_err(|e| format!("--host: '{host}' is not an IP address or a known host name: {e}"))?
         .map(|a| a.ip())
         .collect();
-    // The older servers' clients send over IPv4.
+    // Clients of the older servers send over IPv4.
     found.iter().find(|a| a.is_ipv4()).or(found.first()).copied().ok_or(format!("--host: '{host}' has no address"))
 }
 
-/// Takes the table of movement and tempo from the older server's `bpm_config.json`.
+/// Imports the movement and tempo table of the older server's `bpm_config.json` into `config`.
 ///
-/// Of its object `movement_bpm` are read: `movement_max_value`, `thresholds` and `bpm_targets` (`very_very_low`,
-/// `very_low`, `low`, `medium`; `high_max`), and `smoothing.transition_time_seconds` as the length of a glide. A value that
-/// is left out is that server's default. The server's other smoothing factors depend on its buffer size and have no
+/// Reads from its object `movement_bpm`: `movement_max_value`, `thresholds` and `bpm_targets` (`very_very_low`,
+/// `very_low`, `low`, `medium`; `high_max`), and `smoothing.transition_time_seconds` as the length of a glide. Missing
+/// values take that server's defaults. The server's other smoothing factors depend on its buffer size and have no
 /// counterpart.
 ///
 /// # Errors
-/// What is wrong with the file; then the configuration is unchanged.
+/// If the file is unreadable or invalid; `config` is then unchanged.
 pub fn bpm_config(path: &Path, config: &mut Config) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"))?;
     let json: Json = serde_json::from_str(&text).map_err(|e| format!("is not JSON: {e}"))?;
     if !json.is_object() {
-        return Err("does not hold an object with 'movement_bpm'".into());
+        return Err("does not contain an object with 'movement_bpm'".into());
     }
     let table = json.get("movement_bpm").unwrap_or(&json);
     let number = |group: Option<&str>, key: &str, default: f64| {
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_older_servers_table_is_taken_over() {
-        // What is left out is that server's default, which is ours.
+        // Missing values take that server's defaults, which are also ours.
         assert_eq!(read("{}").unwrap(), Config::default());
         let config = read(
             r#"{"movement_bpm": {"movement_max_value": 0.8,
@@ -130,7 +131,7 @@ mod tests {
     fn a_wrong_table_is_named_and_changes_nothing() {
         for (text, part) in [
             ("", "is not JSON"),
-            ("[1]", "does not hold an object"),
+            ("[1]", "does not contain an object"),
             (r#"{"movement_bpm": {"thresholds": {"low": "much"}}}"#, "'low' is \"much\""),
             (r#"{"movement_bpm": {"thresholds": {"low": 0.01}}}"#, "steps: "),
             (r#"{"movement_bpm": {"bpm_targets": {"high_max": 9000}}}"#, "line: "),

@@ -1,4 +1,5 @@
-//! Instruments into files: `grooved render-midi` and `grooved render-controls`. The same input gives the same bytes.
+//! Renders instruments into files: `grooved render-midi` and `grooved render-controls`. The same input gives the same
+//! bytes.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,27 +13,27 @@ use crate::ddsp::score::{Action, Event, Score, Table};
 use crate::ddsp::voice::Voice;
 use crate::media::wav::{Depth, WavWriter};
 
-/// Sound may ring on for so long after the last event.
+/// Maximum tail after the last event, in seconds.
 const MOST_TAIL_S: f64 = 10.0;
-/// Vibrato of a modulation wheel that is pushed all the way, in semitones.
+/// Vibrato depth at full modulation wheel, in semitones.
 const WHEEL_SEMITONES: f64 = 0.5;
-/// Time constant of a change of pan, in seconds.
+/// Time constant of pan changes, in seconds.
 const PAN_S: f64 = 0.01;
-/// The softest note, as a share of the loudest.
+/// Loudness of the softest note relative to the loudest.
 const SOFTEST: f64 = 0.25;
 
-/// What to render, and how.
+/// Options of a render.
 #[derive(Clone, Debug)]
 pub struct Orders {
-    /// Instruments: for all tracks (`flute`), or for one, counted from 1 (`2=cello`).
+    /// Instruments: for all tracks (`flute`), or for one track, counted from 1 (`2=cello`).
     pub instruments: Vec<String>,
-    /// Folder of instruments; the usual ones, if none is given.
+    /// Folder of instruments; `None` uses the default folders.
     pub models: Option<PathBuf>,
-    /// Frames a second, 8000 to 192000.
+    /// Sample rate in Hz, 8000 to 192000.
     pub sample_rate: u32,
-    /// Voices of each part.
+    /// Voices per part, 1 to [`MOST_VOICES`].
     pub voices: usize,
-    /// Gain in dB.
+    /// Output gain in dB, -60 to 20.
     pub gain_db: f64,
 }
 
@@ -40,18 +41,18 @@ impl Orders {
     fn check(&self) -> Result<(), Failure> {
         let wrong = |text: String| Err(Failure::Usage(text));
         if !(8_000..=192_000).contains(&self.sample_rate) {
-            return wrong("--rate: 8000 to 192000 Hz would be right".into());
+            return wrong("--rate: must be between 8000 and 192000 Hz".into());
         }
         if !(1..=MOST_VOICES).contains(&self.voices) {
-            return wrong(format!("--voices: 1 to {MOST_VOICES} would be right"));
+            return wrong(format!("--voices: must be between 1 and {MOST_VOICES}"));
         }
         if !(-60.0..=20.0).contains(&self.gain_db) {
-            return wrong("--gain: -60 to 20 dB would be right".into());
+            return wrong("--gain: must be between -60 and 20 dB".into());
         }
         Ok(())
     }
 
-    /// The instrument of a track, if the orders name one.
+    /// Returns the instrument requested for a track, if any. A track's own setting wins over the general one.
     fn named(&self, track: usize) -> Option<&str> {
         let own = self.instruments.iter().rev().find_map(|order| {
             let (number, name) = order.split_once('=')?;
@@ -70,37 +71,37 @@ impl From<LibraryError> for Failure {
     }
 }
 
-/// What came of it.
+/// Result of a render.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
     /// Length in seconds.
     pub seconds: f64,
-    /// Largest sample, linear.
+    /// Peak sample, linear.
     pub peak: f32,
-    /// Who played, a line each.
+    /// One line per part with its track and instrument.
     pub players: Vec<String>,
-    /// Notes that took a sounding voice.
+    /// Notes that cut off a sounding voice.
     pub stolen: u64,
-    /// What is odd about the file.
+    /// Oddities of the input file.
     pub remarks: Vec<String>,
 }
 
-/// A part of the score at work.
+/// Rendering state of a part of the score.
 struct Seat {
     band: Band,
-    /// Where it is and where it goes, 0 (left) to 1.
+    /// Current and target pan, 0 (left) to 1 (right).
     pan: (f64, f64),
     sound: Vec<f32>,
 }
 
-/// Renders a MIDI file into a stereo WAV file. `progress` is told the share that is done.
+/// Renders a MIDI file into a stereo WAV file. Calls `progress` with the completed share, 0 to 1.
 ///
 /// # Errors
-/// What is wrong with the files or the orders.
+/// If an option is out of range, if the input is invalid or ends too early, or if the output cannot be written.
 pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f64)) -> Result<Rendered, Failure> {
     orders.check()?;
     let bytes =
-        std::fs::read(from).map_err(|e| Failure::Usage(format!("file '{}' can't be read: {e}", from.display())))?;
+        std::fs::read(from).map_err(|e| Failure::Usage(format!("cannot read file '{}': {e}", from.display())))?;
     let score = Score::parse(&bytes).map_err(|e| Failure::Data(format!("file '{}' {e}", from.display())))?;
     let library = Library::new(orders.models.as_deref());
     let there = library.names();
@@ -109,14 +110,14 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
         order.split_once('=').is_some_and(|(n, _)| !n.parse().is_ok_and(|n: usize| (1..=tracks).contains(&n)))
     }) {
         return Err(Failure::Usage(format!(
-            "--instrument: '{order}' names a track that is not there: 1 to {tracks} would be right"
+            "--instrument: '{order}' names a track that does not exist; must be between 1 and {tracks}"
         )));
     }
     let mut players = Vec::new();
     let mut models: HashMap<String, Model> = HashMap::new();
     let mut seats = Vec::new();
     for (index, part) in score.parts.iter().enumerate() {
-        let none = || Failure::Usage("--instrument: none are installed; --models FOLDER says where they are".into());
+        let none = || Failure::Usage("--instrument: none found; set the folder with --models FOLDER".into());
         let name = orders.named(part.track).or(instrument_for(part.program, &there)).ok_or_else(none)?;
         let model = match models.get(name) {
             Some(model) => model.clone(),
@@ -146,7 +147,7 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
     let (seconds, peak) = sink.finish()?;
     if score.cut {
         return Err(Failure::Data(format!(
-            "file '{}' ends too early; as far as it goes it is in {}; copy it again",
+            "file '{}' ends too early; the part before that is in {}; copy it again",
             from.display(),
             to.display()
         )));
@@ -154,7 +155,7 @@ pub fn midi(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f6
     Ok(Rendered { seconds, peak, players, stolen, remarks: score.remarks })
 }
 
-/// What a part does about an event.
+/// Applies an event to its part.
 fn obey(seat: &mut Seat, event: &Event) {
     let band = &mut seat.band;
     match event.action {
@@ -168,7 +169,7 @@ fn obey(seat: &mut Seat, event: &Event) {
             let share = f64::from(value) / 127.0;
             match number {
                 1 => band.manner(|m| m.vibrato_semitones = WHEEL_SEMITONES * share),
-                // By the square, as General MIDI recommends.
+                // Squared, as General MIDI recommends.
                 7 => band.manner(|m| m.level = share * share / (100.0f64 / 127.0).powi(2)),
                 10 => seat.pan.1 = share,
                 11 => band.manner(|m| m.expression = share),
@@ -180,14 +181,15 @@ fn obey(seat: &mut Seat, event: &Event) {
     }
 }
 
-/// Renders a table of controls into a mono WAV file.
+/// Renders a table of controls into a WAV file with the same sound on both channels. Calls `progress` with the
+/// completed share, 0 to 1.
 ///
 /// # Errors
-/// What is wrong with the files or the orders.
+/// If an option is out of range, if the input is invalid, or if the output cannot be written.
 pub fn controls(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMut(f64)) -> Result<Rendered, Failure> {
     orders.check()?;
     let text = std::fs::read_to_string(from)
-        .map_err(|e| Failure::Usage(format!("file '{}' can't be read: {e}", from.display())))?;
+        .map_err(|e| Failure::Usage(format!("cannot read file '{}': {e}", from.display())))?;
     let table = Table::parse(&text).map_err(|e| Failure::Data(format!("file '{}': {e}", from.display())))?;
     let library = Library::new(orders.models.as_deref());
     let model: Model = library.open(orders.named(1).unwrap_or("flute"))?;
@@ -199,7 +201,7 @@ pub fn controls(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMu
     let mut now = 0u64;
     let mut sounded = false;
     while now < last || (now < last + (MOST_TAIL_S * rate) as u64 && sounded && !voice.resting()) {
-        // A hop's sound goes to what holds at its end.
+        // A hop ends at the values that hold at its end.
         let at = (now + block.len() as u64) as f64 / rate;
         let (hz, loudness) = if now < last { table.at(at) } else { (0.0, 0.0) };
         if hz > 0.0 && loudness > 0.0 {
@@ -218,7 +220,7 @@ pub fn controls(from: &Path, to: &Path, orders: &Orders, mut progress: impl FnMu
     Ok(Rendered { seconds, peak, players: vec![model.contract().instrument.clone()], stolen: 0, remarks: Vec::new() })
 }
 
-/// Where the sound goes.
+/// Stereo WAV output with gain and peak measurement.
 struct Sink {
     writer: WavWriter,
     path: PathBuf,
@@ -247,7 +249,7 @@ impl Sink {
             let step = 1.0 - (-1.0 / (PAN_S * f64::from(self.rate))).exp();
             for (frame, sample) in self.stereo.chunks_exact_mut(2).zip(&seat.sound) {
                 seat.pan.0 += (seat.pan.1 - seat.pan.0) * step;
-                // Constant power, and as loud as it is in the middle.
+                // Constant power, with unity gain in the centre.
                 let (right, left) = (seat.pan.0 * std::f64::consts::FRAC_PI_2).sin_cos();
                 let root = std::f64::consts::SQRT_2;
                 frame[0] += sample * (left * root) as f32;

@@ -1,4 +1,4 @@
-//! What is to be played from the start: from the command line, or the demonstration set.
+//! What plays at start: files from the command line, the demonstration set, or safe mode's signal.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,59 +10,59 @@ use crate::control::value::Value;
 use crate::demo;
 use crate::media::wav::{Depth, WavWriter};
 
-/// Bumped whenever the demonstration set's music changes, so that an old rendering is not mistaken for it.
+/// Version of the demonstration set. Bumped whenever its music changes, so that an old rendering is not reused.
 const DEMO_VERSION: u32 = 1;
 
-/// Where an appliance's image keeps it.
+/// Folder of the demonstration set in an appliance's image.
 const PACKAGED_DEMO: &str = "/usr/share/grooved";
 
-/// Seconds from one sign of safe mode to the next.
+/// Interval of safe mode's signal in seconds.
 const SIGN_S: f64 = 6.0;
-/// Its two notes in Hz, a falling fifth, which no show is mistaken for.
+/// Frequencies of the signal's two notes in Hz: a falling fifth, unlikely to be mistaken for a show.
 const SIGN_HZ: [f64; 2] = [659.26, 440.0];
-/// Their peak, 20 dB below full scale.
+/// Peak of the signal: 20 dB below full scale.
 const SIGN_PEAK: f64 = 0.1;
 
-/// Calls made before the first sample is rendered, and their files.
+/// Calls to make before the first sample is rendered, and the files they load.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     calls: Vec<Message>,
-    /// By the number of their stem.
+    /// Files and the numbers of their stems.
     files: Vec<(i64, PathBuf)>,
-    /// The stem an instrument plays over, and its tempo.
+    /// The stem that an instrument plays over, and its tempo in BPM.
     solo: Option<(i64, f64)>,
 }
 
 impl Plan {
-    /// Adds a call.
+    /// Appends a call.
     pub fn call(&mut self, address: &str, args: Vec<Value>) {
         self.calls.push(Message::new(address, args));
     }
 
-    /// Loads a file under a number; its folder becomes a media root.
+    /// Adds a call that loads a file as stem `id`. The file's folder becomes a media root.
     pub fn load(&mut self, id: i64, file: &Path, name: &str) {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         self.call("/groove/stem/load", vec![Value::Int(id), file.display().to_string().into(), name.into()]);
         self.files.push((id, file));
     }
 
-    /// The solo over one of its stems, if there are voices to play it.
+    /// Returns the solo over one of the plan's stems, if there is one and the conductor has voices to play it.
     pub fn solo(&self, conductor: &mut Conductor) -> Option<Solo> {
         let (stem, bpm) = self.solo.filter(|_| conductor.instruments.count() > 0)?;
         Some(Solo::begin(stem, bpm, conductor))
     }
 
-    /// Whether it loads nothing.
+    /// Returns whether the plan loads no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The calls, in order.
+    /// Returns the calls in order.
     pub fn calls(&self) -> Vec<Message> {
         self.calls.clone()
     }
 
-    /// The folders of its files.
+    /// Returns the folders of the plan's files.
     pub fn folders(&self) -> Vec<PathBuf> {
         let mut folders: Vec<PathBuf> =
             self.files.iter().filter_map(|(_, f)| f.parent().map(Path::to_path_buf)).collect();
@@ -70,22 +70,22 @@ impl Plan {
         folders
     }
 
-    /// The files that are missing.
+    /// Returns the files that do not exist or are not regular files.
     pub fn missing(&self) -> Vec<&Path> {
         self.files.iter().map(|(_, file)| file.as_path()).filter(|f| !f.is_file()).collect()
     }
 
-    /// Takes out what concerns files that are missing.
+    /// Removes missing files and the calls that refer to them.
     pub fn leave_out_missing(&mut self) {
         let missing: Vec<i64> = self.files.iter().filter(|(_, f)| !f.is_file()).map(|(id, _)| *id).collect();
-        // Numbers of stems are not used for anything else here.
+        // No other argument of these calls can equal the number of a stem.
         let concerns = |call: &Message| missing.iter().any(|id| call.args.contains(&Value::Int(*id)));
         self.calls.retain(|call| !concerns(call));
         self.files.retain(|(id, _)| !missing.contains(id));
     }
 }
 
-/// Where the demonstration set lies, or is to be kept: it is calculated once.
+/// Returns the folder of the demonstration set: the packaged one, or else the cache, into which it is rendered once.
 pub fn demo_folder() -> PathBuf {
     let packaged = Path::new(PACKAGED_DEMO).join(format!("demo-{DEMO_VERSION}"));
     if packaged.is_dir() {
@@ -99,12 +99,15 @@ pub fn demo_folder() -> PathBuf {
     cache.join(format!("grooved/demo-{DEMO_VERSION}"))
 }
 
-/// Whether the demonstration set lies in `folder`.
+/// Returns whether `folder` contains the complete demonstration set.
 pub fn has_demo(folder: &Path) -> bool {
     demo::STEMS.iter().all(|s| demo_file(folder, s).is_file())
 }
 
-/// Renders the demonstration set into `folder`, unless it is there; tells whether it had to.
+/// Renders the missing files of the demonstration set into `folder`. Returns whether any were missing.
+///
+/// # Errors
+/// If the folder or a file cannot be written.
 pub fn make_demo(folder: &Path) -> io::Result<bool> {
     std::fs::create_dir_all(folder)?;
     let missing: Vec<&demo::Stem> = demo::STEMS.iter().filter(|s| !demo_file(folder, s).is_file()).collect();
@@ -114,7 +117,7 @@ pub fn make_demo(folder: &Path) -> io::Result<bool> {
             .map(|stem| {
                 scope.spawn(|| {
                     let file = demo_file(folder, stem);
-                    // A half-written file must never be found under its true name.
+                    // A half-written file must never have the final name.
                     let draft = file.with_extension(format!("{}.part", std::process::id()));
                     let mut writer = WavWriter::create(&draft, 2, 48_000, Depth::Sixteen)?;
                     writer.write(&demo::render(stem))?;
@@ -133,7 +136,7 @@ fn demo_file(folder: &Path, stem: &demo::Stem) -> PathBuf {
     folder.join(format!("{}-{}.wav", stem.deck, stem.name))
 }
 
-/// The plan that plays the demonstration set: both decks run, each at its own tempo, and deck A is heard.
+/// Returns the plan that plays the demonstration set: both decks run, each at its own tempo, and deck A is audible.
 pub fn demo_plan(folder: &Path) -> Plan {
     let mut plan = Plan::default();
     let ids: Vec<i64> = demo::STEMS
@@ -152,7 +155,11 @@ pub fn demo_plan(folder: &Path) -> Plan {
     plan
 }
 
-/// Safe mode's plan: a sign every few seconds, made from nothing but arithmetic. It is written below `folder`.
+/// Returns safe mode's plan: an audible signal every [`SIGN_S`] seconds. The signal is synthesised, without any input
+/// files, and written into `folder`.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn safe_plan(folder: &Path) -> io::Result<Plan> {
     const RATE: f64 = 48_000.0;
     let mut sound = vec![0.0f32; 2 * (SIGN_S * RATE) as usize];

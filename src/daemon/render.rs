@@ -1,4 +1,4 @@
-//! The same engine and conductor, as fast as they go, into a file.
+//! Offline render: the daemon's engine and conductor, run as fast as possible into a file.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::output::offline;
 use crate::output::report::Report;
 use crate::stretch::worker;
 
-/// The conductor's services in a render: requests are kept until [`render`] does them, before the next quantum.
+/// The conductor's services in a render: requests are queued until [`render`] carries them out, before the next quantum.
 struct OfflineServices {
     jobs: Sender<Job>,
     feeders: Sender<Feeder>,
@@ -53,8 +53,11 @@ impl Services for OfflineServices {
     }
 }
 
-/// Renders `seconds` of what the options say into a WAV file; one that lacks a file ends in an error. Everything that would have its own thread is pumped by
-/// hand before each quantum, so the same input gives the same file, bit for bit.
+/// Renders `seconds` of the options' plan into a WAV file. Everything that has its own thread in the daemon is pumped
+/// before each quantum, so the same input gives the same file, bit for bit.
+///
+/// # Errors
+/// If the output cannot be written, or if a file of the plan could not be played; the output is then still complete.
 pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failure> {
     let config = engine_config(&options.config);
     let (inner, outer) = door(config.slots, 2 * config.pairs);
@@ -66,7 +69,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let services =
         OfflineServices { jobs: jobs_tx, feeders: feeders_tx, reserves: reserves_tx, voices: voices.handle() };
     let report = Arc::new(Report::default());
-    // A render depends on nothing but its command line.
+    // A render depends only on its command line.
     let settings = Settings { has_presets: false, save_every: None, ..settings(&options.config) };
     let library = library(&options.config, &options.plan);
     let table = table::table(settings.debug, settings.voices);
@@ -97,7 +100,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         stretcher.pump();
         voices.pump(now, &mut conductor);
     };
-    // Everything the plan loads is there before the first frame.
+    // Everything the plan loads must be loaded before the first frame.
     pump(0);
     let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", path.display()));
     let mut writer = WavWriter::create(path, 2, config.sample_rate, Depth::Float).map_err(io)?;

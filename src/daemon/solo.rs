@@ -1,31 +1,32 @@
-//! The demonstration's instrument: a part played over a stem, wherever that is and however fast it goes.
+//! The instrument of the demonstration set: plays a part in sync with a stem, at any position and speed of the stem.
 
 use crate::control::conductor::Conductor;
 use crate::control::request::Message;
 use crate::control::value::Value;
 use crate::demo::solo::{BARS, NOTES, STEPS};
 
-/// The MIDI channel of its part: the first one is left to whoever plays along.
+/// MIDI channel of the part. Channel 1 is left for people who play along.
 const CHANNEL: i64 = 2;
-/// The instrument it is written for.
+/// Instrument of the part.
 const INSTRUMENT: &str = "cello";
-/// Seconds by which notes are told ahead.
+/// Seconds by which notes are scheduled ahead.
 const AHEAD_S: f64 = 0.12;
-/// Steps of the whole part.
+/// Length of the part in steps.
 const ALL: f64 = (BARS * STEPS) as f64;
 
-/// See the module's text. It runs where the conductor does, between its ticks.
+/// Player of the demonstration's instrumental part. Runs on the conductor's thread, between its ticks.
 #[derive(Debug)]
 pub struct Solo {
     stem: i64,
-    /// Steps of the part in a second of the stem.
+    /// Steps of the part per second of the stem.
     steps: f64,
-    /// The step up to which all has been told, while the stem plays.
+    /// The step up to which all notes have been scheduled; `None` while the stem does not play.
     told: Option<f64>,
 }
 
 impl Solo {
-    /// Over a stem of so many beats a minute; its instrument is asked for, and its room opened.
+    /// Prepares the part over a stem with a tempo of `bpm`: selects its instrument, volume and vibrato, and opens the
+    /// reverb.
     pub fn begin(stem: i64, bpm: f64, conductor: &mut Conductor) -> Solo {
         let part = |what: &str| format!("/groove/part/{CHANNEL}/{what}");
         conductor.own(vec![
@@ -37,7 +38,7 @@ impl Solo {
         Solo { stem, steps: bpm / 60.0 * 4.0, told: None }
     }
 
-    /// Tells the notes of the next moments.
+    /// Schedules the notes of the next [`AHEAD_S`] seconds.
     pub fn play(&mut self, conductor: &mut Conductor) {
         let ready = !conductor.instruments.part_instrument(usize::try_from(CHANNEL - 1).ok()).is_empty();
         let Some(place) = conductor.place_of(self.stem).filter(|p| ready && p.speed > 0.0) else {
@@ -48,7 +49,7 @@ impl Solo {
         let pace = self.steps * place.speed;
         let lead = AHEAD_S * pace;
         let told = self.told.map(|told| (told - here).rem_euclid(ALL)).filter(|ahead| *ahead <= 2.0 * lead + 1.0);
-        // What has only just begun is not missed.
+        // Half a step back, so that a note that has just begun is not missed.
         let told = told.unwrap_or(-0.5);
         let rate = f64::from(conductor.sample_rate());
         let at = |steps: f64| place.time + (steps / pace * rate).max(0.0) as u64;

@@ -1,4 +1,4 @@
-//! `grooved stretch`: a file at another tempo or in another key; `grooved stretch-check`: what that costs here.
+//! `grooved stretch`: changes a file's tempo or key. `grooved stretch-check`: measures the cost of each method.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,7 +10,11 @@ use crate::media::wav::{Depth, WavWriter};
 use crate::stretch::curve::Curve;
 use crate::stretch::offline::{self, Order};
 
-/// Stretches the file `from` into the WAV file `to`. `progress` is told the share that is done, now and then.
+/// Stretches the file `from` into the WAV file `to`. Calls `progress` with the completed share, 0 to 1, about once per
+/// second of output.
+///
+/// # Errors
+/// If `from` cannot be decoded or parts of it are missing or corrupt, or if `to` cannot be written.
 pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f64)) -> Result<(), Failure> {
     let mut decoder = Decoder::open(from).map_err(|e| Failure::Usage(format!("file '{}' {e}", from.display())))?;
     let (rate, frames) = (decoder.info().sample_rate, decoder.info().frames);
@@ -38,7 +42,7 @@ pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f
     match decoder.lacking() {
         None => loss.map_or(Ok(()), |loss| Err(Failure::Data(format!("file '{}': {loss}", from.display())))),
         Some(seconds) => Err(Failure::Data(format!(
-            "file '{}': {seconds:.1} of its {:.1} s are lacking or damaged, and silent in {}; copy it again",
+            "file '{}': {seconds:.1} of its {:.1} s are missing or corrupt, and silent in {}; copy it again",
             from.display(),
             frames as f64 / f64::from(rate),
             to.display()
@@ -46,20 +50,20 @@ pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f
     }
 }
 
-/// What a method costs on this machine.
+/// Cost of a stretch method on this machine.
 #[derive(Clone, Debug)]
 pub struct Cost {
-    /// Which one.
+    /// The method.
     pub method: Method,
-    /// Seconds of stereo sound it stretches in a second.
+    /// Speed relative to real time: seconds of stereo sound stretched per second.
     pub times: f64,
-    /// The slowest period, as a share of its time.
+    /// Longest render time of a period, as a share of the period.
     pub worst: f64,
 }
 
-/// Tries every method for `seconds` each on this machine, in periods of `period` frames.
+/// Measures every method on this machine for `seconds` each, in periods of `period` frames.
 pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
-    // A chord with a beat in it, over and over: both halves of the work occur.
+    // A looped chord with a beat, so that both tonal and transient processing occur.
     let tone = |hz: f64, t: f64| (std::f64::consts::TAU * hz * t).sin();
     let sound = [[110.0, 277.0, 659.0], [110.0, 330.0, 880.0]].map(|chord| {
         (0..4 * sample_rate)
@@ -90,7 +94,7 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
                 done += l.len();
                 since += l.len();
                 if since >= period {
-                    // The first period also fills the look-ahead.
+                    // The first periods also fill the look-ahead.
                     if done > 4 * period {
                         worst = worst.max(last.elapsed());
                     }
@@ -98,7 +102,7 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
                 }
                 if start.elapsed().as_secs_f64() < seconds { Ok(()) } else { Err(()) }
             };
-            // It ends by the sink's refusal: the time is up.
+            // Ends when the sink returns an error, because the time is up.
             let _ = offline::stretch(&order, sample_rate, &mut source, &mut sink, &mut |_| {});
             let rate = f64::from(sample_rate);
             Cost {
@@ -110,16 +114,16 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
         .collect()
 }
 
-/// `grooved stretch-check`: which methods there are, what they cost here, and which to choose.
+/// Returns the report of `grooved stretch-check`: each method, its cost on this machine, and a recommendation.
 pub fn check(sample_rate: u32, period: usize) -> String {
     let costs = costs(2.0, sample_rate, period);
     let ms = period as f64 * 1_000.0 / f64::from(sample_rate);
     let mut out =
         format!("{:<14}{:>16}{:>18}{:>16}{:>8}\n", "method", "× real time", "worst of period", "stereo stems", "pitch");
     for cost in &costs {
-        // Half of a core is for everything else.
+        // Half of a core is reserved for everything else.
         let stems = (cost.times * 0.5).floor();
-        let pitch = if cost.method == Method::PlaybackRate { "moves" } else { "stays" };
+        let pitch = if cost.method == Method::PlaybackRate { "shifts" } else { "kept" };
         out += &format!(
             "{:<14}{:>16.0}{:>17.1}%{:>16}{pitch:>8}\n",
             cost.method.name(),
@@ -137,13 +141,13 @@ pub fn check(sample_rate: u32, period: usize) -> String {
         "playback_rate"
     };
     out += &format!(
-        "\nAt {period} frames a period lasts {ms:.1} ms. \"stereo stems\" is what half of one core stretches at a time; \
-         stems of one deck at one rate count once with hq.\n{}For this machine: --stretch-method {choice}\n",
+        "\nA period of {period} frames lasts {ms:.1} ms. \"stereo stems\": number of stems that half of one core can \
+         stretch; with hq, stems of one deck at one rate count once.\n{}Recommended: --stretch-method {choice}\n",
         match cfg!(feature = "rubberband") {
-            true => "rubberband is built in: this program as a whole is under the GPL.\n",
+            true => "Built with rubberband: the program as a whole is under the GPL.\n",
             false =>
-                "All methods but one are built in: 'rubberband' means hq here. The library itself is GPL; who wants it \
-                 installs librubberband-dev and builds with --features rubberband.\n",
+                "Built without rubberband: 'rubberband' selects hq. To use the library (GPL), install \
+                 librubberband-dev and build with --features rubberband.\n",
         }
     );
     out

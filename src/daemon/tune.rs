@@ -1,7 +1,7 @@
-//! `grooved tune`: which period size this machine and this card can keep up with.
+//! `grooved tune`: measures which period sizes this machine and card can sustain.
 //!
-//! Each size is tried by the daemon itself, in a process of its own, under the load of the present configuration (the
-//! demonstration set if that plays nothing). Nothing it keeps is touched.
+//! Each size is tried with the daemon itself, in a process of its own, under the load of the current configuration (the
+//! demonstration set if that plays nothing). The daemon's saved files are not touched.
 
 use std::fmt::Write;
 use std::io::{IsTerminal, Read};
@@ -17,56 +17,56 @@ use crate::remote::status::Status;
 use crate::remote::wire::Wire;
 use crate::system::keeper;
 
-/// Sizes that are tried unless others are named.
+/// Default sizes to try, in frames.
 pub const SIZES: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
-/// What happens while the card is taken into use and files are loaded does not count.
+/// Time before the measurement, in which the card is opened and files are loaded.
 const WARM_UP: Duration = Duration::from_secs(2);
-/// A size is good if no period took more than this share of itself to render …
+/// Maximum render time of a stable size, as a share of the period.
 const MOST_RENDER: f64 = 0.5;
-/// … and no waking came later than this share of what the card holds in reserve.
+/// Maximum wake-up delay of a stable size, as a share of the time the card holds in reserve.
 const MOST_WAKE: f64 = 0.5;
 
-/// What a size was found to be like.
+/// Measurement of one size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Frames per period, as granted.
     pub period: usize,
-    /// Frames the card holds.
+    /// Size of the card's buffer in frames.
     pub buffer: usize,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub rate: f64,
-    /// Underruns.
+    /// Number of underruns.
     pub xruns: i64,
-    /// The latest waking, in seconds.
+    /// Longest wake-up delay in seconds.
     pub wake_s: f64,
-    /// The longest rendering, as a share of the period.
+    /// Longest render time, as a share of the period.
     pub render: f64,
 }
 
 impl Trial {
-    /// Whether it holds, with as much in reserve again.
+    /// Returns whether the size is stable with a safety factor of 2.
     pub fn is_good(&self) -> bool {
         let reserve = (self.buffer.saturating_sub(self.period)).max(1) as f64 / self.rate;
         self.xruns == 0 && self.render <= MOST_RENDER && self.wake_s <= MOST_WAKE * reserve
     }
 }
 
-/// The smallest size that is good, as are all larger ones that were tried.
+/// Returns the smallest size that is stable and below no unstable one.
 pub fn recommend(trials: &[Trial]) -> Option<&Trial> {
     let mut sorted: Vec<&Trial> = trials.iter().collect();
     sorted.sort_by_key(|t| std::cmp::Reverse(t.period));
     sorted.into_iter().take_while(|t| t.is_good()).last()
 }
 
-/// A table of trials.
+/// Formats measurements as a table, with the recommended size marked.
 pub fn table(trials: &[Trial]) -> String {
-    let mut out = String::from("frames     ms   buffer ms   underruns   latest wake-up   longest rendering\n");
+    let mut out = String::from("frames     ms   buffer ms   underruns   max wake delay   max render time\n");
     let best = recommend(trials).map(|t| t.period);
     for t in trials {
         let ms = |frames: usize| frames as f64 * 1000.0 / t.rate;
         let bar = "#".repeat((t.render.min(1.0) * 20.0).round() as usize);
         let verdict = match (Some(t.period) == best, t.is_good()) {
-            (true, _) => "  <- this one",
+            (true, _) => "  <- recommended",
             (false, true) => "",
             (false, false) => "  too small",
         };
@@ -84,15 +84,18 @@ pub fn table(trials: &[Trial]) -> String {
     out
 }
 
-/// Tries sizes and prints what came of it; `flags` are those the daemon would be started with, `plays` tells whether
-/// they make it play anything. Returns the recommended size.
+/// Measures sizes for `seconds` each and prints a table. `flags` are the daemon's flags; `plays` says whether they play
+/// anything. Returns the recommended size, or `None` if no size is stable.
+///
+/// # Errors
+/// If the daemon does not start, does not reply, or cannot open the card.
 pub fn run(flags: &[String], plays: bool, sizes: &[usize], seconds: f64) -> Result<Option<usize>, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::Io(e.to_string()))?;
     let quiet = !std::io::stderr().is_terminal();
     let mut trials: Vec<Trial> = Vec::new();
     for size in sizes {
         if !quiet {
-            eprint!("\rtrying {size} frames for {seconds:.0} s …        ");
+            eprint!("\rmeasuring {size} frames for {seconds:.0} s …     ");
         }
         let mut command = Command::new(&program);
         command.args(flags);
@@ -100,7 +103,7 @@ pub fn run(flags: &[String], plays: bool, sizes: &[usize], seconds: f64) -> Resu
             command.arg("--demo");
         }
         let trial = try_size(command, *size, Duration::from_secs_f64(seconds))?;
-        // A card grants what it can; two wishes that come to the same are one size.
+        // The card may grant the same size for two requests; it is listed once.
         if trials.iter().all(|t| t.period != trial.period) {
             trials.push(trial);
         }
@@ -112,7 +115,7 @@ pub fn run(flags: &[String], plays: bool, sizes: &[usize], seconds: f64) -> Resu
     Ok(recommend(&trials).map(|t| t.period))
 }
 
-/// A child that is ended however this ends.
+/// Child process that is killed on drop.
 struct Daemon(Child);
 
 impl Drop for Daemon {
@@ -145,19 +148,19 @@ fn try_size(mut command: Command, size: usize, time: Duration) -> Result<Trial, 
             let _ = daemon.0.kill();
             let mut log = String::new();
             let _ = daemon.0.stderr.take().map(|mut e| e.read_to_string(&mut log));
-            let last = log.lines().last().unwrap_or("it says nothing").trim().to_string();
-            return Err(Failure::Io(format!("the trial with {size} frames did not come up: {last}")));
+            let last = log.lines().last().unwrap_or("no output").trim().to_string();
+            return Err(Failure::Io(format!("the daemon did not start with {size} frames: {last}")));
         }
         std::thread::sleep(Duration::from_millis(100));
     };
     if early.output.state == "silent" {
         return Err(Failure::Io(
-            "the card cannot be had: is grooved playing to it already? (systemctl stop grooved; 'grooved devices' lists \
-             what there is)"
+            "cannot open the card. If grooved is using it, stop it first ('systemctl stop grooved'); 'grooved devices' \
+             lists all cards"
                 .into(),
         ));
     }
-    // What was worst is forgotten when it is asked for in this way.
+    // Resets the maxima, so that the warm-up does not count.
     wire.ask(Message::new("/groove/load/reset", vec![])).map_err(Failure::Io)?;
     std::thread::sleep(time);
     let late = status().map_err(Failure::Io)?;
@@ -171,7 +174,10 @@ fn try_size(mut command: Command, size: usize, time: Duration) -> Result<Trial, 
     })
 }
 
-/// Writes the size into a configuration file, whatever else is in it.
+/// Writes the size into a configuration file and leaves the rest of it as it is.
+///
+/// # Errors
+/// If the file cannot be read or written, or is not a valid configuration.
 pub fn write(path: &Path, size: usize) -> Result<(), Failure> {
     let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", path.display()));
     let text = match std::fs::read_to_string(path) {
@@ -193,7 +199,7 @@ fn with_size(text: &str, size: usize) -> String {
             .strip_prefix("buffer_size")
             .is_some_and(|rest| rest.trim_start().starts_with('='))
     };
-    // A line that is in force before one that is commented out.
+    // An active line is preferred over one that is commented out.
     let place = lines
         .iter()
         .position(|l| is_key(l) && !l.trim_start().starts_with('#'))
@@ -220,13 +226,13 @@ mod tests {
     fn the_smallest_size_that_holds_is_recommended() {
         let trials = [
             trial(64, 0, 0.1, 0.2),
-            // A hole in between: what is below it is luck.
+            // An unstable size: smaller ones that passed do not count.
             trial(128, 1, 0.1, 0.2),
             trial(256, 0, 0.1, 0.2),
             trial(512, 0, 0.1, 0.1),
         ];
         assert_eq!(recommend(&trials).map(|t| t.period), Some(256));
-        assert!(table(&trials).contains("this one"), "{}", table(&trials));
+        assert!(table(&trials).contains("recommended"), "{}", table(&trials));
         assert_eq!(recommend(&[trial(64, 0, 0.1, 0.9)]), None);
         assert_eq!(recommend(&[trial(64, 0, 2.0, 0.1)]), None);
     }

@@ -1,4 +1,4 @@
-//! How many controls a second arrive, and how soon they are done.
+//! Throughput and latency of controls over OSC.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,23 @@ use crate::control::packet;
 use crate::control::request::Message;
 use crate::control::value::Value;
 
-/// What came of it.
+/// Result of a measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Controls sent.
+    /// Number of controls sent.
     pub sent: usize,
-    /// Answered within a second.
+    /// Number of controls answered, at most one second after the last was sent.
     pub answered: usize,
-    /// From sending to the answer, sorted, in milliseconds. The answer comes when the engine has taken the control.
+    /// Times from sending to the reply in milliseconds, in ascending order. The reply is sent when the engine has
+    /// processed the control.
     pub latencies_ms: Vec<f64>,
 }
 
-/// Sends `rate` controls a second for `seconds`. Each is a `/sync`, which goes all the way through the conductor and
-/// the engine and changes nothing that could be heard.
+/// Sends `rate` controls per second for `seconds`. Each is a `/sync`, which passes through the conductor and the engine
+/// without an audible effect.
+///
+/// # Errors
+/// If a message cannot be sent.
 pub fn run(wire: &Wire, rate: f64, seconds: f64) -> Result<Outcome, String> {
     let count = (rate * seconds).round().max(1.0) as usize;
     let mut sent_at: Vec<Instant> = Vec::with_capacity(count);
@@ -63,7 +67,7 @@ impl std::fmt::Display for Outcome {
         };
         write!(
             f,
-            "{} sent, {} answered, {} lost; from sending to done: median {:.2} ms, 95 % {:.2}, 99 % {:.2}, worst {:.2}",
+            "{} sent, {} answered, {} lost; latency: median {:.2} ms, 95 % {:.2}, 99 % {:.2}, max {:.2}",
             self.sent,
             self.answered,
             self.sent - self.answered,

@@ -1,4 +1,4 @@
-//! A crowd that is not there: a plausible evening of movement, as a sensor would report it.
+//! A simulated crowd: a plausible evening of movement, as a sensor would report it.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use super::wire::Wire;
 use crate::control::request::Message;
 use crate::control::value::Value;
 
-/// Messages a second, as from a busy sensor.
+/// Messages per second, as from a busy sensor.
 const MESSAGES_PER_S: f64 = 5.0;
-/// Width of a bar.
+/// Width of a bar in characters.
 const BAR: usize = 24;
-/// Tempo range that is drawn.
+/// Displayed tempo range in BPM.
 const BPM: (f64, f64) = (100.0, 135.0);
 
-/// The evening: (share of it, movement), straight lines between.
+/// Movement over the evening: (share of the evening, movement), interpolated linearly.
 const EVENING: &[(f64, f64)] = &[
     (0.00, 0.01),
     (0.06, 0.02),
@@ -31,10 +31,11 @@ const EVENING: &[(f64, f64)] = &[
     (0.94, 0.10),
     (1.00, 0.01),
 ];
-/// When the sensor is silent: someone has hung a jacket over it.
+/// Share of the evening in which the sensor is silent, as if covered.
 const SILENT: (f64, f64) = (0.56, 0.59);
 
-/// What the sensor says at a share of the evening; `None` while it is silent. The same `k` gives the same noise.
+/// Returns the sensor's value at a share of the evening, or `None` while it is silent. The same `k` gives the same
+/// noise.
 pub fn movement(share: f64, k: u64) -> Option<f64> {
     if (SILENT.0..SILENT.1).contains(&share) {
         return None;
@@ -50,13 +51,13 @@ pub fn movement(share: f64, k: u64) -> Option<f64> {
     Some((trend * (1.0 + 0.5 * noise)).max(0.0))
 }
 
-/// A moment of the evening and what came of it, as a line of a picture.
+/// One line of the display: a moment of the evening and the daemon's response.
 pub struct Line {
-    /// Hours since its beginning.
+    /// Hours since the beginning of the evening.
     pub hours: f64,
-    /// What the sensor says.
+    /// The sensor's value, if it is not silent.
     pub movement: Option<f64>,
-    /// What the daemon made of it: smoothed movement, target, tempo, reason.
+    /// The daemon's response: smoothed movement, target BPM, current BPM, reason.
     pub answer: Option<(f64, f64, f64, String)>,
 }
 
@@ -87,7 +88,10 @@ impl std::fmt::Display for Line {
     }
 }
 
-/// Plays `hours` of an evening `speed` times as fast as it would be, and tells `show` a moment every second.
+/// Sends an evening of `hours`, `speed` times as fast as real time, and calls `show` once per second.
+///
+/// # Errors
+/// If the daemon does not reply.
 pub fn run(wire: &Wire, hours: f64, speed: f64, mut show: impl FnMut(&Line)) -> Result<(), String> {
     let start = Instant::now();
     let (mut sent, mut shown) = (0u64, 0u64);
@@ -114,7 +118,7 @@ pub fn run(wire: &Wire, hours: f64, speed: f64, mut show: impl FnMut(&Line)) -> 
     }
 }
 
-/// What an answer tells of movement.
+/// Returns the movement status in a reply, if there is one.
 fn told(message: &Message) -> Option<(f64, f64, f64, String)> {
     let at = message.args.iter().position(|a| a.as_text() == "/status/movement").map_or(0, |k| k + 1);
     let number = |k: usize| message.args.get(at + k).and_then(Value::as_float);

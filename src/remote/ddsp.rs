@@ -1,4 +1,4 @@
-//! A client of the DDSP stream: plays, listens, and measures how soon a control is heard.
+//! A client of the DDSP stream: plays, listens, and measures the latency of controls.
 
 use std::fmt;
 use std::net::TcpStream;
@@ -11,19 +11,19 @@ use tungstenite::{Message, WebSocket};
 use super::live;
 use crate::media::wav::{Depth, WavWriter};
 
-/// Frames come every few milliseconds; who hears none for so long has lost the daemon.
+/// Time without a frame after which the connection counts as lost. Frames normally arrive every few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What rings on after the last note, in seconds.
+/// Time for which a note's release is played, in seconds.
 const TAIL_S: f64 = 0.3;
-/// Width of the histogram's longest bar.
+/// Width of the histogram's longest bar in characters.
 const BAR: usize = 50;
 
-/// A note's name (A4, C#5, Bb3, as4) or a number of Hz, as Hz.
+/// Returns the frequency in Hz of a note's name (A4, C#5, Bb3, as4) or of a number of Hz.
 ///
 /// # Errors
-/// What would be right.
+/// If `text` is not a note, or not between 8 and 12544 Hz.
 pub fn pitch(text: &str) -> Result<f64, String> {
-    let wrong = || format!("'{text}' is no note: a name such as A4, C#5, Bb3, or Hz from 8 to 12544, would be right");
+    let wrong = || format!("'{text}' is not a note; expected a name such as A4, C#5, Bb3, or Hz from 8 to 12544");
     if let Ok(hz) = text.parse::<f64>() {
         return if (8.0..=12_544.0).contains(&hz) { Ok(hz) } else { Err(wrong()) };
     }
@@ -52,28 +52,28 @@ pub fn pitch(text: &str) -> Result<f64, String> {
     Ok(440.0 * 2f64.powf(f64::from(12 * (octave + 1) + step + sign - 69) / 12.0))
 }
 
-/// What to play.
+/// Notes to play, and how.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// In Hz; none: silence.
+    /// Pitches in Hz; empty for silence.
     pub pitches: Vec<f64>,
-    /// 0 to 1.
+    /// Loudness, 0 to 1.
     pub loudness: f64,
-    /// How long.
+    /// Duration in seconds, 0.1 to 3600.
     pub seconds: f64,
-    /// Which instrument, if not the daemon's first.
+    /// Instrument; `None` for the daemon's first.
     pub instrument: Option<String>,
-    /// A WAV file to write.
+    /// WAV file to record the received sound to.
     pub save: Option<PathBuf>,
 }
 
-/// A connection to the stream.
+/// A connection to the DDSP stream.
 pub struct Player {
     socket: WebSocket<TcpStream>,
     rate: u32,
 }
 
-/// What came.
+/// Message received from the stream.
 enum Came {
     Frame(Vec<f32>),
     Text(Json),
@@ -83,15 +83,15 @@ impl Player {
     /// Connects to the stream's port.
     ///
     /// # Errors
-    /// Why not.
+    /// If the connection cannot be established.
     pub fn connect(host: &str, port: u16) -> Result<Player, String> {
-        let hint = "is grooved running, with ddsp.listen? --ddsp-port chooses another";
+        let hint = "check that grooved is running with ddsp.listen, or choose another port with --ddsp-port";
         let socket = live::connect(host, port, "/", None, PATIENCE, hint)?;
         Ok(Player { socket, rate: 48_000 })
     }
 
     fn say(&mut self, json: &Json) -> Result<(), String> {
-        self.socket.send(Message::text(json.to_string())).map_err(|e| format!("the connection is lost: {e}"))
+        self.socket.send(Message::text(json.to_string())).map_err(|e| format!("connection lost: {e}"))
     }
 
     fn next(&mut self) -> Result<Came, String> {
@@ -111,31 +111,32 @@ impl Player {
                 Ok(Message::Close(frame)) => {
                     let why = frame.map(|f| f.reason.to_string()).filter(|r| !r.is_empty());
                     return Err(format!(
-                        "the daemon has closed the stream: {}",
+                        "the daemon closed the stream: {}",
                         why.as_deref().unwrap_or("no reason given")
                     ));
                 }
                 Ok(_) => {}
-                Err(e) => return Err(format!("the connection is lost: {e}")),
+                Err(e) => return Err(format!("connection lost: {e}")),
             }
         }
     }
 
-    /// Plays an order, tells a line a second of what is heard, and writes it down if that is wanted.
+    /// Plays an order and records the sound if requested. Calls `tell` with a line about the level once per second.
     ///
     /// # Errors
-    /// What the daemon refuses, or what can't be written.
+    /// If an option is out of range, the daemon rejects the order, the connection is lost, or the file cannot be
+    /// written.
     pub fn play(&mut self, order: &Order, tell: &mut dyn FnMut(String)) -> Result<(), String> {
         if !(0.1..=3_600.0).contains(&order.seconds) {
-            return Err("--seconds: 0.1 to 3600 would be right".into());
+            return Err("--seconds: must be between 0.1 and 3600".into());
         }
         if !(0.0..=1.0).contains(&order.loudness) {
-            return Err("--loudness: 0 to 1 would be right".into());
+            return Err("--loudness: must be between 0 and 1".into());
         }
         if let Some(name) = &order.instrument {
             self.say(&json!({ "instrument": name }))?;
         }
-        // What is refused is said before the answer to this.
+        // A rejected instrument is reported before the reply to this.
         self.say(&json!({ "type": "hello" }))?;
         let hello = loop {
             if let Came::Text(json) = self.next()?
@@ -185,21 +186,20 @@ impl Player {
         Ok(())
     }
 
-    /// Measures, a number of times, how long it takes from a control to the first frame that it changes: from silence to
-    /// a note, and back.
+    /// Measures `tries` times how long it takes from starting a note to the first frame that is not silent.
     ///
     /// # Errors
-    /// If the connection is lost, or nothing ever changes.
+    /// If `tries` is not 1 to 10000, the connection is lost, or the sound does not change.
     pub fn latency(&mut self, tries: usize) -> Result<Latency, String> {
         if !(1..=10_000).contains(&tries) {
-            return Err("--tries: 1 to 10000 would be right".into());
+            return Err("--tries: must be between 1 and 10000".into());
         }
         let mut found = Vec::with_capacity(tries);
         // The stream plays a note until it receives pitches.
         self.say(&json!({ "f0s": [] }))?;
         for try_ in 0..tries {
             self.wait(|frame| frame.iter().all(|s| *s == 0.0))?;
-            // Controls must not fall into step with the frames.
+            // Controls must not synchronise with the frames.
             std::thread::sleep(Duration::from_millis((try_ as u64 * 7) % 23));
             self.say(&json!({ "f0s": [440.0], "loudness": 0.9 }))?;
             let asked = Instant::now();
@@ -211,7 +211,7 @@ impl Player {
         Ok(Latency { found })
     }
 
-    /// Waits for a frame of some kind.
+    /// Waits up to [`PATIENCE`] for a frame that satisfies `kind`.
     fn wait(&mut self, kind: impl Fn(&[f32]) -> bool) -> Result<(), String> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
@@ -221,7 +221,7 @@ impl Player {
                 return Ok(());
             }
         }
-        Err(format!("nothing changed in the sound for {} s", PATIENCE.as_secs()))
+        Err(format!("the sound did not change for {} s", PATIENCE.as_secs()))
     }
 }
 
@@ -234,15 +234,15 @@ fn level(sound: &[f32]) -> String {
     format!("{:.1} dBFS, peak {:.1}", 10.0 * power.log10(), 20.0 * f64::from(peak).log10())
 }
 
-/// What was measured, in milliseconds, sorted; shown with a histogram.
+/// Measured latencies, displayed as percentiles and a histogram.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latency {
-    /// The times.
+    /// Latencies in milliseconds, in ascending order.
     pub found: Vec<f64>,
 }
 
 impl Latency {
-    /// The time that a share of all does not exceed.
+    /// Returns the percentile at `share`, 0 to 1, in milliseconds.
     pub fn at(&self, share: f64) -> f64 {
         let index = (share * self.found.len() as f64).ceil() as usize;
         self.found.get(index.clamp(1, self.found.len().max(1)) - 1).copied().unwrap_or(0.0)
@@ -288,7 +288,7 @@ mod tests {
             assert!((pitch(text).unwrap() - hz).abs() < 0.01, "{text}");
         }
         for text in ["H2", "A", "", "A99", "5", "1e9", "é4"] {
-            assert!(pitch(text).unwrap_err().contains("would be right"), "{text}");
+            assert!(pitch(text).unwrap_err().contains("is not a note"), "{text}");
         }
     }
 

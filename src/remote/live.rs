@@ -7,38 +7,48 @@ use serde_json::{Value as Json, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
-/// See the module's text.
+/// WebSocket connection to the daemon's JSON interface.
 pub struct Live {
     socket: WebSocket<TcpStream>,
     next: u64,
 }
 
-/// What came.
+/// Result of waiting for a message.
 #[derive(Debug)]
 pub enum Heard {
-    /// A message.
+    /// A message was received.
     Json(Json),
-    /// Nothing within the time given.
+    /// No message within the timeout.
     Nothing,
 }
 
 impl Live {
-    /// Connects; `token` is needed from other machines.
+    /// Connects to the daemon. From another machine, `token` is required unless `http.auth` is "open".
+    ///
+    /// # Errors
+    /// If the connection cannot be established or is rejected.
     pub fn connect(host: &str, port: u16, token: Option<&str>, timeout: Duration) -> Result<Live, String> {
-        let hint = format!("is grooved running, with http.port {port}? --http-port chooses another");
+        let hint =
+            format!("check that grooved is running with http.port {port}, or choose another port with --http-port");
         Ok(Live { socket: connect(host, port, "/api/ws", token, timeout, &hint)?, next: 1 })
     }
 
-    /// Sends a request without waiting for its answer.
+    /// Sends a request without waiting for its reply. Returns the request's ID.
+    ///
+    /// # Errors
+    /// If the connection is lost.
     pub fn say(&mut self, mut request: Json) -> Result<u64, String> {
         let id = self.next;
         self.next += 1;
         request["id"] = json!(id);
-        self.socket.send(Message::text(request.to_string())).map_err(|e| format!("the connection is lost: {e}"))?;
+        self.socket.send(Message::text(request.to_string())).map_err(|e| format!("connection lost: {e}"))?;
         Ok(id)
     }
 
-    /// The next message, waited for `timeout`.
+    /// Waits up to `timeout` for the next message.
+    ///
+    /// # Errors
+    /// If the connection is closed or lost, or the message is not JSON.
     pub fn hear(&mut self, timeout: Duration) -> Result<Heard, String> {
         self.socket
             .get_ref()
@@ -46,18 +56,21 @@ impl Live {
             .map_err(|e| e.to_string())?;
         match self.socket.read() {
             Ok(Message::Text(text)) => serde_json::from_str(&text).map(Heard::Json).map_err(|e| e.to_string()),
-            Ok(Message::Close(_)) => Err("the daemon has closed the connection".into()),
+            Ok(Message::Close(_)) => Err("the daemon closed the connection".into()),
             Ok(_) => Ok(Heard::Nothing),
             Err(tungstenite::Error::Io(e))
                 if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
             {
                 Ok(Heard::Nothing)
             }
-            Err(e) => Err(format!("the connection is lost: {e}")),
+            Err(e) => Err(format!("connection lost: {e}")),
         }
     }
 
-    /// Subscribes.
+    /// Subscribes to paths, with at most `rate` updates per second and events from number `since` on.
+    ///
+    /// # Errors
+    /// If the connection is lost.
     pub fn subscribe(&mut self, paths: &[&str], rate: f64, since: Option<u64>) -> Result<(), String> {
         let mut request = json!({ "op": "subscribe", "paths": paths, "rate": rate });
         if let Some(since) = since {
@@ -67,7 +80,10 @@ impl Live {
     }
 }
 
-/// Opens a WebSocket; `hint` is said when nobody listens.
+/// Opens a WebSocket. `hint` is appended to the error if the connection is refused.
+///
+/// # Errors
+/// If the host is unknown or unreachable, the token is invalid, or the daemon rejects the connection.
 pub fn connect(
     host: &str,
     port: u16,
@@ -83,7 +99,7 @@ pub fn connect(
         .ok_or_else(|| format!("--host {host}: no such host"))?;
     let stream = TcpStream::connect_timeout(&peer, timeout).map_err(|e| match e.kind() {
         std::io::ErrorKind::ConnectionRefused => {
-            format!("nobody listens on {peer}; {hint}")
+            format!("nothing listens on {peer}; {hint}")
         }
         _ => format!("{peer}: {e}"),
     })?;
@@ -92,7 +108,8 @@ pub fn connect(
     let shown = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
     let mut request = format!("ws://{shown}:{port}{path}").into_client_request().map_err(|e| e.to_string())?;
     if let Some(token) = token {
-        let value = format!("Bearer {token}").parse().map_err(|_| "--token: it holds characters no header may hold")?;
+        let value =
+            format!("Bearer {token}").parse().map_err(|_| "--token: contains characters not allowed in a header")?;
         request.headers_mut().insert("authorization", value);
     }
     let (socket, _) = tungstenite::client(request, stream).map_err(|e| match e {
@@ -102,7 +119,7 @@ pub fn connect(
                 .ok()
                 .and_then(|j| Some(j["error"].as_str()?.to_string()))
                 .unwrap_or(why);
-            format!("{peer} refused ({}): {why}", answer.status().as_u16())
+            format!("{peer} rejected the connection ({}): {why}", answer.status().as_u16())
         }
         other => format!("{peer}: {other}"),
     })?;

@@ -1,12 +1,13 @@
-//! What `groovectl` is made of: the daemon's clients in one room.
+//! Clients of the daemon, used by `groovectl`.
 //!
-//! - [`wire`]: asks over OSC and waits for the answers
-//! - [`live`]: a connection to `/api/ws`, for what goes on and on
-//! - [`status`]: a status, parsed once, as text and as JSON
+//! - [`wire`]: requests over OSC and their replies
+//! - [`live`]: a connection to `/api/ws`, for continuous updates
+//! - [`status`]: the daemon's status as a struct, as text and as JSON
 //! - [`watch`]: the terminal view
-//! - [`mod@bench`]: how many controls a second arrive, and how soon they are done
-//! - [`ddsp`]: plays over the DDSP stream, and measures it
-//! - [`shell`]: completion, and the help of single controls
+//! - [`mod@bench`]: throughput and latency of controls
+//! - [`crowd`]: a simulated evening of movement
+//! - [`ddsp`]: plays over the DDSP stream, and measures its latency
+//! - [`shell`]: shell completion, and help for single controls
 
 pub mod bench;
 pub mod crowd;

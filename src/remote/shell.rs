@@ -5,12 +5,12 @@ use std::fmt::Write;
 use crate::control::glob;
 use crate::control::vocabulary::{Control, Vocabulary};
 
-/// The full path of a control: `deck/a/level` is short for `/groove/deck/a/level`.
+/// Returns the full path of a control: `deck/a/level` is short for `/groove/deck/a/level`.
 pub fn full_path(name: &str) -> String {
     if name.starts_with('/') { name.into() } else { format!("/groove/{name}") }
 }
 
-/// Help for one control.
+/// Returns the help text of a control.
 pub fn help(control: &Control) -> String {
     let mut out = format!("{}\n  {}\n", control.address, control.doc);
     for arg in control.all_args() {
@@ -22,7 +22,7 @@ pub fn help(control: &Control) -> String {
     out
 }
 
-/// One line for each control whose path fits.
+/// Returns one line for each control whose path matches the pattern, or contains it if it has no wildcards.
 pub fn list(vocabulary: &Vocabulary, pattern: &str) -> String {
     let pattern = if glob::is_pattern(pattern) { pattern.to_string() } else { format!("*{pattern}*") };
     let mut out = String::new();
@@ -35,7 +35,7 @@ pub fn list(vocabulary: &Vocabulary, pattern: &str) -> String {
     out
 }
 
-/// Paths that begin like `word`, short where it is.
+/// Returns the paths that begin with `word`, in short form if `word` is short.
 pub fn complete(vocabulary: &Vocabulary, word: &str) -> Vec<String> {
     let full = full_path(word);
     let short = |path: &String| match word.starts_with('/') {
@@ -45,7 +45,7 @@ pub fn complete(vocabulary: &Vocabulary, word: &str) -> Vec<String> {
     vocabulary.concrete().iter().filter(|p| p.starts_with(&full)).filter_map(short).collect()
 }
 
-/// A script that teaches a shell to complete `groovectl`.
+/// Returns the completion script for `bash`, `zsh` or `fish`, or `None` for another shell.
 pub fn script(shell: &str, commands: &[String]) -> Option<String> {
     let words = commands.join(" ");
     Some(match shell {

@@ -1,4 +1,4 @@
-//! The daemon's status, parsed once.
+//! The daemon's status, parsed from the messages of `/groove/status`.
 
 use std::fmt;
 
@@ -10,212 +10,212 @@ use crate::control::value::Value;
 /// A loaded stem.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Buffer {
-    /// Its number.
+    /// Number of the stem.
     pub id: i64,
-    /// Its name.
+    /// Name of the stem.
     pub name: String,
-    /// Its deck.
+    /// Name of its deck.
     pub deck: String,
-    /// Memory it takes.
+    /// Memory used, in MB.
     pub megabytes: f64,
-    /// Its length.
+    /// Length of the file in seconds.
     pub seconds: f64,
-    /// `loading` or `ready`.
+    /// State: `loading` or `ready`.
     pub state: String,
 }
 
-/// A stem that plays.
+/// A playing stem.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Player {
-    /// Its number.
+    /// Number of the stem.
     pub id: i64,
-    /// Its name.
+    /// Name of the stem.
     pub name: String,
-    /// Its deck.
+    /// Name of its deck.
     pub deck: String,
-    /// Seconds into the file.
+    /// Playhead position in seconds of the file.
     pub position: f64,
-    /// Volume.
+    /// Volume, linear.
     pub volume: f64,
-    /// Rate.
+    /// Playback rate, 1 for the original speed.
     pub rate: f64,
-    /// Whether it repeats.
+    /// Whether the stem loops.
     #[serde(rename = "loop")]
     pub looped: bool,
 }
 
-/// Where the sound goes.
+/// State of the output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Output {
-    /// `card`, `silent` or `clock`.
+    /// State: `card`, `silent` (no card yet) or `clock` (no card configured).
     pub state: String,
     /// Frames per period.
     pub period: i64,
-    /// Frames the card holds.
+    /// Size of the card's buffer in frames.
     pub buffer: i64,
     /// Frames between rendering and the converter.
     pub latency_frames: i64,
-    /// The same in milliseconds.
+    /// Latency between rendering and the converter in milliseconds.
     pub latency_ms: f64,
-    /// The card's clock against ours.
+    /// Drift of the card's clock against the system clock in ppm.
     pub drift_ppm: f64,
-    /// Cards that went.
+    /// Number of times a card was lost.
     pub lost: i64,
-    /// Cards that came.
+    /// Number of times a card was opened.
     pub adopted: i64,
 }
 
-/// Underruns.
+/// Underrun counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Xruns {
-    /// How many.
+    /// Number of underruns.
     pub episodes: i64,
-    /// Frames lost in them.
+    /// Frames lost in underruns.
     pub frames: i64,
-    /// Woken too late.
+    /// Underruns because the audio thread woke up too late.
     pub late: i64,
-    /// Rendered too slowly.
+    /// Underruns because rendering took too long.
     pub slow: i64,
-    /// The card's own.
+    /// Underruns caused by the device.
     pub device: i64,
 }
 
-/// How hard the machine works.
+/// Load of the audio thread.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Load {
-    /// Mean rendering time, as a share of the period.
+    /// Mean render time, as a share of the period.
     pub mean: f64,
-    /// The worst.
+    /// Maximum render time, as a share of the period.
     pub worst: f64,
-    /// The latest waking, in milliseconds.
+    /// Maximum wake-up delay in milliseconds.
     pub worst_wake_ms: f64,
 }
 
-/// What the crowd does to the tempo.
+/// Tempo control by movement.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Movement {
-    /// The latest measurement.
+    /// Latest measurement.
     pub raw: f64,
-    /// The same over the window.
+    /// Average over the window.
     pub smoothed: f64,
-    /// Where it leads, in BPM.
+    /// Target tempo in BPM.
     pub target: f64,
-    /// Why: `base`, `movement`, `holding`, `drifting`, `manual`.
+    /// Reason for the target: `base`, `movement`, `holding`, `drifting` or `manual`.
     pub reason: String,
-    /// Measurements that were nonsense.
+    /// Number of invalid measurements.
     pub refused: i64,
 }
 
-/// How a deck is stretched.
+/// Stretch state of a deck.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stretch {
-    /// Which deck.
+    /// Name of the deck.
     pub deck: String,
-    /// How its tempo is to be changed.
+    /// Selected tempo change method.
     pub method: String,
-    /// What of it is heard now.
+    /// Method currently in use.
     pub heard: String,
-    /// How full the reserve is.
+    /// Fill level of the reserve, by name.
     pub level: String,
-    /// Milliseconds that are ready.
+    /// Length of the reserve in milliseconds.
     pub ready_ms: f64,
-    /// Milliseconds that should be.
+    /// Target length of the reserve in milliseconds.
     pub target_ms: f64,
-    /// Share of real time the work takes.
+    /// Processing time, as a share of real time.
     pub cost: f64,
-    /// How often the reserve ran dry.
+    /// Number of underruns of the reserve.
     pub underruns: i64,
 }
 
-/// Instruments on the speakers.
+/// Instrument voices in the mix.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Voices {
-    /// Voices there are.
+    /// Number of voices.
     pub count: i64,
-    /// Voices that sound.
+    /// Number of sounding voices.
     pub sounding: i64,
-    /// Notes that gave way to others.
+    /// Notes cut off to free a voice for another.
     pub stolen: i64,
-    /// Notes that found no voice.
+    /// Notes dropped because no voice was free.
     pub unplayed: i64,
-    /// Times the sound was late.
+    /// Number of times the voices' sound was late.
     pub underruns: i64,
-    /// Voices let go of for lack of time.
+    /// Voices released because of overload.
     pub shed: i64,
-    /// Share of real time they take.
+    /// Processing time, as a share of real time.
     pub cost: f64,
 }
 
-/// What MIDI has brought.
+/// MIDI input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Midi {
-    /// Events that meant something.
+    /// Number of events used.
     pub events: i64,
-    /// Times that events were lost.
+    /// Number of times events were lost.
     pub lost: i64,
-    /// Names of devices.
+    /// Names of connected devices.
     pub devices: String,
 }
 
-/// What went wrong, counted.
+/// Fault counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Faults {
-    /// Stems that ran dry.
+    /// Number of times a stem's ring buffer ran dry.
     pub starved: i64,
-    /// Calls done too late.
+    /// Number of calls executed too late.
     pub late: i64,
-    /// Commands the engine refused.
+    /// Number of commands rejected by the engine.
     pub refused: i64,
-    /// Events that found no room.
+    /// Number of events dropped because their queue was full.
     pub lost_events: i64,
-    /// Blocking calls where none may be.
+    /// Number of blocking calls on a realtime thread.
     pub realtime: i64,
 }
 
-/// Everything `/get_status` answers.
+/// Status of the daemon, as answered to `/groove/status` and `/get_status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
-    /// The daemon's version.
+    /// Version of the daemon.
     pub version: String,
-    /// Frames per second.
+    /// Sample rate in Hz.
     pub sample_rate: i64,
-    /// Frames rendered, and frames lost.
+    /// Sample clock: frames rendered plus frames lost.
     pub sample_time: i64,
-    /// When that was.
+    /// Time of `sample_time` on the monotonic clock in nanoseconds.
     pub monotonic_ns: i64,
-    /// Beats per minute.
+    /// Tempo in BPM.
     pub tempo: f64,
-    /// Beats.
+    /// Position of the music clock in beats.
     pub beat: f64,
-    /// Deck levels.
+    /// Deck levels, linear.
     pub levels: Vec<f64>,
-    /// Master gain.
+    /// Master gain, linear.
     pub master: f64,
-    /// Where the sound goes.
+    /// State of the output.
     pub output: Output,
-    /// Underruns.
+    /// Underrun counters.
     pub xruns: Xruns,
-    /// Load.
+    /// Load of the audio thread.
     pub load: Load,
-    /// What the crowd does to the tempo.
+    /// Tempo control by movement.
     pub movement: Movement,
-    /// How each deck is stretched.
+    /// Stretch state of each deck.
     pub stretch: Vec<Stretch>,
-    /// Instruments on the speakers.
+    /// Instrument voices in the mix.
     pub voices: Voices,
-    /// What MIDI has brought.
+    /// MIDI input.
     pub midi: Midi,
-    /// Resident memory.
+    /// Resident memory in MB.
     pub resident_mb: f64,
-    /// What went wrong.
+    /// Fault counters.
     pub faults: Faults,
     /// Loaded stems.
     pub buffers: Vec<Buffer>,
-    /// Stems that play.
+    /// Playing stems.
     pub players: Vec<Player>,
 }
 
-/// Arguments in order.
+/// Iterator over the arguments of a message; missing ones are zero or empty.
 struct Args<'m>(std::slice::Iter<'m, Value>);
 
 impl Args<'_> {
@@ -231,7 +231,7 @@ impl Args<'_> {
 }
 
 impl Status {
-    /// From the messages of the answer.
+    /// Builds a status from the messages of a reply.
     pub fn of(messages: &[Message]) -> Status {
         let mut s = Status::default();
         for message in messages {
@@ -339,7 +339,7 @@ impl fmt::Display for Status {
         )?;
         writeln!(
             f,
-            "load      {:.1} % of a period, worst {:.1} %; worst wake-up {:.2} ms; {:.1} MB resident",
+            "load      {:.1} % of a period, max {:.1} %; max wake-up delay {:.2} ms; {:.1} MB resident",
             100.0 * load.mean,
             100.0 * load.worst,
             load.worst_wake_ms,
@@ -349,13 +349,13 @@ impl fmt::Display for Status {
         if !matches!(crowd.reason.as_str(), "" | "base") || crowd.refused > 0 {
             writeln!(
                 f,
-                "movement  {:.3} ({:.3} of late), {}: to {:.1} BPM; {} refused",
+                "movement  {:.3} (smoothed {:.3}), {}: to {:.1} BPM; {} rejected",
                 crowd.raw, crowd.smoothed, crowd.reason, crowd.target, crowd.refused
             )?;
         }
         for s in self.stretch.iter().filter(|s| s.method != "playback_rate") {
             let deck = s.deck.to_uppercase();
-            write!(f, "stretch   {deck} {}, {} is heard", s.method, s.heard)?;
+            write!(f, "stretch   {deck} {}, {} in use", s.method, s.heard)?;
             if s.target_ms > 0.0 && s.method != "wsola" {
                 let (ready, target, cost) = (s.ready_ms, s.target_ms, 100.0 * s.cost);
                 let (level, underruns) = (&s.level, s.underruns);
@@ -370,8 +370,8 @@ impl fmt::Display for Status {
         if v.count > 0 {
             let (sounding, count, cost) = (v.sounding, v.count, 100.0 * v.cost);
             let (stolen, unplayed, late, gone) = (v.stolen, v.unplayed, v.underruns, v.shed);
-            write!(f, "voices    {sounding} of {count} sound, {cost:.1} % of a core")?;
-            writeln!(f, "; notes: {stolen} gave way, {unplayed} found no voice; late {late}, let go {gone}")?;
+            write!(f, "voices    {sounding} of {count} sounding, {cost:.1} % of a core")?;
+            writeln!(f, "; notes: {stolen} stolen, {unplayed} dropped; late {late}, shed {gone}")?;
         }
         if !self.midi.devices.is_empty() {
             writeln!(f, "midi      {} ({} events)", self.midi.devices, self.midi.events)?;

@@ -1,4 +1,4 @@
-//! The terminal view: decks, meters, tempo, underruns, the log; made for 80 × 24 over a slow line.
+//! The terminal view: decks, meters, tempo, underruns and the log, for 80 × 24 characters over a slow connection.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use serde_json::Value as Json;
 
 use super::live::{Heard, Live};
 
-/// Redraws per second: enough for the eye, little for the line.
+/// Redraws per second: smooth enough, with little traffic.
 const RATE: f64 = 8.0;
-/// Lines of the log kept.
+/// Number of log lines kept.
 const LOG: usize = 200;
-/// Silence after which the view says so.
+/// Time without a message after which the view reports it.
 const STALE: Duration = Duration::from_secs(2);
 
-/// What is shown.
+/// State of the view.
 pub struct View {
     values: BTreeMap<String, Vec<Json>>,
     log: VecDeque<(String, String)>,
@@ -34,9 +34,8 @@ impl Default for View {
     }
 }
 
-/// What each message changes.
 impl View {
-    /// Takes in a message of the daemon.
+    /// Updates the view with a message from the daemon.
     pub fn take(&mut self, message: &Json) {
         self.heard = Instant::now();
         match message["push"].as_str() {
@@ -69,7 +68,7 @@ impl View {
         self.values.range(prefix.to_string()..).map_while(move |(p, v)| Some((p.strip_prefix(prefix)?, v)))
     }
 
-    /// Draws everything.
+    /// Draws the view.
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let decks = self.decks();
         let outputs = self.numbered("/meter/output/").count().max(1) as u16;
@@ -91,7 +90,7 @@ impl View {
         let xruns = n("/status/xruns", 0);
         let state = match self.text("/status/output", 0) {
             "card" => Span::from("card").green(),
-            "clock" => Span::from("no card wanted").yellow(),
+            "clock" => Span::from("no card (clock)").yellow(),
             "silent" => Span::from("NO CARD").red().bold(),
             _ => Span::from("…").dim(),
         };
@@ -112,8 +111,8 @@ impl View {
         ];
         match &self.trouble {
             Some(why) => last.push(Span::from(why.as_str()).red()),
-            None if self.heard.elapsed() > STALE => last.push(Span::from("nothing is heard of it").red()),
-            None => last.push(Span::from("q quits").dim()),
+            None if self.heard.elapsed() > STALE => last.push(Span::from("no data").red()),
+            None => last.push(Span::from("q: quit").dim()),
         }
         vec![
             Line::from(vec![
@@ -146,20 +145,20 @@ impl View {
         ]
     }
 
-    /// What the crowd does to the tempo, if it does anything.
+    /// Returns the line about movement; empty while movement does not control the tempo.
     fn crowd(&self) -> Line<'_> {
         let n = |k: usize| self.number("/status/movement", k);
         match self.text("/status/movement", 4) {
             "" | "base" => Line::default(),
             why => Line::from(vec![
-                Span::from(format!("movement {:.3} ({:.3} of late)   ", n(0), n(1))),
+                Span::from(format!("movement {:.3} (smoothed {:.3})   ", n(0), n(1))),
                 Span::from(format!("{why}: to {:.1} BPM", n(2))).yellow(),
-                Span::from(if n(5) > 0.0 { format!("   refused {:.0}", n(5)) } else { String::new() }).red(),
+                Span::from(if n(5) > 0.0 { format!("   rejected {:.0}", n(5)) } else { String::new() }).red(),
             ]),
         }
     }
 
-    /// How a deck is stretched, in a few letters.
+    /// Returns a deck's stretch state in short form; "!" marks a method that temporarily replaces the selected one.
     fn stretch(&self, deck: &str) -> Span<'_> {
         let path = format!("/status/stretch/{deck}");
         let (method, heard) = (self.text(&path, 0), self.text(&path, 1));
@@ -218,7 +217,7 @@ impl View {
                     }
                 })
                 .collect();
-            // One line each: with many stems the first tell enough.
+            // One line per deck, cut off at the edge.
             let text = if stems.is_empty() { "–".into() } else { stems.join("  ") };
             lines.push(Line::from(format!("  {text}")).style(Style::new().fg(Color::Gray)));
         }
@@ -242,7 +241,7 @@ impl View {
     }
 }
 
-/// A bar from −60 to 0 dB with a mark at `hold`.
+/// Returns a level bar from −60 to 0 dB, `width` characters wide, with a mark at `hold`. Levels are linear.
 fn bar(level: f64, hold: f64, width: usize) -> Vec<Span<'static>> {
     let place = |x: f64| ((1.0 + x.max(1e-9).log10() / 3.0).clamp(0.0, 1.0) * width as f64).round() as usize;
     let (full, mark) = (place(level).min(width), place(hold));
@@ -267,18 +266,21 @@ fn clock(seconds: Option<&Json>) -> String {
     format!("{}:{:02}", seconds as u64 / 60, seconds as u64 % 60)
 }
 
-/// Shows the view until `q`, Escape or Ctrl-C. `connect` makes a connection, anew whenever one was lost.
+/// Shows the view until `q`, Escape or Ctrl-C. Calls `connect` at the start, and again whenever the connection is lost.
+///
+/// # Errors
+/// If the first connection fails, or there is no terminal.
 pub fn run(mut connect: impl FnMut() -> Result<Live, String>) -> Result<(), String> {
     let subscribe = |live: &mut Live| {
         live.subscribe(&["/status/*", "/meter/*", "/groove/deck/*"], RATE, None)?;
         live.subscribe(&["/log/*"], RATE, Some(0))
     };
-    // Before the screen is taken: a wrong host or token is told in plain text.
+    // Connect before switching the screen, so that a wrong host or token is reported in plain text.
     let mut first = connect()?;
     subscribe(&mut first)?;
     let mut live = Some(first);
     let mut terminal =
-        ratatui::try_init().map_err(|e| format!("watch wants a terminal ({e}); 'groovectl status' does without"))?;
+        ratatui::try_init().map_err(|e| format!("watch requires a terminal ({e}); 'groovectl status' does not"))?;
     let mut view = View::default();
     let mut retry = Instant::now();
     let result = loop {
@@ -320,7 +322,7 @@ pub fn run(mut connect: impl FnMut() -> Result<Live, String>) -> Result<(), Stri
     result
 }
 
-/// Whether a key that quits was pressed.
+/// Returns whether a key that quits was pressed.
 fn quits() -> bool {
     while event::poll(Duration::ZERO).unwrap_or(false) {
         if let Ok(Event::Key(key)) = event::read()
@@ -383,8 +385,8 @@ mod tests {
             "drums 1:15",
             "(drums)",
             "warn  underrun: 1 late",
-            "q quits",
-            "movement 0.420 (0.400 of late)   movement: to 128.0 BPM   refused 3",
+            "q: quit",
+            "movement 0.420 (smoothed 0.400)   movement: to 128.0 BPM   rejected 3",
             "high 50 %  hq 43/85 ms",
             "high kill  wsola!",
         ] {

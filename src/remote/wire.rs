@@ -1,4 +1,4 @@
-//! Asking over OSC.
+//! Requests over OSC and their replies.
 
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
@@ -7,30 +7,34 @@ use crate::control::packet;
 use crate::control::request::Message;
 use crate::control::value::Value;
 
-/// A socket that speaks to one daemon.
+/// OSC connection to a daemon.
 pub struct Wire {
-    /// The socket, connected.
+    /// The connected UDP socket.
     pub socket: UdpSocket,
     peer: SocketAddr,
     timeout: Duration,
 }
 
-/// What to say when nobody answers.
+/// Returns the message for a failed request.
 fn silence(error: &std::io::Error, peer: SocketAddr, timeout: Duration) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => {
-            format!("nobody listens on {peer}; is grooved running? (systemctl status grooved)")
+            format!("nothing listens on {peer}; check that grooved is running (systemctl status grooved)")
         }
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => format!(
-            "no answer from {peer} within {:.1} s; does grooved run there, and does its osc.allow let this machine in?",
+            "no reply from {peer} within {:.1} s; check that grooved is running there, and that its osc.allow includes \
+             this machine",
             timeout.as_secs_f64()
         ),
-        _ => format!("no answer from {peer}: {error}"),
+        _ => format!("no reply from {peer}: {error}"),
     }
 }
 
 impl Wire {
-    /// A socket towards `host`'s OSC port; answers are waited for `timeout_s` seconds.
+    /// Opens a connection to the OSC port of `host`. Requests wait `timeout_s` seconds for replies.
+    ///
+    /// # Errors
+    /// If the host name cannot be resolved, or no socket can be opened.
     pub fn open(host: &str, port: u16, timeout_s: f64) -> Result<Wire, String> {
         let peer = (host, port)
             .to_socket_addrs()
@@ -42,13 +46,20 @@ impl Wire {
         Ok(Wire { socket, peer, timeout: Duration::from_secs_f64(timeout_s) })
     }
 
-    /// Sends a message, and waits for nothing.
+    /// Sends a message without waiting for replies.
+    ///
+    /// # Errors
+    /// If the message cannot be encoded or sent.
     pub fn send(&self, message: Message) -> Result<(), String> {
         let sent = self.socket.send(&packet::encode(&[message])?);
         sent.map(drop).map_err(|e| silence(&e, self.peer, self.timeout))
     }
 
-    /// Sends a message and then `/sync`, and gathers every answer up to its `/synced`.
+    /// Sends a message and then `/sync`, and returns all replies up to `/synced`. After the timeout, returns the
+    /// replies received so far.
+    ///
+    /// # Errors
+    /// If there is no reply within the timeout, or a reply is not valid OSC.
     pub fn ask(&self, message: Message) -> Result<Vec<Message>, String> {
         let token = i64::from(std::process::id());
         let silent = |e: std::io::Error| silence(&e, self.peer, self.timeout);
@@ -63,7 +74,7 @@ impl Wire {
             self.socket.set_read_timeout(Some(left)).map_err(|e| e.to_string())?;
             let n = match self.socket.recv(&mut buffer) {
                 Ok(n) => n,
-                // A load may take longer than anybody wants to wait; what came so far is worth showing.
+                // A load may take longer than the timeout; show the replies so far.
                 Err(_) if !answers.is_empty() => return Ok(answers),
                 Err(e) => return Err(silent(e)),
             };
@@ -77,9 +88,12 @@ impl Wire {
     }
 }
 
-/// An argument from the command line: a number, or text; `i:`, `f:` and `s:` say which.
+/// Parses an argument from the command line: a number or text. The prefixes `i:`, `f:` and `s:` force the type.
+///
+/// # Errors
+/// If the text after `i:` or `f:` is not a number of that type.
 pub fn argument(text: &str) -> Result<Value, String> {
-    let wrong = |kind: &str| format!("{text:?}: what follows the colon is not {kind}");
+    let wrong = |kind: &str| format!("{text:?}: expected {kind} after the colon");
     match text.split_once(':') {
         Some(("i", rest)) => rest.parse().map(Value::Int).map_err(|_| wrong("a whole number")),
         Some(("f", rest)) => rest.parse().map(Value::Float).map_err(|_| wrong("a number")),

@@ -1,4 +1,4 @@
-//! What the tests share: a running daemon, a client, WAV files, and ways to listen by measuring.
+//! Shared by the tests: a running daemon, clients, WAV files, and measurements of sound.
 
 #![allow(dead_code)]
 
@@ -13,7 +13,7 @@ use grooved::control::request::Message;
 use grooved::control::value::Value;
 use grooved::media::wav::{Depth, WavWriter};
 
-/// A folder of its own for each test, gone afterwards.
+/// Temporary folder of a test, deleted on drop.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -28,7 +28,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// Writes a stereo WAV whose frames `value` tells: (frame) → (left, right).
+    /// Writes a stereo WAV file with the frames `value(frame)`, (left, right).
     pub fn wav(&self, name: &str, rate: u32, frames: usize, value: impl Fn(usize) -> (f32, f32)) -> PathBuf {
         let path = self.path(name);
         let mut writer = WavWriter::create(&path, 2, rate, Depth::Float).unwrap();
@@ -42,7 +42,7 @@ impl Scratch {
         path
     }
 
-    /// A sine of whole periods, so that it loops without a seam.
+    /// Writes a sine of whole periods, which loops seamlessly.
     pub fn sine(&self, name: &str, rate: u32, seconds: usize, hz: usize, peak: f32) -> PathBuf {
         self.wav(name, rate, rate as usize * seconds, |i| {
             let s = (std::f64::consts::TAU * (hz * i % rate as usize) as f64 / f64::from(rate)).sin() as f32 * peak;
@@ -59,12 +59,12 @@ impl Drop for Scratch {
     }
 }
 
-/// A UDP port nobody has right now.
+/// Returns a free UDP port.
 pub fn free_port() -> u16 {
     UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A running daemon, its audio thread under the system call filter, every fault fatal.
+/// A running daemon. Its audio thread runs under the system call filter, and every violation is fatal.
 pub struct Daemon {
     pub child: Child,
     pub port: u16,
@@ -76,7 +76,7 @@ pub fn grooved() -> Command {
     command
         .env("GROOVED_STRICT", "1")
         .env("GROOVED_DEBUG", "1")
-        // Nothing is kept in the home of whoever runs the tests.
+        // No state is written to the user's home folder.
         .env_remove("STATE_DIRECTORY")
         .env_remove("XDG_STATE_HOME")
         .env_remove("HOME")
@@ -108,7 +108,7 @@ impl Daemon {
         loop {
             client.send("/sync", vec![Value::Int(-1)]);
             if client.next(Duration::from_millis(100)).is_some_and(|m| m[0].address == "/synced") {
-                // Answers to earlier tries may still be on their way.
+                // Replies to earlier attempts may still arrive.
                 std::thread::sleep(Duration::from_millis(50));
                 return daemon;
             }
@@ -135,7 +135,7 @@ impl Daemon {
         assert!(status.unwrap().success());
     }
 
-    /// Ends the daemon as systemd would and returns its exit code; its log is for the message.
+    /// Stops the daemon as systemd would. Returns its exit code, and its log for the failure message.
     pub fn stop(mut self) -> i32 {
         self.signal(15);
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -169,11 +169,11 @@ pub struct Client {
 impl Client {
     pub fn send(&self, address: &str, args: Vec<Value>) {
         let bytes = packet::encode(&[Message::new(address, args)]).unwrap();
-        // A refused packet shows when the answer is waited for.
+        // A rejected packet shows as an error of the next receive.
         let _ = self.socket.send(&bytes);
     }
 
-    /// The messages of the next packet.
+    /// Returns the messages of the next packet.
     pub fn next(&self, timeout: Duration) -> Option<Vec<Message>> {
         self.socket.set_read_timeout(Some(timeout)).unwrap();
         let mut buffer = vec![0; 65_536];
@@ -181,7 +181,7 @@ impl Client {
         Some(packet::messages(&buffer[..n]).unwrap())
     }
 
-    /// Sends, then waits for `/sync` to come back; returns everything answered before that.
+    /// Sends a message and then `/sync`; returns all replies up to `/synced`.
     pub fn ask(&self, address: &str, args: Vec<Value>) -> Vec<Message> {
         static TOKEN: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(1000);
         let token = TOKEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -200,7 +200,7 @@ impl Client {
         panic!("{address} was not answered; so far: {answers:?}");
     }
 
-    /// Sends, and insists on `/done`.
+    /// Sends a message and asserts that the reply is `/done`.
     pub fn done(&self, address: &str, args: Vec<Value>) {
         let answers = self.ask(address, args);
         assert!(
@@ -209,20 +209,20 @@ impl Client {
         );
     }
 
-    /// Sends, and insists on silence (of a control that is not acknowledged).
+    /// Sends a message and asserts that there is no reply (for controls that are not acknowledged).
     pub fn quiet(&self, address: &str, args: Vec<Value>) {
         let answers = self.ask(address, args);
         assert!(answers.is_empty(), "{address}: {answers:?}");
     }
 
-    /// Sends, insists on `/fail`, and returns the reason.
+    /// Sends a message, asserts that the reply is `/fail`, and returns the reason.
     pub fn fails(&self, address: &str, args: Vec<Value>) -> String {
         let answers = self.ask(address, args);
         let fail = answers.iter().find(|m| m.address == "/fail" && m.args[0] == Value::from(address));
         fail.unwrap_or_else(|| panic!("{address} did not fail: {answers:?}")).args[1].as_text()
     }
 
-    /// A field of the status: `/status/{name}`, argument `k`.
+    /// Returns argument `k` of `/status/{name}`.
     pub fn status(&self, name: &str, k: usize) -> Value {
         let answers = self.ask("/get_status", vec![]);
         let address = format!("/status/{name}");
@@ -238,7 +238,7 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Reads a WAV of floats as the daemon writes it.
+    /// Reads a 32-bit float WAV file as written by the daemon.
     pub fn read(path: &Path) -> Sound {
         let mut decoder = grooved::media::decode::Decoder::open(path).unwrap();
         let info = decoder.info().clone();
@@ -256,13 +256,13 @@ impl Sound {
         at(from)..at(to)
     }
 
-    /// Root mean square between two moments.
+    /// Returns the RMS between two times in seconds.
     pub fn rms(&self, from: f64, to: f64) -> f64 {
         let part = &self.left[self.range(from, to)];
         (part.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / part.len().max(1) as f64).sqrt()
     }
 
-    /// Level of one frequency between two moments, as the peak value of a sine.
+    /// Returns the level of one frequency between two times, as the peak value of a sine.
     pub fn tone(&self, hz: f64, from: f64, to: f64) -> f64 {
         let part = &self.left[self.range(from, to)];
         let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
@@ -276,13 +276,13 @@ impl Sound {
         2.0 * (re * re + im * im).sqrt() / weight.max(1.0)
     }
 
-    /// The first frame that is not silent, from `start` on.
+    /// Returns the first non-silent frame from `start` on.
     pub fn onset(&self, start: usize) -> Option<usize> {
         self.left[start..].iter().position(|s| s.abs() > 1e-6).map(|k| start + k)
     }
 
-    /// The moments (in seconds) at which a sound of slow sines has a click: a fourth difference far above what its
-    /// own waves have. Fades of five milliseconds stay well below.
+    /// Returns the times (in seconds) of clicks in a sound of low sines: fourth differences far above those of the
+    /// waves themselves. Fades of five milliseconds stay well below.
     pub fn clicks(&self, threshold: f32) -> Vec<f64> {
         let mut found: Vec<f64> = Vec::new();
         for (i, w) in self.left.windows(5).enumerate() {
@@ -295,7 +295,7 @@ impl Sound {
         found
     }
 
-    /// The longest silence between the first and the last sound, in seconds.
+    /// Returns the longest silence between the first and the last sound, in seconds.
     pub fn longest_gap(&self) -> f64 {
         let (mut longest, mut current) = (0usize, 0usize);
         let Some(first) = self.onset(0) else { return self.seconds() };
@@ -324,12 +324,12 @@ pub fn p(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }
 
-/// A TCP port nobody has right now.
+/// Returns a free TCP port.
 pub fn free_tcp_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The Python of the test clients; `make test` makes it and tells where it is.
+/// Returns the Python of the test clients, which `make test` installs and names in an environment variable.
 pub fn python() -> Command {
     let python = std::env::var("GROOVED_TEST_PYTHON")
         .expect("GROOVED_TEST_PYTHON names the Python with the test clients' packages; 'make test' sets it");
@@ -353,7 +353,7 @@ impl Socket {
         self.0.send(tungstenite::Message::text(request.to_string())).unwrap();
     }
 
-    /// The next message; `None` when nothing comes for ten seconds or the connection is gone.
+    /// Returns the next message, or `None` after ten seconds without one or if the connection is closed.
     pub fn hear(&mut self) -> Option<serde_json::Value> {
         loop {
             match self.0.read() {
@@ -364,7 +364,7 @@ impl Socket {
         }
     }
 
-    /// Sends a request and waits for its answer; pushes meanwhile are let go.
+    /// Sends a request and returns its answer; discards pushes received meanwhile.
     pub fn ask(&mut self, mut request: serde_json::Value) -> serde_json::Value {
         static ID: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(1);
         let id = ID.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! Files made by hand.
+//! Files constructed byte by byte.
 
-/// Numbers that look random and are the same every time.
+/// Deterministic pseudo-random numbers.
 pub struct Random(pub u64);
 
 impl Random {
@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// A `fmt ` chunk's contents.
+/// Returns the contents of a `fmt ` chunk.
 pub fn format(tag: u16, channels: u16, rate: u32, bits: u16, align: u16) -> Vec<u8> {
     let mut f = tag.to_le_bytes().to_vec();
     f.extend(channels.to_le_bytes());
@@ -31,7 +31,7 @@ pub fn format(tag: u16, channels: u16, rate: u32, bits: u16, align: u16) -> Vec<
     f
 }
 
-/// The same with WAVE_FORMAT_EXTENSIBLE: `valid` bits and a mask of channels.
+/// Returns a `fmt ` chunk of WAVE_FORMAT_EXTENSIBLE with `valid` bits and a channel mask.
 pub fn extensible(tag: u16, channels: u16, bits: u16, align: u16, valid: u16, mask: u32) -> Vec<u8> {
     let mut f = format(0xfffe, channels, 44_100, bits, align);
     f.extend(22u16.to_le_bytes());
@@ -42,7 +42,7 @@ pub fn extensible(tag: u16, channels: u16, bits: u16, align: u16, valid: u16, ma
     f
 }
 
-/// A chunk: name, size and contents, padded.
+/// Returns a chunk: name, size and contents, padded.
 pub fn chunk(name: &[u8; 4], contents: &[u8]) -> Vec<u8> {
     let mut c = name.to_vec();
     c.extend((contents.len() as u32).to_le_bytes());
@@ -51,7 +51,7 @@ pub fn chunk(name: &[u8; 4], contents: &[u8]) -> Vec<u8> {
     c
 }
 
-/// A RIFF file of these chunks.
+/// Returns a RIFF file of these chunks.
 pub fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     let body = chunks.concat();
     let mut file = b"RIFF".to_vec();
@@ -61,7 +61,7 @@ pub fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
-/// 16-bit samples of a stereo sine that differs left and right.
+/// Returns 16-bit samples of stereo sines that differ left and right.
 pub fn samples(frames: usize) -> Vec<i16> {
     (0..frames)
         .flat_map(|k| {
@@ -72,12 +72,12 @@ pub fn samples(frames: usize) -> Vec<i16> {
         .collect()
 }
 
-/// The same as bytes.
+/// Returns these samples as bytes.
 pub fn pcm16(frames: usize) -> Vec<u8> {
     samples(frames).iter().flat_map(|s| s.to_le_bytes()).collect()
 }
 
-/// Pages of an Ogg file: begin and length.
+/// Returns offset and length of the pages of an Ogg file.
 pub fn pages(ogg: &[u8]) -> Vec<(usize, usize)> {
     let mut pages = Vec::new();
     let mut at = 0;
@@ -90,7 +90,7 @@ pub fn pages(ogg: &[u8]) -> Vec<(usize, usize)> {
     pages
 }
 
-/// Makes the checksum of a page right.
+/// Corrects the checksum of a page.
 pub fn seal(page: &mut [u8]) {
     page[22..26].fill(0);
     let crc = page.iter().fold(0u32, |crc, byte| {
@@ -100,7 +100,7 @@ pub fn seal(page: &mut [u8]) {
     page[22..26].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// A page of its own.
+/// Returns a new page.
 pub fn page(flags: u8, granule: i64, serial: u32, number: u32, packet: &[u8]) -> Vec<u8> {
     assert!(packet.len() < 255);
     let mut page = b"OggS\0".to_vec();
@@ -115,7 +115,7 @@ pub fn page(flags: u8, granule: i64, serial: u32, number: u32, packet: &[u8]) ->
     page
 }
 
-/// Frames of an MP3 or ADTS file without anything around them: begin and length.
+/// Returns offset and length of the frames of a plain MP3 or ADTS file.
 pub fn frames(file: &[u8]) -> Vec<(usize, usize)> {
     let mut frames = Vec::new();
     let mut at = 0;
@@ -136,7 +136,7 @@ pub fn frames(file: &[u8]) -> Vec<(usize, usize)> {
     frames
 }
 
-/// The first box of a kind down a path of kinds: begin and length.
+/// Returns offset and length of the first box at a path of box types.
 pub fn find(file: &[u8], path: &[&[u8; 4]]) -> (usize, usize) {
     let (mut from, mut to) = (0, file.len());
     let mut found = (0, 0);

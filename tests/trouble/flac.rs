@@ -1,9 +1,9 @@
-//! FLAC: the last frame counts, damage keeps its place, and a header that is odd is no reason to refuse.
+//! FLAC: lengths counted to the last frame, damage without a shift in time, and unusual headers.
 
 use crate::bytes::Random;
 use crate::sound::{SONG, Sound, bytes, refusal};
 
-/// Where the frames begin: behind the marker and the blocks of metadata.
+/// Returns the offset of the first frame, after the marker and the metadata blocks.
 fn first_frame(flac: &[u8]) -> usize {
     let mut at = 4;
     loop {
@@ -69,7 +69,7 @@ fn damage_keeps_the_rest_in_its_place() {
     ] {
         let sound = Sound::made("damaged.flac", &file);
         assert_eq!(sound.frames(), SONG, "{name}");
-        // Whole frames are lacking, and only those.
+        // Only whole frames are missing.
         assert!(
             sound.missing > 0 && sound.missing.is_multiple_of(4_096) && sound.missing <= 3 * 4_096,
             "{name}: {:?}",
@@ -80,7 +80,7 @@ fn damage_keeps_the_rest_in_its_place() {
         assert_eq!((sound.off(&plain, 0..at), sound.off(&plain, end..SONG)), (0.0, 0.0), "{name}");
         assert!(sound.left[at..end].iter().all(|s| *s == 0.0), "{name}");
     }
-    // The first frame itself.
+    // The first frame.
     let first = first_frame(&song);
     let sound = Sound::made("first.flac", &[&song[..first], &[0; 40], &song[first + 40..]].concat());
     assert_eq!((sound.frames(), sound.gaps.as_slice()), (SONG, &[(0, 4_096)][..]));

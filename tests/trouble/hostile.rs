@@ -1,5 +1,5 @@
-//! Files that lie, cut, changed and made up: whatever comes of them, it ends soon, without a panic and without taking
-//! memory for what a header claims.
+//! Malformed files, truncated, mutated and constructed: decoding ends soon, without a panic and without allocating the
+//! memory that a header claims.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -10,39 +10,39 @@ use crate::bytes::{Random, chunk, find, format, page, riff};
 use crate::sound::{bytes, file};
 
 thread_local! {
-    /// The largest piece of memory that this thread asked for.
+    /// Largest allocation of this thread in bytes.
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
 
 fn note(size: usize) {
-    // A thread that ends has no place for it any more.
+    // Thread-local storage is gone while a thread ends.
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
 }
 
 struct Watched;
 
-// SAFETY: everything is handed on to the system's allocator.
+// SAFETY: all calls are forwarded to the system allocator.
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: as for this function.
+        // SAFETY: the caller guarantees the same contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: as for this function.
+        // SAFETY: the caller guarantees the same contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size);
-        // SAFETY: as for this function.
+        // SAFETY: the caller guarantees the same contract.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as for this function.
+        // SAFETY: the caller guarantees the same contract.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -50,10 +50,10 @@ unsafe impl GlobalAlloc for Watched {
 #[global_allocator]
 static MEMORY: Watched = Watched;
 
-/// No decoder needs a piece larger than this (blocks of FLAC of 65 535 frames in eight channels take 2 MB).
+/// Maximum allocation that a decoder needs (FLAC blocks of 65 535 frames in eight channels take 2 MB).
 const ENOUGH: usize = 8 << 20;
 
-/// Opens, reads and seeks; tells whether it opened. Silent files of months are not read to their end.
+/// Opens, reads and seeks a file; returns whether it opened. Silent files of months are not read to the end.
 fn try_all(name: &str, bytes: &[u8]) -> bool {
     let path = file(name, bytes);
     let opened = Decoder::open(&path).is_ok_and(|mut decoder| {
@@ -115,7 +115,7 @@ fn whatever_is_done_to_a_file_it_ends() {
                     let noise = random.bytes(more);
                     broken.splice(at..at, noise);
                 }
-                // Where headers are: at the beginning, and at the end of most MP4 files.
+                // Headers are at the beginning, and at the end of most MP4 files.
                 3 => (0..6).for_each(|_| broken[random.below(length.min(700))] = random.next() as u8),
                 4 => {
                     for _ in 0..3 {
@@ -143,7 +143,7 @@ fn a_claim_of_gigabytes_takes_no_memory() {
         let (begin, _) = find(&song, &[&table[..], &[kind]].concat());
         file[begin + at..begin + at + 4].copy_from_slice(&0xfff_ffffu32.to_be_bytes());
         try_all("claims.m4a", &file);
-        // And a box that goes beyond the end.
+        // A box that extends beyond the end.
         file[begin..begin + 4].copy_from_slice(&0xffff_fff0u32.to_be_bytes());
         try_all("claims.m4a", &file);
     }

@@ -1,4 +1,4 @@
-//! What is no sound file, or one without a decoder here, is refused by name, and never plays as noise.
+//! Files that are not sound, or have no decoder, are rejected by name of their format and never play as noise.
 
 use crate::bytes::{Random, chunk, format, pcm16, riff};
 use crate::sound::{bytes, fixture, refusal};
@@ -46,7 +46,7 @@ fn kinds_without_a_decoder_are_named() {
         (b"\0\0\x01\xba\x44".to_vec(), "MPEG video"),
         (b"\0\x05\x16\x07\0\x02".to_vec(), "AppleDouble"),
     ] {
-        // Each carries a whole WAV and a whole MP3, which are not what it is.
+        // Each contains a complete WAV and a complete MP3, but is another format.
         let file = [&head[..], &wav(), &bytes("song-cbr.mp3")].concat();
         let why = refusal("other.bin", &file);
         assert!(why.contains(wanted), "{wanted}: {why}");

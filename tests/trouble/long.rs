@@ -1,4 +1,4 @@
-//! Long files: a seek reads less than a megabyte, and opening reads what it must.
+//! Long files: a seek reads less than a megabyte, and opening reads no more than necessary.
 
 use grooved::media::decode::Decoder;
 use grooved::media::file::MediaFile;
@@ -6,18 +6,18 @@ use grooved::media::file::MediaFile;
 use crate::bytes::{chunk, find, format, frames, pages, riff, seal};
 use crate::sound::{Sound, bytes, file};
 
-/// What a seek may read.
+/// Maximum number of bytes that a seek may read.
 const SEEK: u64 = 1 << 20;
 
-/// Seeks here and there and compares with a sound that repeats every `period` frames from frame `from` on; `slack` bytes
-/// may be read while opening.
+/// Seeks to several positions and compares with a sound that repeats every `period` frames from `from` on. Opening may
+/// read `slack` bytes.
 fn seeks(name: &str, file_bytes: &[u8], frames: u64, period: &Sound, from: u64, slack: u64) {
     let media = MediaFile::open(&file(name, file_bytes)).unwrap();
     let decoder = Decoder::new(&media).unwrap();
     let opening = media.bytes_read();
     assert!(opening <= slack, "{name}: {opening} bytes read of {}", media.len());
     assert_eq!(decoder.info().frames, frames, "{name}");
-    // A second stream looks at nothing again.
+    // A second stream does not scan the file again.
     let before = media.bytes_read();
     let mut decoder = Decoder::known(&media, decoder.info()).unwrap();
     assert_eq!(media.bytes_read(), before, "{name}");
@@ -34,14 +34,14 @@ fn seeks(name: &str, file_bytes: &[u8], frames: u64, period: &Sound, from: u64, 
         let worst = (0..1_000)
             .map(|k| (l[k] - period.left[((at + k as u64 - from) % length) as usize]).abs())
             .fold(0.0, f32::max);
-        // AAC fills up what it left out with noise, which is another one each time.
+        // AAC substitutes noise for omitted content, different each time.
         let slack = if name.contains("song.aac") || name.contains("index") { 0.02 } else { 2e-4 };
         assert!(worst < slack, "{name} at {at}: {worst}");
     }
     std::fs::remove_file(media.path()).unwrap();
 }
 
-/// One period of a file that repeats, in the middle of it, from a multiple of `period` frames on.
+/// Returns one period from the middle of a repeating file, starting at a multiple of `period` frames.
 fn middle(name: &str, file_bytes: &[u8], period: usize) -> Sound {
     let sound = Sound::made(name, file_bytes);
     let range = 2 * period..3 * period;
@@ -55,7 +55,7 @@ fn frames_without_an_index() {
         let songs = frames(&song).len();
         let all = song.repeat(count);
         let period = middle(name, &song.repeat(4), songs * per);
-        // Every header is looked at: the whole file is read, once.
+        // Every header is read, so the whole file is read once.
         let slack = all.len() as u64 + (1 << 20);
         seeks(name, &all, (songs * per * count) as u64, &period, 0, slack);
     }
@@ -73,7 +73,7 @@ fn frames_of_constant_rate_are_only_sampled() {
     assert!(file.len() > 8 << 20);
     let period = middle("cbr.mp3", &song[from..to].repeat(4), 42 * 1_152);
     seeks("cbr.mp3", &file, (42 * count * 1_152) as u64, &period, 0, 1 << 20);
-    // Any byte too many on the way shows: then it is counted, and is right again.
+    // Additional bytes in between are detected: then every frame is counted, with the right result.
     let mut odd = file.clone();
     let at = odd.len() / 3;
     odd.splice(at..at, *b"ID3\x03\0\0\0\0\0\x07taggeds");
@@ -146,12 +146,12 @@ fn an_index_of_packets() {
 fn pages_with_positions() {
     let song = bytes("song.ogg");
     let all = pages(&song);
-    // Pages with sound that begin and end with whole packets, over and over; their positions go on.
+    // Sound pages that begin and end with whole packets, repeated, with continuing positions.
     let sounding: Vec<&(usize, usize)> = all[2..all.len() - 1].iter().collect();
     let granule = |at: usize| i64::from_le_bytes(song[at + 6..at + 14].try_into().unwrap());
     assert!(sounding.iter().all(|(at, _)| song[at + 5] & 1 == 0 && granule(*at) > 0), "packets go over pages");
     let (first, last) = (granule(sounding[0].0), granule(sounding[sounding.len() - 1].0));
-    // Played again, the first page holds a block more than at the beginning, where that only prepares the next.
+    // When repeated, the first page yields one block more than at the beginning, where that block only primes the next.
     let period = last + (granule(sounding[1].0) - first) - first;
     let mut file = song[..all[2].0].to_vec();
     let mut number = 2u32;
@@ -181,7 +181,7 @@ fn frames_with_numbers() {
     let crc8 = |bytes: &[u8]| {
         bytes.iter().fold(0u8, |crc, b| (0..8).fold(crc ^ b, |c, _| if c & 0x80 != 0 { c << 1 ^ 7 } else { c << 1 }))
     };
-    // Whole frames of 4096 in their order; the last one of the song is shorter and has a longer header.
+    // Whole frames of 4096 in order; the last frame of the song is shorter and has a longer header.
     let mut begins: Vec<usize> = Vec::new();
     for at in 0..song.len() - 6 {
         let header = &song[at..at + 6];

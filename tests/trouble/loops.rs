@@ -1,4 +1,4 @@
-//! Ten times round a loop, in every format: no gap at the seam, no drift.
+//! Ten rounds of a loop in every format: no gap at the seam, no drift.
 
 use grooved::media::decode::Decoder;
 use grooved::media::file::MediaFile;
@@ -31,12 +31,12 @@ fn rounds(path: &std::path::Path, from: usize, to: usize) -> Sound {
     Sound { rate: info.sample_rate, left, right, missing: 0, gaps: Vec::new(), remarks: Vec::new() }
 }
 
-/// How far a round may be from another. AAC fills up what it left out with noise, which is another one each time.
+/// Maximum difference between rounds. AAC substitutes noise for omitted content, different each time.
 fn slack(name: &str) -> f32 {
     if name.ends_with(".aac") || (name.ends_with(".m4a") && !name.contains("alac")) { 0.02 } else { 2e-4 }
 }
 
-/// A round as a sound of its own.
+/// Returns one round as a sound.
 fn round(all: &Sound, number: usize, length: usize) -> Sound {
     let range = number * length..(number + 1) * length;
     Sound { left: all.left[range.clone()].to_vec(), right: all.right[range].to_vec(), ..all.clone() }
@@ -55,7 +55,7 @@ fn ten_rounds_are_ten_times_the_same_without_a_gap() {
     paths.push(file("chain.ogg", &bytes("song.ogg")));
     for path in paths {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        // The whole of it, and a part that begins and ends in the middle of packets.
+        // The whole file, and a part that begins and ends within packets.
         for (from, to) in [(0, SONG), (12_345, 40_001)] {
             let length = to - from;
             let all = rounds(&path, from, to);
@@ -65,11 +65,11 @@ fn ten_rounds_are_ten_times_the_same_without_a_gap() {
             let heard = Sound { left: plain.left[from..to].to_vec(), right: plain.right[from..to].to_vec(), ..plain };
             for number in 0..TIMES {
                 let this = round(&all, number, length);
-                // What a codec leaves.
+                // Coding noise.
                 let lossless = name.ends_with("wav") || name.ends_with("flac") || name.contains("alac");
                 let (left, wanted) = (this.residual(&part, 0, 0..length), if lossless { -150.0 } else { -16.0 });
                 assert!(left < wanted, "{name} {from}..{to}, round {number}: {left:.1} dB");
-                // And to the frame the same as what is heard without a loop, at both seams as well.
+                // Frame-accurate with the sound without a loop, at both seams too.
                 let off = this.off(&heard, 0..length);
                 assert!(off < slack(&name), "{name} {from}..{to}, round {number}: {off}");
             }

@@ -1,8 +1,8 @@
-//! Files that real encoders, recorders, taggers and disks leave behind: counted to the frame, in their place, or refused
-//! by name.
+//! Files as left by real encoders, recorders, taggers and disks: decoded with exact length and timing, or rejected
+//! with a reason.
 //!
-//! `song.flac` is 1.2 s of music; the other songs are the same sound by LAME, twolame, oggenc and ffmpeg. What is wrong
-//! with a file is done to one of them in the test itself, so that the truth is known.
+//! `song.flac` is 1.2 s of music; the other songs are the same sound encoded by LAME, twolame, oggenc and ffmpeg. Each
+//! test damages one of them itself, so that the expected result is known.
 
 mod bytes;
 mod check;

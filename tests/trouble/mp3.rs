@@ -1,15 +1,15 @@
-//! MP3, MP2 and ADTS: frames counted, whatever headers say; damage that keeps its place; tags of all kinds.
+//! MP3, MP2 and ADTS: frames counted regardless of headers, damage without a shift in time, tags of all kinds.
 
 use crate::bytes::{Random, frames};
 use crate::sound::{SONG, Sound, bytes, refusal};
 
-/// The first frame of a LAME file and what follows it.
+/// Returns the first frame of a LAME file, and the rest.
 fn parts(mp3: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (_, first) = frames(mp3)[0];
     (mp3[..first].to_vec(), mp3[first..].to_vec())
 }
 
-/// Where a LAME file counts its frames.
+/// Returns the offset of the frame count of a LAME file.
 fn count_at(mp3: &[u8]) -> usize {
     mp3.windows(4).position(|w| w == b"Info" || w == b"Xing").unwrap() + 8
 }
@@ -22,7 +22,7 @@ fn every_encoder_is_in_place_to_the_frame() {
         assert_eq!((sound.frames(), sound.lag(&truth), sound.missing), (SONG, 0, 0), "{name}");
         assert!(sound.remarks.is_empty(), "{name}: {:?}", sound.remarks);
     }
-    // Without a tag, everything that is decoded is played: the encoder's delay is not known.
+    // Without a tag, everything decoded is played, because the encoder's delay is unknown.
     for (name, frames, lag) in [
         ("song-cbr-notag.mp3", 47 * 1_152, 1_105),
         ("song-vbr-notag.mp3", 47 * 1_152, 1_105),
@@ -64,7 +64,7 @@ fn tags_behind_and_before_are_no_sound() {
         tag.extend(b"APIC");
         tag.extend((real as u32 - 10).to_be_bytes());
         tag.extend([0, 0]);
-        // A picture with frames of MP3 in it.
+        // A picture that contains MP3 frames.
         let mut picture: Vec<u8> = song.iter().copied().cycle().take(real - 10).collect();
         picture[..20].fill(1);
         tag.extend(picture);
@@ -97,7 +97,7 @@ fn a_count_that_the_file_contradicts_is_not_believed() {
     let at = count_at(&song);
     let real = u32::from_be_bytes(song[at..at + 4].try_into().unwrap());
     assert_eq!(real, 47);
-    // Too few, none, too many: all frames play, and begin where they should.
+    // Frame count too low, zero, too high: all frames play, with the right start.
     for count in [20u32, 0, 100_000] {
         let mut file = song.clone();
         file[at..at + 4].copy_from_slice(&count.to_be_bytes());
@@ -105,14 +105,14 @@ fn a_count_that_the_file_contradicts_is_not_believed() {
         let frames = if count == 0 { SONG } else { 47 * 1_152 - 1_105 };
         assert_eq!((sound.frames(), sound.lag(&truth), sound.missing), (frames, 0, 0), "{count}");
     }
-    // The tag's checksum is broken by everyone who edits it.
+    // The checksum of an edited tag is usually wrong.
     let mut file = song.clone();
     let end = frames(&song)[0].1;
     file[at + 172..at + 174].fill(0x55);
     assert!(at + 174 < end);
     let sound = Sound::made("crc.mp3", &file);
     assert_eq!((sound.frames(), sound.lag(&truth)), (SONG, 0));
-    // Two files in one: the second one's tag is a frame of silence.
+    // Two concatenated files: the tag of the second is a frame of silence.
     let joined = Sound::made("joined.mp3", &[song.clone(), song.clone()].concat());
     assert_eq!((joined.frames(), joined.missing), (95 * 1_152 - 1_105, 0));
 }
@@ -140,7 +140,7 @@ fn damage_keeps_the_rest_in_its_place() {
     ] {
         let sound = Sound::made("damaged.mp3", &file);
         assert_eq!(sound.frames(), SONG, "{name}");
-        // Ten frames from the damage on may be silent, for what they borrow; what comes then is the same to the bit.
+        // Up to ten frames from the damage on may be silent (bit reservoir); after that the output is bit-identical.
         let at = 19 * 1_152 - 1_105;
         assert_eq!(sound.off(&plain, 0..at - 1_152), 0.0, "{name}, before");
         assert_eq!(sound.off(&plain, at + 12 * 1_152..SONG), 0.0, "{name}, behind");
@@ -148,7 +148,7 @@ fn damage_keeps_the_rest_in_its_place() {
         let peak = |s: &Sound| s.left.iter().chain(&s.right).fold(0.0f32, |p, s| p.max(s.abs()));
         assert!(peak(&sound) < 1.2 * peak(&plain), "{name}: {}", peak(&sound));
     }
-    // Without a count, constant frames tell by the bytes.
+    // Without a frame count, the length follows from the file size at a constant bit rate.
     let (_, bare) = parts(&zeros);
     let (_, whole) = parts(&song);
     let (damaged, plain) = (Sound::made("bare.mp3", &bare), Sound::made("bare.mp3", &whole));
@@ -173,7 +173,7 @@ fn one_and_two_channels_in_one_file_both_play() {
 #[test]
 fn another_rate_is_reported_and_keeps_its_length() {
     let (_, song) = parts(&bytes("song-cbr.mp3"));
-    // The same frames under a header that says 48 kHz are shorter by a few bytes.
+    // Frames with a header of 48 kHz are a few bytes shorter.
     let other: Vec<u8> = frames(&song)
         .iter()
         .flat_map(|(at, _)| {

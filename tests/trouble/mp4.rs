@@ -1,4 +1,4 @@
-//! MP4: edit lists, fragments, HE-AAC, rates that its header cannot hold, stems.
+//! MP4: edit lists, fragments, HE-AAC, rates that do not fit its header, stems.
 
 use grooved::media::decode::Decoder;
 use grooved::media::file::MediaFile;
@@ -31,15 +31,15 @@ fn edit_lists_are_obeyed_to_the_frame() {
         Sound::made("edited.m4a", &file)
     };
     let plain = Sound::of("song.m4a");
-    // A part of it: 500 ms from 10 000 frames behind the delay on. No duration: all the rest.
+    // A part: 500 ms from 10 000 frames after the delay. Without a duration: the rest of the file.
     let part = edited(500, 11_024);
     assert_eq!(part.frames(), 22_050);
     let moved = Sound { left: plain.left[10_000..].to_vec(), right: plain.right[10_000..].to_vec(), ..plain.clone() };
     assert!(part.off(&moved, 0..22_050) < 1e-3);
     assert_eq!(edited(0, 1_024).frames(), SONG);
-    // An edit beyond what there is plays what there is.
+    // An edit that extends beyond the media plays to its end.
     assert_eq!(edited(99_000, 1_024).frames(), 53 * 1_024 - 1_024);
-    // No edit list: all that is decoded, as far as the index counts.
+    // No edit list: everything in the index is played.
     let mut none = song.clone();
     none[at + 4..at + 8].copy_from_slice(b"free");
     let none = Sound::made("none.m4a", &none);
@@ -49,7 +49,7 @@ fn edit_lists_are_obeyed_to_the_frame() {
 #[test]
 fn an_empty_edit_is_silence_and_edits_may_go_back() {
     let (song, plain) = (bytes("song.m4a"), Sound::of("song.m4a"));
-    // 100 ms of nothing, 200 ms from 0.5 s on, 200 ms from the beginning.
+    // 100 ms of silence, 200 ms from 0.5 s on, 200 ms from the beginning.
     let rows = [(100u32, u32::MAX), (200, 22_050 + 1_024), (200, 1_024)];
     let mut list = vec![0, 0, 0, 0, 0, 0, 0, 3];
     for (duration, from) in rows {
@@ -98,7 +98,7 @@ fn what_itunes_writes_counts_where_there_is_no_edit_list() {
     let mut file = [&song[..], &udta].concat();
     file[moov..moov + 4].copy_from_slice(&((size + udta.len()) as u32).to_be_bytes());
     file[elst + 4..elst + 8].copy_from_slice(b"free");
-    // ffmpeg leaves a box of the same name, which is found first.
+    // ffmpeg writes a box of the same name, which is found first.
     let (old, _) = find(&file, &[b"moov", b"udta"]);
     file[old + 4..old + 8].copy_from_slice(b"free");
     let sound = Sound::made("itunes.m4a", &file);
@@ -110,7 +110,7 @@ fn every_fragment_plays() {
     let truth = Sound::of("song.flac");
     let sound = Sound::of("song-frag.m4a");
     assert_eq!((sound.frames(), sound.lag(&truth), sound.missing), (SONG + 1_024, 1_024, 0));
-    // A fragment that is lost leaves a hole of its length.
+    // A lost fragment leaves a gap of its length.
     let frag = bytes("song-frag.m4a");
     let mut boxes = Vec::new();
     let mut at = 0;
@@ -123,7 +123,7 @@ fn every_fragment_plays() {
     assert!(moofs.len() >= 4, "{}", moofs.len());
     let (from, to) = (boxes[moofs[1]].0, boxes[moofs[2]].0);
     let mut holed = [&frag[..from], &frag[to..]].concat();
-    // Where the fragments behind it say that they lie.
+    // The following fragments state their positions.
     let mut at = from;
     while at + 8 <= holed.len() {
         let size = u32::from_be_bytes(holed[at..at + 4].try_into().unwrap()) as usize;
@@ -140,7 +140,7 @@ fn every_fragment_plays() {
     assert_eq!(holed.frames(), sound.frames());
     assert!(holed.missing > 8 * 1_024 && holed.missing.is_multiple_of(1_024), "{:?}", holed.gaps);
     let (hole, length) = (holed.gaps[0].0 as usize, holed.gaps[0].1 as usize);
-    // AAC fills up what it left out with noise, which is another one each time.
+    // AAC substitutes noise for omitted content, different each time.
     assert!(holed.off(&sound, 0..hole - 1_024) < 0.02);
     assert!(holed.off(&sound, hole + length + 2_048..sound.frames()) < 0.02);
 }
@@ -150,7 +150,7 @@ fn a_file_that_was_cut_plays_what_is_there() {
     let song = bytes("song.m4a");
     let (moov, size) = find(&song, &[b"moov"]);
     let (mdat, length) = find(&song, &[b"mdat"]);
-    // With its index in front, as for streaming; the packets move back by its size.
+    // With the index in front, as for streaming, the packets move by its size.
     let mut index = song[moov..moov + size].to_vec();
     let path = [&MEDIA[1..], &[b"stbl", b"stco"]].concat();
     let (stco, _) = find(&[&[0, 0, 0, 8], &b"free"[..], &index[8..]].concat(), &path);
@@ -187,7 +187,7 @@ fn rates_beyond_the_header_and_plain_samples_are_right() {
 
 #[test]
 fn a_coarse_time_scale_costs_no_frame() {
-    // Milliseconds: the delay is 23 of them, and a packet too.
+    // In milliseconds: the delay is 23, and so is a packet.
     let song = bytes("song.m4a");
     let mut file = song.clone();
     let (mdhd, _) = find(&song, &[b"moov", b"trak", b"mdia", b"mdhd"]);
@@ -219,7 +219,7 @@ fn stems_are_listed_by_name_and_play_one_by_one() {
     let listed: Vec<(usize, &str)> = tracks.iter().map(|t| (t.track, t.name.as_str())).collect();
     assert_eq!(listed, [(1, "Drums"), (2, "Bass"), (3, "track 4"), (4, "track 5")]);
     assert_eq!((tracks[0].colour.as_deref(), &tracks[1].colour), (Some("#009E73"), &None));
-    // Without one, the name says that the first track is the mix; elsewhere all are heard.
+    // Without one, the file name marks the first track as the mix; otherwise all tracks play.
     assert_eq!(stems::list(&MediaFile::open(&file("a.stem.mp4", &five)).unwrap()).unwrap().len(), 4);
     assert_eq!(stems::list(&MediaFile::open(&file("a.mp4", &five)).unwrap()).unwrap().len(), 5);
     let mix = Sound::all(Decoder::new(&media).unwrap());

@@ -1,9 +1,9 @@
-//! Ogg: links that follow each other, positions that do not begin at 0, lost pages, more than two channels.
+//! Ogg: chained links, positions that do not start at 0, lost pages, more than two channels.
 
 use crate::bytes::{page, pages, seal};
 use crate::sound::{SONG, Sound, bytes, refusal};
 
-/// A copy whose pages are changed, with right checksums.
+/// Returns a copy with changed pages and valid checksums.
 fn with(ogg: &[u8], mut change: impl FnMut(usize, &mut [u8])) -> Vec<u8> {
     let mut copy = ogg.to_vec();
     for (number, (at, length)) in pages(ogg).into_iter().enumerate() {
@@ -38,7 +38,7 @@ fn every_link_of_a_chain_plays() {
             assert_eq!(part.off(&plain, 0..SONG), 0.0, "{name}, link {link}");
         }
     }
-    // A link at another rate is silent, and as long as it would be.
+    // A link at another rate is silent for its duration.
     let slow = with(&song, |number, page| {
         if number == 0 {
             page[28 + 12..28 + 16].copy_from_slice(&22_050u32.to_le_bytes());
@@ -59,7 +59,7 @@ fn positions_need_not_begin_at_nothing() {
         }
     });
     let sound = Sound::made("late.ogg", &late);
-    // The length of the last page is known from those before it only.
+    // The length of the last page is known only from the pages before it.
     assert_eq!((sound.frames(), sound.missing, sound.off(&plain, 0..SONG)), (SONG, 0, 0.0));
 }
 
@@ -87,7 +87,7 @@ fn a_lost_page_keeps_the_rest_in_its_place() {
         assert_eq!(sound.off(&plain, behind + 2_048..SONG), 0.0, "{name}");
         assert!(sound.missing as usize > (behind - before) / 2, "{name}: {:?}", sound.gaps);
     }
-    // The end: lost with its page, or without its mark.
+    // The last page is lost, or is not marked as the end.
     let (last, _) = *all.last().unwrap();
     let short = Sound::made("last.ogg", &song[..last]);
     assert_eq!((short.frames() as i64, short.missing), (granule(&song[all[all.len() - 2].0..]), 0));
@@ -100,7 +100,7 @@ fn a_lost_page_keeps_the_rest_in_its_place() {
 #[test]
 fn multichannel_vorbis_has_every_channel_in_its_place() {
     let half = std::f64::consts::FRAC_1_SQRT_2;
-    // Left, right and centre; then with low frequencies and two surrounds: sines of 0.3 from 300 Hz up.
+    // Left, right and centre; then with LFE and two surrounds: sines of 0.3 from 300 Hz up.
     for (name, tones) in [
         ("three.ogg", vec![(300.0, 1.0, 0.0), (400.0, 0.0, 1.0), (500.0, half, half)]),
         (
@@ -140,7 +140,7 @@ fn other_codecs_are_named() {
         let why = refusal("other.ogg", &file);
         assert!(why.contains(name) && why.contains("Ogg is not supported"), "{why}");
     }
-    // Beside a video, the sound plays.
+    // The sound of a video file plays.
     let song = bytes("song.ogg");
     let (_, first) = pages(&song)[0];
     let video = page(2, 0, 9, 0, b"\x80theora\x03\x02\x01");

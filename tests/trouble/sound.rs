@@ -1,24 +1,24 @@
-//! Decoding for the tests, and how far one sound is from another.
+//! Decoding for the tests, and differences between sounds.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use grooved::media::decode::{DecodeError, Decoder};
 
-/// Frames of the song, in every format that can say so.
+/// Length of the song in frames, in every format that stores it.
 pub const SONG: usize = 52_920;
 
-/// A fixture's path.
+/// Returns the path of a fixture.
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/trouble").join(name)
 }
 
-/// A fixture's bytes.
+/// Returns the bytes of a fixture.
 pub fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(fixture(name)).unwrap()
 }
 
-/// Writes a file for one test; its name keeps the ending.
+/// Writes a temporary file with the extension of `name`.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trouble-{}", std::process::id()));
@@ -34,7 +34,7 @@ pub struct Sound {
     pub rate: u32,
     pub left: Vec<f32>,
     pub right: Vec<f32>,
-    /// Frames that were lacking, and where.
+    /// Missing frames, and their positions.
     pub missing: u64,
     pub gaps: Vec<(u64, u64)>,
     pub remarks: Vec<String>,
@@ -45,7 +45,7 @@ impl Sound {
         Decoder::open(path).map(Sound::all)
     }
 
-    /// Reads everything, in parts of an odd size.
+    /// Reads a file to its end, in blocks of an odd size.
     pub fn all(mut decoder: Decoder) -> Sound {
         let info = decoder.info().clone();
         let (mut left, mut right) = (Vec::new(), Vec::new());
@@ -64,12 +64,12 @@ impl Sound {
         Sound { rate: info.sample_rate, left, right, missing, gaps: decoder.gaps().to_vec(), remarks }
     }
 
-    /// A fixture.
+    /// Decodes a fixture.
     pub fn of(name: &str) -> Sound {
         Sound::open(&fixture(name)).unwrap_or_else(|e| panic!("{name} {e}"))
     }
 
-    /// A file made of bytes.
+    /// Decodes a file with the given bytes.
     pub fn made(name: &str, bytes: &[u8]) -> Sound {
         Sound::open(&file(name, bytes)).unwrap_or_else(|e| panic!("{name} {e}"))
     }
@@ -78,7 +78,7 @@ impl Sound {
         self.left.len()
     }
 
-    /// The largest difference from another sound within a range of frames.
+    /// Returns the maximum difference from another sound within a range of frames.
     pub fn off(&self, other: &Sound, range: std::ops::Range<usize>) -> f32 {
         let far = |a: &[f32], b: &[f32]| {
             a[range.clone()].iter().zip(&b[range.clone()]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
@@ -86,7 +86,7 @@ impl Sound {
         far(&self.left, &other.left).max(far(&self.right, &other.right))
     }
 
-    /// What is left of `truth` without this sound, `lag` frames later, in dB of the truth.
+    /// Returns the residual of `truth` minus this sound delayed by `lag` frames, in dB relative to `truth`.
     pub fn residual(&self, truth: &Sound, lag: i64, range: std::ops::Range<usize>) -> f64 {
         let (mut left, mut all) = (0.0, 0.0);
         for k in range {
@@ -98,7 +98,7 @@ impl Sound {
         10.0 * (left / all).log10()
     }
 
-    /// How many frames later than the truth this sound is: where least is left of it.
+    /// Returns the delay relative to the truth in frames, at the minimum residual.
     pub fn lag(&self, truth: &Sound) -> i64 {
         let range = 20_000..24_000;
         (-2_500..2_500)
@@ -108,7 +108,7 @@ impl Sound {
             .0
     }
 
-    /// The level of a sine of `hz` in one side, in its middle.
+    /// Returns the level of a sine of `hz` in the middle of one channel.
     pub fn tone(samples: &[f32], rate: u32, hz: f64) -> f64 {
         let part = &samples[samples.len() / 4..samples.len() * 3 / 4];
         let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
@@ -123,7 +123,7 @@ impl Sound {
     }
 }
 
-/// Why a file is refused.
+/// Returns the error of a file that must be rejected.
 pub fn refusal(name: &str, bytes: &[u8]) -> String {
     match Sound::open(&file(name, bytes)) {
         Err(error) => error.to_string(),

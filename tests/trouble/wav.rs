@@ -1,11 +1,11 @@
-//! WAV and AIFF: sizes that are wrong or unknown, formats of all ages.
+//! WAV and AIFF: wrong or unknown sizes, old and new formats.
 
 use crate::bytes::{chunk, extensible, format, pcm16, riff, samples};
 use crate::sound::{Sound, bytes, refusal};
 
 const FRAMES: usize = 5_000;
 
-/// The samples that every plain file here holds.
+/// Samples of every plain file in these tests.
 fn plain() -> Sound {
     Sound::made("plain.wav", &riff(&[chunk(b"fmt ", &format(1, 2, 44_100, 16, 4)), chunk(b"data", &pcm16(FRAMES))]))
 }
@@ -17,7 +17,7 @@ fn same(name: &str, file: &[u8]) {
     assert!(truth.left.iter().any(|s| s.abs() > 0.2), "the truth is silent");
 }
 
-/// Where the size of the samples stands in a plain file.
+/// Offset of the data size in a plain file.
 const DATA_SIZE: std::ops::Range<usize> = 40..44;
 
 fn file() -> Vec<u8> {
@@ -34,7 +34,7 @@ fn a_size_that_means_unknown_means_to_the_end() {
             same(&format!("{size:x}-{riff_size:x}.wav"), &wav);
         }
     }
-    // Nothing behind a size of 0, or another chunk, is nothing.
+    // A size of 0 followed by nothing, or by another chunk, is an empty file.
     for rest in [Vec::new(), chunk(b"LIST", b"INFOISFT\x04\0\0\0abc\0")] {
         let wav = [riff(&[chunk(b"fmt ", &format(1, 2, 44_100, 16, 4)), chunk(b"data", b"")]), rest].concat();
         assert!(refusal("nothing.wav", &wav).ends_with("it contains no sound"));
@@ -70,7 +70,7 @@ fn wrong_sizes_of_metadata_keep_no_sound_from_playing() {
     same("no-padding.wav", &riff(&[fmt.clone(), b"LIST\x05\0\0\0INFOx".to_vec(), data.clone()]));
     same("padding.wav", &riff(&[fmt.clone(), b"LIST\x05\0\0\0INFOx\0".to_vec(), data.clone()]));
     same("data-first.wav", &riff(&[data.clone(), fmt.clone()]));
-    // The word itself in a comment.
+    // The chunk name in a comment.
     same("word.wav", &riff(&[fmt.clone(), chunk(b"LIST", b"INFOICMT\x0a\0\0\0data sheet"), data.clone()]));
     for size in [14usize, 18, 20, 50] {
         let mut f = format(1, 2, 44_100, 16, 4);
@@ -120,7 +120,7 @@ fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|k| u8::from_str_radix(&text[2 * k..2 * k + 2], 16).unwrap()).collect()
 }
 
-/// The samples in more bytes each, left-justified.
+/// Returns the samples with more bytes each, left-justified.
 fn wide(bytes: usize) -> Vec<u8> {
     samples(FRAMES)
         .iter()
@@ -140,7 +140,7 @@ fn samples_take_the_room_that_the_block_gives_them() {
         let fmt = extensible(1, 2, 8 * bytes, 2 * bytes, bits, 3);
         same("wide-extensible.wav", &riff(&[chunk(b"fmt ", &fmt), chunk(b"data", &wide(bytes.into()))]));
     }
-    // A block size that nothing else confirms is wrong itself.
+    // A wrong block size that contradicts the other fields is ignored.
     for align in [0u16, 2, 3, 8] {
         let mut fmt = format(1, 2, 44_100, 16, align);
         fmt[8..12].copy_from_slice(&176_400u32.to_le_bytes());
@@ -186,7 +186,7 @@ fn coded_sound_in_a_wav_is_named() {
     {
         assert!(refusal("coded.wav", &wav(tag, &[0; 4_000])).contains(name), "{tag:x}");
     }
-    // Under the tag of plain samples: noise, were it played.
+    // Tagged as PCM: would be noise if played.
     for (mark, name) in [([0xff, 0x1f, 0x00, 0xe8], "DTS"), ([0x72, 0xf8, 0x1f, 0x4e], "IEC 61937")] {
         let mut data = crate::bytes::Random(5).bytes(20_000);
         (0..8).for_each(|k| data[k * 2_048..k * 2_048 + 4].copy_from_slice(&mark));
@@ -217,7 +217,7 @@ fn adpcm_plays_from_any_frame() {
             );
         }
     }
-    // The fact chunk tells how much of the last block is sound.
+    // The fact chunk gives the valid part of the last block.
     let mut ima = bytes("adpcm_ima_wav.wav");
     let at = ima.windows(4).position(|w| w == b"fact").unwrap() + 8;
     ima[at..at + 4].copy_from_slice(&11_025u32.to_le_bytes());

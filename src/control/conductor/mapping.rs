@@ -133,7 +133,9 @@ mod tests {
             }
             calls.len()
         };
-        assert_eq!((count("total_movement"), count("midi/1/7")), (25, 100));
+        let of_crowd = count("total_movement");
+        assert!((15..=25).contains(&of_crowd), "{of_crowd}");
+        assert_eq!(count("midi/1/7"), 100);
         let mut calls = Vec::new();
         assert!(!steer(&mut maps, 2.0, "left_arm", 1.0, &mut calls));
         assert!(calls.is_empty());

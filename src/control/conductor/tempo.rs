@@ -232,7 +232,7 @@ mod tests {
     fn a_start_is_moved_to_a_beat_only_on_decks_that_wait() {
         let (_engine, mut cx) = context();
         let mut tempo = Tempo::new(&cx.settings.tempo.clone());
-        let grid = Grid::parse(br#"{"bpm": 120.0}"#).unwrap();
+        let grid = Grid::parse(br#"{"bpm": 120.0, "beats": [0, 0.5, 1.0, 1.5, 2.0]}"#).unwrap();
         tempo.take_grid(&mut cx, 0, 100, grid);
         assert_eq!(tempo.snapped(0, 0.123, 10.0), 0.123);
         assert_eq!(tempo.quantised(&cx, 0, (0.0, 1.0), 5_000), 5_000);
