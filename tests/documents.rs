@@ -174,6 +174,19 @@ fn source() -> String {
     joined.replace("\\\"", "\"")
 }
 
+#[test]
+fn the_map_names_every_thread() {
+    let map = read(&root().join("docs/architecture.md"));
+    let threads = map.split("\n## ").find(|part| part.starts_with("Threads")).unwrap_or_default();
+    let source = source();
+    for marker in [".name(\"", ".thread_name(\""] {
+        for (at, _) in source.match_indices(marker) {
+            let name = source[at + marker.len()..].split('"').next().unwrap_or_default();
+            assert!(threads.contains(&format!("`{name}`")), "docs/architecture.md does not list the thread {name}");
+        }
+    }
+}
+
 /// Rows of tables that begin with a message in backticks; `…` stands for what varies.
 #[test]
 fn quoted_messages_exist() {
