@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality bench-decoding readme test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
+.PHONY: run test build tools bench bench-quality bench-decoding controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set: on the sound card if there is one, otherwise silently in real time.
 run: tools
@@ -66,9 +66,9 @@ bench-decoding: build
 	@$(TARGET)/decoding/bin/python -m pip install --quiet --disable-pip-version-check -r benches/decoding/requirements.txt
 	$(TARGET)/decoding/bin/python benches/decoding/table.py $(TARGET)/release/grooved "$(FOLDER)" $(ARGS)
 
-## Writes the reference of all controls into the README.
-readme: build
-	python3 scripts/reference $(TARGET)/release/grooved README.md
+## Writes the tables of all controls into docs/controls.md.
+controls: build
+	python3 scripts/reference $(TARGET)/release/grooved docs/controls.md
 
 ## Tests underruns, unplugging and replugging in a small emulated machine with real kernel drivers. About five minutes.
 test-kernel: build
@@ -103,6 +103,10 @@ test-kill: tools
 test-page: build $(CLIENTS)
 	@sh scripts/need page
 	$(PYTHON) tests/clients/page.py $(TARGET)/release/grooved $(TARGET)/page
+
+## Writes the README's picture of the page, docs/page.png.
+screenshot: test-page
+	cp $(TARGET)/page/desk.png docs/page.png
 
 ## Renders a scale, a chord and a phrase of every instrument to target/demo-sounds.
 demo-sounds: build

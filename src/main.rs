@@ -201,7 +201,7 @@ enum Command {
     /// Render a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument to a WAV file
     #[cfg(feature = "ddsp")]
     RenderControls(RenderInstruments),
-    /// Print the reference of all controls as it appears in the README
+    /// Print the reference of all controls as it appears in docs/controls.md
     #[command(hide = true)]
     Reference,
     /// Render the demonstration set into its cache and print the folder
@@ -552,7 +552,7 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
     let plays = cli.demo || !plan_of(cli)?.is_empty() || config.state.restore;
     let flags: Vec<String> = std::env::args().skip(1).take_while(|a| a != "tune").collect();
     match tune::run(&flags, plays, sizes, seconds)? {
-        None => println!("None of these sizes is stable. Try larger ones, or see the section on tuning in the README."),
+        None => println!("None of these sizes is stable. Try larger ones, or see docs/tuning.md."),
         Some(size) => match (&cli.config, write) {
             (Some(path), true) => {
                 tune::write(path, size)?;

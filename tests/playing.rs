@@ -494,7 +494,7 @@ fn more_than_can_be_stretched_is_told_and_made_good() {
     client.done("/stop_stem", vec![i(100)]);
     std::thread::sleep(Duration::from_millis(200));
     let log = daemon.log();
-    assert!(log.contains("deck a: all of it is stretched again"), "{log}");
+    assert!(log.contains("deck a: all stems are stretched again"), "{log}");
     daemon.stop();
 }
 

@@ -585,11 +585,11 @@ impl Vocabulary {
         }
     }
 
-    /// The reference for the README: one table for the product's own tree, one for the older addresses.
+    /// The tables of `docs/controls.md`: grooved's own controls, and the addresses of the older servers.
     pub fn reference(&self) -> String {
         let mut out = String::new();
-        for (title, ours) in [("The product's own tree", true), ("Addresses of the older servers", false)] {
-            let _ = writeln!(out, "#### {title}\n\n| address | arguments | what it does |\n|---|---|---|");
+        for (title, ours) in [("Addresses of grooved", true), ("Addresses of the older servers", false)] {
+            let _ = writeln!(out, "## {title}\n\n| address | arguments | description |\n|---|---|---|");
             for control in self.all.iter().filter(|c| c.address.starts_with("/groove/") == ours) {
                 let args: Vec<String> = control.args.iter().map(Arg::describe).collect();
                 let same = match control.same_as {

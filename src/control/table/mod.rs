@@ -58,10 +58,10 @@ pub fn vocabulary(debug: bool) -> std::sync::Arc<Vocabulary> {
     table(debug, 0).vocabulary()
 }
 
-/// The reference for the README: all controls, and what can be subscribed to besides.
+/// The generated part of `docs/controls.md`: all controls, and the states and events that are pushed.
 pub fn reference() -> String {
     let mut out = vocabulary(false).reference();
-    let _ = writeln!(out, "#### What is pushed\n\n| path | values | |\n|---|---|---|");
+    let _ = writeln!(out, "## Pushed states and events\n\n| path | values | description |\n|---|---|---|");
     for stream in STREAMS {
         let _ = writeln!(out, "| `{}` | {} | {} |", stream.path, stream.fields.join(", "), stream.doc);
     }
@@ -91,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_reference_as_it_is() {
-        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    fn the_document_of_all_controls_is_up_to_date() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/controls.md")).unwrap();
         assert!(
-            readme.contains(super::reference().trim()),
-            "the reference in README.md is out of date; 'make readme' writes it anew"
+            document.contains(super::reference().trim()),
+            "docs/controls.md is out of date: run 'make controls' to regenerate it"
         );
     }
 
