@@ -7,7 +7,8 @@
 use std::time::Instant;
 
 use grooved::stretch::hq::Hq;
-use grooved::stretch::offline::{Machine, Wsola};
+use grooved::stretch::machine::Machine;
+use grooved::stretch::offline::Wsola;
 
 mod shared;
 use shared::{BLOCK, RATE, Rig};

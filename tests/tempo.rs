@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use grooved::engine::clock::Shape;
-use grooved::engine::command::{Action, Command, Play};
+use grooved::engine::command::{Action, Command};
 use grooved::engine::cover::{Bounds, CoverCell, WorkerEnd};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::method::Method;
 use grooved::engine::plan::Kit;
+use grooved::engine::source::Play;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig};
 use grooved::stretch::worker::Worker;

@@ -3,10 +3,11 @@
 #![allow(dead_code)]
 
 use grooved::dsp::sinc::Quality;
-use grooved::engine::command::{Action, Command, Play};
+use grooved::engine::command::{Action, Command};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::eq::Band;
 use grooved::engine::limiter::Kind;
+use grooved::engine::source::Play;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig};
 

@@ -10,13 +10,13 @@
 //!
 //! All voices are created when an instrument is loaded, so that starting a note creates nothing.
 
+use super::guest::Guest;
 use super::library::Shelf;
 use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
 use super::performer::{self, Adsr, Manner};
 use super::room::Room;
 use super::stream::Stream;
 use super::voice::{MOST_GAIN, Tone, Voice};
-use super::worker::Guest;
 use crate::engine::ramp::{self, Ramp};
 
 /// Voices of an instrument beyond one per place, for voices that are still fading.

@@ -21,6 +21,8 @@ pub mod contract;
 #[cfg(feature = "ddsp")]
 pub mod ensemble;
 #[cfg(feature = "ddsp")]
+pub mod guest;
+#[cfg(feature = "ddsp")]
 pub mod harmonics;
 #[cfg(feature = "ddsp")]
 pub mod library;

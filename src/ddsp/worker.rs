@@ -9,6 +9,7 @@
 //! In live operation a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before
 //! every quantum, so renders are reproducible.
 
+use super::guest::Guest;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,8 +20,6 @@ use std::time::{Duration, Instant};
 
 use super::ensemble::{Ensemble, Section};
 use super::order::Order;
-use super::stream::{Stream, Update};
-use super::voice::Voice;
 use crate::engine::GRID;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
@@ -271,18 +270,6 @@ pub enum Told {
     Section(Section),
     /// A message for a monitored streaming client, by its number.
     Guest(u64, Guest),
-}
-
-/// A message about a streaming client that is heard on the speakers.
-pub enum Guest {
-    /// Starts monitoring a stream.
-    Comes(Box<Stream>),
-    /// An update of the stream, with its delay in seconds.
-    Says(Update, f64),
-    /// Voices of another instrument.
-    Swaps(Vec<Voice>),
-    /// Stops monitoring.
-    Goes,
 }
 
 /// The live thread of the voices.

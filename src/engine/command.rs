@@ -4,6 +4,7 @@ use super::clock::Shape;
 use super::eq::Band;
 use super::method::Method;
 use super::plan::Kit;
+use super::source::Play;
 use super::source::StemSource;
 use super::tape::Tape;
 
@@ -19,19 +20,6 @@ pub struct Command {
     pub ticket: u32,
     /// The action to execute.
     pub action: Action,
-}
-
-/// A section of a stem to play. All positions are frames in the stem's own sample rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Play {
-    /// First frame to play.
-    pub from: u64,
-    /// Frame to which a loop returns.
-    pub start: u64,
-    /// One past the last frame.
-    pub end: u64,
-    /// Whether playback returns to `start` at `end`.
-    pub looped: bool,
 }
 
 /// The actions of the engine. Gains are linear; lengths are frames of sample time unless stated otherwise.

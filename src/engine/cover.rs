@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
 
-use super::door::ring;
 use super::method::Method;
 use super::ramp::Ramp;
+use super::ring::ring;
 use crate::dsp::crossfade::even;
 use crate::dsp::splice::{LOOK_AHEAD, MAX_SPEED, room};
 

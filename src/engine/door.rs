@@ -4,12 +4,12 @@
 //! current one matters (positions, meters, counters) are in [`Telemetry`], written with plain stores. Neither side ever
 //! waits for the other.
 
-use std::mem::MaybeUninit;
+use super::ring::ring;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed};
 
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
-use ringbuf::{HeapCons, HeapProd, HeapRb};
+use ringbuf::{HeapCons, HeapProd};
 
 use super::DECKS;
 use super::command::{Command, Event, Retired};
@@ -50,17 +50,6 @@ pub fn door(slots: usize, channels: usize) -> (EngineDoor, ControlDoor) {
         EngineDoor { commands: command_rx, events: event_tx, retired: retired_tx, telemetry: telemetry.clone() },
         ControlDoor { commands: command_tx, events: event_rx, retired: retired_rx, telemetry },
     )
-}
-
-/// Creates a ring whose pages are all resident; otherwise the audio thread would fault them in, one by one, on first
-/// use.
-pub(super) fn ring<T>(capacity: usize) -> HeapRb<T> {
-    let mut ring = HeapRb::new(capacity);
-    let (first, second) = ring.vacant_slices_mut();
-    for place in first.iter_mut().chain(second) {
-        *place = std::hint::black_box(MaybeUninit::zeroed());
-    }
-    ring
 }
 
 impl ControlDoor {

@@ -3,7 +3,7 @@
 use ringbuf::traits::{Consumer, Producer};
 
 use super::clock::MusicClock;
-use super::command::{Action, Command, Event, Play, Refusal, Retired, Slot};
+use super::command::{Action, Command, Event, Refusal, Retired, Slot};
 use super::config::EngineConfig;
 use super::deck::Deck;
 use super::door::{EngineDoor, Telemetry};
@@ -15,6 +15,7 @@ use super::plan::Kit;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
 use super::source::CHUNK;
+use super::source::Play;
 use super::stem::{News, Phase, Stem};
 use super::tape::Tape;
 use super::tone::Tone;

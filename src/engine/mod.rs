@@ -38,6 +38,7 @@ pub mod method;
 pub mod outlet;
 pub mod plan;
 pub mod ramp;
+mod ring;
 pub mod schedule;
 pub mod source;
 pub mod stem;

@@ -13,7 +13,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd, HeapRb};
 
-use super::command::Play;
+/// A section of a stem to play. All positions are frames in the stem's own sample rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Play {
+    /// First frame to play.
+    pub from: u64,
+    /// Frame to which a loop returns.
+    pub start: u64,
+    /// One past the last frame.
+    pub end: u64,
+    /// Whether playback returns to `start` at `end`.
+    pub looped: bool,
+}
 
 /// Frames in a chunk.
 pub const CHUNK: usize = 2048;

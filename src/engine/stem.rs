@@ -10,8 +10,8 @@
 //! debt. It skips that many frames and then sounds again at the position the clock dictates.
 
 use super::RAMP_MS;
-use super::command::Play;
 use super::ramp::{self, Ramp};
+use super::source::Play;
 use super::source::{CHUNK, HOLD_BACK, StemSource};
 use crate::dsp::crossfade::smooth;
 

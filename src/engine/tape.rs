@@ -10,7 +10,7 @@ use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
 
 use super::GRID;
-use super::door::ring;
+use super::ring::ring;
 
 /// Maximum number of gaps waiting to be noted in the file.
 const GAPS: usize = 256;

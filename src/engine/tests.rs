@@ -2,9 +2,10 @@
 //! the limiter's threshold, so that every output sample identifies its source frame.
 
 use super::clock::Shape;
-use super::command::{Action, Command, Event, Play, Retired};
+use super::command::{Action, Command, Event, Retired};
 use super::door::{ControlDoor, door};
 use super::eq::Band;
+use super::source::Play;
 use super::source::{CHUNK, StemSource, StreamWriter, stream};
 use super::{Block, Engine, EngineConfig};
 

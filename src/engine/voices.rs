@@ -12,8 +12,8 @@ use ringbuf::traits::{Consumer, Observer, Producer, Split};
 use ringbuf::{HeapCons, HeapProd};
 
 use super::GRID;
-use super::door::ring;
 use super::ramp::{self, Ramp};
+use super::ring::ring;
 use super::source::HOLD_BACK;
 
 /// Capacity in pieces: a third of a second at 96 kHz, two thirds at 48.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::decode::{DecodeError, Decoder, Info};
 use super::file::{IoWatch, MediaFile};
-use crate::engine::command::Play;
+use crate::engine::source::Play;
 use crate::engine::source::{CHUNK, StreamWriter};
 
 /// Delay before a file is opened again after its disk has failed.

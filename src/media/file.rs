@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use symphonia::core::io::MediaSource;
 
-use super::root::Place;
 use crate::system::time::monotonic_ns;
 
 /// Publishes how long the current disk operation has taken, for threads that must not wait for it.
@@ -49,13 +48,22 @@ struct Identity {
     modified: (i64, i64),
 }
 
+/// A way to open a file again.
+pub trait Reopen: std::fmt::Debug + Send + Sync + std::panic::RefUnwindSafe {
+    /// Opens the file. May block for as long as the disk does.
+    ///
+    /// # Errors
+    /// If it no longer exists, or cannot be read.
+    fn open(&self, watch: &Arc<IoWatch>) -> io::Result<Arc<MediaFile>>;
+}
+
 /// A regular file that is open for reading.
 #[derive(Debug)]
 pub struct MediaFile {
     file: File,
     path: PathBuf,
     /// Where the file can be opened again.
-    place: Option<Place>,
+    place: Option<Arc<dyn Reopen>>,
     device: u64,
     identity: Identity,
     watch: Arc<IoWatch>,
@@ -81,7 +89,12 @@ impl MediaFile {
     ///
     /// # Errors
     /// Those of `fstat`, and `InvalidInput` for anything but a regular file.
-    pub fn of(file: File, path: &Path, place: Option<Place>, watch: Arc<IoWatch>) -> io::Result<Arc<MediaFile>> {
+    pub fn of(
+        file: File,
+        path: &Path,
+        place: Option<Arc<dyn Reopen>>,
+        watch: Arc<IoWatch>,
+    ) -> io::Result<Arc<MediaFile>> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));

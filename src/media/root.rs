@@ -21,7 +21,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use unicode_normalization::UnicodeNormalization;
 
-use super::file::{IoWatch, MediaFile};
+use super::file::{IoWatch, MediaFile, Reopen};
 
 /// System directories into which no link may lead; removable disks below `/run` are excepted.
 pub const OFF_LIMITS: &[&str] = &["/etc", "/proc", "/sys", "/dev", "/boot", "/root", "/run", "/var/lib", "/var/log"];
@@ -63,17 +63,13 @@ pub struct Root {
 
 /// Location of a file in a root, for opening it again.
 #[derive(Clone, Debug)]
-pub struct Place {
+struct Place {
     root: Root,
     relative: PathBuf,
 }
 
-impl Place {
-    /// Opens the file.
-    ///
-    /// # Errors
-    /// As [`Root::open`].
-    pub fn open(&self, watch: &Arc<IoWatch>) -> io::Result<Arc<MediaFile>> {
+impl Reopen for Place {
+    fn open(&self, watch: &Arc<IoWatch>) -> io::Result<Arc<MediaFile>> {
         self.root.open(&self.relative, watch).map_err(|error| match error {
             RootError::Io(error) => error,
             other => io::Error::new(io::ErrorKind::NotFound, other.to_string()),
@@ -97,7 +93,8 @@ impl Root {
             return Err(RootError::Absent);
         }
         let dir = open_dir(&self.path)?;
-        let place = Some(Place { root: self.clone(), relative: relative.into() });
+        let place: Arc<dyn Reopen> = Arc::new(Place { root: self.clone(), relative: relative.into() });
+        let place = Some(place);
         let shown = self.path.join(relative);
         match spot(&dir, relative, true) {
             Ok(spot) => MediaFile::of(for_reading(&spot)?, &shown, place, watch.clone()).map_err(RootError::Io),

@@ -10,9 +10,10 @@ use super::fake::{FakePcm, FakeTimer, FakeWorld, Mishap};
 use super::pcm::Fault;
 use super::player::{CardDoor, Orders, Player, Ties, card_door};
 use super::report::{Cause, Report, State};
-use crate::engine::command::{Action, Command, Play};
+use crate::engine::command::{Action, Command};
 use crate::engine::door::{ControlDoor, door};
 use crate::engine::limiter::Kind;
+use crate::engine::source::Play;
 use crate::engine::source::{StemSource, stream};
 use crate::engine::{Engine, EngineConfig};
 

@@ -11,7 +11,7 @@
 //! - Onsets too close together for a block to fit between them are left to the splicer alone. So is speed 1, where the
 //!   input is passed on unchanged.
 
-use super::offline::Machine;
+use super::machine::Machine;
 use crate::dsp::crossfade::{even, smooth};
 use crate::dsp::splice::{self, Splicer};
 use crate::dsp::vocoder::{Take, Vocoder};

@@ -7,6 +7,7 @@
 
 pub mod curve;
 pub mod hq;
+pub mod machine;
 pub mod offline;
 #[cfg(feature = "rubberband")]
 pub mod rubberband;

@@ -4,7 +4,7 @@
 //! from counting both: it holds back half a block of input, and about as much output. The ratio is corrected by the
 //! deviation of the count, so that hours of output stay on the beat.
 
-use super::offline::Machine;
+use super::machine::Machine;
 use crate::dsp::splice::window::Window;
 use crate::system::rubberband::{MOST, Stretcher};
 

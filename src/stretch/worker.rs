@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use ringbuf::traits::{Consumer, Observer, Producer};
 
-use super::offline::{Machine, ahead};
+use super::machine::Machine;
+use super::offline::ahead;
 use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
 use crate::engine::method::Method;
 use crate::system::overseer::{Pulse, join_within};

@@ -9,11 +9,11 @@ use super::super::show::Show;
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Fault, Outcome};
 use super::Conductor;
+use super::buffer::{FIRST_ID, Place};
 use super::midi_learn;
 use super::movement::Hand;
 use super::presets::Request;
 use super::status;
-use super::stems::{FIRST_ID, Place};
 use super::waiting::{Deferred, GroupStart};
 
 impl Conductor {

@@ -3,8 +3,9 @@
 use super::super::request::{Message, Origin};
 use super::super::value::Value;
 use super::super::vocabulary::{Fault, Outcome, deck_name};
+use super::buffer::{Cue, FIRST_ID, Start};
 use super::context::Context;
-use super::stems::{Cue, FIRST_ID, Start, Stems};
+use super::stems::Stems;
 use super::tempo::Tempo;
 use super::waiting::GroupStart;
 

@@ -10,7 +10,7 @@
 //! once is in [`across`].
 //!
 //! - [`context`]: what the parts share; [`engine_link`], [`services`], [`settings`]
-//! - [`stems`]: loading, playing, stopping; [`cues`]: decks that are made ready and start together
+//! - [`stems`]: loading, playing, stopping; [`buffer`]: what is known of one; [`cues`]: decks that are made ready and start together
 //! - [`mixer`]: levels, equalisers, the crossfader
 //! - [`tempo`]: beats, bars, and how decks follow them ([`pace`]); [`stretch`]: how decks are stretched
 //! - [`movement`]: the crowd; [`mapping`]: what measurements and controllers steer; [`midi_learn`]
@@ -21,6 +21,7 @@
 //! - [`view`]: a look at all parts; [`status`]: status messages; [`output_watch`]: meters and events of the output
 
 pub mod across;
+pub mod buffer;
 pub mod context;
 pub mod cues;
 pub mod engine_link;

@@ -7,8 +7,9 @@ use super::super::request::Origin;
 use super::super::show::{self, Show};
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Fault, Outcome};
+use super::buffer::{Buffer, Start};
 use super::context::Context;
-use super::stems::{Buffer, Start, Stems};
+use super::stems::Stems;
 use super::tempo::Tempo;
 use crate::system::keeper::{Found, Job, Kept, Wish};
 

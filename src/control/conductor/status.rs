@@ -6,11 +6,12 @@ use super::super::request::Message;
 use super::super::tally::MidiTally;
 use super::super::value::Value;
 use super::super::vocabulary::deck_name;
+use super::buffer::{Buffer, deck_of, megabytes};
 use super::context::Context;
-use super::stems::{deck_of, megabytes};
 use super::tempo::Position;
 use super::view::View;
 use crate::engine::DECKS;
+use crate::media::decode::Info;
 use crate::output::report::{Cause, State};
 use crate::system::{guard, time, usage};
 
@@ -31,8 +32,8 @@ pub fn all(view: &View) -> Vec<Message> {
         Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]),
         Message::new("/status/buffers", vec![int(view.stems.count() as u64), megabytes(view.stems.bytes()).into()]),
     ];
-    out.extend(view.stems.status());
-    let players = view.stems.players(cx);
+    out.extend(view.stems.all().map(|(id, buffer)| of_buffer(id, buffer)));
+    let players = players(view);
     out.push(Message::new("/status/players", vec![int(players.len() as u64)]));
     out.extend(players);
     out.push(Message::new("/status/levels", view.mixer.channels.iter().map(|d| d.level.into()).collect()));
@@ -112,7 +113,7 @@ fn midi(tally: &MidiTally) -> Message {
 
 /// Stems that sound, and the position in the music.
 pub fn positions(view: &View) -> Vec<Message> {
-    let mut out = view.stems.players(view.cx);
+    let mut out = players(view);
     let Position { beat, bar, in_bar } = view.tempo.position(view.cx);
     out.push(Message::new("/status/beat", vec![beat.into(), Value::Int(bar), Value::Int(in_bar)]));
     out
@@ -129,7 +130,7 @@ pub fn log_line(view: &View) -> String {
         telemetry.bpm(),
         telemetry.beat(),
         view.stems.all().filter(|(_, b)| b.is_ready()).count(),
-        view.stems.players(view.cx).len(),
+        players(view).len(),
     )
 }
 
@@ -161,4 +162,36 @@ fn sounds(cx: &Context, view: &View, deck: usize) -> bool {
         .filter(|(id, b)| deck_of(*id) == deck && b.is_ready())
         .filter_map(|(_, b)| b.slot())
         .any(|slot| cx.engine.telemetry().stems.get(usize::from(slot)).is_some_and(|s| s.is_playing()))
+}
+
+/// The status of a buffer: number, name, deck, megabytes, seconds, whether it is loaded.
+fn of_buffer(id: i64, buffer: &Buffer) -> Message {
+    let seconds = buffer.info().map_or(0.0, Info::seconds);
+    let state = if buffer.is_ready() { "ready" } else { "loading" };
+    let (name, deck) = (Value::from(buffer.name.as_str()), Value::from(deck_name(deck_of(id))));
+    let values = vec![Value::Int(id), name, deck, megabytes(buffer.bytes()).into(), seconds.into(), Value::from(state)];
+    Message::new("/status/buffer", values)
+}
+
+/// The status of each stem that sounds: number, name, deck, seconds, volume, rate, whether it repeats.
+fn players(view: &View) -> Vec<Message> {
+    let cells = &view.cx.engine.telemetry().stems;
+    let mut out = Vec::new();
+    for (id, buffer) in view.stems.all() {
+        let (Some(info), Some(slot)) = (buffer.info(), buffer.slot()) else { continue };
+        let Some(cell) = cells.get(usize::from(slot)).filter(|c| c.is_playing()) else { continue };
+        out.push(Message::new(
+            "/status/player",
+            vec![
+                Value::Int(id),
+                Value::from(buffer.name.as_str()),
+                Value::from(deck_name(deck_of(id))),
+                (cell.position_frames() / f64::from(info.sample_rate)).into(),
+                buffer.start.volume.into(),
+                buffer.start.rate.into(),
+                Value::Int(i64::from(buffer.start.looped)),
+            ],
+        ));
+    }
+    out
 }

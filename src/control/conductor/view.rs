@@ -1,6 +1,7 @@
 //! A look at all parts of the conductor at once, for what concerns the whole.
 
 use super::super::show::{self, FORM, Show};
+use super::buffer::{Buffer, share};
 use super::context::Context;
 use super::instruments::Instruments;
 use super::midi_learn::MidiLearn;
@@ -8,7 +9,7 @@ use super::mixer::{Channel, Mixer};
 use super::movement::Movement;
 use super::pace::Pace;
 use super::recording::Recording;
-use super::stems::{Buffer, Stems, share};
+use super::stems::Stems;
 use super::stretch::Stretching;
 use super::tempo::Tempo;
 

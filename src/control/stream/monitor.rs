@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::ddsp::guest::Guest;
 use crate::ddsp::stream::{Stream, Update};
 use crate::ddsp::voice::Voice;
-use crate::ddsp::worker::Guest;
 
 /// The way to the speakers.
 pub struct Monitor {

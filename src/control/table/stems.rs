@@ -1,7 +1,7 @@
 //! Stems: loading, playing, stopping.
 
 use super::super::conductor::Conductor;
-use super::super::conductor::stems::Start;
+use super::super::conductor::buffer::Start;
 use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, row};
 

@@ -17,7 +17,7 @@ use wide::f32x4;
 
 use crate::dsp::peak::{BLOCK, TruePeak};
 use crate::engine::GRID;
-use crate::engine::limiter::CEILING;
+use crate::engine::limiter::ceiling::CEILING;
 
 /// Look-ahead in seconds; rounded to whole blocks.
 const LOOK_AHEAD_S: f64 = 0.0015;

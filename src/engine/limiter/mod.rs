@@ -3,14 +3,12 @@
 //! - [`look_ahead`]: lowers the gain before a peak arrives, and leaves everything else untouched; 1.5 ms of delay
 //! - [`soft`]: bends peaks; no delay, but some distortion
 
+pub mod ceiling;
 pub mod look_ahead;
 pub mod soft;
 
 use super::GRID;
 use look_ahead::LookAhead;
-
-/// Ceiling of all outputs: −0.3 dBFS, as a linear value.
-pub const CEILING: f32 = 0.966_050_9;
 
 /// The kind of limiter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use wide::f32x4;
 
-use super::CEILING;
+use super::ceiling::CEILING;
 
 /// Threshold below which samples pass unchanged: −3 dBFS, as a linear value.
 pub const THRESHOLD: f32 = 0.707_945_76;

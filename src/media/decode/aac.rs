@@ -4,13 +4,14 @@
 //! half of the spectrum, which is ignored here: pitch and length are right, the high frequencies are missing. Symphonia
 //! rejects such files or plays them at the full rate (github.com/pdeljanov/Symphonia, #473 and #481).
 
+use std::sync::Arc;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
 
 use super::bytes::Bytes;
 use super::error::DecodeError;
-use super::frames::{HEADER, Head, walk};
-use super::plan::{Codec, Edit, Layout, Plan, Remark, Setup, seconds};
+use super::plan::{Codec, Edit, Plan, Remark, Setup, seconds};
+use super::scan::{HEADER, Head, walk};
 use super::tags;
 
 /// Frames of sound per packet.
@@ -214,7 +215,7 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
         .map(|(rate, channels)| config(*rate, u32::from(*channels)).setup().or_else(|_| config(*rate, 2).setup()));
     let setups = setups.collect::<Result<Vec<_>, _>>()?;
     let edit = Edit { media: Some(0), frames: frames.last().max(0) as u64 };
-    Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Frames(frames.into()), remarks })
+    Ok(Plan { rate, setups, edits: vec![edit], layout: Arc::new(frames), remarks })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::bytes::{Bytes, be16, be32, be64};
 use super::error::DecodeError;
 use super::mix::MAX_PAIRED;
 use super::pcm::{Kind, Sample};
-use super::plan::{Codec, Layout, Plan, Remark, Setup, seconds};
+use super::plan::{Codec, Plan, Remark, Setup, seconds};
+use std::sync::Arc;
 
 /// Maximum number of chunks examined.
 const MOST_CHUNKS: usize = 4096;
@@ -101,7 +102,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     };
     let (total, block, each) = (blocks.total, blocks.bytes, u64::from(blocks.frames));
     let setup = Setup { codec, rate, channels, positions: None };
-    let mut plan = Plan::whole(rate, setup, Layout::Blocks(blocks.into()), 0, total as i64);
+    let mut plan = Plan::whole(rate, setup, Arc::new(blocks), 0, total as i64);
     if lacking >= block {
         let lost = lacking / block * each;
         let text = format!("{} of its {} are missing at the end", seconds(lost, rate), seconds(total + lost, rate));

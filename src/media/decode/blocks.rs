@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::bytes::Bytes;
 use super::error::DecodeError;
-use super::plan::{Packet, Packets};
+use super::plan::{Layout, Packet, Packets};
 use crate::media::file::MediaFile;
 
 /// Maximum size of a packet in bytes, if blocks are smaller.
@@ -34,6 +34,12 @@ impl Blocks {
     /// Number of blocks read as one packet: several only if each is a single frame.
     fn at_once(&self) -> u64 {
         if self.frames == 1 { (PACKET / self.bytes.max(1)).max(1) } else { 1 }
+    }
+}
+
+impl Layout for Blocks {
+    fn reader(self: Arc<Self>, file: &Arc<MediaFile>) -> Box<dyn Packets> {
+        Box::new(BlocksReader::new(file, &self))
     }
 }
 

@@ -320,7 +320,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
     }
     let flac = Flac { info, first: offset, end: last_end, block, start, total };
     let setups = info.setups();
-    let layout = Layout::Flac(Arc::new(flac));
+    let layout = Arc::new(flac);
     let plan = Plan::whole(info.rate, setups[0].clone(), layout, 0, total as i64);
     Ok(Plan { setups: setups.into(), remarks, ..plan })
 }
@@ -384,6 +384,12 @@ fn whole_frame(bytes: &mut Bytes, info: &Info, at: u64, to: u64, head: &Head) ->
         }
     }
     Ok(None)
+}
+
+impl Layout for Flac {
+    fn reader(self: Arc<Self>, file: &Arc<MediaFile>) -> Box<dyn Packets> {
+        Box::new(FlacReader::new(file, &self))
+    }
 }
 
 /// Packet reader for [`Flac`].

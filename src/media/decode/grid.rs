@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::bytes::Bytes;
-use super::frames::{CHAIN, HEADER, Head, Parse, is_chain, search, walk};
+use super::scan::{CHAIN, HEADER, Head, Parse, is_chain, search, walk};
 use crate::media::file::MediaFile;
 
 /// Minimum size; smaller files are scanned completely.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::bytes::{Bytes, le32};
 use super::error::DecodeError;
-use super::frames::{CHAIN, is_chain, search};
+use super::scan::{CHAIN, is_chain, search};
 use super::{aac, flac, mpeg, ogg, tags};
 
 /// Bytes of garbage that may precede a stream: in a file named or tagged as MPEG audio, and in any other.
@@ -158,7 +158,7 @@ fn marker(bytes: &mut Bytes, at: u64) -> io::Result<Option<Kind>> {
     if kind.is_some() {
         return Ok(kind);
     }
-    for (parse, kind) in [(aac::parse as super::frames::Parse, Kind::Adts), (mpeg::parse, Kind::Mpeg)] {
+    for (parse, kind) in [(aac::parse as super::scan::Parse, Kind::Adts), (mpeg::parse, Kind::Mpeg)] {
         if is_chain(bytes, parse, at, length, CHAIN)? {
             return Ok(Some(kind));
         }
@@ -169,7 +169,7 @@ fn marker(bytes: &mut Bytes, at: u64) -> io::Result<Option<Kind>> {
 /// Searches for a verifiable stream from `at` on.
 fn behind_rubbish(bytes: &mut Bytes, at: u64, limit: u64) -> io::Result<Option<(Kind, u64)>> {
     let mut found: Option<(Kind, u64)> = None;
-    for (parse, kind) in [(aac::parse as super::frames::Parse, Kind::Adts), (mpeg::parse, Kind::Mpeg)] {
+    for (parse, kind) in [(aac::parse as super::scan::Parse, Kind::Adts), (mpeg::parse, Kind::Mpeg)] {
         let to = found.map_or(limit, |(_, place)| place);
         if let Some(place) = search(bytes, parse, at, to, None)? {
             found = Some((kind, place));

@@ -34,6 +34,7 @@ mod mpeg;
 mod ogg;
 mod pcm;
 mod plan;
+mod scan;
 mod tags;
 mod trun;
 mod vorbis;
@@ -203,7 +204,7 @@ impl Decoder {
         Ok(Decoder {
             file: file.clone(),
             info: info.clone(),
-            packets: info.plan.layout.reader(file),
+            packets: info.plan.layout.clone().reader(file),
             packet: Packet::default(),
             coders,
             planes: Vec::new(),

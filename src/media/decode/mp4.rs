@@ -13,13 +13,11 @@ use super::entry::{self, Entry, Timing};
 use super::error::DecodeError;
 use super::flac;
 use super::plan::{Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, seconds};
-use super::trun::Trun;
+use super::trun::{MOST_PACKETS, Trun};
 use crate::media::file::MediaFile;
 
 /// Maximum size of a packet in bytes.
 const MOST_PACKET: u32 = 4 << 20;
-/// Maximum number of packets in a track: four days.
-pub(super) const MOST_PACKETS: usize = 1 << 24;
 /// Bytes of PCM read as one packet.
 const PLAIN: u64 = 16 * 1024;
 /// Maximum size of an index table in bytes: a day of packets.
@@ -246,7 +244,7 @@ fn lay_out(bytes: &mut Bytes, index: &Index, track: &Track) -> Result<Plan, Deco
     let stop = if fine && counted > 0 && counted < end { counted } else { end };
     let edits = edits(bytes, index, track, rate, end, stop)?;
     mp4.entries.truncate(64);
-    let plan = Plan { rate, setups, edits, layout: Layout::Mp4(mp4.into()), remarks };
+    let plan = Plan { rate, setups, edits, layout: Arc::new(mp4), remarks };
     match plan.frames() {
         0 => Err(DecodeError::Unsupported("it contains no sound".into())),
         _ => Ok(plan),
@@ -626,6 +624,12 @@ fn itunes(bytes: &mut Bytes, moov: &Atom, rate: u32, scale: u32) -> io::Result<O
         }
     }
     Ok(None)
+}
+
+impl Layout for Mp4 {
+    fn reader(self: Arc<Self>, file: &Arc<MediaFile>) -> Box<dyn Packets> {
+        Box::new(Mp4Reader::new(file, &self))
+    }
 }
 
 /// Packet reader for a track of an [`Mp4`].

@@ -1,13 +1,15 @@
 //! MPEG audio, layers I to III (ISO/IEC 11172-3 and 13818-3), with the information frames of encoders.
 
+use std::sync::Arc;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
 
 use super::bytes::{Bytes, be16, be32};
 use super::error::DecodeError;
-use super::frames::{Frames, HEADER, Head, Marks, Parse, Run, walk};
+use super::frames::{Frames, Marks, Run};
 use super::grid;
-use super::plan::{Codec, Edit, Layout, Plan, Remark, Setup, seconds};
+use super::plan::{Codec, Edit, Plan, Remark, Setup, seconds};
+use super::scan::{HEADER, Head, Parse, walk};
 use super::tags;
 
 /// Bit rates in kbit/s by header index, for MPEG-1 layers I, II and III, MPEG-2 layer I and MPEG-2 layers II/III.
@@ -191,7 +193,7 @@ pub(super) fn open(bytes: &mut Bytes, from: u64, to: u64) -> Result<Plan, Decode
         )));
     }
     let setups = frames.setups.iter().map(|(rate, channels)| setup(&Head { rate: *rate, ..head }, *channels)).collect();
-    Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Frames(frames.into()), remarks })
+    Ok(Plan { rate, setups, edits: vec![edit], layout: Arc::new(frames), remarks })
 }
 
 #[cfg(test)]

@@ -8,10 +8,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
+
 use super::bytes::{Bytes, be16, le32, le64};
 use super::error::DecodeError;
 use super::flac;
-use super::plan::{Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, Setup, seconds};
+use super::plan::{Codec, Edit, Layout, MOST_FRAMES, Packet, Packets, Plan, Remark, Setup, seconds};
 use super::vorbis::Vorbis;
 use crate::media::file::MediaFile;
 
@@ -372,7 +375,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
         let Some(mut link) = measure(bytes, head, &tail)? else { continue };
         link.setup = setups.len();
         setups.extend(match &link.coding {
-            Coding::Vorbis(vorbis) => vec![vorbis.setup()],
+            Coding::Vorbis(vorbis) => vec![setup_of(vorbis)],
             Coding::Flac { info, .. } => info.setups().to_vec(),
         });
         link.base = base;
@@ -394,7 +397,7 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
         return Err(DecodeError::Unsupported("it contains no sound".into()));
     }
     let edit = Edit { media: Some(0), frames: base as u64 };
-    Ok(Plan { rate, setups, edits: vec![edit], layout: Layout::Ogg(Ogg { links, rate }.into()), remarks })
+    Ok(Plan { rate, setups, edits: vec![edit], layout: Arc::new(Ogg { links, rate }), remarks })
 }
 
 /// Finds the positions of the first and last frame of a link; `None` if it has none.
@@ -538,6 +541,12 @@ impl PageReader {
             self.lost |= found.fresh;
         }
         Ok(None)
+    }
+}
+
+impl Layout for Ogg {
+    fn reader(self: Arc<Self>, file: &Arc<MediaFile>) -> Box<dyn Packets> {
+        Box::new(OggReader::new(file, &self))
     }
 }
 
@@ -700,3 +709,14 @@ impl Packets for OggReader {
 
 // A page is read at once, so the longest page must fit into the limit of a packet.
 const _: () = assert!(MOST_BYTES < MOST_PACKET);
+/// Returns the decoder setup of a Vorbis stream.
+fn setup_of(vorbis: &Arc<Vorbis>) -> Setup {
+    let codec = if vorbis.simple {
+        let mut parameters = AudioCodecParameters::new();
+        parameters.for_codec(CODEC_ID_VORBIS).with_extra_data(vorbis.headers.concat().into_boxed_slice());
+        Codec::Symphonia(Box::new(parameters))
+    } else {
+        Codec::Vorbis(vorbis.clone())
+    };
+    Setup { codec, rate: vorbis.rate, channels: usize::from(vorbis.channels), positions: None }
+}

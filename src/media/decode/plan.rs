@@ -5,12 +5,7 @@ use std::sync::Arc;
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 
-use super::blocks::{Blocks, BlocksReader};
 use super::error::DecodeError;
-use super::flac::{Flac, FlacReader};
-use super::frames::{Frames, FramesReader};
-use super::mp4::{Mp4, Mp4Reader};
-use super::ogg::{Ogg, OggReader};
 use super::pcm::Sample;
 use super::vorbis::Vorbis;
 use crate::media::file::MediaFile;
@@ -51,7 +46,7 @@ pub(super) struct Plan {
     /// The parts that are played, in order and without gaps.
     pub edits: Vec<Edit>,
     /// Location of the packets.
-    pub layout: Layout,
+    pub layout: Arc<dyn Layout>,
     /// Remarks for the user.
     pub remarks: Vec<Remark>,
 }
@@ -95,19 +90,10 @@ pub(super) struct Edit {
     pub frames: u64,
 }
 
-/// Location of the packets, by container.
-#[derive(Clone, Debug)]
-pub(super) enum Layout {
-    /// Consecutive blocks of equal size.
-    Blocks(Arc<Blocks>),
-    /// MPEG audio and ADTS: self-delimiting frames.
-    Frames(Arc<Frames>),
-    /// FLAC's own container.
-    Flac(Arc<Flac>),
-    /// Ogg.
-    Ogg(Arc<Ogg>),
-    /// MP4 and QuickTime.
-    Mp4(Arc<Mp4>),
+/// Location of the packets in a container.
+pub(super) trait Layout: std::fmt::Debug + Send + Sync {
+    /// Creates a reader of the packets, at the first of them.
+    fn reader(self: Arc<Self>, file: &Arc<MediaFile>) -> Box<dyn Packets>;
 }
 
 /// An encoded packet.
@@ -140,22 +126,9 @@ pub(super) trait Packets: Send {
     fn next(&mut self, packet: &mut Packet) -> Result<bool, DecodeError>;
 }
 
-impl Layout {
-    /// Creates a reader of the packets, at the first of them.
-    pub fn reader(&self, file: &Arc<MediaFile>) -> Box<dyn Packets> {
-        match self {
-            Layout::Blocks(blocks) => Box::new(BlocksReader::new(file, blocks)),
-            Layout::Frames(frames) => Box::new(FramesReader::new(file, frames)),
-            Layout::Flac(flac) => Box::new(FlacReader::new(file, flac)),
-            Layout::Ogg(ogg) => Box::new(OggReader::new(file, ogg)),
-            Layout::Mp4(mp4) => Box::new(Mp4Reader::new(file, mp4)),
-        }
-    }
-}
-
 impl Plan {
     /// Creates a plan that plays the frames `from` to `to` of the media.
-    pub fn whole(rate: u32, setup: Setup, layout: Layout, from: i64, to: i64) -> Plan {
+    pub fn whole(rate: u32, setup: Setup, layout: Arc<dyn Layout>, from: i64, to: i64) -> Plan {
         let frames = to.saturating_sub(from).max(0) as u64;
         Plan { rate, setups: vec![setup], edits: vec![Edit { media: Some(from), frames }], layout, remarks: Vec::new() }
     }

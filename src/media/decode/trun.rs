@@ -1,7 +1,9 @@
 //! Runs of packets in fragmented MP4 files (the box `trun`, ISO/IEC 14496-12, 8.8.8).
 
 use super::bytes::be32;
-use super::mp4::MOST_PACKETS;
+
+/// Maximum number of packets in a track: four days.
+pub(super) const MOST_PACKETS: usize = 1 << 24;
 
 /// Parser state of a run of packets in a fragment.
 pub(super) struct Trun {

@@ -9,12 +9,9 @@ use std::sync::Arc;
 
 use lewton::audio::{PreviousWindowRight, read_audio_packet_generic};
 use lewton::header::{IdentHeader, SetupHeader, read_header_ident, read_header_setup};
-use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 
 use super::bytes::le32;
 use super::error::DecodeError;
-use super::plan::{Codec, Setup};
 
 /// Maximum number of values in a codebook: encoders stay far below, and a hostile header must not exhaust the memory.
 const MOST_VALUES: u64 = 1 << 22;
@@ -31,9 +28,9 @@ pub(super) struct Vorbis {
     /// For each mode, whether it uses long blocks.
     modes: Vec<bool>,
     /// The first and the third header packet.
-    headers: [Vec<u8>; 2],
+    pub headers: [Vec<u8>; 2],
     /// Whether Symphonia decodes it correctly.
-    simple: bool,
+    pub simple: bool,
 }
 
 /// Bit reader, least significant bit first.
@@ -224,18 +221,6 @@ impl Vorbis {
     /// Size of a long block in frames.
     pub fn longest(&self) -> u32 {
         self.blocks[1]
-    }
-
-    /// Returns the decoder setup.
-    pub fn setup(self: &Arc<Self>) -> Setup {
-        let codec = if self.simple {
-            let mut parameters = AudioCodecParameters::new();
-            parameters.for_codec(CODEC_ID_VORBIS).with_extra_data(self.headers.concat().into_boxed_slice());
-            Codec::Symphonia(Box::new(parameters))
-        } else {
-            Codec::Vorbis(self.clone())
-        };
-        Setup { codec, rate: self.rate, channels: usize::from(self.channels), positions: None }
     }
 }
 

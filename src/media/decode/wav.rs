@@ -5,6 +5,7 @@
 //! RIFF chunk or of metadata prevents playback. Symphonia (0.6.1) trusts all of them.
 
 use std::io;
+use std::sync::Arc;
 
 use symphonia::core::audio::{Channels, Position};
 
@@ -15,8 +16,8 @@ use super::error::DecodeError;
 use super::kind::WAVE64;
 use super::mix::MAX_PAIRED;
 use super::pcm::{Kind, Sample};
-use super::plan::{Codec, Layout, Plan, Remark, Setup, seconds};
-use super::{aac, frames, mpeg};
+use super::plan::{Codec, Plan, Remark, Setup, seconds};
+use super::{aac, mpeg, scan};
 
 /// Maximum number of chunks examined.
 const MOST_CHUNKS: usize = 4096;
@@ -294,14 +295,14 @@ pub(super) fn open(bytes: &mut Bytes, at: u64) -> Result<Plan, DecodeError> {
 
 fn lay_out(bytes: &mut Bytes, format: &Format, chunks: &Chunks, from: u64, to: u64) -> Result<Plan, DecodeError> {
     if matches!(format.tag, 0x50 | 0x55) {
-        let start = frames::search(bytes, mpeg::parse, from, to.min(from + SEARCH), None)?;
+        let start = scan::search(bytes, mpeg::parse, from, to.min(from + SEARCH), None)?;
         return match start {
             Some(start) => mpeg::open(bytes, start, to),
             None => Err(DecodeError::Unsupported("it contains no sound".into())),
         };
     }
     if format.tag == 0x1600 {
-        let start = frames::search(bytes, aac::parse, from, to.min(from + SEARCH), None)?;
+        let start = scan::search(bytes, aac::parse, from, to.min(from + SEARCH), None)?;
         return match start {
             Some(start) => aac::open(bytes, start, to),
             None => Err(DecodeError::Unsupported("it contains no sound".into())),
@@ -327,7 +328,7 @@ fn lay_out(bytes: &mut Bytes, format: &Format, chunks: &Chunks, from: u64, to: u
     };
     let total = blocks.total;
     let setup = Setup { codec, rate: format.rate, channels, positions: format.positions.clone() };
-    Ok(Plan::whole(format.rate, setup, Layout::Blocks(blocks.into()), 0, total as i64))
+    Ok(Plan::whole(format.rate, setup, Arc::new(blocks), 0, total as i64))
 }
 
 /// Determines the sample format.
