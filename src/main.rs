@@ -34,36 +34,13 @@ struct Cli {
     /// Configuration file; the flags below override its settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0 disables HTTP [default: 8080]
-    #[arg(long, value_name = "PORT")]
-    http_port: Option<u16>,
-    /// Address or TCP port of the DDSP stream, or 'off' to disable it [default: 0.0.0.0:8765]
-    #[arg(long, value_name = "ADDRESS")]
-    ddsp_listen: Option<String>,
-    /// Frame length of the DDSP stream in milliseconds [default: 20]
-    #[arg(long, value_name = "MS")]
-    frame_ms: Option<f64>,
-    /// UDP port for OSC [default: 57120 and 57122]
-    #[arg(long)]
-    port: Option<u16>,
-    /// Address to bind for OSC, or a host name of this machine [default: all addresses]
-    #[arg(long, value_name = "ADDRESS")]
-    host: Option<String>,
+    #[command(flatten)]
+    network: Network,
     /// Allow loading files from this folder too; may be repeated
     #[arg(long = "media-root", value_name = "FOLDER")]
     media_roots: Vec<PathBuf>,
-    /// ALSA name, or a number from 'grooved devices' [default: the first of USB, HAT, HDMI, headphones, 'default']
-    #[arg(long)]
-    device: Option<String>,
-    /// Frames per period, 16 to 8192 [default: 1024]
-    #[arg(long, value_name = "FRAMES")]
-    buffer_size: Option<usize>,
-    /// Periods in the card's buffer [default: 3]
-    #[arg(long)]
-    periods: Option<usize>,
-    /// Sample rate: 44100, 48000 or 96000 [default: 48000]
-    #[arg(long, value_name = "HZ")]
-    sample_rate: Option<u32>,
+    #[command(flatten)]
+    card: CardFlags,
     /// Destination of the sound: card, null, or wav:PATH
     #[arg(long, default_value = "card", value_parser = output_mode)]
     output: OutputMode,
@@ -76,30 +53,8 @@ struct Cli {
     /// Start in safe mode: default settings, no saved state, an audible signal every 6 s, all controls available
     #[arg(long, conflicts_with_all = ["config", "demo", "a", "b", "c", "d", "render"])]
     safe: bool,
-    /// File for deck A (buffer 100)
-    #[arg(long, value_name = "FILE")]
-    a: Option<PathBuf>,
-    /// File for deck B (buffer 1100)
-    #[arg(long, value_name = "FILE")]
-    b: Option<PathBuf>,
-    /// File for deck C (buffer 2100); starts at --c_at or /schedule_c_at
-    #[arg(long, value_name = "FILE")]
-    c: Option<PathBuf>,
-    /// File for deck D (buffer 3100)
-    #[arg(long, value_name = "FILE")]
-    d: Option<PathBuf>,
-    /// Playback rate of these files
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    rate: f64,
-    /// Volume of these files
-    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
-    vol: f64,
-    /// Levels of decks A and B
-    #[arg(long, num_args = 2, value_names = ["A", "B"])]
-    ab: Option<Vec<f64>>,
-    /// Levels of decks A, B, C and D
-    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
-    levels: Option<Vec<f64>>,
+    #[command(flatten)]
+    decks: DeckFlags,
     /// Base tempo in BPM [default: 120]
     #[arg(long)]
     bpm: Option<f64>,
@@ -109,12 +64,6 @@ struct Cli {
     /// Log every beat
     #[arg(long)]
     watch: bool,
-    /// Start deck C at this second
-    #[arg(long = "c_at", value_name = "SECONDS", allow_negative_numbers = true)]
-    c_at: Option<f64>,
-    /// File to load on deck C without starting it
-    #[arg(long = "c_preload", value_name = "FILE")]
-    c_preload: Option<PathBuf>,
     /// Apply /deck_eq, /deck_eq_all and /deck_filter, which the older server ignored by default
     #[arg(long)]
     enable_filters: bool,
@@ -146,6 +95,78 @@ struct Cli {
     /// Print a line and exit, to check that the command line is valid
     #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
     cli_sentinel: Option<Option<String>>,
+}
+
+/// Ports and addresses.
+#[derive(clap::Args)]
+struct Network {
+    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0 disables HTTP [default: 8080]
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+    /// Address or TCP port of the DDSP stream, or 'off' to disable it [default: 0.0.0.0:8765]
+    #[arg(long, value_name = "ADDRESS")]
+    ddsp_listen: Option<String>,
+    /// Frame length of the DDSP stream in milliseconds [default: 20]
+    #[arg(long, value_name = "MS")]
+    frame_ms: Option<f64>,
+    /// UDP port for OSC [default: 57120 and 57122]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Address to bind for OSC, or a host name of this machine [default: all addresses]
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<String>,
+}
+
+/// The sound card.
+#[derive(clap::Args)]
+struct CardFlags {
+    /// ALSA name, or a number from 'grooved devices' [default: the first of USB, HAT, HDMI, headphones, 'default']
+    #[arg(long)]
+    device: Option<String>,
+    /// Frames per period, 16 to 8192 [default: 1024]
+    #[arg(long, value_name = "FRAMES")]
+    buffer_size: Option<usize>,
+    /// Periods in the card's buffer [default: 3]
+    #[arg(long)]
+    periods: Option<usize>,
+    /// Sample rate: 44100, 48000 or 96000 [default: 48000]
+    #[arg(long, value_name = "HZ")]
+    sample_rate: Option<u32>,
+}
+
+/// What the decks play at the start.
+#[derive(clap::Args)]
+struct DeckFlags {
+    /// File for deck A (buffer 100)
+    #[arg(long, value_name = "FILE")]
+    a: Option<PathBuf>,
+    /// File for deck B (buffer 1100)
+    #[arg(long, value_name = "FILE")]
+    b: Option<PathBuf>,
+    /// File for deck C (buffer 2100); starts at --c_at or /schedule_c_at
+    #[arg(long, value_name = "FILE")]
+    c: Option<PathBuf>,
+    /// File for deck D (buffer 3100)
+    #[arg(long, value_name = "FILE")]
+    d: Option<PathBuf>,
+    /// Playback rate of these files
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    rate: f64,
+    /// Volume of these files
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
+    vol: f64,
+    /// Levels of decks A and B
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    ab: Option<Vec<f64>>,
+    /// Levels of decks A, B, C and D
+    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
+    levels: Option<Vec<f64>>,
+    /// Start deck C at this second
+    #[arg(long = "c_at", value_name = "SECONDS", allow_negative_numbers = true)]
+    c_at: Option<f64>,
+    /// File to load on deck C without starting it
+    #[arg(long = "c_preload", value_name = "FILE")]
+    c_preload: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -393,7 +414,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
     }
     plan.leave_out_missing();
     if let OutputMode::Wav(output) = &cli.output {
-        [&cli.a, &cli.b, &cli.c, &cli.d, &cli.c_preload]
+        [&cli.decks.a, &cli.decks.b, &cli.decks.c, &cli.decks.d, &cli.decks.c_preload]
             .into_iter()
             .flatten()
             .try_for_each(|file| keep_apart("--output", output, file))?;
@@ -584,18 +605,18 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
             *field = value.clone();
         }
     }
-    if let Some(port) = cli.http_port {
+    if let Some(port) = cli.network.http_port {
         config.http.port = port;
     }
-    if let Some(port) = cli.port {
+    if let Some(port) = cli.network.port {
         config.osc.ports = vec![port];
     }
-    set(&mut config.ddsp.listen, &cli.ddsp_listen);
-    set(&mut config.ddsp.frame_ms, &cli.frame_ms);
-    set(&mut config.output.device, &cli.device);
-    set(&mut config.output.buffer_size, &cli.buffer_size);
-    set(&mut config.output.periods, &cli.periods);
-    set(&mut config.output.sample_rate, &cli.sample_rate);
+    set(&mut config.ddsp.listen, &cli.network.ddsp_listen);
+    set(&mut config.ddsp.frame_ms, &cli.network.frame_ms);
+    set(&mut config.output.device, &cli.card.device);
+    set(&mut config.output.buffer_size, &cli.card.buffer_size);
+    set(&mut config.output.periods, &cli.card.periods);
+    set(&mut config.output.sample_rate, &cli.card.sample_rate);
     set(&mut config.mixer.bpm, &cli.bpm);
     set(&mut config.mixer.meter, &cli.meter);
     set(&mut config.mixer.stretch_method, &cli.stretch_method);
@@ -603,13 +624,13 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     if cli.disable_time_stretch {
         config.mixer.sync = Sync::Off.name().into();
     }
-    for (k, level) in cli.ab.iter().flatten().enumerate() {
+    for (k, level) in cli.decks.ab.iter().flatten().enumerate() {
         config.mixer.levels[k] = *level;
     }
-    for (k, level) in cli.levels.iter().flatten().enumerate() {
+    for (k, level) in cli.decks.levels.iter().flatten().enumerate() {
         config.mixer.levels[k] = *level;
     }
-    if let Some(host) = &cli.host {
+    if let Some(host) = &cli.network.host {
         config.osc.bind = older::bind_address(host).map_err(Failure::Usage)?.to_string();
     }
     config.media.roots.extend(cli.media_roots.iter().cloned());
@@ -628,7 +649,7 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
         // Apart from these two, flags are named like their keys.
         let flag = match key {
             "ddsp.listen" => "ddsp-listen".into(),
-            "mixer.levels" if cli.levels.is_none() => "ab".into(),
+            "mixer.levels" if cli.decks.levels.is_none() => "ab".into(),
             _ => key.rsplit('.').next().unwrap_or(key).replace('_', "-"),
         };
         Failure::Usage(format!("--{flag}: {what}"))
@@ -664,9 +685,9 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     let mut remarks = Vec::new();
     let mut clamped =
         |flag, value, min, max| older::clamped(flag, value, min, max, &mut remarks).map_err(Failure::Usage);
-    let (rate, volume) = (clamped("rate", cli.rate, 0.25, 4.0)?, clamped("vol", cli.vol, 0.0, 4.0)?);
+    let (rate, volume) = (clamped("rate", cli.decks.rate, 0.25, 4.0)?, clamped("vol", cli.decks.vol, 0.0, 4.0)?);
     remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-    if cli.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
+    if cli.decks.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
         return Err(Failure::Usage("--c_at: must be between 0 and 86400 s".into()));
     }
     let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
@@ -677,11 +698,11 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
             }
         }
     };
-    deck(100, &cli.a, true);
-    deck(1100, &cli.b, true);
-    deck(2100, &cli.c_preload.clone().or(cli.c.clone()), false);
-    deck(3100, &cli.d, true);
-    if let Some(seconds) = cli.c_at {
+    deck(100, &cli.decks.a, true);
+    deck(1100, &cli.decks.b, true);
+    deck(2100, &cli.decks.c_preload.clone().or(cli.decks.c.clone()), false);
+    deck(3100, &cli.decks.d, true);
+    if let Some(seconds) = cli.decks.c_at {
         plan.call(
             "/groove/at",
             vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), rate.into(), volume.into()],

@@ -96,6 +96,20 @@ pub struct Ties {
     pub tap: Option<HeapProd<f32>>,
 }
 
+/// How the current card was started, and what it has been given since.
+struct CardStart {
+    /// The line on which it was started.
+    silent_line: TimeLine,
+    /// The number of frames by which it missed that line: known once its clock has settled.
+    error: Option<f64>,
+    /// Frames given to it: for detecting a card that does not pace itself.
+    written: u64,
+    /// When it was started.
+    started_ns: u64,
+    /// Whether it does not pace itself.
+    unpaced: bool,
+}
+
 /// Renders the engine's output to a card, or to a silent clock while there is none.
 pub struct Player {
     engine: Engine,
@@ -122,14 +136,7 @@ pub struct Player {
     /// Frames between rendering and the converter while there is no card.
     ahead: usize,
     idle_waits: u32,
-    /// The line on which the current card was started, and the number of frames by which it missed it: known once the
-    /// card's clock has settled.
-    silent_line: TimeLine,
-    start_error: Option<f64>,
-    /// Frames given to the current card, and its start time: for detecting a card that does not pace itself.
-    written: u64,
-    started_ns: u64,
-    unpaced: bool,
+    card: CardStart,
     last_render_ns: u64,
     restarts: u32,
     last_xrun_ns: u64,
@@ -173,11 +180,13 @@ impl Player {
             period,
             ahead: period * periods.max(2),
             idle_waits: 0,
-            silent_line: TimeLine { mono_ns: 0, sample: 0.0, rate },
-            start_error: None,
-            written: 0,
-            started_ns: 0,
-            unpaced: false,
+            card: CardStart {
+                silent_line: TimeLine { mono_ns: 0, sample: 0.0, rate },
+                error: None,
+                written: 0,
+                started_ns: 0,
+                unpaced: false,
+            },
             last_render_ns: 0,
             restarts: 0,
             last_xrun_ns: 0,
@@ -240,7 +249,7 @@ impl Player {
 
     /// Returns the current line; before a card's first report, the one it was started on.
     fn line(&self) -> TimeLine {
-        self.filter.line().unwrap_or(self.silent_line)
+        self.filter.line().unwrap_or(self.card.silent_line)
     }
 
     /// Without a card: renders a period when it is due by the clock, and discards it.
@@ -290,9 +299,9 @@ impl Player {
             }
         }
         self.last_render_ns = self.timer.now_ns().saturating_sub(before);
-        self.report.worst_render_ns.fetch_max(self.last_render_ns, Relaxed);
-        self.report.render.observe(self.last_render_ns);
-        count(&self.report.periods);
+        self.report.load.worst_render_ns.fetch_max(self.last_render_ns, Relaxed);
+        self.report.load.render.observe(self.last_render_ns);
+        count(&self.report.load.periods);
     }
 
     /// Starts the arriving card if the moment is right; returns whether the turn is over.
@@ -333,12 +342,12 @@ impl Player {
         self.carry = 0..0;
         self.idle_waits = 0;
         self.restarts = 0;
-        self.written = lead as u64;
-        self.started_ns = now;
-        self.unpaced = false;
+        self.card.written = lead as u64;
+        self.card.started_ns = now;
+        self.card.unpaced = false;
         self.suspended = false;
-        self.silent_line = self.line();
-        self.start_error = None;
+        self.card.silent_line = self.line();
+        self.card.error = None;
         self.filter.restart();
         self.report.unpaced.store(false, Relaxed);
         self.report.period_frames.store(period as u64, Relaxed);
@@ -372,7 +381,7 @@ impl Player {
         // unplugged and replugged cards do not add up. The card's drift is real and is kept.
         let now = self.timer.now_ns();
         let line = self.line();
-        let error = self.start_error.unwrap_or(line.sample_at(now) - self.silent_line.sample_at(now));
+        let error = self.card.error.unwrap_or(line.sample_at(now) - self.card.silent_line.sample_at(now));
         self.filter.restart();
         let line = self.filter.report(now, line.sample_at(now) - error);
         let behind = line.sample_at(now) - self.reached();
@@ -387,7 +396,7 @@ impl Player {
         if self.suspended {
             return self.wake(pcm);
         }
-        if self.unpaced {
+        if self.card.unpaced {
             let line = self.line();
             let due = line.mono_at(self.reached() + self.period as f64 - self.ahead as f64);
             self.timer.sleep_until(due);
@@ -435,11 +444,11 @@ impl Player {
         match pcm.delay() {
             Ok(delay) => {
                 self.report.latency_frames.store(delay + self.engine.latency() as i64, Relaxed);
-                if !self.unpaced {
+                if !self.card.unpaced {
                     let line = self.filter.report(now, self.reached() - delay as f64);
                     self.show_time(line);
-                    if self.start_error.is_none() && now.saturating_sub(self.started_ns) > SETTLED_NS {
-                        self.start_error = Some(line.sample_at(now) - self.silent_line.sample_at(now));
+                    if self.card.error.is_none() && now.saturating_sub(self.card.started_ns) > SETTLED_NS {
+                        self.card.error = Some(line.sample_at(now) - self.card.silent_line.sample_at(now));
                     }
                 }
             }
@@ -454,13 +463,13 @@ impl Player {
             self.restarts = 0;
             self.idle_waits = 0;
         }
-        self.written += self.period as u64;
-        if !self.unpaced {
-            let elapsed = now.saturating_sub(self.started_ns) as f64 * 1e-9 * self.rate;
-            if self.written as f64 > 2.0 * buffer as f64 + 1.5 * elapsed {
+        self.card.written += self.period as u64;
+        if !self.card.unpaced {
+            let elapsed = now.saturating_sub(self.card.started_ns) as f64 * 1e-9 * self.rate;
+            if self.card.written as f64 > 2.0 * buffer as f64 + 1.5 * elapsed {
                 // No converter consumes frames this fast: null, file, and the like. From here on the clock sets the
                 // pace.
-                self.unpaced = true;
+                self.card.unpaced = true;
                 self.report.unpaced.store(true, Relaxed);
                 self.anchor(now, self.ahead);
             }

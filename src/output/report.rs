@@ -40,9 +40,26 @@ pub enum State {
     Clock,
 }
 
+/// How long the audio thread takes.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Longest rendering time of a period in nanoseconds, since the last reset.
+    pub worst_render_ns: AtomicU64,
+    /// Longest delay between the moment a period fitted and the thread's wake-up in nanoseconds, since the last reset.
+    pub worst_wake_ns: AtomicU64,
+    /// Rendering times.
+    pub render: Histogram,
+    /// Delays between the moment a period fitted and the thread's wake-up.
+    pub wakeup: Histogram,
+    /// Periods rendered.
+    pub periods: AtomicU64,
+}
+
 /// Counters and state of the output. Counters only increase.
 #[derive(Debug, Default)]
 pub struct Report {
+    /// How long the audio thread takes.
+    pub load: Load,
     /// Maps samples to seconds.
     pub timebase: TimeBase,
     /// Frames delivered, to a card or to the silent clock.
@@ -67,16 +84,6 @@ pub struct Report {
     pub adopted: AtomicU64,
     /// errno of the last loss.
     pub last_error: AtomicU32,
-    /// Longest rendering time of a period in nanoseconds, since the last reset.
-    pub worst_render_ns: AtomicU64,
-    /// Longest delay between the moment a period fitted and the thread's wake-up in nanoseconds, since the last reset.
-    pub worst_wake_ns: AtomicU64,
-    /// Rendering times.
-    pub render: Histogram,
-    /// Delays between the moment a period fitted and the thread's wake-up.
-    pub wakeup: Histogram,
-    /// Periods rendered.
-    pub periods: AtomicU64,
     /// Deviation of the card's clock from the monotonic clock, in thousandths of a part per million.
     pub drift_milli_ppm: AtomicI64,
     /// Frames between rendering and the converter, as last measured.
@@ -109,8 +116,8 @@ impl Report {
 
     /// Records how late the audio thread was woken. Realtime: yes.
     pub(super) fn woke(&self, late_ns: u64) {
-        self.worst_wake_ns.fetch_max(late_ns, Relaxed);
-        self.wakeup.observe(late_ns);
+        self.load.worst_wake_ns.fetch_max(late_ns, Relaxed);
+        self.load.wakeup.observe(late_ns);
     }
 
     /// Returns the number of underruns from all causes.

@@ -72,14 +72,14 @@ pub fn all(view: &View) -> Vec<Message> {
     // Read together: the frame that was about to be rendered, and when.
     let (sample_time, now) = (telemetry.time(), time::monotonic_ns());
     out.push(Message::new("/status/clock", vec![Value::Long(sample_time as i64), Value::Long(now as i64)]));
-    let periods = report.periods.load(Relaxed).max(1);
+    let periods = report.load.periods.load(Relaxed).max(1);
     let period_ns = report.period_frames.load(Relaxed) as f64 / rate * 1e9;
     out.push(Message::new(
         "/status/load",
         vec![
-            (report.render.sum_seconds() * 1e9 / periods as f64 / period_ns.max(1.0)).into(),
-            (report.worst_render_ns.load(Relaxed) as f64 / period_ns.max(1.0)).into(),
-            (report.worst_wake_ns.load(Relaxed) as f64 * 1e-6).into(),
+            (report.load.render.sum_seconds() * 1e9 / periods as f64 / period_ns.max(1.0)).into(),
+            (report.load.worst_render_ns.load(Relaxed) as f64 / period_ns.max(1.0)).into(),
+            (report.load.worst_wake_ns.load(Relaxed) as f64 * 1e-6).into(),
             megabytes(usage::resident_bytes() as usize).into(),
         ],
     ));

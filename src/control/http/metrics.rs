@@ -103,8 +103,8 @@ impl Collector for Everything {
 
 fn output(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     let report = &links.report;
-    w.histogram("render_seconds", "Time to render one period", &report.render)?;
-    w.histogram("wakeup_lateness_seconds", "How late the audio thread was woken", &report.wakeup)?;
+    w.histogram("render_seconds", "Time to render one period", &report.load.render)?;
+    w.histogram("wakeup_lateness_seconds", "How late the audio thread was woken", &report.load.wakeup)?;
     let causes = || Cause::ALL.into_iter();
     w.counters(
         "xruns",

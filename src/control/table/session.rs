@@ -36,8 +36,8 @@ pub(super) fn cleanup(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 fn reset_stats(c: &mut Conductor, _: &Call) -> Ran {
-    c.cx.report.worst_render_ns.store(0, Relaxed);
-    c.cx.report.worst_wake_ns.store(0, Relaxed);
+    c.cx.report.load.worst_render_ns.store(0, Relaxed);
+    c.cx.report.load.worst_wake_ns.store(0, Relaxed);
     Ok(Outcome::Done)
 }
 
