@@ -7,7 +7,7 @@
 //!
 //! - [`value`]: what an argument can be, and how it is coerced
 //! - [`vocabulary`]: what a control is; finding, checking, documenting
-//! - [`table`]: the controls
+//! - [`table`]: the controls; [`fault`]: why a call fails
 //! - [`request`]: what faces send and get back
 //! - [`conductor`]: does it
 //! - [`show`]: everything as it is kept, in the state file and in presets
@@ -24,6 +24,7 @@ pub mod closing;
 pub mod conductor;
 pub mod connection;
 pub mod dashboard;
+pub mod fault;
 pub mod glob;
 pub mod http;
 pub mod json;

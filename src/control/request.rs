@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::fault::Fault;
 use super::value::Value;
 
 /// The way a request came, and its answer goes back.
@@ -87,4 +88,6 @@ pub struct Answer {
     pub messages: Vec<Message>,
     /// Whether it is told to a subscriber unasked: then it may be left out where there is no room.
     pub push: bool,
+    /// Why the call failed, if this says so.
+    pub fault: Option<Fault>,
 }

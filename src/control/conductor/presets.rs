@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::super::fault::Fault;
 use super::super::request::Origin;
 use super::super::show::{self, Show};
 use super::super::value::Value;
-use super::super::vocabulary::{Call, Fault, Outcome};
+use super::super::vocabulary::{Call, Outcome};
 use super::buffer::{Buffer, Start};
 use super::context::Context;
 use super::stems::Stems;
@@ -108,10 +109,10 @@ impl Presets {
 
     fn may_keep(&self, cx: &Context) -> Result<(), Fault> {
         if !cx.settings.has_presets {
-            return Err(Fault("there is no folder for presets; state.folder in the configuration names one".into()));
+            return Err(Fault::refused("there is no folder for presets; state.folder in the configuration names one"));
         }
         if self.keeping.len() > MOST_JOBS {
-            return Err(Fault("the disk is still busy with earlier presets".into()));
+            return Err(Fault::refused("the disk is still busy with earlier presets"));
         }
         Ok(())
     }
@@ -122,7 +123,7 @@ impl Presets {
     /// If the name is not a plain one, there is no folder, or the disk is behind.
     pub fn save(&mut self, cx: &mut Context, name: &str, show: &Show, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Write(file, show.to_bytes()));
         Ok(Outcome::Later)
@@ -134,7 +135,7 @@ impl Presets {
     /// As [`Presets::save`].
     pub fn load(&mut self, cx: &mut Context, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Recall { origin, address, name: name.into() }, Wish::Read(file));
         Ok(Outcome::Later)
@@ -146,7 +147,7 @@ impl Presets {
     /// As [`Presets::save`].
     pub fn delete(&mut self, cx: &mut Context, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Remove(file));
         Ok(Outcome::Later)
@@ -166,10 +167,9 @@ impl Presets {
     /// Takes in a job of the keeper that has ended; returns a show that is to be restored.
     pub fn kept(&mut self, cx: &mut Context, kept: Kept) -> Option<Request> {
         let missing = |name: &str, e: &std::io::Error| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Fault(format!("argument 'name' is {name:?}: there is no such preset; /groove/preset/list lists them"))
-            }
-            _ => Fault(format!("preset {name:?}: {e}")),
+            std::io::ErrorKind::NotFound => Fault::argument("name", format!("{name:?}"), "the name of a preset")
+                .hint("/groove/preset/list lists them"),
+            _ => Fault::refused(format!("preset {name:?}: {e}")),
         };
         match (self.keeping.remove(&kept.tag), kept.result) {
             (Some(Keeping::State), Err(e)) => {
@@ -185,14 +185,14 @@ impl Presets {
             }
             (Some(Keeping::Recall { origin, address, name }), Ok(Found::Bytes(bytes))) => match Show::parse(&bytes) {
                 Ok(show) => return Some(Request { show, origin, address, serial: kept.tag }),
-                Err(why) => cx.fail(origin, &address, &Fault(format!("preset {name:?} is damaged: {why}"))),
+                Err(why) => cx.fail(origin, &address, &Fault::refused(format!("preset {name:?} is damaged: {why}"))),
             },
             (Some(Keeping::List { origin, address }), Ok(Found::Names(names))) => {
                 let names = names.iter().filter_map(|n| n.strip_suffix(".json")).map(Value::from).collect();
                 cx.done(origin, &address, names);
             }
             (Some(Keeping::List { origin, address }), Err(e)) => {
-                cx.fail(origin, &address, &Fault(format!("presets: {e}")));
+                cx.fail(origin, &address, &Fault::refused(format!("presets: {e}")));
             }
             _ => {}
         }
@@ -215,7 +215,7 @@ impl Presets {
                 && let Err(fault) = stems.load(cx, stem.id, (&stem.path, &stem.name), None, &address)
             {
                 // The others play on without it.
-                tracing::warn!("{address}: stem {} is not restored; {}", stem.name, fault.0);
+                tracing::warn!("{address}: stem {} is not restored; {}", stem.name, fault);
             }
         }
         let until = cx.now() + cx.frames(cx.settings.media.group_wait_s);
@@ -226,7 +226,7 @@ impl Presets {
     /// Ends a restoration that is under way.
     pub fn give_up(&mut self, cx: &mut Context, why: &str) {
         if let Some(recall) = self.recall.take() {
-            cx.fail(recall.origin, &recall.address, &Fault(why.into()));
+            cx.fail(recall.origin, &recall.address, &Fault::refused(why));
         }
     }
 
