@@ -141,7 +141,7 @@ mod tests {
         }
         let whole = read.iter().filter(|m| m.address == "/x").count();
         assert_eq!((whole, read.len()), (10, 30), "each request is answered, if only by a refusal");
-        assert!(read[29].args[1].as_text().contains("found no room"));
+        assert!(read[29].args[1].as_text().contains("does not fit"));
         // Whoever has read has room again.
         sessions.deliver(answer(*first, 1_000));
         assert_eq!(inbox.try_recv().unwrap().take().unwrap().messages[0].address, "/x");

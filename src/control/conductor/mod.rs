@@ -149,7 +149,7 @@ impl Conductor {
             movement: Movement::new(&cx.settings, &vocabulary),
             instruments: Instruments::new(cx.settings.voices, cx.services.voices()),
             learn: MidiLearn::default(),
-            presets: Presets::new(),
+            presets: Presets::default(),
             recording: Recording::default(),
             syncs: Syncs::default(),
             lenience: Lenience::default(),
@@ -328,7 +328,7 @@ impl Conductor {
     pub fn work(&mut self) {
         let mut spent = 0;
         while spent < SLICE {
-            let Some(step) = self.work.next() else { break };
+            let Some(step) = self.work.take() else { break };
             self.cx.engine.held = true;
             if super::packet::is_pattern(&step.call.address) {
                 spent += work::PATTERN_COST;

@@ -74,12 +74,13 @@ pub struct Request {
     pub serial: u64,
 }
 
-impl Presets {
-    /// Nothing saved yet.
-    pub fn new() -> Presets {
+impl Default for Presets {
+    fn default() -> Presets {
         Presets { keeping: HashMap::new(), saved: Vec::new(), saved_at: Instant::now(), recall: None }
     }
+}
 
+impl Presets {
     /// Whether the state may be saved now: a show that is still being restored is better kept as it was.
     pub fn may_save_state(&self, cx: &Context) -> bool {
         cx.settings.save_every.is_some() && self.recall.is_none()

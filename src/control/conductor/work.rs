@@ -57,7 +57,7 @@ impl Work {
     }
 
     /// Takes the next call of the oldest request.
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn take(&mut self) -> Option<Step> {
         let batch = self.batches.front_mut()?;
         let call = batch.calls.pop_front()?;
         Some(Step { origin: batch.origin, at: batch.at, call })
