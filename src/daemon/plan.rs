@@ -155,7 +155,7 @@ pub fn demo_plan(folder: &Path) -> Plan {
     plan
 }
 
-/// Returns safe mode's plan: an audible signal every [`SIGN_S`] seconds. The signal is synthesised, without any input
+/// Returns safe mode's plan: an audible signal every `SIGN_S` seconds. The signal is synthesised, without any input
 /// files, and written into `folder`.
 ///
 /// # Errors

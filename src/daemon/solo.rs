@@ -38,7 +38,7 @@ impl Solo {
         Solo { stem, steps: bpm / 60.0 * 4.0, told: None }
     }
 
-    /// Schedules the notes of the next [`AHEAD_S`] seconds.
+    /// Schedules the notes of the next `AHEAD_S` seconds.
     pub fn play(&mut self, conductor: &mut Conductor) {
         let ready = !conductor.instruments.part_instrument(usize::try_from(CHANNEL - 1).ok()).is_empty();
         let Some(place) = conductor.place_of(self.stem).filter(|p| ready && p.speed > 0.0) else {

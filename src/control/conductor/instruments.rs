@@ -696,7 +696,7 @@ impl Instruments {
         calls.into_iter().map(|(address, value)| (address, vec![json::of(&value)])).collect()
     }
 
-    /// Brings back what [`Conductor::shown`] told; what it does not name is as at first.
+    /// Resets whatever `calls` (see [`Instruments::shown`]) does not set. The calls themselves are left to the caller.
     pub fn restore(&mut self, cx: &mut Context, calls: &BTreeMap<String, Vec<serde_json::Value>>) {
         if self.voices.is_empty() {
             return;

@@ -17,7 +17,7 @@
 //! - [`instruments`]: instruments on the speakers
 //! - [`recording`]; [`presets`]: the state file and presets
 //! - [`schedule`]: what waits for its time ([`waiting`]); [`work`]: calls under way, done in slices; [`syncs`]
-//! - [`subscriptions`], [`recipient`]: who is sent what; [`lenience`]: towards clients of the older servers
+//! - [`subscriptions`] and `recipient`: who is sent what; [`lenience`]: towards clients of the older servers
 //! - [`view`]: a look at all parts; [`status`]: status messages; [`output_watch`]: meters and events of the output
 
 pub mod across;
