@@ -481,8 +481,8 @@ impl Renderer {
         Duration::from_secs_f64(frames as f64 * self.shape.samples() as f64 / f64::from(self.shape.rate))
     }
 
-    /// Handles orders until a frame is due, then renders and queues it. Returns `true`, without a frame, if the shape of
-    /// the stream has changed.
+    /// Handles orders until a frame is due, then renders and queues it. Returns `true`, without a frame, if the shape
+    /// of the stream has changed.
     fn pushed(&mut self, begun: Instant, made: u64) -> ControlFlow<(), bool> {
         let due = begun + self.time(made);
         let mut obeyed = 0;
