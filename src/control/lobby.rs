@@ -66,8 +66,8 @@ impl Lobby {
         Visitor { lobby: self.clone(), number }
     }
 
-    /// Adds a connection, served by `task`. If a limit is reached, the oldest connection of `address`, or of the address
-    /// with the most, is aborted.
+    /// Adds a connection, served by `task`. If a limit is reached, aborts the oldest connection of `address` or of the
+    /// address with the most.
     pub fn enter(&self, visitor: &Visitor, address: IpAddr, task: AbortHandle) {
         self.room(|room| {
             room.waiting.retain(|w| !w.task.is_finished());
