@@ -1,6 +1,6 @@
-//! Connections that are not yet authorized.
+//! Connections that are not yet authorised.
 //!
-//! A connection is in the lobby from the moment it is accepted until its first request is authorized. Their number is
+//! A connection is in the lobby from the moment it is accepted until its first request is authorised. Their number is
 //! limited, in total and per address; over the limit, the oldest one of the address with the most is aborted, so that
 //! half-open connections do not lock others out.
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Lobby {
     }
 }
 
-/// Handle of a waiting connection, by which it is marked as authorized.
+/// Handle of a waiting connection, by which it is marked as authorised.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     lobby: Lobby,
@@ -46,7 +46,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Marks the connection as authorized: removes it from the lobby.
+    /// Marks the connection as authorised: removes it from the lobby.
     pub fn let_in(&self) {
         self.lobby.room(|room| room.waiting.retain(|w| w.number != self.number));
     }
@@ -123,7 +123,7 @@ mod tests {
         }
         tokio::task::yield_now().await;
         for (host, task) in tasks.iter().filter(|(host, _)| *host >= 8) {
-            assert!(!task.is_finished(), "10.0.0.{host} was authorized");
+            assert!(!task.is_finished(), "10.0.0.{host} was authorised");
         }
     }
 }

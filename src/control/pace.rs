@@ -27,7 +27,7 @@ pub struct Reserve {
     pub ready: Number,
     /// Target of the reserve, in seconds.
     pub target: Number,
-    /// Processing time of stretching relative to real time (1: all of a core).
+    /// Processing time of stretching relative to real time.
     pub cost: Number,
     /// Whether the stretched audio is being played: 0 or 1.
     pub heard: Number,
