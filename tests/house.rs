@@ -256,10 +256,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// The same within `control`: interfaces, table, conductor, what anybody may read, commands.
 const WITHIN_CONTROL: &[(&str, &[&str])] = &[
-    ("vocabulary", &["value", "request", "stream_path"]),
+    ("vocabulary", &["fault", "value", "request", "stream_path"]),
     (
         "conductor",
         &[
+            "fault",
             "vocabulary",
             "value",
             "request",
@@ -274,7 +275,7 @@ const WITHIN_CONTROL: &[(&str, &[&str])] = &[
             "tally",
         ],
     ),
-    ("table", &["conductor", "vocabulary", "value", "request", "stream_path"]),
+    ("table", &["conductor", "fault", "vocabulary", "value", "request", "stream_path"]),
 ];
 
 fn check_layers(files: &BTreeMap<Module, File>, within: &[&str], layers: &[(&str, &[&str])]) {

@@ -68,5 +68,5 @@ fn a_transition_and_a_crowd_are_as_loud_as_on_the_older_server() {
     // Movement has overridden the /set_tempo sent at the set player's start.
     assert!(target < 118.0, "{target}");
     assert_eq!(log.matches("filters are off").count(), 1, "{log}");
-    assert_eq!(log.matches("/deck_levels: a -").count(), 1, "{log}");
+    assert_eq!(log.matches("/deck_levels: b -").count(), 1, "{log}");
 }

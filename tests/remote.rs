@@ -56,7 +56,7 @@ fn every_control_goes_by_its_name() {
         (&["preset", "load", "x"], "/done \"/groove/preset/load\" 0 0"),
         (&["record", "start", "y"], "y.wav"),
         (&["record", "stop"], "y.wav"),
-        (&["preset", "load", "none"], "no such preset"),
+        (&["preset", "load", "none"], "expected the name of a preset"),
         (&["record", "stop"], "nothing is being recorded"),
     ] {
         let output = ctl(args);

@@ -70,7 +70,7 @@ fn a_preset_brings_everything_back_on_one_sample() {
     assert!((0.3..3.0).contains(&moved), "{before:?} and then {after:?}");
     assert_eq!(client.status("tempo", 0).as_float().unwrap().round(), 132.0);
     assert_eq!(client.status("levels", 1), f(0.25));
-    for (name, words) in [("morning", "no such preset"), ("../evening", "letters"), ("", "letters")] {
+    for (name, words) in [("morning", "expected the name of a preset"), ("../evening", "letters"), ("", "letters")] {
         let answers = client.ask("/groove/preset/load", vec![s(name)]);
         let fail = answers.iter().find(|m| m.address == "/fail").cloned().unwrap_or_else(|| {
             client.next(Duration::from_secs(2)).unwrap().into_iter().find(|m| m.address == "/fail").unwrap()

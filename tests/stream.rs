@@ -207,7 +207,7 @@ fn midi_files_and_tables_become_the_same_bytes_every_time() {
         (&["render-midi", "in.csv", "x.wav"], 65, "is not a MIDI file"),
         (&["render-midi", "cut.mid", "x.wav"], 65, "ends too early; the part before that is in x.wav"),
         (&["render-midi", "in.mid", "x.wav", "--instrument", "kazoo"], 64, "cello, clarinet"),
-        (&["render-midi", "in.mid", "x.wav", "--instrument", "7=flute"], 64, "1 to 2"),
+        (&["render-midi", "in.mid", "x.wav", "--instrument", "7=flute"], 64, "between 1 and 2"),
         (&["render-midi", "in.mid", "x.wav", "--voices", "0"], 64, "--voices: must be between 1 and 32"),
         (&["render-controls", "in.csv", "/nowhere/x.wav"], 74, "/nowhere/x.wav"),
     ] {

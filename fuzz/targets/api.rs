@@ -88,7 +88,7 @@ pub fn run(data: &[u8]) {
                         Message::new(call.address.clone(), call.args.clone()),
                         Message::new(end, vec![Value::from(call.address.as_str()), "argument 'x' is wrong".into()]),
                     ];
-                    conversation.answered(Answer { to, messages, push: false });
+                    conversation.answered(Answer { to, messages, push: false, fault: None });
                 }
             }
         }

@@ -291,7 +291,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 None => (shell::full_path(&words[0]), &words[1..]),
             };
             let (control, _) = vocabulary.find(&path).ok_or_else(|| {
-                let nearest = vocabulary.unknown(&path).0;
+                let nearest = vocabulary.unknown(&path);
                 Trouble::Usage(format!("{}: not a command or a control; {nearest}", words[0]))
             })?;
             match (args.is_empty() && control.readable, &token) {

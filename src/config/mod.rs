@@ -688,7 +688,7 @@ mod tests {
             ("[http]\ntoken = \"abc\"\n", vec!["x.toml:2:", "8 characters"]),
             ("[http]\n\ntoken_file = \"/not/there\"\n", vec!["x.toml:3:", "cannot be read"]),
             ("[http]\nauth = \"maybe\"\n", vec!["x.toml:2:", "token", "open"]),
-            ("[movement]\nsteps = [[0.2, 105], [0.1, 110]]\n", vec!["x.toml:2:", "grow"]),
+            ("[movement]\nsteps = [[0.2, 105], [0.1, 110]]\n", vec!["x.toml:2:", "increase"]),
             (
                 "[[map]]\nsource = \"arms\"\ntarget = \"/groove/nothing\"\nline = [[0, 1]]\n",
                 vec!["map.target", "no such control"],

@@ -7,7 +7,7 @@
 //!
 //! - [`value`]: values of arguments, and their coercion
 //! - [`vocabulary`]: declarations of controls: lookup, checks, documentation
-//! - [`table`]: the controls
+//! - [`table`]: the controls; [`fault`]: errors of calls
 //! - [`request`]: requests of the interfaces, and answers
 //! - [`conductor`]: executes the controls
 //! - [`show`]: file format of presets and of the saved state
@@ -27,6 +27,7 @@ pub mod closing;
 pub mod conductor;
 pub mod connection;
 pub mod dashboard;
+pub mod fault;
 pub mod glob;
 pub mod http;
 pub mod json;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::fault::Fault;
 use super::value::Value;
 
 /// The connection by which a request arrived and its answer is returned.
@@ -88,4 +89,6 @@ pub struct Answer {
     pub messages: Vec<Message>,
     /// Whether this is a push to a subscriber, which may be dropped if buffers are full.
     pub push: bool,
+    /// The error, if the call failed.
+    pub fault: Option<Fault>,
 }

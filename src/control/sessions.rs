@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
+use super::fault::Fault;
 use super::request::{Answer, Line, Message};
 use super::tally::Tally;
 use super::value::Value;
@@ -95,10 +96,10 @@ impl Sessions {
         let crowded = session.bytes.load(Relaxed) + bytes > MOST_BYTES || self.total.load(Relaxed) + bytes > MOST_TOTAL;
         let held = if crowded {
             self.tally.muted.fetch_add(1, Relaxed);
-            let why =
-                format!("the answer of {bytes} bytes exceeds the queue of unread answers; read them, then ask again");
-            let refusal = Message::new("/fail", vec![Value::from(""), Value::from(why)]);
-            held(Answer { to: answer.to, messages: vec![refusal], push: false }, 0)
+            let why = format!("the answer of {bytes} bytes exceeds the queue of unread answers");
+            let fault = Fault::refused(why).hint("read them, then ask again");
+            let refusal = Message::new("/fail", vec![Value::from(""), Value::from(fault.to_string())]);
+            held(Answer { to: answer.to, messages: vec![refusal], push: false, fault: Some(fault) }, 0)
         } else {
             held(answer, bytes)
         };
@@ -121,7 +122,7 @@ mod tests {
 
     fn answer(session: u64, text: usize) -> Answer {
         let to = Origin { line: Line::Session(session), peer: ([127, 0, 0, 1], 1).into(), tag: 7 };
-        Answer { to, messages: vec![Message::new("/x", vec![Value::Text("A".repeat(text))])], push: false }
+        Answer { to, messages: vec![Message::new("/x", vec![Value::Text("A".repeat(text))])], push: false, fault: None }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::Fault;
 use super::vocabulary::deck_name;
 use crate::engine::DECKS;
 
@@ -157,19 +158,24 @@ impl Show {
     }
 }
 
-/// Whether a name is one that a file may have: it can lead nowhere else.
-pub fn plain_name(name: &str) -> Result<(), String> {
+/// Checks that a name is one that a file may have: it can lead nowhere else.
+///
+/// # Errors
+/// If it is not.
+pub fn plain_name(name: &str) -> Result<(), Fault> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ' | '.');
     if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
-        return Err(format!(
-            "argument 'name' is {name:?}: up to 64 letters, digits, spaces, dots, - and _ would be right, no dot first"
-        ));
+        let expected = "up to 64 letters, digits, spaces, dots, - and _, with no dot first";
+        return Err(Fault::argument("name", format!("{name:?}"), expected));
     }
     Ok(())
 }
 
 /// The file of a preset.
-pub fn preset_file(name: &str) -> Result<String, String> {
+///
+/// # Errors
+/// As [`plain_name`].
+pub fn preset_file(name: &str) -> Result<String, Fault> {
     plain_name(name).map(|()| format!("presets/{name}.json"))
 }
 

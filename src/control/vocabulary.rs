@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::fault::Fault;
 use super::request::Origin;
 use super::stream_path::Stream;
 use super::value::Value;
@@ -228,16 +229,6 @@ pub enum Outcome {
     Answer(Vec<super::request::Message>),
 }
 
-/// Why a call failed: one sentence that names the argument and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
-
-impl<T: Into<String>> From<T> for Fault {
-    fn from(text: T) -> Self {
-        Fault(text.into())
-    }
-}
-
 /// A checked call. Handlers ask for arguments by name.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -355,48 +346,43 @@ pub fn deck_name(deck: usize) -> &'static str {
 }
 
 fn check(arg: &Arg, value: &Value) -> Result<Value, Fault> {
-    let wrong = |what: String| Fault(format!("argument '{}' is {value}: {what}", arg.name));
+    let wrong = |expected: String| Fault::argument(arg.name, value, expected);
     match arg.kind {
         Kind::Int(min, max) => match value.as_int() {
             Some(i) if (min..=max).contains(&i) => Ok(Value::Int(i)),
-            _ => Err(wrong(format!("a whole number from {min} to {max} would be right"))),
+            _ => Err(wrong(format!("a whole number from {min} to {max}"))),
         },
         Kind::Float(min, max) => match value.as_float() {
             Some(f) if (min..=max).contains(&f) => Ok(Value::Float(f)),
             _ => {
                 let unit = if arg.unit.is_empty() { String::new() } else { format!(" ({})", arg.unit) };
-                Err(wrong(format!("a number from {min} to {max}{unit} would be right")))
+                Err(wrong(format!("a number from {min} to {max}{unit}")))
             }
         },
         Kind::Clamped(min, max) => match value.as_float() {
             Some(f) => Ok(Value::Float(f.clamp(min, max))),
-            None => Err(wrong(format!("a number, best from {min} to {max}, would be right"))),
+            None => Err(wrong(format!("a number, best from {min} to {max}"))),
         },
         Kind::Text | Kind::Rest => Ok(value.clone()),
         Kind::Flag => match value.as_int() {
             Some(i) => Ok(Value::Int(i64::from(i != 0))),
-            None => Err(wrong("0 or 1 would be right".into())),
+            None => Err(wrong("0 or 1".into())),
         },
-        Kind::Deck => {
-            deck_index(value).map(|d| Value::Int(d as i64)).ok_or_else(|| wrong("a, b, c or d would be right".into()))
-        }
+        Kind::Deck => deck_index(value).map(|d| Value::Int(d as i64)).ok_or_else(|| wrong("a, b, c or d".into())),
         Kind::Band => {
             let text = value.as_text().trim().to_ascii_lowercase();
             let band = ["lo", "mi", "hi"].iter().position(|prefix| text.starts_with(prefix));
-            band.map(|b| Value::Int(b as i64)).ok_or_else(|| wrong("low, mid or high would be right".into()))
+            band.map(|b| Value::Int(b as i64)).ok_or_else(|| wrong("low, mid or high".into()))
         }
         Kind::Each(max) => match value.as_int() {
             Some(i) if (1..=max).contains(&i) => Ok(Value::Int(i)),
             None if value.as_text().trim().eq_ignore_ascii_case("all") => Ok(Value::Int(0)),
-            _ => Err(wrong(format!("a number from 1 to {max}, or all, would be right"))),
+            _ => Err(wrong(format!("a number from 1 to {max}, or all"))),
         },
         Kind::Choice(words) => {
             let text = value.as_text().trim().to_ascii_lowercase();
-            words
-                .iter()
-                .find(|w| **w == text)
-                .map(|w| Value::from(*w))
-                .ok_or_else(|| wrong(format!("one of {} would be right", words.join(", "))))
+            let word = words.iter().find(|w| **w == text).map(|w| Value::from(*w));
+            word.ok_or_else(|| wrong(format!("one of {}", words.join(", "))))
         }
     }
 }
@@ -443,7 +429,7 @@ impl Control {
                 (None, Default::Text(text)) => Some(check(arg, &Value::from(text))?),
                 (None, Default::Keep) => None,
                 (None, Default::None) => {
-                    return Err(Fault(format!("argument '{}' is missing; {}", arg.name, self.usage())));
+                    return Err(Fault::missing(arg.name, self.usage()));
                 }
             });
         }
@@ -456,9 +442,9 @@ impl Control {
         self.all_args().iter().zip(in_address).map(|(arg, value)| check(arg, value).map(Some)).collect()
     }
 
-    /// How it is called, in one line.
+    /// How it is called, in one line: address and arguments.
     pub fn usage(&self) -> String {
-        let mut text = format!("it is {}", self.address);
+        let mut text = self.address.to_string();
         for arg in self.args {
             let _ = match arg.default {
                 Default::None => write!(text, " {}", arg.name),
@@ -578,10 +564,8 @@ impl Vocabulary {
     pub fn unknown(&self, address: &str) -> Fault {
         let nearest = self.all.iter().map(|c| (distance(address, c.address), c.address)).min();
         match nearest {
-            Some((d, other)) if d <= 1 + address.len() / 3 => {
-                Fault(format!("there is no such control; did you mean {other}?"))
-            }
-            _ => Fault("there is no such control; /groove/list lists them".into()),
+            Some((d, other)) if d <= 1 + address.len() / 3 => Fault::unknown(format!("did you mean {other}?")),
+            _ => Fault::unknown("/groove/list lists all controls".into()),
         }
     }
 

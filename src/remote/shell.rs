@@ -28,7 +28,6 @@ pub fn list(vocabulary: &Vocabulary, pattern: &str) -> String {
     let mut out = String::new();
     for control in vocabulary.all().iter().filter(|c| glob::matches(&pattern, c.address)) {
         let usage = control.usage();
-        let usage = usage.strip_prefix("it is ").unwrap_or(&usage);
         let doc = control.doc.split(['.', ';', ':']).next().unwrap_or_default();
         let _ = writeln!(out, "{usage:<64} {doc}");
     }

@@ -47,7 +47,7 @@ fn a_size_beyond_the_end_is_not_believed_but_reported() {
     wav[DATA_SIZE].copy_from_slice(&(4 * FRAMES as u32 + 400_000).to_le_bytes());
     same("longer.wav", &wav);
     let said = Sound::made("longer.wav", &wav).remarks.join(" ");
-    assert!(said.contains("promises 2.38 s") && said.contains("0.11 s"), "{said}");
+    assert!(said.contains("announces 2.38 s") && said.contains("0.11 s"), "{said}");
 }
 
 #[test]

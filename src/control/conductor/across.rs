@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::super::fault::Fault;
 use super::super::json;
 use super::super::request::{Message, Origin};
 use super::super::show::Show;
 use super::super::value::Value;
-use super::super::vocabulary::{Call, Fault, Outcome};
+use super::super::vocabulary::{Call, Outcome};
 use super::Conductor;
 use super::buffer::{FIRST_ID, Place};
 use super::midi_learn;
@@ -36,7 +37,7 @@ impl Conductor {
         self.stems.unload_all(&mut self.cx, &mut self.tempo, at);
         for deferred in self.schedule.forget(origin) {
             if let Deferred::Group(GroupStart { origin, address, .. }) = deferred {
-                self.cx.fail(origin, &address, &Fault("everything was cleaned up before the start".into()));
+                self.cx.fail(origin, &address, &Fault::refused("everything was cleaned up before the start"));
             }
         }
         self.presets.give_up(&mut self.cx, "everything was cleaned up before it was restored");
@@ -61,7 +62,7 @@ impl Conductor {
     /// If no deck is named, or too much is scheduled.
     pub fn start_group(&mut self, decks: Vec<usize>, seconds: f64, call: &Call) -> Result<Outcome, Fault> {
         if decks.is_empty() {
-            return Err(Fault("no deck is named: expected a number of seconds and then decks, as in 0.5 a b".into()));
+            return Err(Fault::refused("no deck is named: expected a number of seconds and then decks, as in 0.5 a b"));
         }
         let at = call.at.unwrap_or(self.cx.now()) + self.cx.frames(seconds);
         let until = at + self.cx.frames(self.cx.settings.media.group_wait_s);
@@ -228,7 +229,7 @@ impl Conductor {
             let state = (address.starts_with("/status/") || address.starts_with("/meter/")).then(|| self.state());
             return state.and_then(|mut s| s.remove(address)).ok_or_else(|| self.cx.vocabulary.unknown(address));
         };
-        let get = row.get.ok_or_else(|| Fault(format!("{address} is an action; it has no value")))?;
+        let get = row.get.ok_or_else(|| Fault::refused(format!("{address} is an action; it has no value")))?;
         let args = row.control.check_address(&in_address)?;
         Ok(get(self, &Call::new(&row.control, address.into(), args, None, None)))
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::super::bulletin::Bulletin;
+use super::super::fault::Fault;
 use super::super::request::{Answer, Line, Message, Origin};
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Vocabulary};
+use super::super::vocabulary::Vocabulary;
 use super::engine_link::EngineLink;
 use super::recipient;
 use super::services::Services;
@@ -114,13 +115,13 @@ impl Context {
     pub fn answer(&mut self, to: Option<Origin>, messages: Vec<Message>) {
         if let Some(to) = to {
             let to = self.replies.subscriptions.recipient_of_answers(to);
-            self.replies.answers.push(Answer { to, messages, push: false });
+            self.replies.answers.push(Answer { to, messages, push: false, fault: None });
         }
     }
 
     /// Sends messages to a subscriber.
     pub fn push_to(&mut self, to: Origin, messages: Vec<Message>) {
-        self.replies.answers.push(Answer { to, messages, push: true });
+        self.replies.answers.push(Answer { to, messages, push: true, fault: None });
     }
 
     /// Answers `/done`, with more values behind the address.
@@ -133,12 +134,15 @@ impl Context {
     /// Logs a fault and answers `/fail`.
     pub fn fail(&mut self, to: Option<Origin>, address: &str, fault: &Fault) {
         match to {
-            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.peer, fault.0),
-            None => tracing::warn!("{address:.200}: {:.500}", fault.0),
+            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.peer, fault),
+            None => tracing::warn!("{address:.200}: {:.500}", fault),
         }
         // An address longer than any control's is not worth sending back whole.
         let shown = &address[..address.floor_char_boundary(MOST_SHOWN)];
-        self.answer(to, vec![Message::new("/fail", vec![Value::from(shown), Value::from(fault.0.as_str())])]);
+        self.answer(to, vec![Message::new("/fail", vec![Value::from(shown), Value::from(fault.to_string())])]);
+        if let Some(answer) = self.replies.answers.last_mut().filter(|_| to.is_some()) {
+            answer.fault = Some(fault.clone());
+        }
     }
 
     /// The replies since the last call.

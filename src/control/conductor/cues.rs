@@ -1,8 +1,9 @@
 //! Cues: tracks that are made ready on a deck, and decks that start together.
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin};
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Outcome, deck_name};
+use super::super::vocabulary::{Outcome, deck_name};
 use super::buffer::{Cue, FIRST_ID, Start};
 use super::context::Context;
 use super::stems::Stems;
@@ -79,7 +80,7 @@ impl Stems {
         let GroupStart { origin, address, .. } = group;
         if !missing.is_empty() {
             let names: Vec<String> = missing.iter().map(|d| self.why_missing(*d)).collect();
-            let fault = Fault(format!(
+            let fault = Fault::refused(format!(
                 "{} after {:.1} s; the others were started",
                 names.join(" and "),
                 cx.settings.media.group_wait_s

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::super::fault::Fault;
 use super::super::json;
 use super::super::request::{Message, Origin};
 use super::super::value::Value;
-use super::super::vocabulary::{Call, Fault, Outcome};
+use super::super::vocabulary::{Call, Outcome};
 use super::context::Context;
 use super::services::{InstrumentJob, InstrumentResult};
 use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for, is_name};
@@ -160,21 +161,20 @@ impl Instruments {
     /// Makes sure that there is such a voice.
     fn check_voice(&self, which: Option<usize>) -> Result<(), Fault> {
         if self.shown.as_ref().is_some_and(|cell| cell.is_broken()) {
-            return Err(Fault(
-                "the voices' worker has ended or stopped responding (the log says why); restart grooved to get it back"
-                    .into(),
+            return Err(Fault::refused(
+                "the voices' worker has ended or stopped responding (the log says why); restart grooved to get it back",
             ));
         }
         match (self.voices.len(), which) {
-            (0, _) => Err(Fault(
+            (0, _) => Err(Fault::refused(
                 "there are no voices here: voices.polyphony in the configuration tells how many (and a build without \
-                 'ddsp' has none)"
-                    .into(),
+                 'ddsp' has none)",
             )),
-            (count, Some(k)) if k >= count => Err(Fault(format!(
-                "argument 'voice' is {}: 1 to {count}, or all, would be right (voices.polyphony in the configuration)",
-                k + 1
-            ))),
+            (count, Some(k)) if k >= count => Err(Fault::argument(
+                "voice",
+                k + 1,
+                format!("1 to {count}, or all (voices.polyphony in the configuration)"),
+            )),
             _ => Ok(()),
         }
     }
@@ -283,7 +283,7 @@ impl Instruments {
     fn no_instrument(&self) -> Fault {
         let coming = !self.coming.is_empty() || self.trouble.is_empty();
         let why = if coming { "it is being loaded" } else { &self.trouble };
-        Fault(format!("no instrument is ready: {why}"))
+        Fault::refused(format!("no instrument is ready: {why}"))
     }
 
     /// Begins a note.
@@ -345,7 +345,7 @@ impl Instruments {
     pub fn list(&mut self, cx: &mut Context, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         if self.asking.len() >= MOST_COMING {
-            return Err(Fault("too many ask for this at the same time".into()));
+            return Err(Fault::refused("too many ask for this at the same time"));
         }
         let serial = cx.next_serial();
         self.asking.push((origin, address.into(), serial));
@@ -376,20 +376,19 @@ impl Instruments {
         if is_name(name) || self.loaded.contains_key(name) {
             return Ok(());
         }
-        Err(Fault(format!(
-            "argument 'name' is {name:?}: the name of an instrument, as /groove/instrument/list tells them, would be right"
-        )))
+        Err(Fault::argument("name", format!("{name:?}"), "the name of an instrument")
+            .hint("/groove/instrument/list lists them"))
     }
 
     fn check_room(&self, name: &str) -> Result<(), Fault> {
         if self.coming.len() >= MOST_COMING {
-            return Err(Fault(format!("{MOST_COMING} instruments are on their way; wait for them")));
+            return Err(Fault::refused(format!("{MOST_COMING} instruments are on their way; wait for them")));
         }
         let mut names: Vec<&str> = self.coming.iter().map(|c| c.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         if self.loaded.len() + names.iter().filter(|n| **n != name).count() >= MOST_LOADED {
-            return Err(Fault(format!(
+            return Err(Fault::refused(format!(
                 "{MOST_LOADED} instruments are loaded, which is the limit; /groove/instrument/unload forgets one"
             )));
         }
@@ -410,10 +409,11 @@ impl Instruments {
         self.check_voice(None)?;
         if self.loaded.remove(name).is_none() {
             let loaded: Vec<&str> = self.loaded.keys().map(String::as_str).collect();
-            return Err(Fault(format!(
-                "argument 'name' is {name:?}, which is not loaded: one of {} would be right",
-                loaded.join(", ")
-            )));
+            return Err(Fault::argument(
+                "name",
+                format!("{name:?}"),
+                format!("a loaded instrument ({})", loaded.join(", ")),
+            ));
         }
         let parts = self.parts.iter_mut().map(|p| &mut p.instrument);
         for choice in parts.chain(&mut self.own).filter(|c| c.has == name) {
@@ -442,7 +442,7 @@ impl Instruments {
         let program = u8::try_from(program).unwrap_or(0);
         let name = instrument_for(program, &self.names).map(str::to_string);
         let name =
-            name.ok_or_else(|| Fault("no instruments are installed, or they are just being looked for".into()))?;
+            name.ok_or_else(|| Fault::refused("no instruments are installed, or they are just being looked for"))?;
         self.give(cx, &name, For::Parts(part), call)
     }
 
@@ -574,7 +574,7 @@ impl Instruments {
                                 tracing::info!("no instruments are installed: voices have nothing to play");
                                 continue;
                             }
-                            cx.fail(coming.origin, &coming.address, &Fault(why.clone()));
+                            cx.fail(coming.origin, &coming.address, &Fault::refused(why.clone()));
                         }
                     }
                 }
@@ -647,8 +647,8 @@ impl Instruments {
             if self.warned.is_none_or(|at| now.saturating_duration_since(at) > WARN_AGAIN) {
                 self.warned = Some(now);
                 tracing::warn!(
-                    "voices: their sound was late {underruns} times so far, and {shed} were let go; fewer voices \
-                     (voices.polyphony) or a longer reserve (voices.ahead_ms) would be right"
+                    "voices: {underruns} periods late and {shed} voices dropped so far; reduce voices.polyphony or increase \
+                     voices.ahead_ms"
                 );
             }
             cx.events.post("/event/voices", vec![late.into(), gone.into()]);

@@ -28,7 +28,8 @@ impl Map {
     /// # Errors
     /// The reason, which names the control.
     pub fn check(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        let (control, in_address) = vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).0)?;
+        let (control, in_address) =
+            vocabulary.find(&self.target).ok_or_else(|| vocabulary.unknown(&self.target).to_string())?;
         // Values that are part of the address are no arguments of the call.
         let arg = match control.args {
             [arg, rest @ ..]
@@ -40,7 +41,7 @@ impl Map {
         };
         for (_, result) in self.curve.steps.iter().chain(&self.curve.line) {
             let value = Value::Float(if is_whole(arg) { result.round() } else { *result });
-            control.check(&in_address, &[value]).map_err(|fault| format!("{}: {}", self.target, fault.0))?;
+            control.check(&in_address, &[value]).map_err(|fault| format!("{}: {fault}", self.target))?;
         }
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin};
 use super::super::show;
 use super::super::tally::MidiTally;
 use super::super::value::Value;
-use super::super::vocabulary::{Call, Fault, Kind, Outcome};
+use super::super::vocabulary::{Call, Kind, Outcome};
 use super::context::Context;
 use super::instruments::Instruments;
 use super::mapping::{self, Map, Mapped};
@@ -68,8 +69,11 @@ impl MidiLearn {
         (low, high): (Option<f64>, Option<f64>),
         call: &Call,
     ) -> Result<Outcome, Fault> {
-        let wrong = |why: String| Fault(format!("argument 'address' is {target:?}: {why}"));
-        let (control, _) = cx.vocabulary.find(target).ok_or_else(|| wrong(cx.vocabulary.unknown(target).0))?;
+        let wrong = |why: String| {
+            Fault::argument("address", format!("{target:?}"), "a control that takes one number").hint(why)
+        };
+        let (control, _) =
+            cx.vocabulary.find(target).ok_or_else(|| wrong(cx.vocabulary.unknown(target).to_string()))?;
         let whole = match control.args.first().map(|a| a.kind) {
             Some(Kind::Float(low, high) | Kind::Clamped(low, high)) => (low, high),
             Some(Kind::Int(low, high)) => (low as f64, high as f64),
@@ -78,7 +82,7 @@ impl MidiLearn {
         let ends = (low.unwrap_or(whole.0), high.unwrap_or(whole.1));
         map(String::new(), target, ends).check(&cx.vocabulary).map_err(wrong)?;
         if self.learned.len() >= MOST_LEARNED {
-            return Err(Fault(format!("{MOST_LEARNED} controllers are mapped, which is the limit")));
+            return Err(Fault::refused(format!("{MOST_LEARNED} controllers are mapped, which is the limit")));
         }
         self.give_up_lesson(cx, "another control is to be learned");
         self.lesson = Some(Lesson { target: target.into(), ends, origin: call.origin, address: call.address.clone() });
@@ -87,7 +91,7 @@ impl MidiLearn {
 
     fn give_up_lesson(&mut self, cx: &mut Context, why: &str) {
         if let Some(lesson) = self.lesson.take() {
-            cx.fail(lesson.origin, &lesson.address, &Fault(why.into()));
+            cx.fail(lesson.origin, &lesson.address, &Fault::refused(why));
         }
     }
 
@@ -193,6 +197,6 @@ mod tests {
         let mut learn = MidiLearn::default();
         let call = Call::bare("/groove/midi/learn");
         let fault = learn.learn(&mut cx, "/groove/mastr", (None, None), &call).unwrap_err();
-        assert!(fault.0.contains("'address'") && fault.0.contains("/groove/master"), "{}", fault.0);
+        assert!(fault.to_string().contains("'address'") && fault.to_string().contains("/groove/master"), "{}", fault);
     }
 }

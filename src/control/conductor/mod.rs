@@ -57,11 +57,12 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use super::bulletin::Bulletin;
+use super::fault::Fault;
 use super::pace::PaceBoard;
 use super::request::{Answer, Message, Origin, Request, When};
 use super::tally::MidiTally;
 use super::value::Value;
-use super::vocabulary::{Ack, Call, Control, Fault, Outcome, Table, Vocabulary};
+use super::vocabulary::{Ack, Call, Control, Outcome, Table, Vocabulary};
 use crate::engine::command::{Action, Event, Refusal, Retired};
 use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::voices::VoiceCell;
@@ -148,7 +149,7 @@ impl Conductor {
             movement: Movement::new(&cx.settings, &vocabulary),
             instruments: Instruments::new(cx.settings.voices, cx.services.voices()),
             learn: MidiLearn::default(),
-            presets: Presets::new(),
+            presets: Presets::default(),
             recording: Recording::default(),
             syncs: Syncs::default(),
             lenience: Lenience::default(),
@@ -327,7 +328,7 @@ impl Conductor {
     pub fn work(&mut self) {
         let mut spent = 0;
         while spent < SLICE {
-            let Some(step) = self.work.next() else { break };
+            let Some(step) = self.work.take() else { break };
             self.cx.engine.held = true;
             if super::packet::is_pattern(&step.call.address) {
                 spent += work::PATTERN_COST;
@@ -558,7 +559,7 @@ impl Conductor {
             Refusal::TooManyRates => "too many different rates at once",
         };
         match self.cx.engine.redeem(ticket) {
-            Some((origin, address)) => self.cx.fail(origin, &address, &Fault(reason.into())),
+            Some((origin, address)) => self.cx.fail(origin, &address, &Fault::refused(reason)),
             None => {
                 self.cx.events.post("/event/refused", vec![reason.into()]);
                 tracing::warn!("engine: command refused; {reason}");

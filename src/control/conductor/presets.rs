@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::super::fault::Fault;
 use super::super::request::Origin;
 use super::super::show::{self, Show};
 use super::super::value::Value;
-use super::super::vocabulary::{Call, Fault, Outcome};
+use super::super::vocabulary::{Call, Outcome};
 use super::buffer::{Buffer, Start};
 use super::context::Context;
 use super::stems::Stems;
@@ -73,12 +74,13 @@ pub struct Request {
     pub serial: u64,
 }
 
-impl Presets {
-    /// Nothing saved yet.
-    pub fn new() -> Presets {
+impl Default for Presets {
+    fn default() -> Presets {
         Presets { keeping: HashMap::new(), saved: Vec::new(), saved_at: Instant::now(), recall: None }
     }
+}
 
+impl Presets {
     /// Whether the state may be saved now: a show that is still being restored is better kept as it was.
     pub fn may_save_state(&self, cx: &Context) -> bool {
         cx.settings.save_every.is_some() && self.recall.is_none()
@@ -108,10 +110,10 @@ impl Presets {
 
     fn may_keep(&self, cx: &Context) -> Result<(), Fault> {
         if !cx.settings.has_presets {
-            return Err(Fault("there is no folder for presets; state.folder in the configuration names one".into()));
+            return Err(Fault::refused("there is no folder for presets; state.folder in the configuration names one"));
         }
         if self.keeping.len() > MOST_JOBS {
-            return Err(Fault("the disk is still busy with earlier presets".into()));
+            return Err(Fault::refused("the disk is still busy with earlier presets"));
         }
         Ok(())
     }
@@ -122,7 +124,7 @@ impl Presets {
     /// If the name is not a plain one, there is no folder, or the disk is behind.
     pub fn save(&mut self, cx: &mut Context, name: &str, show: &Show, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Write(file, show.to_bytes()));
         Ok(Outcome::Later)
@@ -134,7 +136,7 @@ impl Presets {
     /// As [`Presets::save`].
     pub fn load(&mut self, cx: &mut Context, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Recall { origin, address, name: name.into() }, Wish::Read(file));
         Ok(Outcome::Later)
@@ -146,7 +148,7 @@ impl Presets {
     /// As [`Presets::save`].
     pub fn delete(&mut self, cx: &mut Context, name: &str, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
-        let file = show::preset_file(name).map_err(Fault)?;
+        let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
         self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Remove(file));
         Ok(Outcome::Later)
@@ -166,10 +168,9 @@ impl Presets {
     /// Takes in a job of the keeper that has ended; returns a show that is to be restored.
     pub fn kept(&mut self, cx: &mut Context, kept: Kept) -> Option<Request> {
         let missing = |name: &str, e: &std::io::Error| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Fault(format!("argument 'name' is {name:?}: there is no such preset; /groove/preset/list lists them"))
-            }
-            _ => Fault(format!("preset {name:?}: {e}")),
+            std::io::ErrorKind::NotFound => Fault::argument("name", format!("{name:?}"), "the name of a preset")
+                .hint("/groove/preset/list lists them"),
+            _ => Fault::refused(format!("preset {name:?}: {e}")),
         };
         match (self.keeping.remove(&kept.tag), kept.result) {
             (Some(Keeping::State), Err(e)) => {
@@ -185,14 +186,14 @@ impl Presets {
             }
             (Some(Keeping::Recall { origin, address, name }), Ok(Found::Bytes(bytes))) => match Show::parse(&bytes) {
                 Ok(show) => return Some(Request { show, origin, address, serial: kept.tag }),
-                Err(why) => cx.fail(origin, &address, &Fault(format!("preset {name:?} is damaged: {why}"))),
+                Err(why) => cx.fail(origin, &address, &Fault::refused(format!("preset {name:?} is damaged: {why}"))),
             },
             (Some(Keeping::List { origin, address }), Ok(Found::Names(names))) => {
                 let names = names.iter().filter_map(|n| n.strip_suffix(".json")).map(Value::from).collect();
                 cx.done(origin, &address, names);
             }
             (Some(Keeping::List { origin, address }), Err(e)) => {
-                cx.fail(origin, &address, &Fault(format!("presets: {e}")));
+                cx.fail(origin, &address, &Fault::refused(format!("presets: {e}")));
             }
             _ => {}
         }
@@ -215,7 +216,7 @@ impl Presets {
                 && let Err(fault) = stems.load(cx, stem.id, (&stem.path, &stem.name), None, &address)
             {
                 // The others play on without it.
-                tracing::warn!("{address}: stem {} is not restored; {}", stem.name, fault.0);
+                tracing::warn!("{address}: stem {} is not restored; {}", stem.name, fault);
             }
         }
         let until = cx.now() + cx.frames(cx.settings.media.group_wait_s);
@@ -226,7 +227,7 @@ impl Presets {
     /// Ends a restoration that is under way.
     pub fn give_up(&mut self, cx: &mut Context, why: &str) {
         if let Some(recall) = self.recall.take() {
-            cx.fail(recall.origin, &recall.address, &Fault(why.into()));
+            cx.fail(recall.origin, &recall.address, &Fault::refused(why));
         }
     }
 

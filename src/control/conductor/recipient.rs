@@ -5,8 +5,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::connection::is_allowed;
+use super::super::fault::Fault;
 use super::super::request::Origin;
-use super::super::vocabulary::Fault;
 
 /// The lowest port that may be named: below are services that know no OSC.
 const LOWEST_PORT: u16 = 1_024;
@@ -15,7 +15,7 @@ const LOWEST_PORT: u16 = 1_024;
 /// resolved, which could take long.
 fn named(to: &str, sender: IpAddr) -> Result<SocketAddr, Fault> {
     let wrong = |what: &str| {
-        Fault(format!("argument 'to' is {to:?}: {what}; a port, or an address such as 192.168.1.5:9000, is expected"))
+        Fault::argument("to", format!("{to:?}"), format!("a port, or an address such as 192.168.1.5:9000 ({what})"))
     };
     let address = match to.parse() {
         Ok(port) => SocketAddr::new(sender, port),
@@ -35,9 +35,7 @@ fn named(to: &str, sender: IpAddr) -> Result<SocketAddr, Fault> {
 fn for_socket_of(peer: SocketAddr, address: SocketAddr) -> Result<SocketAddr, Fault> {
     match (peer.ip(), address.ip()) {
         (IpAddr::V6(_), IpAddr::V4(ip)) => Ok(SocketAddr::new(ip.to_ipv6_mapped().into(), address.port())),
-        (IpAddr::V4(_), IpAddr::V6(_)) => {
-            Err(Fault("argument 'to' is an IPv6 address; this port has IPv4 only".into()))
-        }
+        (IpAddr::V4(_), IpAddr::V6(_)) => Err(Fault::argument("to", address, "an IPv4 address: this port has no IPv6")),
         _ => Ok(address),
     }
 }
@@ -54,7 +52,7 @@ pub(super) fn of(origin: Origin, to: &str, allow: &[ipnet::IpNet]) -> Result<Ori
     }
     let address = named(to, origin.peer.ip())?;
     if !is_allowed(allow, address.ip()) {
-        return Err(Fault(format!("argument 'to' is {to:?}: it is outside the allowed ranges (osc.allow)")));
+        return Err(Fault::argument("to", format!("{to:?}"), "an address in the allowed ranges (osc.allow)"));
     }
     Ok(Origin { peer: for_socket_of(origin.peer, address)?, ..origin })
 }
@@ -77,7 +75,7 @@ mod tests {
         }
         for to in ["53", "0", "99999", "stage:9000", "10.0.0.2", "10.0.0.2:80", "0.0.0.0:9000", "224.0.0.1:9000", "-1"]
         {
-            assert!(named(to, sender).unwrap_err().0.contains("is expected"), "{to}");
+            assert!(named(to, sender).unwrap_err().to_string().contains("expected a port"), "{to}");
         }
         let old: SocketAddr = "192.168.1.7:50000".parse().unwrap();
         assert!(for_socket_of(old, "[fe80::1]:9002".parse().unwrap()).is_err());

@@ -1,9 +1,10 @@
 //! Recording what is heard.
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin};
 use super::super::show::plain_name;
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Outcome};
+use super::super::vocabulary::Outcome;
 use super::context::Context;
 use crate::engine::command::Action;
 use crate::media::recorder::{Order, Told};
@@ -66,19 +67,22 @@ impl Recording {
         address: &str,
     ) -> Result<Outcome, Fault> {
         if let Some(recording) = &self.current {
-            return Err(Fault(format!("{} is being recorded; /groove/record/stop comes first", recording.path)));
+            return Err(Fault::refused(format!(
+                "{} is being recorded; /groove/record/stop comes first",
+                recording.path
+            )));
         }
         let name = match name {
             "" => time::utc_name(),
             name => {
-                plain_name(name).map_err(Fault)?;
+                plain_name(name)?;
                 name.to_string()
             }
         };
         let tag = cx.next_serial();
         if !cx.services.record(Order { tag, name: name.clone(), decks }) {
-            return Err(Fault(
-                "there is no folder for recordings; record.folder in the configuration names one".into(),
+            return Err(Fault::refused(
+                "there is no folder for recordings; record.folder in the configuration names one",
             ));
         }
         self.current = Some(Current {
@@ -99,10 +103,10 @@ impl Recording {
     pub fn stop(&mut self, cx: &mut Context, origin: Option<Origin>, address: &str) -> Result<Outcome, Fault> {
         let asked = cx.next_serial();
         let Some(recording) = &mut self.current else {
-            return Err(Fault("nothing is being recorded; /groove/record/start begins".into()));
+            return Err(Fault::refused("nothing is being recorded; /groove/record/start begins"));
         };
         if recording.stopper.is_some() {
-            return Err(Fault(format!("{} is being completed already", recording.path)));
+            return Err(Fault::refused(format!("{} is being completed already", recording.path)));
         }
         recording.stopper = Some((origin, address.into()));
         recording.asked = asked;
@@ -164,13 +168,13 @@ impl Recording {
                 cx.events.post("/event/record/failed", vec![recording.path.as_str().into(), why.as_str().into()]);
                 match (recording.phase, recording.stopper) {
                     (Phase::Opening, stopper) => {
-                        let fault = Fault(why);
+                        let fault = Fault::refused(why);
                         cx.fail(recording.starter.0, &recording.starter.1, &fault);
                         if let Some((origin, address)) = stopper {
                             cx.fail(origin, &address, &fault);
                         }
                     }
-                    (_, Some((origin, address))) => cx.fail(origin, &address, &Fault(why)),
+                    (_, Some((origin, address))) => cx.fail(origin, &address, &Fault::refused(why)),
                     (_, None) => tracing::error!("recording: {} ended early; {why}", recording.path),
                 }
             }

@@ -1,8 +1,9 @@
 //! Calls and starts that wait for their time, and the session's clock.
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin, Request};
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Outcome};
+use super::super::vocabulary::Outcome;
 use super::context::Context;
 use super::waiting::{Deferred, Waiting};
 use crate::engine::command::Action;
@@ -39,7 +40,8 @@ impl Schedule {
         let address = request.calls.first().map(|c| c.address.clone()).unwrap_or_default();
         let horizon = cx.settings.horizon_s;
         if ahead > horizon {
-            let fault = Fault(format!("the time tag lies {ahead:.0} s ahead: at most {horizon:.0} s are allowed"));
+            let fault =
+                Fault::refused(format!("the time tag lies {ahead:.0} s ahead: at most {horizon:.0} s are allowed"));
             return cx.fail(request.origin, &address, &fault);
         }
         let (origin, serial) = (request.origin, cx.next_serial());
@@ -95,7 +97,9 @@ impl Schedule {
     ) -> Result<Outcome, Fault> {
         let nested = calls.iter().flat_map(|c| &c.args).filter(|v| matches!(v, Value::Text(t) if schedules(t))).count();
         if nested > MOST_NESTED {
-            return Err(Fault(format!("scheduled calls are nested more than {MOST_NESTED} deep, which is the limit")));
+            return Err(Fault::refused(format!(
+                "scheduled calls are nested more than {MOST_NESTED} deep, which is the limit"
+            )));
         }
         self.defer(cx, at, Deferred::Calls(origin, calls))?;
         Ok(Outcome::Done)

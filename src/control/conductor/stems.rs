@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
+use super::super::fault::Fault;
 use super::super::request::Origin;
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Outcome, deck_name};
+use super::super::vocabulary::{Outcome, deck_name};
 use super::buffer::{Buffer, Cue, MOST_NAME, Place, Start, State, clipped, deck_of, megabytes, share, stretch};
 use super::context::Context;
 use super::pace::Sync;
@@ -105,16 +106,16 @@ impl Stems {
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
-        Wanted::of(Part::of(requested).0).map_err(|e| Fault(e.to_string()))?;
+        Wanted::of(Part::of(requested).0).map_err(|e| Fault::refused(e.to_string()))?;
         let slots = cx.settings.media.slots;
         if self.loads_under_way >= slots + 16 {
-            return Err(Fault(format!(
+            return Err(Fault::refused(format!(
                 "{} files are being loaded already; wait for their /done",
                 self.loads_under_way
             )));
         }
         if self.buffers.len() >= slots && !self.buffers.contains_key(&id) {
-            return Err(Fault(format!(
+            return Err(Fault::refused(format!(
                 "{slots} stems are loaded, which is the limit (media.max_stems); unload some, or /mixer_cleanup"
             )));
         }
@@ -187,7 +188,7 @@ impl Stems {
                 for (origin, address) in asked {
                     match lacking.first() {
                         None => cx.done(origin, &address, more.clone()),
-                        Some(why) => cx.fail(origin, &address, &Fault(why.clone())),
+                        Some(why) => cx.fail(origin, &address, &Fault::refused(why.clone())),
                     }
                 }
             }
@@ -202,7 +203,7 @@ impl Stems {
                     self.buffers.insert(id, *before);
                 }
                 for (origin, address) in asked {
-                    cx.fail(origin, &address, &Fault(why.clone()));
+                    cx.fail(origin, &address, &Fault::refused(why.clone()));
                 }
             }
         }
@@ -376,10 +377,11 @@ impl Stems {
     fn known(&mut self, id: i64) -> Result<&mut Buffer, Fault> {
         let known: Vec<String> = self.buffers.keys().take(MOST_LISTED).map(i64::to_string).collect();
         self.buffers.get_mut(&id).ok_or_else(|| {
-            Fault(match known.as_slice() {
-                [] => format!("argument 'id' is {id}: nothing is loaded; /load_buffer comes first"),
-                _ => format!("argument 'id' is {id}: loaded are {}", known.join(", ")),
-            })
+            let expected = match known.as_slice() {
+                [] => "a loaded buffer, but nothing is loaded; /load_buffer comes first".into(),
+                _ => format!("a loaded buffer ({})", known.join(", ")),
+            };
+            Fault::argument("id", id, expected)
         })
     }
 
@@ -602,7 +604,7 @@ impl Stems {
     ) -> Result<Outcome, Fault> {
         let buffer = self.known(id)?;
         if !buffer.playing {
-            return Err(Fault(format!("buffer {id} does not play; /play_stem starts it anywhere")));
+            return Err(Fault::refused(format!("buffer {id} does not play; /play_stem starts it anywhere")));
         }
         let start = Start { from, ..buffer.start };
         self.play(cx, tempo, id, start, at)
@@ -640,7 +642,7 @@ impl Stems {
             actions.push(Action::Loop { slot: *slot, play });
         }
         if actions.is_empty() {
-            return Err(Fault(format!("nothing plays on deck {}", deck_name(deck))));
+            return Err(Fault::refused(format!("nothing plays on deck {}", deck_name(deck))));
         }
         actions.into_iter().for_each(|action| cx.push(at, action));
         Ok(())
@@ -683,7 +685,7 @@ impl Stems {
 /// Answers those who waited for a load that will not be used.
 fn fail_replaced(cx: &mut Context, id: i64, asked: Vec<(Option<Origin>, String)>) {
     for (origin, address) in asked {
-        let fault = Fault(format!("buffer {id} was replaced or forgotten before it was loaded"));
+        let fault = Fault::refused(format!("buffer {id} was replaced or forgotten before it was loaded"));
         cx.fail(origin, &address, &fault);
     }
 }

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::super::fault::Fault;
 use super::super::request::Origin;
-use super::super::vocabulary::Fault;
 
 /// Most subscriptions at a time.
 const MOST_SUBSCRIPTIONS: usize = 64;
@@ -80,7 +80,7 @@ impl Subscriptions {
         let count = |ip| self.all.iter().filter(|s| host(s.origin) == ip).count();
         let own = count(host(origin));
         if own >= MOST_OF_ONE {
-            return Err(Fault(format!("{own} subscriptions of this address are running, which is the limit")));
+            return Err(Fault::refused(format!("{own} subscriptions of this address are running, which is the limit")));
         }
         if self.all.len() < MOST_SUBSCRIPTIONS {
             return Ok(());
@@ -91,7 +91,7 @@ impl Subscriptions {
                 self.all.remove(oldest);
                 Ok(())
             }
-            _ => Err(Fault(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit"))),
+            _ => Err(Fault::refused(format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit"))),
         }
     }
 

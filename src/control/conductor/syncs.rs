@@ -1,8 +1,9 @@
 //! Clients that wait until everything asked for before is done (`/groove/sync`).
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin};
 use super::super::value::Value;
-use super::super::vocabulary::{Fault, Outcome};
+use super::super::vocabulary::Outcome;
 use super::context::Context;
 
 /// Most clients that wait at a time.
@@ -32,7 +33,7 @@ impl Syncs {
     /// If too many wait.
     pub fn add(&mut self, cx: &mut Context, origin: Option<Origin>, values: Vec<Value>) -> Result<Outcome, Fault> {
         if self.waiting.len() >= MOST_WAITING {
-            return Err(Fault(format!("{MOST_WAITING} callers wait for /synced already")));
+            return Err(Fault::refused(format!("{MOST_WAITING} callers wait for /synced already")));
         }
         let serial = cx.next_serial();
         self.waiting.push(Sync { origin, values, serial, ticket: None });

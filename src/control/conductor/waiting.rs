@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin, Request};
-use super::super::vocabulary::Fault;
 
 /// Something that waits for its sample.
 #[derive(Debug)]
@@ -145,10 +145,13 @@ impl Waiting {
     fn claim(&mut self, who: Option<IpAddr>, bytes: usize) -> Result<(), Fault> {
         let full = |held: Weight, entries: usize, most: usize, whose: &str| {
             if held.entries >= entries {
-                return Err(Fault(format!("{} things of {whose} wait already; at most {entries} may", held.entries)));
+                return Err(Fault::refused(format!(
+                    "{} things of {whose} wait already; at most {entries} may",
+                    held.entries
+                )));
             }
             if held.bytes + bytes > most {
-                return Err(Fault(format!(
+                return Err(Fault::refused(format!(
                     "{} bytes of {whose} wait already, and this has {bytes} more; at most {most} may wait",
                     held.bytes
                 )));
@@ -225,7 +228,7 @@ mod tests {
             match waiting.tag(k, k, request) {
                 Ok(()) => bytes += more,
                 Err(fault) => {
-                    assert!(fault.0.contains("bytes of this client"), "{}", fault.0);
+                    assert!(fault.to_string().contains("bytes of this client"), "{}", fault);
                     break;
                 }
             }

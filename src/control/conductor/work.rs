@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
+use super::super::fault::Fault;
 use super::super::request::{Message, Origin};
-use super::super::vocabulary::{Fault, Vocabulary};
+use super::super::vocabulary::Vocabulary;
 
 /// Calls that are done at a time.
 pub const SLICE: usize = 64;
@@ -56,7 +57,7 @@ impl Work {
     }
 
     /// Takes the next call of the oldest request.
-    pub fn next(&mut self) -> Option<Step> {
+    pub fn take(&mut self) -> Option<Step> {
         let batch = self.batches.front_mut()?;
         let call = batch.calls.pop_front()?;
         Some(Step { origin: batch.origin, at: batch.at, call })
@@ -85,13 +86,13 @@ impl Work {
 /// If it is too long, not a pattern, or matches none or too many.
 pub fn matches(vocabulary: &Vocabulary, pattern: &str) -> Result<Vec<String>, Fault> {
     if pattern.len() > MOST_PATTERN {
-        return Err(Fault(format!(
+        return Err(Fault::refused(format!(
             "the address pattern has {} bytes; at most {MOST_PATTERN} are allowed",
             pattern.len()
         )));
     }
     let matcher =
-        rosc::address::Matcher::new(pattern).map_err(|_| Fault("this is not a valid address pattern".into()))?;
+        rosc::address::Matcher::new(pattern).map_err(|_| Fault::refused("this is not a valid address pattern"))?;
     let mut found = Vec::new();
     for address in vocabulary.concrete() {
         if rosc::address::OscAddress::new(address.clone()).is_ok_and(|a| matcher.match_address(&a)) {
@@ -99,9 +100,9 @@ pub fn matches(vocabulary: &Vocabulary, pattern: &str) -> Result<Vec<String>, Fa
         }
     }
     match found.len() {
-        0 => Err(Fault("no control matches this pattern".into())),
+        0 => Err(Fault::refused("no control matches this pattern")),
         n if n > MOST_MATCHES => {
-            Err(Fault(format!("this pattern matches {n} controls; at most {MOST_MATCHES} are allowed")))
+            Err(Fault::refused(format!("this pattern matches {n} controls; at most {MOST_MATCHES} are allowed")))
         }
         _ => Ok(found),
     }

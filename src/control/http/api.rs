@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::board::{self, State};
 use super::super::bulletin::Bulletin;
+use super::super::fault::Fault;
 use super::super::request::{Answer, Line, Message, Origin, Request, When};
 use super::super::table::events::STREAMS;
 use super::super::value::Value;
@@ -60,7 +61,7 @@ struct Pending {
     /// Whether the answer is values by path instead of a list of messages.
     values: bool,
     messages: Vec<Message>,
-    error: Option<String>,
+    error: Option<Fault>,
 }
 
 struct Subscription {
@@ -116,10 +117,10 @@ fn reply(id: &Json, result: Json) -> Json {
     json!({ "id": id, "ok": true, "result": result })
 }
 
-/// A refusal. The argument at fault is named apart if the sentence names one.
-fn refusal(id: &Json, why: &str) -> Json {
-    let mut error = json!({ "message": why });
-    if let Some((name, _)) = why.strip_prefix("argument '").and_then(|rest| rest.split_once('\'')) {
+/// The reply to a request that failed. It names the argument at fault, if there is one.
+fn refusal(id: &Json, fault: &Fault) -> Json {
+    let mut error = json!({ "message": fault.to_string() });
+    if let Some(name) = fault.argument {
         error["argument"] = name.into();
     }
     json!({ "id": id, "ok": false, "error": error })
@@ -145,17 +146,17 @@ impl Conversation {
         let message: Json = match serde_json::from_str(text) {
             Ok(message @ Json::Object(_)) => message,
             Ok(_) => {
-                let example = r#"a JSON object would be right, as {"id":1,"op":"get","path":"/groove/master"}"#;
-                return Step::Reply(refusal(&Json::Null, example));
+                let example = r#"expected a JSON object, as {"id":1,"op":"get","path":"/groove/master"}"#;
+                return Step::Reply(refusal(&Json::Null, &Fault::refused(example)));
             }
-            Err(error) => return Step::Reply(refusal(&Json::Null, &format!("this is not JSON: {error}"))),
+            Err(error) => {
+                return Step::Reply(refusal(&Json::Null, &Fault::refused(format!("this is not JSON: {error}"))));
+            }
         };
         let id = message["id"].clone();
         if id.is_array() || id.is_object() {
-            return Step::Reply(refusal(
-                &Json::Null,
-                "argument 'id' is a list or an object: a number or text would be right",
-            ));
+            let fault = Fault::argument("id", "a list or an object", "a number or text");
+            return Step::Reply(refusal(&Json::Null, &fault));
         }
         let result = match message["op"].as_str() {
             Some("get") => self.get(&id, &message),
@@ -167,23 +168,24 @@ impl Conversation {
             Some("ping") => Ok(Step::Reply(reply(&id, "pong".into()))),
             _ => {
                 let known: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
-                Err(format!("argument 'op' is {}: one of {} would be right", message["op"], known.join(", ")))
+                Err(Fault::argument("op", &message["op"], format!("one of {}", known.join(", "))))
             }
         };
         result.unwrap_or_else(|why| Step::Reply(refusal(&id, &why)))
     }
 
-    fn path<'m>(&self, message: &'m Json) -> Result<&'m str, String> {
+    fn path<'m>(&self, message: &'m Json) -> Result<&'m str, Fault> {
         match message["path"].as_str() {
             Some(path) if path.starts_with('/') => Ok(path),
-            _ => Err(format!("argument 'path' is {}: a path such as /groove/master would be right", message["path"])),
+            _ => Err(Fault::argument("path", &message["path"], "a path such as /groove/master")),
         }
     }
 
-    fn forward(&mut self, id: &Json, calls: Vec<Message>, values: bool) -> Result<Step, String> {
+    fn forward(&mut self, id: &Json, calls: Vec<Message>, values: bool) -> Result<Step, Fault> {
         let calls_open: usize = self.pending.values().map(|p| p.open).sum();
         if self.pending.len() >= MOST_PENDING || calls_open + calls.len() > MOST_CALLS {
-            return Err(format!("{MOST_PENDING} requests, or {MOST_CALLS} values, are under way; wait for answers"));
+            let limit = format!("{MOST_PENDING} requests, or {MOST_CALLS} values, are under way; wait for answers");
+            return Err(Fault::refused(limit));
         }
         let tag = self.next_tag;
         self.next_tag += 1;
@@ -193,7 +195,7 @@ impl Conversation {
         Ok(Step::Forward(Request { origin: Some(origin), when: When::Now, calls }))
     }
 
-    fn get(&mut self, id: &Json, message: &Json) -> Result<Step, String> {
+    fn get(&mut self, id: &Json, message: &Json) -> Result<Step, Fault> {
         let path = self.path(message)?;
         let paths: Vec<String> = if glob::is_pattern(path) {
             self.vocabulary.with_values().iter().filter(|a| glob::matches(path, a)).cloned().collect()
@@ -201,8 +203,11 @@ impl Conversation {
             vec![path.into()]
         };
         match paths.len() {
-            0 => Err(format!("argument 'path' is {path:?}: no value has such a path; \"list\" tells which there are")),
-            n if n > MOST_VALUES => Err(format!("argument 'path' matches {n} values; at most {MOST_VALUES} are told")),
+            0 => Err(Fault::argument("path", format!("{path:?}"), "the path of a value").hint("\"list\" lists them")),
+            n if n > MOST_VALUES => {
+                let got = format!("{path:?}, which matches {n} values");
+                Err(Fault::argument("path", got, format!("at most {MOST_VALUES}")))
+            }
             _ => {
                 let calls = paths.into_iter().map(|p| Message::new("/groove/get", vec![Value::from(p)])).collect();
                 self.forward(id, calls, true)
@@ -210,11 +215,9 @@ impl Conversation {
         }
     }
 
-    fn call(&mut self, id: &Json, message: &Json, set: bool) -> Result<Step, String> {
+    fn call(&mut self, id: &Json, message: &Json, set: bool) -> Result<Step, Fault> {
         let path = self.path(message)?;
-        let wrong = |what: &Json| {
-            format!("argument 'args' holds {what}: a list of numbers and texts would be right, as in [0.5, \"power\"]")
-        };
+        let wrong = |what: &Json| Fault::argument("args", what, "a list of numbers and texts, as in [0.5, \"power\"]");
         let args = match &message["args"] {
             Json::Null => Vec::new(),
             Json::Array(items) => {
@@ -223,11 +226,12 @@ impl Conversation {
             one => vec![json::to_value(one).ok_or_else(|| wrong(one))?],
         };
         if path.contains(['*', '?', '[', '{']) {
-            return Err(format!("argument 'path' is {path:?}: one path, without wildcards, would be right"));
+            return Err(Fault::argument("path", format!("{path:?}"), "one path, without wildcards"));
         }
-        let (control, _) = self.vocabulary.find(path).ok_or_else(|| self.vocabulary.unknown(path).0)?;
+        let (control, _) = self.vocabulary.find(path).ok_or_else(|| self.vocabulary.unknown(path))?;
         if set && !control.readable {
-            return Err(format!("argument 'path' is {path:?}: it is something to do, not a value; \"call\" does it"));
+            let fault = Fault::argument("path", format!("{path:?}"), "a control with a value, not an action");
+            return Err(fault.hint("use \"call\""));
         }
         self.forward(id, vec![Message::new(path, args)], false)
     }
@@ -244,51 +248,53 @@ impl Conversation {
         json!({ "controls": controls, "streams": streams })
     }
 
-    fn describe(&self, message: &Json) -> Result<Json, String> {
+    fn describe(&self, message: &Json) -> Result<Json, Fault> {
         let path = self.path(message)?;
         if let Some((control, _)) = self.vocabulary.find(path) {
             return Ok(json::control(control));
         }
         let stream = STREAMS.iter().find(|s| s.path == path || s.is_instance(path));
-        stream.map(json::stream).ok_or_else(|| self.vocabulary.unknown(path).0)
+        stream.map(json::stream).ok_or_else(|| self.vocabulary.unknown(path))
     }
 
-    fn subscribe(&mut self, message: &Json) -> Result<Json, String> {
-        let example = r#"a list of paths would be right, as in ["/meter/*", "/event/*"]"#;
+    fn subscribe(&mut self, message: &Json) -> Result<Json, Fault> {
+        let wrong = |got: String| {
+            let expected = format!(r#"a list of 1 to {MOST_PATHS} paths, as in ["/meter/*", "/event/*"]"#);
+            Fault::argument("paths", got, expected)
+        };
         let paths: Vec<String> = match &message["paths"] {
             Json::String(one) => vec![one.clone()],
             Json::Array(many) => many.iter().filter_map(|p| p.as_str().map(str::to_string)).collect(),
-            other => return Err(format!("argument 'paths' is {other}: {example}")),
+            other => return Err(wrong(other.to_string())),
         };
         if paths.is_empty() || paths.len() > MOST_PATHS || paths.iter().any(|p| p.len() > 200) {
-            return Err(format!("argument 'paths' has {} paths: 1 to {MOST_PATHS}; {example}", paths.len()));
+            return Err(wrong(format!("a list of {}", paths.len())));
         }
         for path in &paths {
             let known = glob::is_pattern(path)
                 || self.vocabulary.with_values().iter().any(|a| a == path)
                 || STREAMS.iter().any(|s| s.path == path || s.is_instance(path));
             if !known {
-                return Err(format!("argument 'paths' holds {path:?}: nothing that has a value has this path"));
+                return Err(Fault::argument("paths", format!("{path:?}"), "paths of values, states or events"));
             }
         }
         let rate = match &message["rate"] {
             Json::Null => 10.0,
             given => match given.as_f64() {
                 Some(rate) if (0.1..=50.0).contains(&rate) => rate,
-                _ => return Err(format!("argument 'rate' is {given}: a number from 0.1 to 50 (Hz) would be right")),
+                _ => return Err(Fault::argument("rate", given, "a number from 0.1 to 50 (Hz)")),
             },
         };
         let since = match &message["since"] {
             Json::Null => None,
             given => match given.as_u64() {
                 Some(number) => Some(number),
-                None => return Err(format!("argument 'since' is {given}: the number of an event would be right")),
+                None => return Err(Fault::argument("since", given, "the number of an event")),
             },
         };
         if self.subscriptions.len() >= MOST_SUBSCRIPTIONS {
-            return Err(format!(
-                "{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit; unsubscribe some"
-            ));
+            let limit = format!("{MOST_SUBSCRIPTIONS} subscriptions are running, which is the limit");
+            return Err(Fault::refused(limit).hint("unsubscribe some"));
         }
         // A number that has not been reached is from an earlier life of the daemon: then all that is kept is news.
         let next = self.bulletin.next();
@@ -308,7 +314,7 @@ impl Conversation {
         Ok(json!({ "subscription": number, "next_event": next, "life": self.bulletin.life() }))
     }
 
-    fn unsubscribe(&mut self, message: &Json) -> Result<Json, String> {
+    fn unsubscribe(&mut self, message: &Json) -> Result<Json, Fault> {
         let before = self.subscriptions.len();
         match &message["subscription"] {
             Json::Null => self.subscriptions.clear(),
@@ -317,7 +323,8 @@ impl Conversation {
                 self.subscriptions.retain(|s| Some(s.number) != number);
                 if self.subscriptions.len() == before {
                     let known: Vec<String> = self.subscriptions.iter().map(|s| s.number.to_string()).collect();
-                    return Err(format!("argument 'subscription' is {given}: running are [{}]", known.join(", ")));
+                    let expected = format!("a running subscription ([{}])", known.join(", "));
+                    return Err(Fault::argument("subscription", given, expected));
                 }
             }
         }
@@ -331,6 +338,7 @@ impl Conversation {
             // A request that is answered can still be told that it was late.
             return answer.messages.iter().map(push_message).collect();
         };
+        let fault = answer.fault;
         for message in answer.messages {
             match message.address.as_str() {
                 "/done" => {
@@ -345,7 +353,7 @@ impl Conversation {
                 }
                 "/fail" => {
                     pending.open = pending.open.saturating_sub(1);
-                    pending.error = message.args.get(1).map(Value::as_text);
+                    pending.error = Some(fault.clone().unwrap_or_else(|| Fault::refused("the call failed")));
                 }
                 _ => pending.messages.push(message),
             }

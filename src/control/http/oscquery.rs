@@ -41,7 +41,7 @@ pub async fn answer(links: &Links, path: &str, query: Option<&str>, headers: &He
         path => path,
     };
     if path != "/" && !has(&links.vocabulary, path) {
-        return problem(StatusCode::NOT_FOUND, &format!("{path}: {}", links.vocabulary.unknown(path).0));
+        return problem(StatusCode::NOT_FOUND, &format!("{path}: {}", links.vocabulary.unknown(path)));
     }
     let values = now(links).await;
     let node = tree(&links.vocabulary, path, &values);

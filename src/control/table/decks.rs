@@ -3,9 +3,10 @@
 use super::super::conductor::Conductor;
 use super::super::conductor::mixer::gain_of_percent;
 use super::super::conductor::pace::Sync;
+use super::super::fault::Fault;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Fault, Kind, Outcome, Row, deck_index, deck_name};
+use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row, deck_index, deck_name};
 use super::{Ran, row, value};
 use crate::engine::method::{Method, UnknownMethod};
 
@@ -43,7 +44,7 @@ fn start_group(c: &mut Conductor, call: &Call) -> Ran {
             _ => match value.as_float() {
                 Some(s) if (0.0..=86_400.0).contains(&s) => seconds = s,
                 _ => {
-                    return Err(Fault(format!(
+                    return Err(Fault::refused(format!(
                         "argument {value} is neither a deck (a, b, c, d) nor a number of seconds from 0 to 86400"
                     )));
                 }
@@ -78,7 +79,7 @@ pub(super) fn crossfade(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 fn stretch(c: &mut Conductor, call: &Call) -> Ran {
-    let method: Method = call.text("method").parse().map_err(|e: UnknownMethod| Fault(e.to_string()))?;
+    let method: Method = call.text("method").parse().map_err(|e: UnknownMethod| Fault::refused(e.to_string()))?;
     c.stretching.set_method(&mut c.cx, &mut c.tempo, call.deck("deck"), method, call.at);
     Ok(Outcome::Done)
 }

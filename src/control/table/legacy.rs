@@ -9,9 +9,10 @@ use super::super::conductor::Conductor;
 use super::super::conductor::mixer::gain_of_percent;
 use super::super::conductor::movement::Hand;
 use super::super::conductor::status;
+use super::super::fault::Fault;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Row, Run, deck_index};
+use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row, Run, deck_index};
 use super::{Ran, decks, session, stems, tempo};
 use crate::engine::eq::Band;
 
@@ -144,7 +145,7 @@ fn start_group(c: &mut Conductor, call: &Call) -> Ran {
         c.start_group(decks, seconds, call)?;
         why.push_str("; the others are started");
     }
-    Err(Fault(why))
+    Err(Fault::refused(why))
 }
 
 fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Ran {
@@ -400,7 +401,7 @@ pub static ROWS: &[Row<Conductor>] = &[
             match words.as_slice() {
                 [word, seconds, ..] if word == "schedule_c_at" => match seconds.parse::<f64>() {
                     Ok(s) if s.is_finite() => schedule_c(c, s.clamp(0.0, LONGEST_S), call),
-                    _ => Err(Fault(format!("{seconds:?} is not a number of seconds"))),
+                    _ => Err(Fault::refused(format!("{seconds:?} is not a number of seconds"))),
                 },
                 _ => Ok(Outcome::Done),
             }

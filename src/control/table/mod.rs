@@ -17,7 +17,8 @@ pub mod voices;
 use std::fmt::Write;
 
 use super::conductor::Conductor;
-use super::vocabulary::{Ack, Arg, Control, Fault, Get, Outcome, Row, Run, Table, Vocabulary};
+use super::fault::Fault;
+use super::vocabulary::{Ack, Arg, Control, Get, Outcome, Row, Run, Table, Vocabulary};
 use events::STREAMS;
 
 /// What carrying out a call comes to.

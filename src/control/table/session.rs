@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::conductor::Conductor;
 use super::super::conductor::subscriptions::{TOPICS, Terms};
+use super::super::fault::Fault;
 use super::super::request::Message;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Fault, Kind, Outcome, Row};
+use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row};
 use super::{Ran, alias, row};
 use crate::engine::command::Action;
 
@@ -44,7 +45,7 @@ fn reset_stats(c: &mut Conductor, _: &Call) -> Ran {
 pub(super) fn subscribe(c: &mut Conductor, call: &Call) -> Ran {
     let Some(origin) = call.origin else { return Ok(Outcome::Done) };
     if origin.awaits_everything() {
-        return Err(Fault("this is for OSC; on this connection it is the operation \"subscribe\"".into()));
+        return Err(Fault::refused("this is for OSC; on this connection it is the operation \"subscribe\""));
     }
     let to = c.cx.recipient(origin, &call.text("to"))?;
     let terms = Terms { rate_hz: call.float("rate"), seconds: call.float("seconds") };
@@ -78,7 +79,7 @@ pub static ROWS: &[Row<Conductor>] = &[
             let mut values = call.rest().cloned();
             let address = values.next().map(|v| v.as_text()).unwrap_or_default();
             if !address.starts_with('/') {
-                return Err(Fault("argument 'address' is missing; as in /groove/at 12.5 /groove/tempo 126".into()));
+                return Err(Fault::missing("address", "a call, as in /groove/at 12.5 /groove/tempo 126".into()));
             }
             c.schedule_at(call.float("seconds"), call.origin, vec![Message::new(address, values.collect())])
         },

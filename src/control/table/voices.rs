@@ -1,8 +1,9 @@
 //! Instruments on the speakers: voices, parts, notes, the room they share, and MIDI.
 
 use super::super::conductor::Conductor;
+use super::super::fault::Fault;
 use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Fault, Kind, Outcome, Row};
+use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, row, value};
 use crate::ddsp::order::{Hall, PARTS, Pedal, Setting};
 
@@ -12,7 +13,7 @@ const NOTE: Arg = Arg::float("note", 0.0, 127.0, "MIDI number, 60 is middle C; f
 const NAME: Arg = Arg::of("name", Kind::Text);
 
 fn set(c: &mut Conductor, call: &Call) -> Ran {
-    let setting = Setting::named(call.last_part()).ok_or_else(|| Fault("there is no such setting".into()))?;
+    let setting = Setting::named(call.last_part()).ok_or_else(|| Fault::refused("there is no such setting"))?;
     c.instruments.set_voice(&mut c.cx, call.which("voice"), setting, call.number(), call.at)
 }
 
@@ -24,7 +25,7 @@ fn get(c: &Conductor, call: &Call) -> Vec<Value> {
 }
 
 fn set_pedal(c: &mut Conductor, call: &Call) -> Ran {
-    let pedal = Pedal::named(call.last_part()).ok_or_else(|| Fault("there is no such pedal".into()))?;
+    let pedal = Pedal::named(call.last_part()).ok_or_else(|| Fault::refused("there is no such pedal"))?;
     c.instruments.set_pedal(&mut c.cx, call.which("channel"), pedal, call.number(), call.at)
 }
 
@@ -37,7 +38,7 @@ fn get_pedal(c: &Conductor, call: &Call) -> Vec<Value> {
 }
 
 fn set_hall(c: &mut Conductor, call: &Call) -> Ran {
-    let hall = Hall::named(&call.address).ok_or_else(|| Fault("there is no such control".into()))?;
+    let hall = Hall::named(&call.address).ok_or_else(|| Fault::refused("there is no such control"))?;
     c.instruments.set_hall(&mut c.cx, hall, call.number(), call.at)
 }
 
