@@ -120,7 +120,7 @@ fn strangers_get_in_nowhere() {
         eprintln!("this machine has no address towards others: that part is left to the unit test");
     }
     let log = daemon.log();
-    assert!(log.contains("127.0.0.1 is refused") && log.contains("evil.example"), "{log}");
+    assert!(log.contains("HTTP: rejected") && log.contains("evil.example"), "{log}");
     daemon.stop();
 }
 

@@ -317,7 +317,7 @@ fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
     // An unresolvable name does not delay the daemon.
     std::fs::write(scratch.path("g.toml"), "[osc]\ndashboard = \"no-such-host.invalid:5005\"\n").unwrap();
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml"]);
-    assert_eq!(lines(&daemon, "dashboard: 'no-such-host.invalid' (osc.dashboard) is not found"), 1);
+    assert_eq!(lines(&daemon, "dashboard: cannot resolve 'no-such-host.invalid' (osc.dashboard)"), 1);
     daemon.client().done("/test_tone", vec![]);
     daemon.stop();
 }

@@ -81,11 +81,11 @@ fn a_listener_that_starts_later_gets_its_port_and_gives_it_back() {
     let (first, second) = (free_port(), free_port());
     let daemon = daemon(&scratch, first, second);
     let listener = Listener::start(first);
-    wait_for(&daemon, &format!("another program listens on UDP port {first} now"));
+    wait_for(&daemon, &format!("another program now listens on UDP port {first}"));
     send_forty(first);
     assert_eq!(daemon.client().status("buffers", 0), i(0), "the second port still works");
     assert_eq!(listener.stop(), 40);
-    wait_for(&daemon, &format!("the other program has left UDP port {first}"));
+    wait_for(&daemon, &format!("the other program has released UDP port {first}"));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     client.send_to(b"/sync\0\0\0,\0\0\0", ("127.0.0.1", first)).unwrap();

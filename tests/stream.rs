@@ -72,7 +72,7 @@ fn older_clients_get_what_the_older_server_gave_and_no_texts() {
     let (daemon, port) = daemon(&scratch, "");
     run("older_stream.py", &[&port.to_string()], &daemon);
     let log = daemon.log();
-    assert!(log.contains("this is no JSON") && log.contains("such messages are ignored"), "{log}");
+    assert!(log.contains("invalid JSON") && log.contains("such messages are ignored"), "{log}");
     daemon.stop();
 }
 
@@ -96,7 +96,7 @@ fn connections_end_with_a_handshake_and_a_code() {
             Err(error) => panic!("no closing frame: {error}"),
         }
     };
-    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "grooved stops"));
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "grooved is shutting down"));
     daemon.stop();
 }
 

@@ -278,7 +278,7 @@ fn a_client_of_the_stream_is_heard_on_the_speakers_if_it_may() {
     wait(0.5);
     let mut other = say(port, r#"{"monitor":true}"#);
     let answer = other.hear().unwrap();
-    assert!(answer["error"].as_str().unwrap().contains("as many clients"), "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("maximum number of clients"), "{answer}");
     let begun = now(&daemon);
     socket.say(serde_json::json!({"f0s": [660.0]}));
     wait(0.6);

@@ -1,7 +1,7 @@
-//! Everything as it is now: paths with values, written by the conductor as often as anybody looks.
+//! Snapshots of the current state: paths with values, written by the conductor while there are receivers.
 //!
-//! However many look, each value is rendered once after it has changed. Whoever looks again takes what is newer than
-//! what it has seen, by the number of the change.
+//! Each value is encoded once after it has changed, regardless of the number of receivers. Changes are numbered, so
+//! that a receiver can select the values that are newer than its last snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,7 +14,7 @@ use super::request::Message;
 use super::value::Value;
 use super::{json, packet};
 
-/// The board is written at most this often: nobody is pushed to more often than that.
+/// Minimum interval between snapshots, and therefore between pushes of states.
 pub const EVERY: Duration = Duration::from_millis(20);
 
 /// A path and its values.
@@ -22,9 +22,9 @@ pub const EVERY: Duration = Duration::from_millis(20);
 pub struct Entry {
     /// The path.
     pub path: String,
-    /// Its values.
+    /// The current values.
     pub values: Vec<Value>,
-    /// The number of the change that made them what they are.
+    /// Number of the change that set the current values.
     pub change: u64,
     json: OnceLock<String>,
     osc: OnceLock<Bytes>,
@@ -35,7 +35,7 @@ impl Entry {
         Entry { path, values, change, json: OnceLock::new(), osc: OnceLock::new() }
     }
 
-    /// As a member of a JSON object: `"path":[values]`.
+    /// Returns the entry as a member of a JSON object: `"path":[values]`.
     pub fn json(&self) -> &str {
         self.json.get_or_init(|| {
             let path = serde_json::Value::from(self.path.as_str());
@@ -43,34 +43,34 @@ impl Entry {
         })
     }
 
-    /// As an OSC message; empty if it is too long for one.
+    /// Returns the entry as an OSC message; empty if it cannot be encoded.
     pub fn osc(&self) -> Bytes {
         let encode = || packet::encode(&[Message::new(self.path.as_str(), self.values.clone())]);
         self.osc.get_or_init(|| encode().unwrap_or_default().into()).clone()
     }
 }
 
-/// What is on the board.
+/// A snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    /// Sample time.
+    /// Sample time in frames.
     pub time: u64,
-    /// The number of the latest change.
+    /// Number of the latest change.
     pub change: u64,
-    /// The number of the change that brought or took paths the last time.
+    /// Number of the latest change that added or removed paths.
     pub layout: u64,
-    /// Entries, by their paths.
+    /// Entries, sorted by path.
     pub entries: Vec<Arc<Entry>>,
 }
 
 impl State {
-    /// The entry at a path.
+    /// Returns the entry at `path`.
     pub fn get(&self, path: &str) -> Option<&Arc<Entry>> {
         let place = self.entries.binary_search_by(|e| e.path.as_str().cmp(path)).ok()?;
         self.entries.get(place)
     }
 
-    /// This state with other values. What has not changed is shared with it.
+    /// Returns the next snapshot, with the given values. Unchanged entries are shared.
     fn followed_by(&self, time: u64, values: BTreeMap<String, Vec<Value>>) -> State {
         let change = self.change + 1;
         let mut layout = self.layout;
@@ -93,7 +93,7 @@ impl State {
     }
 }
 
-/// The board itself.
+/// Publisher of snapshots.
 #[derive(Debug)]
 pub struct Board {
     state: watch::Sender<Arc<State>>,
@@ -107,17 +107,17 @@ impl Default for Board {
 }
 
 impl Board {
-    /// Looks at the board for as long as the receiver lives; the first sight may be an old one.
+    /// Returns a receiver of snapshots; its first one may be stale. Snapshots are written while a receiver exists.
     pub fn look(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()
     }
 
-    /// Whether anybody looks, and the last writing (at `last`) was long enough ago.
+    /// Returns whether there is a receiver and the last snapshot, written at `last`, is at least [`EVERY`] old.
     pub fn is_due(&self, last: Instant, now: Instant) -> bool {
         self.state.receiver_count() > 0 && now.saturating_duration_since(last) >= EVERY
     }
 
-    /// Writes what is there at sample time `time`.
+    /// Publishes a snapshot of `values` at sample time `time`.
     pub fn write(&self, time: u64, values: BTreeMap<String, Vec<Value>>) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let state = Arc::new(last.followed_by(time, values));

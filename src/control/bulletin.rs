@@ -1,7 +1,7 @@
-//! What happened, in order: a bounded log of events that every listener reads at its own pace.
+//! Bounded log of events, which every listener reads at its own pace.
 //!
-//! Nobody who posts ever waits, and nobody who reads can hold others up: each listener has a cursor of its own, and
-//! one that falls behind what is kept is told how many events it missed.
+//! Posting never waits for listeners, and listeners do not affect each other: each has its own cursor, and one that
+//! falls behind the oldest event kept learns how many it missed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,25 +11,26 @@ use tokio::sync::watch;
 
 use super::value::Value;
 
-/// Events kept for those who come late.
+/// Number of events kept.
 const KEPT: usize = 2048;
 
-/// Something that happened.
+/// An event in the log.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its number; the next event has the next one.
+    /// Consecutive number.
     pub number: u64,
-    /// When, in seconds since 1970.
+    /// Time in seconds since 1970.
     pub at: f64,
-    /// What.
+    /// Path of the event.
     pub path: String,
-    /// With which values.
+    /// Values of the event.
     pub values: Vec<Value>,
     json: OnceLock<String>,
 }
 
 impl Event {
-    /// As members of a JSON object, rendered once for all listeners: `"number":…,"at":…,"path":…,"values":[…]`.
+    /// Returns the event as members of a JSON object, rendered once for all listeners:
+    /// `"number":…,"at":…,"path":…,"values":[…]`.
     pub fn json(&self) -> &str {
         self.json.get_or_init(|| {
             let path = serde_json::Value::from(self.path.as_str());
@@ -46,18 +47,18 @@ impl PartialEq for Event {
     }
 }
 
-/// What a listener gets.
+/// Events returned by [`Bulletin::since`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// Events that are no longer kept.
+    /// Number of requested events that are no longer kept.
     pub missed: u64,
     /// The events, oldest first.
     pub events: Vec<Arc<Event>>,
-    /// The number to ask from the next time.
+    /// The number to continue from.
     pub next: u64,
 }
 
-/// See the module's text.
+/// A bounded, numbered log of events.
 #[derive(Debug)]
 pub struct Bulletin {
     kept: Mutex<(u64, VecDeque<Arc<Event>>)>,
@@ -65,7 +66,7 @@ pub struct Bulletin {
     life: u64,
 }
 
-/// Seconds since 1970.
+/// Returns the current time in seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
@@ -81,7 +82,7 @@ impl Default for Bulletin {
 }
 
 impl Bulletin {
-    /// Adds an event. Not for the audio thread.
+    /// Adds an event. Realtime: no.
     pub fn post(&self, path: impl Into<String>, values: Vec<Value>) {
         crate::system::guard::may_block();
         let at = now();
@@ -96,30 +97,31 @@ impl Bulletin {
         self.newest.send_replace(number);
     }
 
-    /// The events from number `from` on, at most `most`.
+    /// Returns at most `most` events, starting with number `from`; 0 stands for the oldest event kept.
     pub fn since(&self, from: u64, most: usize) -> Batch {
         let Ok(kept) = self.kept.lock() else { return Batch { next: from, ..Batch::default() } };
         let oldest = kept.0 - kept.1.len() as u64;
-        // Zero is before everything: all that is kept, and nothing missed.
+        // With 0 nothing counts as missed.
         let from = if from == 0 { oldest } else { from };
         let start = from.clamp(oldest, kept.0);
         let events: Vec<Arc<Event>> = kept.1.iter().skip((start - oldest) as usize).take(most).cloned().collect();
-        // A number from an earlier life of the daemon lies ahead of everything: such a listener starts over.
+        // A number from an earlier run of the daemon may lie beyond the newest event: such a listener starts over.
         let missed = start.saturating_sub(from);
         Batch { missed, next: start + events.len() as u64, events }
     }
 
-    /// The number the next event will have.
+    /// Returns the number of the next event.
     pub fn next(&self) -> u64 {
         self.kept.lock().map_or(0, |k| k.0)
     }
 
-    /// Tells this log from those of earlier lives of the daemon, whose numbers mean nothing here.
+    /// Returns the identifier of this log: its start in seconds since 1970. Numbers of events are valid only within the
+    /// same log.
     pub fn life(&self) -> u64 {
         self.life
     }
 
-    /// Changes whenever something was posted.
+    /// Returns a receiver of the newest event's number, which signals each posted event.
     pub fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }

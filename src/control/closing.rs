@@ -1,8 +1,8 @@
-//! The end of WebSocket connections: the closing handshake with a code, on every port.
+//! The closing handshake of WebSocket connections, on every port.
 //!
-//! A client that closes gets its frame back. One that breaks the protocol gets a code and a reason: 1002 for frames that
-//! violate it, 1007 for text that is not UTF-8, 1009 for a message that is too long (RFC 6455, section 7.4.1). When the
-//! daemon stops, all of them get 1001.
+//! The close frame of a client is echoed. A client that violates the protocol receives a code and a reason: 1002 for
+//! invalid frames, 1007 for text that is not UTF-8, 1009 for a message that is too long (RFC 6455, section 7.4.1). When
+//! the daemon shuts down, all clients receive 1001.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use tokio::sync::watch;
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
-/// Time for the last frames to be taken.
+/// Timeout for sending the last frames.
 const SEND_WITHIN: Duration = Duration::from_secs(1);
-/// Time for the other side's answer.
+/// Timeout for the peer's close frame.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// The longest reason that fits a frame, in bytes.
+/// Maximum length of a reason in bytes.
 const LONGEST_REASON: usize = 123;
 
-/// A signal that the daemon stops, for tasks that wait for it.
+/// Signal that the daemon is shutting down.
 #[derive(Clone, Debug)]
 pub struct Ending(watch::Receiver<bool>);
 
 impl Ending {
-    /// The signal, and the sender that sets it off.
+    /// Creates a signal and the sender that triggers it by sending `true`.
     pub fn new() -> (watch::Sender<bool>, Ending) {
         let (tell, told) = watch::channel(false);
         (tell, Ending(told))
     }
 
-    /// Returns when the daemon stops; never if the sender is gone.
+    /// Waits until the daemon shuts down; forever if the sender is dropped.
     pub async fn comes(&mut self) {
         if self.0.wait_for(|ends| *ends).await.is_err() {
             std::future::pending().await
@@ -38,7 +38,7 @@ impl Ending {
     }
 }
 
-/// A closing frame; a reason that is too long is cut.
+/// Returns a close frame; a reason that is too long is truncated at a character boundary.
 pub fn frame(code: u16, reason: &str) -> CloseFrame {
     let mut end = reason.len().min(LONGEST_REASON);
     while !reason.is_char_boundary(end) {
@@ -47,12 +47,12 @@ pub fn frame(code: u16, reason: &str) -> CloseFrame {
     CloseFrame { code, reason: reason[..end].into() }
 }
 
-/// The frame for a daemon that stops.
+/// Returns the close frame for the daemon's shutdown (1001).
 pub fn stopping() -> CloseFrame {
-    frame(close_code::AWAY, "grooved stops")
+    frame(close_code::AWAY, "grooved is shutting down")
 }
 
-/// The closing frame for a client whose messages cannot be read; `None` if the connection is lost.
+/// Returns the close frame for a read error; `None` if the connection is lost.
 pub fn fault(error: axum::Error) -> Option<CloseFrame> {
     let error = error.into_inner().downcast::<Error>().ok()?;
     let (code, reason) = match *error {
@@ -68,15 +68,15 @@ pub fn fault(error: axum::Error) -> Option<CloseFrame> {
     Some(frame(code, &reason))
 }
 
-/// Ends a connection: with a frame of ours, or by answering the client's. Waits a moment for the other side, so that the
-/// handshake is complete when the connection is dropped.
+/// Closes a connection: with the frame `ours`, or by echoing the client's. Waits up to 4 s, so that the handshake is
+/// complete when the connection is dropped.
 pub async fn part(socket: &mut WebSocket, ours: Option<CloseFrame>) {
     if let Some(frame) = ours
         && !matches!(tokio::time::timeout(SEND_WITHIN, socket.send(Message::Close(Some(frame)))).await, Ok(Ok(())))
     {
         return;
     }
-    // The answer to a client's frame is written by the next read, which ends behind it; so does the answer to ours.
+    // The next read sends the echo of a client's close frame and then ends; it also ends with the reply to ours.
     let rest = async { while let Some(Ok(_)) = socket.next().await {} };
     let _ = tokio::time::timeout(ANSWER_WITHIN, rest).await;
     let _ = tokio::time::timeout(SEND_WITHIN, socket.close()).await;

@@ -1,4 +1,4 @@
-//! What faces have in common at the door: who is a neighbour, and connections taken, bounded and answered.
+//! Shared by the TCP interfaces: accepting, limiting and serving connections, error responses and address ranges.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,31 +21,31 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-/// Time a client has to say what it wants.
+/// Timeout for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest head of a request.
+/// Maximum size of the head of a request in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// The next connection; `face` is who waits for it, for the log.
+/// Accepts the next connection; retries on errors, which are logged with `face` as the subject.
 pub async fn next(listener: &TcpListener, face: &str) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // A level, or twenty milliseconds of sound; waiting for more to send with it would be felt.
+                // Messages are small (a level, 20 ms of audio), and delaying them to fill a packet would be noticeable.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }
             Err(error) => {
-                // Out of descriptors, most likely: those who are here will go.
-                tracing::warn!("{face}: no connection can be taken: {error}");
+                // Most likely out of file descriptors; retry, since other connections will end.
+                tracing::warn!("{face}: cannot accept connections: {error}; retrying");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
     }
 }
 
-/// Answers a connection of `peer` in a task of its own, for `longest` at most. It waits in the lobby until its
-/// [`Visitor`], which every request has as an extension, is let in.
+/// Serves a connection of `peer` in a new task, for `longest` at most. It stays in the lobby until the [`Visitor`] that
+/// every request carries as an extension is let in.
 pub fn answer(stream: TcpStream, peer: SocketAddr, router: Router, longest: Duration, lobby: &Lobby) {
     let visitor = lobby.visitor();
     let service = TowerToHyperService::new(router.layer(Extension(visitor.clone())));
@@ -56,23 +56,24 @@ pub fn answer(stream: TcpStream, peer: SocketAddr, router: Router, longest: Dura
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(Lingering::new(stream)), service)
             .with_upgrades();
-        // How a connection ends is its client's affair; when it ends at last, ours: one that takes nothing would keep
-        // its place for ever. (What was upgraded is not held up by this.)
+        // Errors concern only the client. The timeout ends connections that read nothing and would otherwise hold their
+        // permit forever; it does not apply to upgraded connections.
         let _ = tokio::time::timeout(longest, connection).await;
     });
     lobby.enter(&visitor, neighbourhood(peer.ip()), task.abort_handle());
 }
 
-/// Time for which a connection is drained after its end, and how much of it.
+/// Maximum time for which a connection is drained after its end.
 const LINGER: Duration = Duration::from_secs(1);
+/// Maximum number of bytes drained from a connection after its end.
 const LINGER_BYTES: usize = 4 << 20;
-/// Connections that are drained at a time; more are dropped at once.
+/// Maximum number of connections drained at a time; further ones are closed at once.
 const MOST_LINGERING: usize = 64;
 
-/// A connection that is read on for a moment when it ends.
+/// A TCP stream that is drained for a moment when it is dropped.
 ///
-/// The kernel resets a connection that is closed with unread bytes, and the reset may overtake what was sent last: an
-/// answer to a request that was too long, or a closing frame.
+/// The kernel resets a connection that is closed with unread bytes, and the reset may overtake the last data sent: the
+/// answer to a request that was too long, or a close frame.
 struct Lingering(Option<TcpStream>);
 
 impl Lingering {
@@ -80,7 +81,7 @@ impl Lingering {
         Lingering(Some(stream))
     }
 
-    /// The connection; it is there until this is dropped.
+    /// Returns the stream, which is present until drop.
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.0.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
@@ -142,19 +143,19 @@ impl Drop for Lingering {
     }
 }
 
-/// An error, as JSON.
+/// Returns an error response with a JSON body.
 pub fn problem(status: StatusCode, why: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], json!({ "error": why }).to_string()).into_response()
 }
 
-/// The answer to a plain request where a WebSocket is wanted.
+/// Returns the response (426) to a plain request where a WebSocket is expected.
 pub fn upgrade_required(why: &str) -> Response {
     let mut response = problem(StatusCode::UPGRADE_REQUIRED, why);
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     response
 }
 
-/// Who may knock by default: this machine and private networks.
+/// Returns the address ranges allowed by default: this machine and private networks.
 pub fn private_ranges() -> Vec<IpNet> {
     [
         "127.0.0.0/8",
@@ -171,7 +172,7 @@ pub fn private_ranges() -> Vec<IpNet> {
     .collect()
 }
 
-/// What counts as one address: of IPv6 the first 64 bits, which are one household.
+/// Returns the address by which limits are counted: for IPv6 only the first 64 bits, which identify a network.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::from((u128::from(v6) >> 64 << 64).to_be_bytes()),
@@ -179,7 +180,7 @@ pub fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether an address is within one of the ranges; IPv4 that came in through IPv6 counts as IPv4.
+/// Returns whether an address is within one of the ranges; IPv4-mapped IPv6 addresses count as IPv4.
 pub fn is_allowed(allow: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     allow.iter().any(|net| net.contains(&address))

@@ -1,7 +1,7 @@
-//! The tempo for a dashboard: `/audio/bpm f` whenever it moves, whoever moved it.
+//! Sends the tempo to a dashboard: `/audio/bpm f` whenever it changes, whatever the cause.
 //!
-//! Of the older programs only the set player sent it, so a tempo that a crowd set was never shown. The tempo is read from
-//! what the engine shows, by a thread of its own: resolving the dashboard's name may take as long as it likes.
+//! Of the older programs only the set player sent it, so a tempo set by movement was never shown. A separate thread
+//! reads the tempo from the engine's telemetry, because resolving the dashboard's name may block.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
@@ -12,25 +12,26 @@ use super::request::Message;
 use super::value::Value;
 use crate::engine::door::Telemetry;
 
-/// Least time between two messages.
+/// Minimum time between two messages.
 const EVERY: Duration = Duration::from_millis(100);
-/// The smallest move of the tempo that is sent, in BPM.
+/// Minimum change of the tempo that is sent, in BPM.
 const LEAST_MOVE: f64 = 0.01;
-/// A tempo that rests is sent again after this time, for a dashboard that was started meanwhile.
+/// Interval at which an unchanged tempo is repeated, for a dashboard that was started meanwhile.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
-/// Time until a name that could not be resolved is tried again, and until one that could is looked up anew.
+/// Time until a name that could not be resolved is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Time until a resolved name is resolved again.
 const RENEW_AFTER: Duration = Duration::from_secs(60);
 
-/// Host and port of `HOST:PORT`; nothing, if it is empty.
+/// Parses `HOST:PORT`; returns `None` for an empty text.
 ///
 /// # Errors
-/// The text is neither, with an example of one that is right.
+/// If the text is neither; the message gives an example.
 pub fn target(text: &str) -> Result<Option<(String, u16)>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || format!("\"{text}\" is not HOST:PORT; \"192.168.1.20:5005\" is one");
+    let wrong = || format!("\"{text}\": expected HOST:PORT, such as \"192.168.1.20:5005\"");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     let port = port.parse().ok().filter(|p| *p > 0).ok_or_else(wrong)?;
@@ -42,16 +43,16 @@ pub fn target(text: &str) -> Result<Option<(String, u16)>, String> {
     }
 }
 
-/// Decides when the tempo is sent.
+/// Decides when to send the tempo.
 #[derive(Debug, Default)]
 struct Teller {
     sent: Option<(f64, Instant)>,
 }
 
 impl Teller {
-    /// Decides whether to send a tempo now.
+    /// Returns whether to send the tempo `bpm` at time `now`, and if so, records it as sent.
     fn tells(&mut self, bpm: f64, now: Instant) -> bool {
-        // Before its first block the engine has none.
+        // The tempo is 0 before the engine's first block.
         let due = bpm > 0.0
             && self.sent.is_none_or(|(before, at)| {
                 (bpm - before).abs() >= LEAST_MOVE || now.saturating_duration_since(at) >= AGAIN_AFTER
@@ -63,18 +64,18 @@ impl Teller {
     }
 }
 
-/// Where the dashboard is, as far as that is known.
+/// Name and resolved address of the dashboard.
 struct Whereabouts {
     host: String,
     port: u16,
     found: Option<(UdpSocket, SocketAddr)>,
     next: Instant,
-    /// Whether the log says already that it is not found.
+    /// Whether the failure to resolve the name has been logged.
     lost: bool,
 }
 
 impl Whereabouts {
-    /// Looks the name up if it is time. Blocks.
+    /// Resolves the name if that is due. Blocks.
     fn look(&mut self) {
         if Instant::now() < self.next {
             return;
@@ -86,12 +87,12 @@ impl Whereabouts {
             Ok(address) => {
                 let any = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
                 self.found = UdpSocket::bind(SocketAddr::new(any, 0)).ok().map(|socket| (socket, address));
-                tracing::info!("dashboard: the tempo is sent to {address}");
+                tracing::info!("dashboard: sending the tempo to {address}");
                 self.lost = false;
             }
-            // An address that was found before may still be right.
+            // A previously resolved address may still be valid.
             Err(why) if self.found.is_none() && !std::mem::replace(&mut self.lost, true) => {
-                tracing::warn!("dashboard: '{}' (osc.dashboard) is not found: {why}; it is tried again", self.host);
+                tracing::warn!("dashboard: cannot resolve '{}' (osc.dashboard): {why}; retrying", self.host);
             }
             Err(_) => {}
         }
@@ -102,11 +103,11 @@ impl Whereabouts {
             (self.host.as_str(), self.port).to_socket_addrs().map_err(|e| e.to_string())?.collect();
         // The older dashboard listens on IPv4.
         let first = found.iter().find(|a| a.is_ipv4()).or(found.first());
-        first.copied().ok_or_else(|| "it has no address".into())
+        first.copied().ok_or_else(|| "the name has no address".into())
     }
 }
 
-/// Sends the tempo to the dashboard at `host` and `port`, for as long as the process lives.
+/// Starts a thread that sends the tempo to the dashboard at `host` and `port` until the process ends.
 ///
 /// # Errors
 /// If no thread can be started.
@@ -121,7 +122,7 @@ pub fn start(host: String, port: u16, telemetry: Arc<Telemetry>) -> std::io::Res
                 if teller.tells(bpm, Instant::now())
                     && let Ok(bytes) = packet::encode(&[Message::new("/audio/bpm", vec![Value::Float(bpm)])])
                 {
-                    // Nobody has to listen there.
+                    // Errors are ignored: the dashboard need not be running.
                     let _ = socket.send_to(&bytes, address);
                 }
             }

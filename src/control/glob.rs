@@ -1,10 +1,10 @@
-//! Paths with wildcards: `*` is any run of characters (slashes as well), `?` any single one.
+//! Paths with wildcards: `*` matches any sequence of characters, including slashes, and `?` any single one.
 
-/// Whether `text` is of the form `pattern`.
+/// Returns whether `text` matches `pattern`.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
-    // Where to go on if what followed the last star did not fit.
+    // Positions at which to resume after a mismatch behind the last star.
     let mut back: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {
@@ -29,7 +29,7 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
-/// Whether it holds a wildcard at all.
+/// Returns whether a path contains a wildcard.
 pub fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?'])
 }

@@ -1,4 +1,4 @@
-//! Values, controls and streams as JSON.
+//! JSON representation of values, controls and streams.
 
 use serde_json::{Map, Number, Value as Json, json};
 
@@ -6,7 +6,7 @@ use super::stream_path::Stream;
 use super::value::Value;
 use super::vocabulary::{Arg, Control, Default, Kind};
 
-/// A value as JSON; what is not finite becomes null.
+/// Returns a value as JSON; numbers that are not finite become null.
 pub fn of(value: &Value) -> Json {
     match value {
         Value::Int(i) | Value::Long(i) => Json::from(*i),
@@ -15,7 +15,7 @@ pub fn of(value: &Value) -> Json {
     }
 }
 
-/// What was a 32-bit float is written as short as one: 0.8, not 0.800000011920929.
+/// Returns a number as JSON. Values of 32-bit floats use their shortest form: 0.8, not 0.800000011920929.
 fn number(value: f64) -> Json {
     let narrow = value as f32;
     if f64::from(narrow) == value
@@ -26,12 +26,12 @@ fn number(value: f64) -> Json {
     Number::from_f64(value).map_or(Json::Null, Json::Number)
 }
 
-/// Values as a JSON array.
+/// Returns values as a JSON array.
 pub fn list(values: &[Value]) -> Json {
     values.iter().map(of).collect()
 }
 
-/// A value from JSON: numbers, texts, true and false.
+/// Converts JSON to a value: numbers, strings, and booleans (1 or 0). `None` for other types.
 pub fn to_value(json: &Json) -> Option<Value> {
     match json {
         Json::Bool(b) => Some(Value::Int(i64::from(*b))),
@@ -75,7 +75,7 @@ fn argument(arg: &Arg) -> Json {
     Json::Object(out)
 }
 
-/// A control's declaration.
+/// Returns the declaration of a control.
 pub fn control(control: &Control) -> Json {
     let args: Vec<Json> = control.all_args().iter().map(argument).collect();
     let mut out = json!({
@@ -90,7 +90,7 @@ pub fn control(control: &Control) -> Json {
     out
 }
 
-/// A stream's declaration.
+/// Returns the declaration of a stream.
 pub fn stream(stream: &Stream) -> Json {
     json!({ "path": stream.path, "fields": stream.fields, "doc": stream.doc })
 }

@@ -1,8 +1,8 @@
-//! Connections that have not yet shown that they may be here.
+//! Connections that are not yet authorised.
 //!
-//! A connection waits in the lobby from the moment it is accepted until its first request is let in. There is room for
-//! so many, and for so many of one address: whoever opens more loses its own oldest, so that half-open connections
-//! keep nobody out.
+//! A connection is in the lobby from the moment it is accepted until its first request is authorised. Their number is
+//! limited, in total and per address; over the limit, the oldest one of the address with the most is aborted, so that
+//! half-open connections do not lock others out.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
 
-/// Connections that may wait.
+/// Maximum number of waiting connections.
 const MOST: usize = 64;
-/// Of one address.
+/// Maximum number of waiting connections from one address.
 const MOST_OF_ONE: usize = 16;
 
 struct Waiting {
@@ -24,11 +24,11 @@ struct Waiting {
 #[derive(Default)]
 struct Room {
     next: u64,
-    /// The oldest first.
+    /// Waiting connections, oldest first.
     waiting: VecDeque<Waiting>,
 }
 
-/// The lobby of one port.
+/// The waiting connections of one port.
 #[derive(Clone, Default)]
 pub struct Lobby(Arc<Mutex<Room>>);
 
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Lobby {
     }
 }
 
-/// A connection's place in the lobby; it leaves when this is dropped, or when it is let in.
+/// Handle of a waiting connection, by which it is marked as authorised.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     lobby: Lobby,
@@ -46,7 +46,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// It may be here.
+    /// Marks the connection as authorised: removes it from the lobby.
     pub fn let_in(&self) {
         self.lobby.room(|room| room.waiting.retain(|w| w.number != self.number));
     }
@@ -57,7 +57,7 @@ impl Lobby {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for a connection that comes.
+    /// Returns a handle for a new connection.
     pub fn visitor(&self) -> Visitor {
         let number = self.room(|room| {
             room.next += 1;
@@ -66,14 +66,15 @@ impl Lobby {
         Visitor { lobby: self.clone(), number }
     }
 
-    /// Lets a connection wait, whose task is `task`. One that waits too long in too large a crowd is aborted.
+    /// Adds a connection, served by `task`. If a limit is reached, aborts the oldest connection of `address` or of the
+    /// address with the most.
     pub fn enter(&self, visitor: &Visitor, address: IpAddr, task: AbortHandle) {
         self.room(|room| {
             room.waiting.retain(|w| !w.task.is_finished());
             let count = |address: IpAddr| room.waiting.iter().filter(|w| w.address == address).count();
             let crowded = match (count(address) >= MOST_OF_ONE, room.waiting.len() >= MOST) {
                 (true, _) => Some(address),
-                // Whoever has most makes room.
+                // The address with the most connections loses one.
                 (_, true) => room.waiting.iter().map(|w| w.address).max_by_key(|a| count(*a)),
                 _ => None,
             };
@@ -110,10 +111,10 @@ mod tests {
         }
         let waiting =
             |host: u8| lobby.room(|r| r.waiting.iter().filter(|w| w.address == IpAddr::from([10, 0, 0, host])).count());
-        assert_eq!(waiting(9), 1, "it was there first, and has done nothing");
+        assert_eq!(waiting(9), 1, "the oldest connection, alone at its address, stays");
         assert!(waiting(1) <= MOST_OF_ONE && lobby.room(|r| r.waiting.len()) == MOST);
         let last = come(8);
-        assert_eq!(waiting(8), 1, "and whoever comes last waits like anybody");
+        assert_eq!(waiting(8), 1, "a new address still gets in");
         honest.let_in();
         last.let_in();
         tokio::task::yield_now().await;
@@ -122,7 +123,7 @@ mod tests {
         }
         tokio::task::yield_now().await;
         for (host, task) in tasks.iter().filter(|(host, _)| *host >= 8) {
-            assert!(!task.is_finished(), "10.0.0.{host} was let in");
+            assert!(!task.is_finished(), "10.0.0.{host} was authorised");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! OSC packets that the decoder refuses though their meaning is plain: texts in Latin-1, and symbols.
+//! Normalises OSC packets that the decoder rejects although their meaning is clear: strings in Latin-1, and symbols.
 //!
-//! OSC 1.0 allows ASCII texts only, so senders with umlauts use whatever encoding they have; most of them UTF-8, some
-//! Latin-1 (ISO 8859-1). The type `S` is an alternative to `s`, for systems that tell symbols from strings.
+//! OSC 1.0 allows only ASCII, so senders of other characters use their own encoding: mostly UTF-8, some Latin-1
+//! (ISO 8859-1). The type `S` is an alternative to `s` for systems that distinguish symbols from strings.
 
-/// Bundles within bundles that are looked into.
+/// Maximum nesting depth of bundles.
 const MOST_DEPTH: usize = 128;
 
-/// A packet with every symbol as a string, and every text that is not UTF-8 taken as Latin-1. `None` if the packet is
-/// damaged in any other way.
+/// Returns the packet with symbols changed to strings, and strings that are not UTF-8 converted from Latin-1. `None` if
+/// the packet is malformed in any other way.
 pub fn mended(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() + 64);
     packet(bytes, MOST_DEPTH, &mut out)?;
@@ -21,7 +21,7 @@ fn packet(bytes: &[u8], depth: usize, out: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-/// A bundle behind its name: a time tag, then elements with their sizes in front.
+/// Normalises a bundle after its `#bundle` header: a time tag, then elements, each preceded by its size.
 fn bundle(bytes: &[u8], depth: usize, out: &mut Vec<u8>) -> Option<()> {
     let (tag, mut rest) = bytes.split_at_checked(8)?;
     out.extend(b"#bundle\0");
@@ -66,18 +66,18 @@ fn message(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A text, and what follows behind its padding.
+/// Splits off a padded string; returns it without padding, and the rest.
 fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = bytes.iter().position(|b| *b == 0)?;
     let (padded, rest) = bytes.split_at_checked((length + 1).next_multiple_of(4))?;
     Some((&padded[..length], rest))
 }
 
-/// Writes a text in UTF-8 with its padding.
+/// Appends a string in UTF-8 with its padding.
 fn put(text: &[u8], out: &mut Vec<u8>) {
     match std::str::from_utf8(text) {
         Ok(text) => out.extend(text.as_bytes()),
-        // The characters of Latin-1 have the numbers of its bytes.
+        // Latin-1 bytes equal their Unicode code points.
         Err(_) => out.extend(text.iter().map(|b| char::from(*b)).collect::<String>().as_bytes()),
     }
     out.push(0);
@@ -90,14 +90,14 @@ mod tests {
     use super::super::value::Value;
     use super::*;
 
-    /// An element with its size in front.
+    /// Returns an element preceded by its size.
     fn sized(element: &[u8]) -> Vec<u8> {
         [&(element.len() as u32).to_be_bytes()[..], element].concat()
     }
 
     #[test]
     fn symbols_and_latin_texts_are_read() {
-        // A byte more in UTF-8 needs another word; what follows moves.
+        // The additional UTF-8 byte grows the string by four bytes and shifts the rest.
         let latin = b"/load\0\0\0,isS\0\0\0\0\0\0\0\x07Caf\xe9.wa\0na\xefv\0\0\0\0".to_vec();
         assert_eq!(latin.len() % 4, 0);
         let found = messages(&latin).unwrap();

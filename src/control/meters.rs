@@ -1,39 +1,39 @@
-//! What a meter's needle does: up at once, down slowly, with a mark that stays at the highest place for a while.
+//! Ballistics of level meters: immediate rise, slow fall, and peak hold.
 //!
-//! The engine hands out each peak once. The conductor takes them all, regularly, so that any number of onlookers at
-//! any rates see the same.
+//! The engine reports each peak only once. The conductor reads all peaks at regular intervals, so that any number of
+//! clients, at any rates, see the same levels.
 
 use std::time::{Duration, Instant};
 
 use crate::engine::meter::MeterCell;
 
-/// Fall of the needle in dB per second (IEC 60268-18: 20 dB in 1.7 s).
+/// Fall rate in dB per second (IEC 60268-18: 20 dB in 1.7 s).
 const FALL_DB_PER_S: f32 = 20.0 / 1.7;
-/// How long the mark stays.
+/// Peak hold time.
 const HOLD: Duration = Duration::from_secs(2);
 
-/// One meter.
+/// Ballistics of one level meter.
 #[derive(Clone, Copy, Debug)]
 pub struct Needle {
-    /// Peak (linear), falling.
+    /// Peak with fall (linear).
     pub peak: f32,
     /// Mean over about 0.3 s (linear).
     pub rms: f32,
-    /// The highest peak of the last two seconds (linear).
+    /// Held peak: the highest of the last two seconds (linear).
     pub hold: f32,
-    /// Samples that reached the limiter, since the start.
+    /// Number of samples that reached the limiter, since the start.
     pub clips: u64,
     moved: Instant,
     held: Instant,
 }
 
 impl Needle {
-    /// At rest.
+    /// Returns a meter at zero.
     pub fn new(now: Instant) -> Needle {
         Needle { peak: 0.0, rms: 0.0, hold: 0.0, clips: 0, moved: now, held: now }
     }
 
-    /// Takes what `cell` has measured since the last time.
+    /// Updates the meter with the levels that `cell` measured since the last call.
     pub fn follow(&mut self, cell: &MeterCell, now: Instant) {
         self.rms = cell.rms();
         self.clips = cell.clips();

@@ -1,7 +1,7 @@
-//! MIDI: what ALSA's sequencer brings, as calls of the vocabulary.
+//! MIDI input: translates events of the ALSA sequencer into calls of controls.
 //!
-//! A thread of its own listens at the port `grooved:notes`. Devices that are there, and those that come, are connected to
-//! it; so may others be by hand (`aconnect`). What a device held when it went is let go.
+//! A separate thread reads the sequencer port `grooved:notes`. Present and newly attached devices are connected to it;
+//! others can be connected with `aconnect`. When a device disconnects, its held notes end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,18 +24,18 @@ use crate::ddsp::tuning::Tuning;
 
 /// The sequencer's device.
 const DEVICE: &str = "/dev/snd/seq";
-/// How often a sequencer that is not there is looked for.
+/// Interval between attempts to open a sequencer that is not available.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// The controller by which wheels and pedals are put where they rest.
+/// The MIDI controller number of "reset all controllers".
 const RESET_ALL: i64 = 121;
-/// The events that the kernel may keep for us.
+/// Capacity in events of the kernel's input queue.
 const POOL: u32 = 2_000;
 
-/// Starts to listen; lasts as long as the process. Devices are connected whose names hold one of `wanted`; all, if that
-/// is empty.
+/// Starts the MIDI thread, which runs until the process ends. Connects devices whose names contain one of `wanted`
+/// (case-insensitive), or all if `wanted` is empty.
 ///
 /// # Errors
-/// If the system has no thread for it.
+/// If no thread can be started.
 pub fn listen(wanted: Vec<String>, requests: Sender<Request>, tally: Arc<MidiTally>) -> std::io::Result<()> {
     let work = move || {
         let mut told = String::new();
@@ -43,7 +43,7 @@ pub fn listen(wanted: Vec<String>, requests: Sender<Request>, tally: Arc<MidiTal
             let why = match Port::open(&wanted, &tally) {
                 Ok(mut port) => {
                     told.clear();
-                    tracing::info!("MIDI: listening at the sequencer's port grooved:notes");
+                    tracing::info!("MIDI: listening on the sequencer port grooved:notes");
                     let error = port.serve(&requests);
                     port.leave(&requests);
                     error
@@ -51,7 +51,7 @@ pub fn listen(wanted: Vec<String>, requests: Sender<Request>, tally: Arc<MidiTal
                 Err(why) => why,
             };
             if why != told {
-                tracing::info!("MIDI: {why}; it is looked for now and then");
+                tracing::info!("MIDI: {why}; retrying every {} s", LOOK_AGAIN.as_secs());
                 told = why;
             }
             std::thread::sleep(LOOK_AGAIN);
@@ -60,17 +60,17 @@ pub fn listen(wanted: Vec<String>, requests: Sender<Request>, tally: Arc<MidiTal
     std::thread::Builder::new().name("midi".into()).spawn(work).map(drop)
 }
 
-/// Our port of the sequencer.
+/// Our port of the ALSA sequencer, with the state of connected devices.
 struct Port<'t> {
     seq: Seq,
     own: Addr,
     wanted: &'t [String],
     tally: &'t MidiTally,
-    /// Keys that are down: channel and note, by the device that holds them.
+    /// Held keys as (channel, note), by device.
     held: BTreeMap<(i32, i32), BTreeSet<(u8, u8)>>,
-    /// Channels on which a device has moved a wheel or a pedal.
+    /// Channels on which a device has sent events.
     moved: BTreeSet<((i32, i32), u8)>,
-    /// How each channel of a device is tuned.
+    /// Pitch bend and tuning of each channel of a device.
     tunings: BTreeMap<((i32, i32), u8), Tuning>,
 }
 
@@ -81,7 +81,7 @@ fn key(addr: Addr) -> (i32, i32) {
 impl<'t> Port<'t> {
     fn open(wanted: &'t [String], tally: &'t MidiTally) -> Result<Port<'t>, String> {
         if !Path::new(DEVICE).exists() {
-            return Err(format!("there is no {DEVICE} (the kernel module snd-seq)"));
+            return Err(format!("no {DEVICE} (the kernel module snd-seq)"));
         }
         let open = || -> alsa::Result<Port<'t>> {
             let seq = Seq::open(None, Some(Direction::Capture), true)?;
@@ -105,7 +105,7 @@ impl<'t> Port<'t> {
             port.connect(Addr::system_announce())?;
             Ok(port)
         };
-        let port = open().map_err(|e| format!("the sequencer can't be used: {e}"))?;
+        let port = open().map_err(|e| format!("cannot open the sequencer: {e}"))?;
         let there: Vec<PortInfo> =
             ClientIter::new(&port.seq).flat_map(|c| PortIter::new(&port.seq, c.get_client())).collect();
         there.iter().for_each(|info| port.welcome(info));
@@ -130,7 +130,7 @@ impl<'t> Port<'t> {
         }
     }
 
-    /// Connects a port that plays, if it is one that is wanted.
+    /// Connects a port that sends MIDI, if its name is wanted.
     fn welcome(&self, info: &PortInfo) {
         let addr = info.addr();
         let (can, kind) = (info.get_capability(), info.get_type());
@@ -142,18 +142,18 @@ impl<'t> Port<'t> {
         let name = self.name_of(addr);
         let lower = name.to_lowercase();
         if !self.wanted.is_empty() && !self.wanted.iter().any(|w| lower.contains(&w.to_lowercase())) {
-            tracing::info!("MIDI: {name} is there, and not listened to (midi.devices in the configuration)");
+            tracing::info!("MIDI: {name} not connected: its name does not match midi.devices in the configuration");
             return;
         }
-        // One that came while we looked around is welcomed twice.
+        // A device attached during the initial scan is found twice.
         if let Err(error) = self.connect(addr)
             && error.errno() != libc::EBUSY
         {
-            tracing::warn!("MIDI: {name} can't be connected: {error}");
+            tracing::warn!("MIDI: cannot connect {name}: {error}");
         }
     }
 
-    /// Passes on what comes, until that fails; tells why it did.
+    /// Forwards events until reading fails, or nobody receives them; returns the reason.
     fn serve(&mut self, requests: &Sender<Request>) -> String {
         loop {
             let waiting: &[&dyn poll::Descriptors] = &[&(&self.seq, Some(Direction::Capture))];
@@ -163,16 +163,16 @@ impl<'t> Port<'t> {
                 return format!("the sequencer is gone: {error}");
             }
             if requests.is_closed() {
-                return "there is nobody to tell".into();
+                return "the conductor has ended".into();
             }
             loop {
                 let event = match self.seq.input().event_input() {
                     Ok(event) => event.into_owned(),
                     Err(error) if error.errno() == libc::EAGAIN => break,
                     Err(error) if error.errno() == libc::ENOSPC => {
-                        // A key that was let go may be among what is lost.
+                        // The lost events may include note-offs.
                         self.tally.lost.fetch_add(1, Relaxed);
-                        tracing::warn!("MIDI: too much at once; some of it is lost, and all notes end");
+                        tracing::warn!("MIDI: queue overflow: events were lost; ending all notes");
                         self.held.clear();
                         send(requests, Message::new("/groove/note/all_off", vec!["all".into()]));
                         continue;
@@ -198,7 +198,7 @@ impl<'t> Port<'t> {
                     && sender != Addr::system_announce()
                 {
                     let name = self.name_of(sender);
-                    tracing::info!("MIDI: {name} is here");
+                    tracing::info!("MIDI: {name} connected");
                     self.tally.came(key(sender), name);
                 }
             }
@@ -239,10 +239,10 @@ impl<'t> Port<'t> {
         };
     }
 
-    /// A device has gone: its keys are up, and its pedals and wheels where they rest.
+    /// Handles the loss of a device: ends its notes and resets its controllers.
     fn part_from(&mut self, addr: Addr, requests: &Sender<Request>) {
         if let Some(name) = self.tally.went(key(addr)) {
-            tracing::info!("MIDI: {name} is gone");
+            tracing::info!("MIDI: {name} disconnected");
         }
         for (channel, note) in self.held.remove(&key(addr)).unwrap_or_default() {
             send(requests, note_off(channel, note));
@@ -256,7 +256,7 @@ impl<'t> Port<'t> {
         }
     }
 
-    /// The sequencer has gone: all keys are up.
+    /// Handles the loss of the sequencer: as for the loss of every device.
     fn leave(&mut self, requests: &Sender<Request>) {
         let mut gone: BTreeSet<(i32, i32)> = self.held.keys().copied().collect();
         gone.extend(self.moved.iter().map(|(device, _)| *device));
@@ -265,7 +265,7 @@ impl<'t> Port<'t> {
     }
 }
 
-/// The conductor may be busy for a moment; the kernel keeps what comes meanwhile.
+/// Sends a call to the conductor. Blocks while its queue is full; meanwhile the kernel queues events.
 fn send(requests: &Sender<Request>, call: Message) {
     let _ = requests.blocking_send(Request { origin: None, when: When::Now, calls: vec![call] });
 }
@@ -274,7 +274,8 @@ fn note_off(channel: u8, note: u8) -> Message {
     Message::new("/groove/note/off", vec![Value::Int(note.into()), Value::Int(i64::from(channel) + 1)])
 }
 
-/// What an event asks for; nothing, if it is not for us. `tuning` is the pitch of its channel.
+/// Returns the calls that an event causes; empty for events that are ignored. Updates `tuning`, the pitch state of the
+/// event's channel.
 pub fn calls_of(event: &Event, tuning: &mut Tuning) -> Vec<Message> {
     let int = |n: i64| Value::Int(n);
     match event.get_type() {
@@ -289,7 +290,7 @@ pub fn calls_of(event: &Event, tuning: &mut Tuning) -> Vec<Message> {
         kind => {
             let Some(EvCtrl { channel, param, value }) = event.get_data() else { return Vec::new() };
             let part = |what: &str| format!("/groove/part/{}/{what}", u32::from(channel) + 1);
-            // The vocabulary bends by four octaves at most.
+            // The control accepts four octaves at most.
             let bend = |tuning: &Tuning| Message::new(part("bend"), vec![tuning.semitones().clamp(-48.0, 48.0).into()]);
             match kind {
                 EventType::Controller => {
@@ -304,7 +305,7 @@ pub fn calls_of(event: &Event, tuning: &mut Tuning) -> Vec<Message> {
                     tuning.bend(f64::from(value) / 8_192.0);
                     vec![bend(tuning)]
                 }
-                // The same as one event, as some programs send it.
+                // A registered parameter as a single event, as some programs send it.
                 EventType::Regparam => {
                     let halves = |n: i64| ((n >> 7 & 127) as u8, (n & 127) as u8);
                     let (number, value) = (halves(param.into()), halves(value.into()));
@@ -366,7 +367,7 @@ mod tests {
         }
         let bend = calls_of(&ctrl(EventType::Pitchbend, 3, 0, -8_192), &mut tuning);
         assert_eq!(bend, [Message::new("/groove/part/4/bend", vec![Value::Float(-12.0)])]);
-        // A change while the wheel is held is heard at once.
+        // A change of the range while the wheel is held takes effect at once.
         let change = calls_of(&ctrl(EventType::Controller, 3, 6, 7), &mut tuning);
         assert_eq!(change[1], Message::new("/groove/part/4/bend", vec![Value::Float(-7.0)]));
         let change = calls_of(&ctrl(EventType::Regparam, 3, 0, 5 << 7), &mut tuning);

@@ -1,22 +1,25 @@
-//! One vocabulary of controls, and the faces that speak it.
+//! The controls of the daemon, and the interfaces that expose them.
 //!
-//! Every controllable thing is declared once, as a row of [`table`]: address, arguments with type, unit, range and
-//! default, a line of documentation, and what it does. The [`conductor`] is the one task that does it: it owns the
-//! way into the engine and the model of what is loaded. Faces ([`osc`], [`http`], [`midi`]) translate between their
-//! wire and [`request`]s, and know nothing of each other.
+//! Every control is declared once, as a row of [`table`]: address, arguments with type, unit, range and default, a line
+//! of documentation, and its implementation. The [`conductor`] is the single task that executes controls; it owns the
+//! command ring of the engine and the model of what is loaded. Interfaces ([`osc`], [`http`], [`midi`], `stream`)
+//! translate between their protocol and [`request`]s, and do not depend on each other.
 //!
-//! - [`value`]: what an argument can be, and how it is coerced
-//! - [`vocabulary`]: what a control is; finding, checking, documenting
-//! - [`table`]: the controls; [`fault`]: why a call fails
-//! - [`request`]: what faces send and get back
-//! - [`conductor`]: does it
-//! - [`show`]: everything as it is kept, in the state file and in presets
-//! - [`board`]: everything as it is now; [`bulletin`]: what happened; [`meters`]: what needles show; [`pace`]: reserves
-//!   and the crowd
-//! - [`connection`]: what TCP faces have in common at the start of a connection, [`closing`]: at its end
-//! - [`mend`]: OSC packets that are read though they are not quite right
-//! - [`dashboard`]: tells a dashboard the tempo
-//! - [`ports`]: OSC ports that other programs take over
+//! - [`value`]: values of arguments, and their coercion
+//! - [`vocabulary`]: declarations of controls: lookup, checks, documentation
+//! - [`table`]: the controls; [`fault`]: errors of calls
+//! - [`request`]: requests of the interfaces, and answers
+//! - [`conductor`]: executes the controls
+//! - [`show`]: file format of presets and of the saved state
+//! - [`board`]: snapshots of the current state; [`bulletin`]: event log; [`meters`]: ballistics of level meters;
+//!   [`pace`]: gauges of stretch reserves and movement; [`tally`]: counters of the interfaces
+//! - [`stream_path`]: paths of states and events that can be subscribed to
+//! - [`sessions`]: WebSocket sessions and their queues of answers
+//! - [`connection`], [`lobby`], [`closing`]: accepting, authorising and closing TCP connections
+//! - [`packet`]: OSC packets; [`mend`]: normalises packets that the decoder rejects
+//! - [`json`]: JSON representation of values and controls; [`glob`]: paths with wildcards
+//! - [`dashboard`]: sends the tempo to a dashboard
+//! - [`ports`]: watches for programs that take over OSC ports
 
 pub mod board;
 pub mod bulletin;

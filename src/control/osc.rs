@@ -1,7 +1,7 @@
-//! OSC over UDP: the face the older clients know.
+//! OSC over UDP, the interface of the older clients.
 //!
-//! Packets of a socket are taken in order. A bundle's messages belong together; its time tag says when the samples
-//! they concern leave the converter. Whatever a packet holds, it can do no more than be refused.
+//! Packets of a socket are handled in order. The messages of a bundle take effect together; its time tag is the time at
+//! which the affected samples leave the converter. Malformed packets are rejected and have no other effect.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,19 +20,20 @@ use super::request::{Answer, Line, Message, Origin, Request};
 use super::tally::Tally;
 use crate::system::net;
 
-/// Bytes on their way out beyond which subscribers are told nothing: half of what Linux lets a socket hold by default.
+/// Unsent bytes in a socket beyond which pushes are dropped: half of Linux's default send buffer.
 const MOST_UNSENT: usize = 106_496;
-/// The longest UDP packet over IPv4.
+/// Maximum size of a UDP packet over IPv4.
 const MOST_PACKET: usize = 65_507;
-/// Times that a packet is sent when the socket tells of earlier ones that failed.
+/// Attempts to send a packet while the socket reports errors of earlier packets.
 const TRIES: usize = 4;
-/// Complaints a sender gets per second, and in one burst.
+/// `/fail` messages per second that a sender receives.
 const FAILS_PER_SECOND: f64 = 10.0;
+/// `/fail` messages that a sender receives in one burst.
 const FAIL_BURST: f64 = 40.0;
-/// Senders remembered for that; the longest silent is forgotten first.
+/// Maximum number of senders for which `/fail` messages are counted; the least recently active is forgotten first.
 const SENDERS: usize = 256;
 
-/// Open sockets.
+/// The open OSC sockets, with allowed ranges and counters.
 pub struct OscFace {
     sockets: Vec<Arc<UdpSocket>>,
     allow: Arc<Vec<IpNet>>,
@@ -40,7 +41,7 @@ pub struct OscFace {
     complaints: Arc<Complaints>,
 }
 
-/// Rations complaints by sender.
+/// Rate limiter of `/fail` messages by sender.
 #[derive(Default)]
 struct Complaints {
     buckets: Mutex<HashMap<SocketAddr, Bucket>>,
@@ -53,13 +54,14 @@ struct Bucket {
 
 fn bind(address: IpAddr, port: u16) -> std::io::Result<UdpSocket> {
     let socket = crate::system::port::bind(address, port)?;
-    // Without it subscribers that are gone are told until they lapse; nothing else is lost.
+    // If this fails, subscribers that are gone receive pushes until their subscription expires; harmless otherwise.
     let _ = net::keep_errors(socket.as_fd(), address.is_ipv6());
     UdpSocket::from_std(socket)
 }
 
 impl OscFace {
-    /// Binds the ports that are free, on IPv6 and IPv4 (or on `address` alone); tells which are not, and why.
+    /// Binds the ports that are free, on IPv6 and IPv4 (or on `address` only). Also returns an error message for each
+    /// port that cannot be bound.
     pub fn open(ports: &[u16], address: Option<IpAddr>, allow: Vec<IpNet>) -> (OscFace, Vec<String>) {
         let mut sockets = Vec::new();
         let mut troubles = Vec::new();
@@ -75,8 +77,8 @@ impl OscFace {
             match bound {
                 Ok(socket) => sockets.push(Arc::new(socket)),
                 Err(error) => troubles.push(format!(
-                    "UDP port {port} is not to be had ({error}); 'ss -lunp sport = :{port}' tells who has it, --port \
-                     chooses another"
+                    "cannot bind UDP port {port}: {error}; 'ss -lunp sport = :{port}' shows the program that uses it, \
+                     --port chooses another"
                 )),
             }
         }
@@ -84,18 +86,17 @@ impl OscFace {
         (face, troubles)
     }
 
-    /// The ports that were bound.
+    /// Returns the ports that were bound.
     pub fn ports(&self) -> Vec<u16> {
         self.sockets.iter().filter_map(|s| s.local_addr().ok()).map(|a| a.port()).collect()
     }
 
-    /// What was received and refused.
+    /// Returns the counters of OSC.
     pub fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
     }
 
-    /// Starts a task per socket that turns packets into requests.
-    /// `gone` gets the peers that turned out not to be there any more.
+    /// Starts a task per socket that turns packets into requests. Peers found to be unreachable are sent to `gone`.
     pub fn listen(&self, requests: &mpsc::Sender<Request>, gone: &mpsc::Sender<SocketAddr>) {
         for (index, socket) in self.sockets.iter().enumerate() {
             let (socket, requests, gone) = (socket.clone(), requests.clone(), gone.clone());
@@ -105,10 +106,10 @@ impl OscFace {
                 loop {
                     let (length, peer) = match socket.recv_from(&mut buffer).await {
                         Ok(got) => got,
-                        // An answer that did not reach its peer; the socket is as good as before.
+                        // An answer that could not be delivered; the socket itself remains usable.
                         Err(_) => {
                             for peer in net::gone(socket.as_fd()) {
-                                // If the conductor is busy, the next error tells it.
+                                // If the conductor's queue is full, the next error reports the peer again.
                                 let _ = gone.try_send(peer);
                             }
                             continue;
@@ -117,7 +118,7 @@ impl OscFace {
                     tally.received.fetch_add(1, Relaxed);
                     if !is_allowed(&allow, peer.ip()) {
                         tally.strangers.fetch_add(1, Relaxed);
-                        tracing::warn!("OSC from {} is refused: outside the allowed ranges (osc.allow)", peer.ip());
+                        tracing::warn!("OSC: rejected {}: outside the allowed ranges (osc.allow)", peer.ip());
                         continue;
                     }
                     let origin = Origin { line: Line::Osc(index), peer, tag: 0 };
@@ -137,11 +138,11 @@ impl OscFace {
                         }
                         Err(why) => {
                             tally.malformed.fetch_add(1, Relaxed);
-                            tracing::warn!("a packet from {} is not OSC: {why}", peer.ip());
+                            tracing::warn!("OSC: invalid packet from {}: {why}; ignored", peer.ip());
                             if let Some(address) = complained_of(&buffer[..length])
                                 && complaints.allow(peer)
                             {
-                                let args = vec![address.into(), format!("the packet is not OSC: {why}").into()];
+                                let args = vec![address.into(), format!("invalid OSC packet: {why}").into()];
                                 if let Ok(bytes) = packet::encode(&[Message::new("/fail", args)]) {
                                     let _ = socket.try_send_to(&bytes, peer);
                                 }
@@ -153,7 +154,7 @@ impl OscFace {
         }
     }
 
-    /// Sends an answer, unless it is one complaint too many.
+    /// Sends an answer; drops it if it is a `/fail` over the rate limit, or a push while the socket's buffer is full.
     pub fn send(&self, answer: &Answer) {
         let Line::Osc(index) = answer.to.line else { return };
         let Some(socket) = self.sockets.get(index) else { return };
@@ -163,14 +164,14 @@ impl OscFace {
             return;
         }
         if answer.push && net::unsent(socket.as_fd()) > MOST_UNSENT {
-            // Peers that are gone fill the socket until the kernel has given them up. Answers need what is left.
+            // Pushes to unreachable peers fill the buffer until the kernel gives up on them. Keep the rest for answers.
             self.tally.muted.fetch_add(1, Relaxed);
             return;
         }
         self.send_parts(socket, &answer.messages, answer.to.peer);
     }
 
-    /// Sends messages in as many packets as they need.
+    /// Sends messages in as many packets as needed.
     fn send_parts(&self, socket: &UdpSocket, messages: &[Message], peer: SocketAddr) {
         match (packet::encode(messages), messages) {
             (Ok(bytes), _) if bytes.len() <= MOST_PACKET => self.send_packet(socket, &bytes, peer),
@@ -178,7 +179,8 @@ impl OscFace {
             (encoded, [only]) => {
                 let length = encoded.map_or(0, |bytes| bytes.len());
                 let why = format!(
-                    "its answer {:.200} has {length} bytes, and a UDP packet holds {MOST_PACKET}; /api/ws has no such limit",
+                    "the answer {:.200} has {length} bytes, but a UDP packet holds at most {MOST_PACKET}; /api/ws has \
+                     no such limit",
                     only.address
                 );
                 let shown = &only.address[..only.address.floor_char_boundary(200)];
@@ -196,7 +198,7 @@ impl OscFace {
     }
 
     fn send_packet(&self, socket: &UdpSocket, bytes: &[u8], peer: SocketAddr) {
-        // An error may be that of a packet to another peer, told at the next occasion: then this one was not sent.
+        // The socket may report the error of an earlier packet to another peer; then this one was not sent yet.
         for _ in 0..TRIES {
             match socket.try_send_to(bytes, peer) {
                 Ok(_) => return,
@@ -205,12 +207,12 @@ impl OscFace {
             }
         }
         self.tally.muted.fetch_add(1, Relaxed);
-        tracing::warn!("OSC: an answer to {} could not be sent", peer.ip());
+        tracing::warn!("OSC: cannot send to {}; answer dropped", peer.ip());
     }
 }
 
 impl Complaints {
-    /// Takes one from a sender's ration; `false` if that is used up.
+    /// Counts a `/fail` message to `peer`; returns `false` if it exceeds the rate limit.
     fn allow(&self, peer: SocketAddr) -> bool {
         let Ok(mut buckets) = self.buckets.lock() else { return false };
         let now = Instant::now();
@@ -232,15 +234,15 @@ impl Complaints {
     }
 }
 
-/// Addresses of answers: never answered themselves, or two servers could talk for ever.
+/// Returns whether an address is that of an answer. These are never answered: two servers could loop forever.
 fn is_answer(address: &str) -> bool {
     matches!(address, "/done" | "/fail" | "/late" | "/synced" | "/beat" | "/groove/control")
         || address.starts_with("/status/")
         || address.starts_with("/meter/")
 }
 
-/// The address in a complaint about a packet that cannot be read: that of its message, or `#bundle`. `None` for packets that
-/// were never meant to be OSC, and for answers, or two servers could complain to each other for ever.
+/// Returns the address for a `/fail` about an invalid packet: that of its message, or `#bundle`. `None` for packets
+/// that are not OSC at all, and for answers: two servers could loop forever.
 fn complained_of(bytes: &[u8]) -> Option<String> {
     let name = bytes.split(|b| *b == 0).next().unwrap_or_default();
     let address: String = String::from_utf8_lossy(name).chars().take(200).collect();

@@ -1,51 +1,51 @@
-//! The decks' reserves and the crowd, as others may see them at any time.
+//! Gauges of stretch reserves and of movement, readable by any thread.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::engine::DECKS;
 
-/// A number that one writes and many read.
+/// An atomic `f64`.
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
 impl Number {
-    /// Writes it.
+    /// Stores a value.
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Relaxed);
     }
 
-    /// Reads it.
+    /// Returns the latest value.
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.load(Relaxed))
     }
 }
 
-/// The reserve of one deck.
+/// Gauges of the stretch reserve of one deck.
 #[derive(Debug, Default)]
 pub struct Reserve {
-    /// Seconds that are ready.
+    /// Stretched audio that is ready, in seconds.
     pub ready: Number,
-    /// Seconds that should be.
+    /// Target of the reserve, in seconds.
     pub target: Number,
-    /// Share of real time its work takes.
+    /// Processing time of stretching relative to real time.
     pub cost: Number,
-    /// Whether its sound is heard.
+    /// Whether the stretched audio is being played: 0 or 1.
     pub heard: Number,
-    /// How often it ran dry.
+    /// Number of times the reserve ran dry.
     pub underruns: AtomicU64,
 }
 
-/// See the module's text; written by the conductor.
+/// Gauges of all stretch reserves and of movement; written by the conductor.
 #[derive(Debug, Default)]
 pub struct PaceBoard {
-    /// By deck.
+    /// Stretch reserves by deck.
     pub reserves: [Reserve; DECKS],
     /// The latest measurement of movement.
     pub movement: Number,
-    /// The same over the window.
+    /// Movement averaged over the window.
     pub smoothed: Number,
-    /// Where it leads the tempo, in BPM.
+    /// Target tempo set by movement, in BPM.
     pub target: Number,
-    /// Measurements that were nonsense.
+    /// Number of invalid measurements.
     pub refused: AtomicU64,
 }

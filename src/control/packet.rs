@@ -1,4 +1,4 @@
-//! OSC packets: from bytes to calls, and from messages to bytes.
+//! Decoding and encoding of OSC packets.
 
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
@@ -7,19 +7,19 @@ use super::request::{Message, When};
 use super::value::Value;
 use crate::system::time::timetag_to_monotonic_ns;
 
-/// Most bundles within one packet, and so their deepest nesting.
+/// Maximum number of bundles in one packet, and therefore their maximum nesting depth.
 const MOST_BUNDLES: usize = 128;
-/// Deepest nesting of arrays.
+/// Maximum nesting depth of arrays.
 const MOST_ARRAYS: usize = 32;
-/// Most messages within one packet.
+/// Maximum number of messages in one packet.
 const MOST_MESSAGES: usize = 1024;
-/// Most address patterns within one packet: each may stand for hundreds of calls.
+/// Maximum number of address patterns in one packet: each may expand to hundreds of calls.
 const MOST_PATTERNS: usize = 8;
 
-/// An upper bound of how deep arrays are nested anywhere in a packet, found without decoding it.
+/// Returns an upper bound of the nesting depth of arrays in a packet, without decoding it.
 ///
-/// A type tag is a run of bytes without a zero. However the packet is to be read, no type tag nests deeper than the
-/// longest surplus of opening over closing brackets within such a run.
+/// A type tag is a run of bytes without a zero. However the packet is interpreted, no type tag nests deeper than the
+/// largest surplus of opening over closing brackets within such a run.
 fn array_depth(bytes: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     for byte in bytes {
@@ -34,20 +34,20 @@ fn array_depth(bytes: &[u8]) -> usize {
     deepest
 }
 
-/// The calls in a packet, in order, each with its moment. What a packet may cost is bounded before it is decoded.
+/// Decodes a packet into its calls, in order, each group with its time. Nesting is checked before decoding.
 ///
 /// # Errors
-/// In words: what is wrong with the packet, or which limit it exceeds.
+/// A message about what is invalid, or about the limit that is exceeded.
 pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
     let bundles = bytes.windows(8).filter(|w| *w == b"#bundle\0").count();
     if bundles > MOST_BUNDLES {
-        return Err(format!("the packet holds {bundles} bundles; at most {MOST_BUNDLES} are allowed"));
+        return Err(format!("the packet has {bundles} bundles; at most {MOST_BUNDLES} are allowed"));
     }
     if array_depth(bytes) > MOST_ARRAYS {
-        return Err(format!("its arrays are nested more than {MOST_ARRAYS} deep"));
+        return Err(format!("arrays are nested more than {MOST_ARRAYS} deep"));
     }
     let packet = match rosc::decoder::decode_udp(bytes) {
-        // Of a bundle with a damaged element the decoder returns what comes before, without a word.
+        // The decoder silently truncates a bundle at a damaged element.
         Ok((_, OscPacket::Bundle(_))) => {
             let bytes = mend::mended(bytes).ok_or("an element of the bundle is damaged")?;
             rosc::decoder::decode_udp(&bytes).map_err(|e| e.to_string())?.1
@@ -63,15 +63,15 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
     let calls = || parts.iter().flat_map(|(_, calls)| calls);
     let (messages, patterns) = (calls().count(), calls().filter(|c| is_pattern(&c.address)).count());
     if messages > MOST_MESSAGES {
-        return Err(format!("the packet holds {messages} messages; at most {MOST_MESSAGES} are allowed"));
+        return Err(format!("the packet has {messages} messages; at most {MOST_MESSAGES} are allowed"));
     }
     if patterns > MOST_PATTERNS {
-        return Err(format!("the packet holds {patterns} address patterns; at most {MOST_PATTERNS} are allowed"));
+        return Err(format!("the packet has {patterns} address patterns; at most {MOST_PATTERNS} are allowed"));
     }
     Ok(parts)
 }
 
-/// Whether an address is a pattern (OSC 1.0) that may stand for several controls.
+/// Returns whether an address is an OSC 1.0 pattern, which may match several controls.
 pub fn is_pattern(address: &str) -> bool {
     address.contains(['*', '?', '[', '{'])
 }
@@ -81,7 +81,7 @@ fn unroll(packet: OscPacket, when: When, parts: &mut Vec<(When, Vec<Message>)>) 
         OscPacket::Message(message) => parts.push((when, vec![message_of(message)])),
         OscPacket::Bundle(bundle) => {
             let when = moment(bundle.timetag);
-            // Neighbouring messages of a bundle stay together; a bundle within keeps its place in the order.
+            // Adjacent messages of a bundle stay together; a nested bundle keeps its position.
             let mut together = Vec::new();
             for element in bundle.content {
                 match element {
@@ -102,7 +102,7 @@ fn unroll(packet: OscPacket, when: When, parts: &mut Vec<(When, Vec<Message>)>) 
 }
 
 fn moment(tag: OscTime) -> When {
-    // OSC 1.0: zero seconds and a last bit of one mean "immediately"; zero altogether is sent by some for the same.
+    // OSC 1.0: a tag of 1 means "immediately"; some senders use 0 for the same.
     if tag.seconds == 0 && tag.fractional <= 1 {
         return When::Now;
     }
@@ -156,12 +156,12 @@ fn wire(value: &Value) -> OscType {
     }
 }
 
-/// A packet of these messages: one alone, or several as a bundle.
+/// Encodes messages as a packet: a single message as it is, several as a bundle.
 pub fn encode(messages: &[Message]) -> Result<Vec<u8>, String> {
     rosc::encoder::encode(&packet_of(messages)).map_err(|e| format!("{e}"))
 }
 
-/// The messages of a packet, in order, whatever their moments; for clients.
+/// Decodes the messages of a packet, in order, without their times; for clients.
 pub fn messages(bytes: &[u8]) -> Result<Vec<Message>, String> {
     Ok(decode(bytes)?.into_iter().flat_map(|(_, calls)| calls).collect())
 }
@@ -192,7 +192,7 @@ mod tests {
             packet =
                 OscPacket::Bundle(OscBundle { timetag: OscTime { seconds: 0, fractional: 1 }, content: vec![packet] });
         }
-        // Encoding recurses as well: give it room.
+        // Encoding recurses as well and needs a large stack.
         let bytes = std::thread::Builder::new()
             .stack_size(64 << 20)
             .spawn(move || {
@@ -211,7 +211,7 @@ mod tests {
         assert!(decode(&arrays).is_err());
     }
 
-    /// A message whose address is `address` and whose type tag is `tag`, without values.
+    /// Returns a message with an address and a type tag, but without values.
     fn bare(address: &str, tag: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         for text in [address, tag] {
@@ -227,7 +227,7 @@ mod tests {
         let tag = format!(",{open}{close}");
         let before = bare(&format!("/{close}"), &tag);
         assert!(decode(&before).unwrap_err().contains("nested"));
-        // In a message of the same bundle, and in the tag itself.
+        // Closing brackets in another message of the bundle, and in the tag itself.
         let mut bundle = b"#bundle\0\0\0\0\0\0\0\0\x01".to_vec();
         for message in [bare(&format!("/{close}"), ","), bare("/x", &tag)] {
             bundle.extend((message.len() as u32).to_be_bytes());
@@ -235,7 +235,7 @@ mod tests {
         }
         assert!(decode(&bundle).unwrap_err().contains("nested"));
         assert!(decode(&bare("/x", &format!(",{close}{tag}"))).is_err());
-        // What people send.
+        // The maximum depth is accepted.
         assert_eq!(decode(&bare("/x", &format!(",{}{}", "[".repeat(32), "]".repeat(32)))).unwrap().len(), 1);
     }
 

@@ -1,53 +1,54 @@
-//! What faces send, and what they get back.
+//! Requests of the interfaces to the conductor, and its answers.
 
 use std::net::SocketAddr;
 
 use super::fault::Fault;
 use super::value::Value;
 
-/// The way a request came, and its answer goes back.
+/// The connection by which a request arrived and its answer is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Line {
     /// An OSC socket, by its index.
     Osc(usize),
-    /// A connection that lasts, by its number.
+    /// A WebSocket session, by its number.
     Session(u64),
 }
 
-/// Who asked.
+/// The client that sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The way it came.
+    /// The connection.
     pub line: Line,
     /// The peer.
     pub peer: SocketAddr,
-    /// Which of its requests this is, for faces that tell their requests apart.
+    /// Identifies the request on its connection; 0 for interfaces that do not identify requests.
     pub tag: u64,
 }
 
 impl Origin {
-    /// Whether it waits for an answer to everything, also to controls that OSC clients move without being told.
+    /// Returns whether the client expects an answer to every request, even to controls that are not acknowledged over
+    /// OSC.
     pub fn awaits_everything(&self) -> bool {
         matches!(self.line, Line::Session(_))
     }
 }
 
-/// An address with values: what is called, and what is answered.
+/// An address with values: a call of a control, or a part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Where to.
+    /// Address.
     pub address: String,
-    /// What with.
+    /// Arguments.
     pub args: Vec<Value>,
 }
 
 impl Message {
-    /// A message.
+    /// Creates a message.
     pub fn new(address: impl Into<String>, args: Vec<Value>) -> Message {
         Message { address: address.into(), args }
     }
 
-    /// Bytes it takes while it waits, roughly.
+    /// Returns the approximate memory use of the message in bytes.
     pub fn bytes(&self) -> usize {
         let value = |v: &Value| match v {
             Value::Text(text) => 32 + text.len(),
@@ -57,37 +58,37 @@ impl Message {
     }
 }
 
-/// When something is to happen.
+/// The time at which calls take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// As soon as possible.
     Now,
-    /// At a moment of the monotonic clock, in nanoseconds.
+    /// At a time of the monotonic clock, in nanoseconds.
     Monotonic(u64),
-    /// At a moment before the machine was started: late beyond saying.
+    /// At a time before the machine was started, which the monotonic clock cannot express: always late.
     Past,
 }
 
-/// Calls that belong together: they take effect on the same sample.
+/// Calls that take effect at the same sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Who asked; `None` for ourselves.
+    /// The client; `None` for requests of the daemon itself.
     pub origin: Option<Origin>,
-    /// When.
+    /// The time at which the calls take effect.
     pub when: When,
-    /// What.
+    /// The calls, in order.
     pub calls: Vec<Message>,
 }
 
-/// What goes back: messages that belong together, to one peer.
+/// An answer, or a push to a subscriber.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// To whom.
+    /// The client.
     pub to: Origin,
-    /// What. More than one are sent as a bundle.
+    /// The messages; over OSC, several are sent as a bundle.
     pub messages: Vec<Message>,
-    /// Whether it is told to a subscriber unasked: then it may be left out where there is no room.
+    /// Whether this is a push to a subscriber, which may be dropped if buffers are full.
     pub push: bool,
-    /// Why the call failed, if this says so.
+    /// The error, if the call failed.
     pub fault: Option<Fault>,
 }

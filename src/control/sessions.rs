@@ -1,7 +1,7 @@
-//! Connections that last, and the answers on their way to them.
+//! WebSocket sessions and their queues of answers.
 //!
-//! What waits for clients that do not read is bounded in bytes, for each and for all together. An answer that finds no
-//! room is replaced by a refusal that says so; a client that lets even those pile up is disconnected.
+//! Queued answers are bounded in bytes, per session and in total. An answer that does not fit is replaced by a `/fail`;
+//! a client whose queue fills up even with those is disconnected.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,14 +14,14 @@ use super::request::{Answer, Line, Message};
 use super::tally::Tally;
 use super::value::Value;
 
-/// Answers waiting for one connection. A client that lets more pile up does not read, and is disconnected.
+/// Maximum number of answers queued for one session; a client that exceeds it does not read, and is disconnected.
 const WAITING: usize = 1024;
-/// Bytes waiting for one connection.
+/// Maximum number of bytes queued for one session.
 const MOST_BYTES: usize = 1 << 20;
-/// Bytes waiting for all of them.
+/// Maximum number of bytes queued for all sessions.
 const MOST_TOTAL: usize = 16 << 20;
 
-/// An answer on its way; it counts as waiting until it is dropped.
+/// A queued answer; its bytes are counted as queued until it is dropped.
 #[derive(Debug)]
 pub struct Held {
     answer: Option<Answer>,
@@ -30,7 +30,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// The answer.
+    /// Returns the answer and stops counting its bytes.
     pub fn take(mut self) -> Option<Answer> {
         self.answer.take()
     }
@@ -44,25 +44,26 @@ impl Drop for Held {
     }
 }
 
-/// One connection.
+/// The queue of one session.
 #[derive(Debug)]
 struct Session {
     answers: mpsc::Sender<Held>,
     bytes: Arc<AtomicUsize>,
 }
 
-/// All connections.
+/// All open sessions.
 #[derive(Debug, Default)]
 pub struct Sessions {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Session>>,
     total: Arc<AtomicUsize>,
-    /// What came, and what was refused.
+    /// Counters of HTTP.
     pub tally: Tally,
 }
 
 impl Sessions {
-    /// A new session: its number, and where its answers arrive. When the sender is dropped the session is over.
+    /// Opens a session; returns its number and the receiver of its answers. The session has ended when the channel is
+    /// closed.
     pub fn open(&self) -> (u64, mpsc::Receiver<Held>) {
         let number = self.next.fetch_add(1, Relaxed);
         let (answers, inbox) = mpsc::channel(WAITING);
@@ -72,14 +73,14 @@ impl Sessions {
         (number, inbox)
     }
 
-    /// Forgets a session.
+    /// Removes a session.
     pub fn close(&self, number: u64) {
         if let Ok(mut open) = self.open.lock() {
             open.remove(&number);
         }
     }
 
-    /// Hands an answer to its session, if it is one's and still there. Never waits.
+    /// Queues an answer for its session, if it belongs to an open one. Never waits.
     pub fn deliver(&self, answer: Answer) {
         let Line::Session(number) = answer.to.line else { return };
         let Ok(mut open) = self.open.lock() else { return };
@@ -95,7 +96,7 @@ impl Sessions {
         let crowded = session.bytes.load(Relaxed) + bytes > MOST_BYTES || self.total.load(Relaxed) + bytes > MOST_TOTAL;
         let held = if crowded {
             self.tally.muted.fetch_add(1, Relaxed);
-            let why = format!("the answer of {bytes} bytes does not fit behind those that are unread");
+            let why = format!("the answer of {bytes} bytes exceeds the queue of unread answers");
             let fault = Fault::refused(why).hint("read them, then ask again");
             let refusal = Message::new("/fail", vec![Value::from(""), Value::from(fault.to_string())]);
             held(Answer { to: answer.to, messages: vec![refusal], push: false, fault: Some(fault) }, 0)
@@ -108,7 +109,7 @@ impl Sessions {
         }
     }
 
-    /// How many are open.
+    /// Returns the number of open sessions.
     pub fn count(&self) -> usize {
         self.open.lock().map_or(0, |o| o.len())
     }
@@ -140,12 +141,12 @@ mod tests {
             read.extend(held.take().unwrap().messages);
         }
         let whole = read.iter().filter(|m| m.address == "/x").count();
-        assert_eq!((whole, read.len()), (10, 30), "each request is answered, if only by a refusal");
-        assert!(read[29].args[1].as_text().contains("does not fit"));
-        // Whoever has read has room again.
+        assert_eq!((whole, read.len()), (10, 30), "each request is answered, if only with /fail");
+        assert!(read[29].args[1].as_text().contains("exceeds the queue"));
+        // After reading there is room again.
         sessions.deliver(answer(*first, 1_000));
         assert_eq!(inbox.try_recv().unwrap().take().unwrap().messages[0].address, "/x");
         drop(inboxes);
-        assert_eq!(sessions.total.load(Relaxed), 0, "and all of it is given back");
+        assert_eq!(sessions.total.load(Relaxed), 0, "all bytes are released");
     }
 }

@@ -1,4 +1,4 @@
-//! A show as it is kept: what is loaded and playing, and how everything is set. Presets and the state are shows.
+//! File format of presets and of the saved state: loaded stems and all settings.
 
 use std::collections::BTreeMap;
 
@@ -8,60 +8,60 @@ use super::fault::Fault;
 use super::vocabulary::deck_name;
 use crate::engine::DECKS;
 
-/// The form these files have; a file of another one is refused.
+/// Version of the file format; files of another version are rejected.
 pub const FORM: u32 = 1;
 
-/// See the module's text.
+/// Content of a preset or of the saved state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Show {
-    /// [`FORM`].
+    /// Version of the file format, [`FORM`].
     pub form: u32,
     /// Tempo in BPM.
     pub tempo: f64,
-    /// Tempo at which stems play at their own speed.
+    /// Base tempo in BPM, at which stems play at their original speed.
     pub base_tempo: f64,
     /// Beats per bar.
     pub meter: i64,
-    /// Master gain.
+    /// Master gain (linear).
     pub master: f64,
-    /// The crossfader's position.
+    /// Position of the crossfader, 0 to 1.
     pub crossfade: f64,
-    /// Its curve.
+    /// Curve of the crossfader.
     pub curve: String,
     /// Decks A to D.
     pub decks: Vec<Deck>,
-    /// What is loaded.
+    /// Loaded stems.
     pub stems: Vec<Stem>,
-    /// How the voices are set, where that is told: addresses with values; all else of them is as at first.
+    /// Settings of the voices, if saved: addresses with values. Voice controls not listed have their initial values.
     #[serde(default)]
     pub controls: Option<BTreeMap<String, Vec<serde_json::Value>>>,
-    /// What MIDI controllers are mapped to, where that is told.
+    /// Mappings of MIDI controllers, if saved.
     #[serde(default)]
     pub learned: Option<Vec<Learned>>,
 }
 
-/// A deck's settings.
+/// Settings of a deck.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deck {
-    /// Level.
+    /// Level (linear gain).
     pub level: f64,
-    /// Gains of low, mid and high.
+    /// Equaliser gains of low, mid and high.
     pub gains: [f64; 3],
-    /// How its tempo is changed, if that is told.
+    /// Stretch method, if saved.
     #[serde(default)]
     pub stretch: Option<String>,
-    /// How far it follows the clock, if that is told.
+    /// Synchronisation with the clock, if saved.
     #[serde(default)]
     pub sync: Option<String>,
-    /// Its own tempo, if it was told one.
+    /// The deck's own tempo in BPM, if it was set.
     #[serde(default)]
     pub bpm: Option<f64>,
     /// Change of key in semitones.
     #[serde(default)]
     pub key: f64,
-    /// Whether formants stay where they are then.
+    /// Whether formants are preserved when the key is changed.
     #[serde(default)]
     pub formants: bool,
 }
@@ -70,13 +70,13 @@ pub struct Deck {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learned {
-    /// `midi/CHANNEL/CONTROLLER`.
+    /// The controller, as `midi/CHANNEL/CONTROLLER`.
     pub source: String,
-    /// The control.
+    /// Address of the control.
     pub target: String,
-    /// Where the controller is at 0.
+    /// Value of the control for controller value 0.
     pub low: f64,
-    /// Where it is at 127.
+    /// Value of the control for controller value 127.
     pub high: f64,
 }
 
@@ -84,48 +84,51 @@ pub struct Learned {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stem {
-    /// Its number.
+    /// Buffer number.
     pub id: i64,
-    /// Its name.
+    /// Name of the stem.
     pub name: String,
-    /// Its file, as it was asked for.
+    /// Path of the file, as requested.
     pub path: String,
-    /// Rate.
+    /// Playback rate (1: original speed).
     pub rate: f64,
-    /// Volume.
+    /// Volume (linear gain).
     pub volume: f64,
-    /// Whether it repeats.
+    /// Whether the stem loops.
     #[serde(rename = "loop")]
     pub looped: bool,
-    /// Seconds of it that are played; 0 is all.
+    /// Length of the part that is played, in seconds; 0 for the whole file.
     pub seconds: f64,
-    /// Whether it plays.
+    /// Whether the stem is playing.
     pub playing: bool,
-    /// Where it is, as a fraction of the file.
+    /// Playhead position as a fraction of the file.
     pub position: f64,
 }
 
 impl Show {
-    /// Reads a show; an error says what is wrong.
+    /// Parses a show.
+    ///
+    /// # Errors
+    /// If the JSON is invalid, the format's version is not [`FORM`], or the number of decks is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Show, String> {
         let show: Show = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         if show.form != FORM {
-            return Err(format!("it has form {}; this version reads form {FORM}", show.form));
+            return Err(format!("unsupported form {}: expected {FORM}", show.form));
         }
         if show.decks.len() != DECKS {
-            return Err(format!("it has {} decks; {DECKS} would be right", show.decks.len()));
+            return Err(format!("it has {} decks: expected {DECKS}", show.decks.len()));
         }
         Ok(show)
     }
 
-    /// As it is written.
+    /// Returns the content of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
     }
 
-    /// Its settings as calls: (address, values).
+    /// Returns the settings of tempo, mixer and decks as calls: (address, values).
     pub fn settings(&self) -> Vec<(String, Vec<super::value::Value>)> {
         let mut calls = vec![
             ("/groove/base_tempo".to_string(), vec![self.base_tempo.into()]),

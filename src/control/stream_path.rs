@@ -1,17 +1,17 @@
-//! Paths that can be subscribed to besides the controls' own values: states that are pushed as they change, and events.
+//! Paths that can be subscribed to in addition to controls: states, which are pushed when they change, and events.
 
-/// A path and what comes with it.
+/// Declaration of a path that can be subscribed to.
 pub struct Stream {
     /// The path; a part in braces stands for a name or number.
     pub path: &'static str,
-    /// Names of its values, with units.
+    /// Names of the values, with units.
     pub fields: &'static [&'static str],
-    /// One line.
+    /// One line of documentation.
     pub doc: &'static str,
 }
 
 impl Stream {
-    /// Whether `path` is this one with its name or number filled in.
+    /// Returns whether `path` is this path with its name or number filled in.
     pub fn is_instance(&self, path: &str) -> bool {
         self.path.split_once("/{").is_some_and(|(before, _)| {
             path.strip_prefix(before)
@@ -20,7 +20,7 @@ impl Stream {
         })
     }
 
-    /// Whether messages to `address` carry in front the number or name that stands in this path.
+    /// Returns whether messages to `address` carry the name or number of this path as their first argument.
     pub fn is_numbered_as(&self, address: &str) -> bool {
         self.path.split_once("/{").is_some_and(|(before, _)| before == address)
     }

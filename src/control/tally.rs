@@ -1,69 +1,69 @@
-//! What a face counts.
+//! Counters of the interfaces.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-/// Counters of one face. They only ever grow.
+/// Counters of one interface, OSC or HTTP; they only increase.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Packets, or messages, received.
+    /// Packets, requests or messages received.
     pub received: AtomicU64,
-    /// Refused: from where nobody may knock, or without the right token.
+    /// Packets or requests rejected because of their address, or for lack of a valid token.
     pub strangers: AtomicU64,
-    /// Not what this face speaks.
+    /// Packets or messages that violate the protocol.
     pub malformed: AtomicU64,
-    /// Dropped because there were too many.
+    /// Messages or connections dropped by a limit.
     pub dropped: AtomicU64,
-    /// Answers not sent because there were too many, or because nobody took them.
+    /// Answers not sent because of a limit, or because they were not read.
     pub muted: AtomicU64,
 }
 
-/// What the stream of instruments counts, over all clients.
+/// Counters of the DDSP stream, over all clients.
 #[derive(Debug, Default)]
 pub struct StreamTally {
-    /// Clients now.
+    /// Number of connected clients.
     pub clients: AtomicU64,
-    /// Frames made.
+    /// Frames rendered.
     pub frames: AtomicU64,
     /// Frames that clients did not read in time.
     pub dropped: AtomicU64,
-    /// Times that a client's frames were so late that the time was let go.
+    /// Times a client's frames were so late that its clock was reset.
     pub late: AtomicU64,
-    /// Connections that were refused.
+    /// Connections rejected.
     pub refused: AtomicU64,
 }
 
-/// What MIDI has brought.
+/// Counters of MIDI, and the connected devices.
 #[derive(Debug, Default)]
 pub struct MidiTally {
-    /// Events that meant something.
+    /// Events that caused calls.
     pub events: AtomicU64,
-    /// Times that events were lost because there were too many.
+    /// Overflows of the input queue, in which events were lost.
     pub lost: AtomicU64,
     /// Names of devices by client and port.
     devices: Mutex<BTreeMap<(i32, i32), String>>,
 }
 
 impl MidiTally {
-    /// Names of the devices that are connected.
+    /// Returns the names of the connected devices.
     pub fn devices(&self) -> Vec<String> {
         self.devices.lock().map(|d| d.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// A device has come.
+    /// Adds a device at `place`: client and port of the sequencer.
     pub fn came(&self, place: (i32, i32), name: String) {
         if let Ok(mut devices) = self.devices.lock() {
             devices.insert(place, name);
         }
     }
 
-    /// A device has gone; tells its name, if it was there.
+    /// Removes a device; returns its name, if it was connected.
     pub fn went(&self, place: (i32, i32)) -> Option<String> {
         self.devices.lock().ok()?.remove(&place)
     }
 
-    /// No device is there any more.
+    /// Removes all devices.
     pub fn none_left(&self) {
         if let Ok(mut devices) = self.devices.lock() {
             devices.clear();

@@ -1,20 +1,20 @@
-//! What an argument can be, and how it is coerced.
+//! Values of arguments, and their coercion.
 
-/// A value on its way in or out.
+/// A value of an argument or of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// A whole number.
+    /// An integer, sent with 32 bits over OSC if it fits.
     Int(i64),
-    /// A whole number that needs 64 bits on every wire (clocks, counters of frames).
+    /// An integer that is always sent with 64 bits (clocks, counters of frames).
     Long(i64),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
     /// Text.
     Text(String),
 }
 
 impl Value {
-    /// As a number, the way the older servers did it: numeric text counts. What is not finite does not.
+    /// Returns the value as a finite number; numeric text is accepted, as in the older servers.
     pub fn as_float(&self) -> Option<f64> {
         let value = match self {
             Value::Int(i) | Value::Long(i) => *i as f64,
@@ -24,7 +24,7 @@ impl Value {
         value.is_finite().then_some(value)
     }
 
-    /// As a whole number; a fraction is cut off.
+    /// Returns the value as an integer; fractions are truncated.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(i) | Value::Long(i) => Some(*i),
@@ -33,7 +33,7 @@ impl Value {
         }
     }
 
-    /// As text.
+    /// Returns the value as text.
     pub fn as_text(&self) -> String {
         match self {
             Value::Int(i) | Value::Long(i) => i.to_string(),

@@ -1,8 +1,8 @@
-//! Who may knock.
+//! Access control of HTTP.
 //!
-//! Whoever is on this machine, freely; others with the token, or everyone if the configuration says so in so many
-//! words. A page from elsewhere that makes a browser ask on its behalf is turned away by its Origin, and one that
-//! makes a name of its own point at this machine by the Host it asks for.
+//! Clients on this machine have free access; others need the token, unless the configuration explicitly opens access
+//! to everyone. Cross-site requests are rejected by their Origin header, DNS rebinding (a foreign name that resolves to
+//! this machine) by the Host header.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,35 +16,36 @@ use subtle::ConstantTimeEq;
 use super::super::connection::neighbourhood;
 use super::super::tally::Tally;
 
-/// Wrong tokens of an address before it gets 429 for a while, and how many are forgiven per second: ten, and a minute.
+/// Wrong tokens an address may send in a burst; further ones are answered with 429.
 const PATIENCE: f64 = 10.0;
+/// Rate at which wrong tokens are forgiven, per second: ten a minute.
 const FORGIVEN_PER_S: f64 = 10.0 / 60.0;
-/// Addresses remembered for that.
+/// Maximum number of addresses for which wrong tokens are counted.
 const REMEMBERED: usize = 1024;
 
-/// What a wrong token is answered with.
+/// Error message for a wrong token.
 const WRONG_TOKEN: &str = "the token is wrong";
 
-/// The rules.
+/// The access rules.
 #[derive(Debug, Default)]
 pub struct Access {
-    /// What others must present; `None`: nobody else gets in.
+    /// The token that other machines must present; `None` rejects them.
     pub token: Option<String>,
-    /// Whether everyone may come in.
+    /// Whether access is open to everyone, without a token.
     pub open: bool,
-    /// Origins of pages that may ask besides our own.
+    /// Accepted values of the Origin header besides our own.
     pub origins: Vec<String>,
-    /// Names of this machine.
+    /// Names of this machine accepted in the Host header.
     pub names: Vec<String>,
     offences: Mutex<HashMap<IpAddr, (f64, Instant)>>,
 }
 
-/// A knock that was refused.
+/// A rejected request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// Status.
+    /// HTTP status.
     pub status: StatusCode,
-    /// Why, and what would be right.
+    /// The reason, with what is expected.
     pub why: String,
 }
 
@@ -53,7 +54,7 @@ fn refused(status: StatusCode, why: impl Into<String>) -> Result<(), Refused> {
 }
 
 impl Access {
-    /// By token, openness and further origins.
+    /// Creates the rules from the token, open access and additional origins; determines this machine's names.
     pub fn new(token: Option<String>, open: bool, origins: Vec<String>) -> Access {
         let mut names = vec!["localhost".to_string()];
         if let Some(name) = crate::system::usage::host_name() {
@@ -63,17 +64,17 @@ impl Access {
         Access { token, open, origins, names, offences: Mutex::default() }
     }
 
-    /// Lets a request in, or says why not. `query` is the part of the address behind the question mark.
+    /// Accepts or rejects a request. `query` is the query string of its URL, without the question mark.
     pub fn judge(&self, peer: IpAddr, headers: &HeaderMap, query: &str, tally: &Tally) -> Result<(), Refused> {
         let now = Instant::now();
         let no = match self.weigh(peer.to_canonical(), headers, query) {
-            // Whoever has the token gets in, whatever others of the same address have tried.
+            // The correct token is accepted regardless of wrong ones from the same address.
             Ok(()) => return Ok(()),
             Err(no) => no,
         };
         tally.strangers.fetch_add(1, Relaxed);
-        tracing::warn!("HTTP from {peer} is refused: {}", no.why);
-        // A token that is missing, or a page that may not ask, is no guess.
+        tracing::warn!("HTTP: rejected {peer}: {}", no.why);
+        // Only wrong tokens count as guesses, not missing ones or foreign origins.
         if no.why == WRONG_TOKEN && !peer.to_canonical().is_loopback() {
             let household = neighbourhood(peer);
             if self.is_tired_of(household, now) {
@@ -92,7 +93,7 @@ impl Access {
             if !(own || self.origins.iter().any(|o| o == origin)) {
                 return refused(
                     StatusCode::FORBIDDEN,
-                    format!("a page of origin {origin:?} may not ask; http.origins in the configuration lists who may"),
+                    format!("origin {origin:?} is not allowed; add it to http.origins in the configuration"),
                 );
             }
         }
@@ -107,7 +108,7 @@ impl Access {
         if !self.is_own_name(host) {
             return refused(
                 StatusCode::FORBIDDEN,
-                format!("{host:?} is no name of this machine; its address, or a token, would be right"),
+                format!("Host {host:?} is not a name of this machine; use its address, or send the token"),
             );
         }
         if self.open || peer.to_canonical().is_loopback() {
@@ -115,11 +116,11 @@ impl Access {
         }
         refused(
             StatusCode::UNAUTHORIZED,
-            "a token is needed: 'Authorization: Bearer TOKEN', or ?token=TOKEN (http.token in the configuration)",
+            "token required: send 'Authorization: Bearer TOKEN' or ?token=TOKEN (http.token in the configuration)",
         )
     }
 
-    /// Whether a Host is an address, or a name this machine goes by.
+    /// Returns whether a Host header holds an address or a name of this machine.
     fn is_own_name(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
@@ -151,7 +152,7 @@ fn level(entry: &(f64, Instant), now: Instant) -> f64 {
     (entry.0 - now.saturating_duration_since(entry.1).as_secs_f64() * FORGIVEN_PER_S).max(0.0)
 }
 
-/// The token in `a=b&token=…`, with percent signs undone.
+/// Returns the percent-decoded token of a query string such as `a=b&token=…`.
 fn token_in(query: &str) -> Option<String> {
     let raw = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
     let mut out = Vec::with_capacity(raw.len());
@@ -201,14 +202,14 @@ mod tests {
             ("192.168.1.9", vec![host], "a=b&token=se%20cret", 200),
             ("192.168.1.9", vec![host, ("authorization", "Bearer se cret")], "", 200),
             ("192.168.1.9", vec![host, ("authorization", "Basic se cret")], "", 401),
-            // A wrong token is wrong even from here.
+            // A wrong token is rejected even from this machine.
             ("127.0.0.1", vec![host, ("authorization", "Bearer x")], "", 401),
-            // Pages: our own, a listed one, a foreign one, one from a file.
+            // Origins: our own, a listed one, a foreign one, a local file.
             ("127.0.0.1", vec![host, ("origin", "http://192.168.1.5:8080")], "", 200),
             ("127.0.0.1", vec![host, ("origin", "https://desk.example")], "", 200),
             ("127.0.0.1", vec![host, ("origin", "http://evil.example")], "", 403),
             ("127.0.0.1", vec![host, ("origin", "null")], "", 403),
-            // A foreign name that points here.
+            // A foreign name that resolves to this machine.
             ("127.0.0.1", vec![("host", "evil.example:8080")], "", 403),
             ("127.0.0.1", vec![("host", "evil.example"), ("origin", "http://evil.example")], "", 403),
         ] {
@@ -227,7 +228,7 @@ mod tests {
     fn only_wrong_tokens_count_and_the_right_one_is_always_taken() {
         let access = Access::new(Some("right".into()), false, vec![]);
         let host = ("host", "10.0.0.1");
-        // A foreign page in somebody's browser, and clients that know of no token, are no guesses.
+        // Foreign pages and clients without a token do not count as guesses.
         for _ in 0..50 {
             assert_eq!(ask(&access, "10.0.0.9", &[host, ("origin", "http://evil.example")], ""), 403);
             assert_eq!(ask(&access, "10.0.0.9", &[host], ""), 401);
@@ -236,9 +237,9 @@ mod tests {
             assert_eq!(ask(&access, "10.0.0.9", &[host], "token=wrong"), 401);
         }
         assert_eq!(ask(&access, "10.0.0.9", &[host], "token=wrong"), 429);
-        assert_eq!(ask(&access, "10.0.0.9", &[host], "token=right"), 200, "somebody else at the same address");
-        assert_eq!(ask(&access, "10.0.0.8", &[host], "token=wrong"), 401, "others are not concerned");
-        // The addresses of one IPv6 network are one guesser.
+        assert_eq!(ask(&access, "10.0.0.9", &[host], "token=right"), 200, "another client of the same address");
+        assert_eq!(ask(&access, "10.0.0.8", &[host], "token=wrong"), 401, "other addresses are not affected");
+        // All addresses of an IPv6 /64 network count as one.
         let answers: Vec<u16> =
             (0..900).map(|k| ask(&access, &format!("2001:db8::{k:x}"), &[host], "token=wrong")).collect();
         assert_eq!(answers.iter().filter(|a| **a == 401).count(), PATIENCE as usize);

@@ -1,4 +1,4 @@
-//! What Prometheus reads, in the OpenMetrics text format.
+//! Metrics for Prometheus, in the OpenMetrics text format.
 
 use std::fmt::Error;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::engine::DECKS;
 use crate::output::report::{Cause, Histogram, State};
 use crate::system::{guard, sensors, usage};
 
-/// Names and values.
+/// Names and values of a metric's labels.
 type Labels<'a> = Vec<(&'a str, String)>;
 
-/// Collects everything when it is asked.
+/// Collector of all metrics; reads their values at each scrape.
 struct Everything(Arc<Links>);
 
 impl std::fmt::Debug for Everything {
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Everything {
     }
 }
 
-/// The text for a scrape. Realtime: no.
+/// Renders all metrics for a scrape. Realtime: no.
 pub fn text(links: &Arc<Links>) -> String {
     let mut registry = Registry::with_prefix("grooved");
     registry.register_collector(Box::new(Everything(links.clone())));
@@ -39,7 +39,7 @@ pub fn text(links: &Arc<Links>) -> String {
     out
 }
 
-/// Writes families of metrics, one after the other.
+/// Writes metric families to the encoder.
 struct Writer<'e>(DescriptorEncoder<'e>);
 
 impl Writer<'_> {
@@ -116,33 +116,29 @@ fn output(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
         "Frames lost in underruns, by cause",
         causes().map(|c| (label("cause", c.name()), report.lost_frames[c as usize].load(Relaxed))),
     )?;
-    w.counter(
-        "delivered_frames",
-        "Frames delivered, to a card or to the silent clock",
-        report.delivered.load(Relaxed),
-    )?;
-    w.counter("short_writes", "Writes that took less than they were given", report.short_writes.load(Relaxed))?;
+    w.counter("delivered_frames", "Frames delivered to a card or rendered silently", report.delivered.load(Relaxed))?;
+    w.counter("short_writes", "Writes that accepted fewer frames than offered", report.short_writes.load(Relaxed))?;
     w.counter("suspends", "Suspends of the card", report.suspends.load(Relaxed))?;
-    w.counter("cards_lost", "Cards that went away", report.lost.load(Relaxed))?;
-    w.counter("cards_adopted", "Cards taken into use", report.adopted.load(Relaxed))?;
-    w.gauge("card_playing", "Whether a card takes the sound", f64::from(u8::from(report.state() == State::Card)))?;
-    w.gauge("card_drift_ppm", "The card's clock against the monotonic clock", report.drift_ppm())?;
+    w.counter("cards_lost", "Cards that were lost", report.lost.load(Relaxed))?;
+    w.counter("cards_adopted", "Cards opened for playback", report.adopted.load(Relaxed))?;
+    w.gauge("card_playing", "Whether a card is playing", f64::from(u8::from(report.state() == State::Card)))?;
+    w.gauge("card_drift_ppm", "Drift of the card's clock against the monotonic clock", report.drift_ppm())?;
     w.gauge(
         "latency_frames",
         "Frames between rendering and the converter",
         report.latency_frames.load(Relaxed) as f64,
     )?;
-    w.gauge("period_frames", "Frames per period, as granted", report.period_frames.load(Relaxed) as f64)
+    w.gauge("period_frames", "Frames per period, as negotiated", report.period_frames.load(Relaxed) as f64)
 }
 
 fn engine(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     let telemetry = &links.telemetry;
-    w.counter("starved_sources", "How often a stem's ring ran dry", telemetry.starved())?;
-    w.counter("lost_events", "Events of the engine that found no room", telemetry.lost_events())?;
-    w.counter("realtime_faults", "Blocking calls on a thread that may not block", guard::faults())?;
-    w.counter("sample_time_frames", "Sample time: frames rendered, and frames lost", telemetry.time())?;
+    w.counter("starved_sources", "Times a stem's ring ran dry", telemetry.starved())?;
+    w.counter("lost_events", "Engine events lost because their ring was full", telemetry.lost_events())?;
+    w.counter("realtime_faults", "Blocking calls on realtime threads", guard::faults())?;
+    w.counter("sample_time_frames", "Sample time: frames rendered plus frames lost", telemetry.time())?;
     w.gauge("tempo_bpm", "Tempo", telemetry.bpm())?;
-    w.gauge("stems_playing", "Stems that sound", telemetry.stems.iter().filter(|s| s.is_playing()).count() as f64)?;
+    w.gauge("stems_playing", "Playing stems", telemetry.stems.iter().filter(|s| s.is_playing()).count() as f64)?;
     w.gauges(
         "deck_rms",
         "Mean level of a deck over 0.3 s (linear)",
@@ -164,10 +160,10 @@ fn pace(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     let pace = &links.pace;
     type Pick = fn(&Reserve) -> &Number;
     let families: [(&str, &str, Pick); 4] = [
-        ("stretch_reserve_seconds", "Stretched sound that is ready, by deck", |r| &r.ready),
-        ("stretch_reserve_target_seconds", "Stretched sound that should be ready", |r| &r.target),
-        ("stretch_cost_ratio", "Share of real time that stretching takes", |r| &r.cost),
-        ("stretch_heard", "Whether what was stretched ahead of time is heard", |r| &r.heard),
+        ("stretch_reserve_seconds", "Stretched audio ready ahead of the playhead, by deck", |r| &r.ready),
+        ("stretch_reserve_target_seconds", "Target of the stretch reserve, by deck", |r| &r.target),
+        ("stretch_cost_ratio", "Processing time of stretching relative to real time, by deck", |r| &r.cost),
+        ("stretch_heard", "Whether audio stretched ahead of time is being played, by deck", |r| &r.heard),
     ];
     let decks = || pace.reserves.iter().enumerate();
     for (name, help, pick) in families {
@@ -175,13 +171,13 @@ fn pace(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     }
     w.counters(
         "stretch_underruns",
-        "How often a reserve ran dry",
+        "Times a stretch reserve ran dry, by deck",
         decks().map(|(d, r)| (label("deck", deck_name(d)), r.underruns.load(Relaxed))),
     )?;
     w.gauge("movement", "The latest measurement of movement", pace.movement.get())?;
-    w.gauge("movement_smoothed", "Movement over the window", pace.smoothed.get())?;
-    w.gauge("movement_target_bpm", "Where movement leads the tempo", pace.target.get())?;
-    w.counter("movement_refused", "Measurements of movement that were nonsense", pace.refused.load(Relaxed))
+    w.gauge("movement_smoothed", "Movement averaged over the window", pace.smoothed.get())?;
+    w.gauge("movement_target_bpm", "Target tempo set by movement", pace.target.get())?;
+    w.counter("movement_refused", "Invalid measurements of movement", pace.refused.load(Relaxed))
 }
 
 fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
@@ -189,39 +185,39 @@ fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     type Pick = fn(&Tally) -> u64;
     let families: [(&str, &str, Pick); 5] = [
         ("messages", "Packets or messages received", |t| t.received.load(Relaxed)),
-        ("refused_strangers", "From where nobody may knock, or without the token", |t| t.strangers.load(Relaxed)),
-        ("malformed_messages", "Not what the face speaks", |t| t.malformed.load(Relaxed)),
-        ("dropped_messages", "Dropped because there were too many", |t| t.dropped.load(Relaxed)),
-        ("unsent_answers", "Answers not sent: too many, or nobody took them", |t| t.muted.load(Relaxed)),
+        ("refused_strangers", "Rejected: address not allowed, or no valid token", |t| t.strangers.load(Relaxed)),
+        ("malformed_messages", "Packets or messages that violate the protocol", |t| t.malformed.load(Relaxed)),
+        ("dropped_messages", "Messages or connections dropped by a limit", |t| t.dropped.load(Relaxed)),
+        ("unsent_answers", "Answers not sent: over the limit, or not read", |t| t.muted.load(Relaxed)),
     ];
     for (name, help, pick) in families {
         w.counters(name, help, faces.iter().map(|(face, tally)| (label("face", *face), pick(tally))))?;
     }
     w.counter(
         "osc_kernel_drops",
-        "OSC packets that came faster than they were read",
+        "OSC packets dropped by the kernel because the receive buffer was full",
         usage::udp_drops(&links.osc_ports),
     )?;
     w.counters(
         "late_commands",
-        "Done later than they were asked for",
+        "Commands executed later than requested",
         ["osc", "http", "own"].iter().zip(links.late.iter()).map(|(face, n)| (label("face", *face), n.load(Relaxed))),
     )?;
     w.gauge("sessions", "Open WebSocket sessions", links.sessions.count() as f64)?;
     let stream = &links.stream;
     w.gauge("stream_clients", "Clients of the DDSP stream", stream.clients.load(Relaxed) as f64)?;
-    w.counter("stream_frames", "Frames made for clients of the DDSP stream", stream.frames.load(Relaxed))?;
+    w.counter("stream_frames", "Frames rendered for clients of the DDSP stream", stream.frames.load(Relaxed))?;
     w.counter("stream_dropped_frames", "Frames that clients did not read in time", stream.dropped.load(Relaxed))?;
-    w.counter("stream_late", "Times that frames were so late that the time was let go", stream.late.load(Relaxed))?;
-    w.counter("stream_refused", "Connections to the DDSP stream that were refused", stream.refused.load(Relaxed))?;
-    w.counter("midi_events", "MIDI events that meant something", links.midi.events.load(Relaxed))?;
+    w.counter("stream_late", "Times the DDSP stream's clock was reset for lateness", stream.late.load(Relaxed))?;
+    w.counter("stream_refused", "Connections to the DDSP stream that were rejected", stream.refused.load(Relaxed))?;
+    w.counter("midi_events", "MIDI events that were handled", links.midi.events.load(Relaxed))?;
     let Some(voices) = &links.voices else { return Ok(()) };
-    w.gauge("voices_sounding", "Voices that sound", f64::from(voices.sounding.load(Relaxed)))?;
-    w.gauge("voices_cost", "Share of real time the voices take", f64::from(voices.cost.load(Relaxed)) * 1e-6)?;
-    w.counter("voices_underruns", "Times the voices' sound was late", voices.underruns.load(Relaxed))?;
-    w.counter("voices_shed", "Voices let go of for lack of time", voices.shed.load(Relaxed))?;
-    w.counter("voices_stolen", "Notes that gave way to others", voices.stolen.load(Relaxed))?;
-    w.counter("voices_unplayed", "Notes that found no voice", voices.unplayed.load(Relaxed))
+    w.gauge("voices_sounding", "Sounding voices", f64::from(voices.sounding.load(Relaxed)))?;
+    w.gauge("voices_cost", "Voice render time / real time", f64::from(voices.cost.load(Relaxed)) * 1e-6)?;
+    w.counter("voices_underruns", "Times the voices' audio was late", voices.underruns.load(Relaxed))?;
+    w.counter("voices_shed", "Voices released to relieve overload", voices.shed.load(Relaxed))?;
+    w.counter("voices_stolen", "Notes ended to free a voice for another", voices.stolen.load(Relaxed))?;
+    w.counter("voices_unplayed", "Notes not played for lack of a voice", voices.unplayed.load(Relaxed))
 }
 
 fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {
@@ -236,11 +232,11 @@ fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {
     }
     let throttle = sensors::throttling();
     if let Some(now) = throttle.throttled {
-        w.gauge("throttled", "Whether the processor is slowed down", f64::from(u8::from(now)))?;
+        w.gauge("throttled", "Whether the processor is throttled", f64::from(u8::from(now)))?;
     }
     if let Some(now) = throttle.under_voltage {
-        w.gauge("under_voltage", "Whether the supply is too weak", f64::from(u8::from(now)))?;
+        w.gauge("under_voltage", "Whether the supply voltage is too low", f64::from(u8::from(now)))?;
     }
-    w.0.encode_descriptor("build", "What runs here", None, MetricType::Info)?
+    w.0.encode_descriptor("build", "Version of the daemon", None, MetricType::Info)?
         .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
 }

@@ -1,13 +1,13 @@
-//! HTTP and WebSocket on one port: control, OSCQuery, metrics, a page.
+//! HTTP and WebSocket on one port: control, OSCQuery, metrics and the web page.
 //!
-//! - [`access`]: who may knock
+//! - [`access`]: access control
 //! - [`api`]: the JSON protocol of `/api/ws`
-//! - [`socket`]: WebSocket connections, for it and for OSCQuery's LISTEN
-//! - [`oscquery`]: the tree of controls as OSCQuery shows it
-//! - [`mod@metrics`]: what Prometheus reads
+//! - [`socket`]: WebSocket connections, for `/api/ws` and for OSCQuery's LISTEN
+//! - [`oscquery`]: the tree of controls in OSCQuery's format
+//! - [`mod@metrics`]: metrics for Prometheus
 //!
-//! Everything here is bounded: connections, sizes, rates, queues. A client that does not read, or writes a byte a
-//! minute, costs its connection and nothing else.
+//! Connections, sizes, rates and queues are bounded. A client that does not read, or writes one byte a minute, loses
+//! its connection and affects nothing else.
 
 pub mod access;
 pub mod api;
@@ -49,55 +49,56 @@ use crate::output::report::{Report, State as OutputState};
 use crate::system::time::monotonic_ns;
 use access::Access;
 
-/// Most connections at a time, and from one address.
+/// Maximum number of concurrent connections.
 const MOST_CONNECTIONS: usize = 192;
+/// Maximum number of concurrent connections from one address.
 const MOST_FROM_ONE: usize = 96;
-/// The longest life of a connection that is no WebSocket.
+/// Maximum lifetime of a connection that is not a WebSocket.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Places that are kept for this machine's own.
+/// Connections reserved for clients on this machine.
 const KEPT_FOR_US: usize = 32;
-/// An engine that has not answered for so long is not well.
+/// Time without an answer from the engine after which `/healthz` reports a failure.
 const ILL_AFTER: Duration = Duration::from_secs(3);
 
-/// What the face is connected to.
+/// Shared state of the HTTP handlers.
 pub struct Links {
     /// All controls.
     pub vocabulary: Arc<Vocabulary>,
-    /// The way to the conductor.
+    /// Channel for requests to the conductor.
     pub requests: mpsc::Sender<Request>,
-    /// The way back.
+    /// WebSocket sessions, which receive the conductor's answers.
     pub sessions: Arc<Sessions>,
-    /// What happened.
+    /// Log of events.
     pub bulletin: Arc<Bulletin>,
-    /// How things are.
+    /// Snapshot of the current state.
     pub board: Arc<Board>,
-    /// What the output shows.
+    /// State and counters of the audio output.
     pub report: Arc<Report>,
-    /// What the engine shows.
+    /// State and counters of the engine.
     pub telemetry: Arc<Telemetry>,
-    /// Reserves and the crowd.
+    /// Gauges of stretch reserves and movement.
     pub pace: Arc<PaceBoard>,
-    /// What OSC counted.
+    /// Counters of OSC.
     pub osc: Arc<Tally>,
-    /// What the stream of instruments counted.
+    /// Counters of the DDSP stream.
     pub stream: Arc<StreamTally>,
-    /// What the voices' worker shows, if there is one.
+    /// State and counters of the voice worker, if there is one.
     pub voices: Option<Arc<VoiceCell>>,
-    /// What MIDI has brought.
+    /// Counters of MIDI.
     pub midi: Arc<MidiTally>,
     /// The OSC ports.
     pub osc_ports: Vec<u16>,
-    /// When the engine last answered (monotonic, in nanoseconds).
+    /// Monotonic time in nanoseconds at which the engine last answered.
     pub answered_at: Arc<AtomicU64>,
-    /// Things done too late, by face: OSC, sessions, ourselves.
+    /// Numbers of commands executed late, by origin: OSC, sessions, the daemon itself.
     pub late: Arc<[AtomicU64; 3]>,
-    /// Who may knock.
+    /// Access control.
     pub access: Access,
-    /// The end of the daemon.
+    /// Signal that the daemon is shutting down.
     pub ending: Ending,
 }
 
-/// Where a connection comes from, and its place among those allowed.
+/// The peer of a connection, with its permit.
 #[derive(Clone)]
 pub struct Caller {
     /// The peer.
@@ -105,7 +106,7 @@ pub struct Caller {
     _place: Arc<Place>,
 }
 
-/// A connection's place; given back when the last holder is gone.
+/// Permit of a connection; released on drop.
 struct Place {
     _permit: OwnedSemaphorePermit,
     peer: IpAddr,
@@ -125,7 +126,7 @@ impl Drop for Place {
     }
 }
 
-/// Serves until the runtime ends.
+/// Accepts and serves HTTP connections until the runtime ends.
 pub async fn serve(listener: TcpListener, links: Arc<Links>) {
     let router = router(links.clone());
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -135,7 +136,7 @@ pub async fn serve(listener: TcpListener, links: Arc<Links>) {
         let (stream, peer) = connection::next(&listener, "HTTP").await;
         let Some(caller) = admit(&places, &crowd, peer) else {
             links.sessions.tally.dropped.fetch_add(1, Relaxed);
-            tracing::warn!("HTTP from {} is refused: too many connections", peer.ip());
+            tracing::warn!("HTTP: rejected {}: too many connections", peer.ip());
             continue;
         };
         connection::answer(stream, peer, router.clone().layer(Extension(caller)), LONGEST, &lobby);
@@ -170,13 +171,13 @@ fn router(links: Arc<Links>) -> Router {
         .route("/readyz", get(readiness))
         .fallback(elsewhere)
         .method_not_allowed_fallback(|| async {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here; controls are moved over /api/ws")
+            problem(StatusCode::METHOD_NOT_ALLOWED, "method not allowed: expected GET (set controls over /api/ws)")
         })
         .layer(middleware::from_fn_with_state(links.clone(), knock))
         .with_state(links)
 }
 
-/// Every request passes here first.
+/// Middleware of every request: checks access and adds the security headers.
 async fn knock(
     State(links): State<Arc<Links>>,
     Extension(caller): Extension<Caller>,
@@ -220,7 +221,7 @@ fn as_json(value: &serde_json::Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-/// The page for people; for OSCQuery clients, which only ever ask at the root, their tree.
+/// Returns the web page, or OSCQuery's tree for OSCQuery clients, which only query the root.
 async fn root(
     State(links): State<Arc<Links>>,
     Extension(caller): Extension<Caller>,
@@ -252,7 +253,8 @@ async fn api_socket(
 
 fn upgrade_required() -> Response {
     connection::upgrade_required(
-        "this is a WebSocket: connect with ws://HOST:PORT/api/ws and send {\"id\":1,\"op\":\"list\"}; /api/schema has all of it",
+        "expected a WebSocket: connect to ws://HOST:PORT/api/ws and send {\"id\":1,\"op\":\"list\"}; \
+         /api/schema describes the protocol",
     )
 }
 
@@ -281,7 +283,7 @@ async fn metrics(State(links): State<Arc<Links>>) -> Response {
     ([(header::CONTENT_TYPE, kind)], metrics::text(&links)).into_response()
 }
 
-/// Whether the engine turns: whoever restarts what is ill should ask here.
+/// Returns 200 while the engine responds, otherwise 503: the liveness check for supervisors.
 async fn health(State(links): State<Arc<Links>>) -> Response {
     let silent = monotonic_ns().saturating_sub(links.answered_at.load(Relaxed));
     if silent < ILL_AFTER.as_nanos() as u64 {
@@ -290,24 +292,24 @@ async fn health(State(links): State<Arc<Links>>) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, &format!("the engine has not answered for {:.1} s", silent as f64 * 1e-9))
 }
 
-/// Whether it can be heard.
+/// Returns 503 while no sound card is open: the readiness check.
 async fn readiness(State(links): State<Arc<Links>>) -> Response {
     match links.report.state() {
         OutputState::Silent => problem(
             StatusCode::SERVICE_UNAVAILABLE,
-            "no sound card: positions go on in silence until one is there ('grooved devices' lists them)",
+            "no sound card: rendering silently until one is available ('grooved devices' lists them)",
         ),
         _ => as_json(&json!({ "ready": true })),
     }
 }
 
-/// Controls can be asked for where OSCQuery clients expect them, at the root; anything else is not there.
+/// Fallback: answers OSCQuery requests for controls at the root, where its clients expect them; 404 for other paths.
 async fn elsewhere(State(links): State<Arc<Links>>, uri: Uri, headers: HeaderMap) -> Response {
     if oscquery::has(&links.vocabulary, uri.path()) {
         return oscquery::answer(&links, uri.path(), uri.query(), &headers).await;
     }
     problem(
         StatusCode::NOT_FOUND,
-        "there is nothing here; /, /api/ws, /api/schema, /oscquery, /metrics, /healthz and /readyz are",
+        "not found: expected /, /api/ws, /api/schema, /oscquery, /metrics, /healthz or /readyz",
     )
 }

@@ -1,8 +1,8 @@
-//! OSCQuery: the tree of controls, as editors and other programs read it.
+//! OSCQuery: the tree of controls for editors and other programs.
 //!
-//! After the OSCQuery proposal (github.com/Vidvox/OSCQueryProposal): every path answers with its node, `?ATTRIBUTE`
-//! with just that attribute, `?HOST_INFO` says what the server can do and where OSC goes. Changes of values come over
-//! a WebSocket for which a client says LISTEN. Since clients look for the tree at the root, it answers there as well.
+//! Follows the OSCQuery proposal (github.com/Vidvox/OSCQueryProposal): every path returns its node, `?ATTRIBUTE` only
+//! that attribute, and `?HOST_INFO` the server's features and its OSC port. Clients receive changed values over a
+//! WebSocket after sending LISTEN. The tree is also served at the root, where clients expect it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use super::super::value::Value;
 use super::super::vocabulary::{Arg, Control, Default, Kind, Vocabulary, deck_name};
 use super::{Links, as_json, problem};
 
-/// Attributes that can be asked for on their own.
+/// Attributes that can be queried individually.
 const ATTRIBUTES: &[&str] =
     &["FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION", "UNIT", "CLIPMODE"];
 
-/// Whether there is anything at a path.
+/// Returns whether a control exists at `path` or below it.
 pub fn has(vocabulary: &Vocabulary, path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let below = format!("{path}/");
     !path.is_empty() && vocabulary.concrete().iter().any(|a| a == path || a.starts_with(&below))
 }
 
-/// Answers a request for `path`.
+/// Answers a request for the node at `path`, for one of its attributes (`query`), or for HOST_INFO.
 pub async fn answer(links: &Links, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
     let attribute = query
         .unwrap_or_default()
@@ -49,17 +49,17 @@ pub async fn answer(links: &Links, path: &str, query: Option<&str>, headers: &He
         None => as_json(&node),
         Some(name) if ATTRIBUTES.contains(&name) => match node.get(name) {
             Some(value) => as_json(&json!({ name: value })),
-            // The proposal's way of saying that a node has no such attribute.
+            // As the proposal requires for an attribute that the node lacks.
             None => StatusCode::NO_CONTENT.into_response(),
         },
         Some(name) => problem(
             StatusCode::BAD_REQUEST,
-            &format!("{name} is no attribute; one of HOST_INFO, {} would be right", ATTRIBUTES.join(", ")),
+            &format!("unknown attribute {name}: expected HOST_INFO or one of {}", ATTRIBUTES.join(", ")),
         ),
     }
 }
 
-/// The values as they are. Looking makes the conductor write them down; that takes it a few milliseconds.
+/// Returns the current values. Subscribing makes the conductor write a new snapshot, which takes a few milliseconds.
 async fn now(links: &Links) -> BTreeMap<String, Vec<Value>> {
     let mut board = links.board.look();
     board.mark_unchanged();
@@ -69,7 +69,7 @@ async fn now(links: &Links) -> BTreeMap<String, Vec<Value>> {
 }
 
 fn host_info(links: &Links, headers: &HeaderMap) -> Json {
-    // The name by which the client got here is one that gets it here again.
+    // The client reached us by this host name, so it can reach us by it again.
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) => (name, port.parse().unwrap_or(80)),
@@ -88,7 +88,7 @@ fn host_info(links: &Links, headers: &HeaderMap) -> Json {
         "OSC_TRANSPORT": "UDP",
         "WS_PORT": port,
     });
-    // Left out, they are where the client asked: right for names, too.
+    // If omitted, they default to the host of the request, which is correct for host names.
     if ip.parse::<std::net::IpAddr>().is_ok() {
         info["OSC_IP"] = ip.into();
         info["WS_IP"] = ip.into();
@@ -96,7 +96,7 @@ fn host_info(links: &Links, headers: &HeaderMap) -> Json {
     info
 }
 
-/// The node at `path` with everything below it. Realtime: no.
+/// Returns the node at `path` with everything below it. Realtime: no.
 pub fn tree(vocabulary: &Vocabulary, path: &str, values: &BTreeMap<String, Vec<Value>>) -> Json {
     let mut root = container("/");
     let below = if path == "/" { "/".to_string() } else { format!("{path}/") };
@@ -134,9 +134,9 @@ fn container(path: &str) -> Json {
 
 fn describe(node: &mut Json, control: &Control, values: Option<&Vec<Value>>) {
     node["DESCRIPTION"] = control.doc.into();
-    // 1 reads, 2 writes.
+    // A bit mask: 1 is readable, 2 is writable.
     node["ACCESS"] = if control.readable { 3 } else { 2 }.into();
-    // A node's types are those of its values; how long a move to them takes is not one of them.
+    // A node's types are those of its values, which do not include the duration of a move to them.
     let of_value = |a: &&Arg| !control.readable || a.default != Default::Keep;
     let args: Vec<&Arg> = control.args.iter().filter(|a| a.kind != Kind::Rest).filter(of_value).collect();
     if node["CONTENTS"].as_object().is_some_and(Map::is_empty)
@@ -145,7 +145,7 @@ fn describe(node: &mut Json, control: &Control, values: Option<&Vec<Value>>) {
         object.remove("CONTENTS");
     }
     if args.is_empty() {
-        // Something that is only done: an impulse.
+        // A command without arguments: an impulse.
         node["TYPE"] = "I".into();
         return;
     }

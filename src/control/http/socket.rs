@@ -1,4 +1,4 @@
-//! WebSocket connections: the loop around a conversation, and OSCQuery's LISTEN.
+//! WebSocket connections: the event loops of `/api/ws` and of OSCQuery's LISTEN.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,21 +16,23 @@ use super::super::closing;
 use super::api::{Conversation, Step};
 use super::{Caller, Links};
 
-/// The longest message taken.
+/// Maximum size of a message in bytes.
 const MOST_BYTES: usize = 64 * 1024;
-/// Bytes of unsent frames beyond which a connection is given up.
+/// Bytes of unsent frames beyond which a connection is dropped.
 const MOST_UNSENT: usize = 1 << 20;
-/// Time one frame may take to be sent: a client that reads nothing for so long is gone.
+/// Timeout for sending one frame; a client that reads nothing for this long is considered gone.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-/// How often a silent client is asked whether it is there, and how long it may not be.
+/// Interval between pings to an idle client.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// Time without any frame from a client after which its connection is closed.
 const GONE_AFTER: Duration = Duration::from_secs(60);
-/// Messages per second a client may send, and in one burst.
+/// Messages per second that a client may send.
 const RATE: f64 = 2_000.0;
+/// Messages that a client may send in one burst.
 const BURST: f64 = 4_000.0;
-/// Paths one OSCQuery client may listen to.
+/// Maximum number of paths an OSCQuery client may listen to.
 const MOST_LISTENED: usize = 512;
-/// How often those are looked at.
+/// Interval at which those paths are checked for changes.
 const LISTEN_EVERY: Duration = Duration::from_millis(40);
 
 fn bounded(socket: WebSocketUpgrade) -> WebSocketUpgrade {
@@ -42,20 +44,20 @@ fn bounded(socket: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_write_buffer_size(MOST_UNSENT)
 }
 
-/// A connection, with the bounds every one of them has.
+/// A WebSocket with rate limit, keep-alive and send timeout.
 struct Wire {
     socket: WebSocket,
     heard: Instant,
     pinged: Instant,
     allowance: f64,
     counted: Instant,
-    /// The closing frame, if the client did not close the connection itself.
+    /// The close frame to send, unless the client closed the connection itself.
     last: Option<CloseFrame>,
-    /// Whether the connection is lost, so that no closing frame can be sent.
+    /// Whether the connection is lost, so that no close frame can be sent.
     gone: bool,
 }
 
-/// What came in.
+/// A received frame.
 enum Heard {
     Text(String),
     Binary,
@@ -69,7 +71,7 @@ impl Wire {
         Wire { socket, heard: now, pinged: now, allowance: BURST, counted: now, last: None, gone: false }
     }
 
-    /// Sends a frame; an error ends the connection.
+    /// Sends a frame; breaks if the connection is lost.
     async fn send(&mut self, frame: Frame) -> ControlFlow<()> {
         match tokio::time::timeout(SEND_WITHIN, self.socket.send(frame)).await {
             Ok(Ok(())) => ControlFlow::Continue(()),
@@ -80,13 +82,13 @@ impl Wire {
         }
     }
 
-    /// Ends the connection with a code and a reason.
+    /// Breaks, so that the connection is closed with this code and reason.
     fn end(&mut self, frame: CloseFrame) -> ControlFlow<()> {
         self.last = Some(frame);
         ControlFlow::Break(())
     }
 
-    /// Completes the closing handshake.
+    /// Performs the closing handshake.
     async fn part(mut self, caller: &Caller) {
         if let Some(frame) = &self.last {
             tracing::info!(
@@ -105,7 +107,7 @@ impl Wire {
         self.send(Frame::Text(json.to_string().into())).await
     }
 
-    /// The next message; `Break` when the connection has ended.
+    /// Receives the next frame; breaks when the connection has ended.
     async fn next(&mut self) -> ControlFlow<(), Heard> {
         let frame = match self.socket.recv().await {
             Some(Ok(frame)) => frame,
@@ -135,7 +137,7 @@ impl Wire {
         }
     }
 
-    /// Asks a silent client whether it is there; ends with one that has not been for long.
+    /// Pings an idle client; breaks if it has sent nothing for [`GONE_AFTER`].
     async fn keep_alive(&mut self) -> ControlFlow<()> {
         let now = Instant::now();
         if now.duration_since(self.heard) > GONE_AFTER {
@@ -149,7 +151,7 @@ impl Wire {
     }
 }
 
-/// Answers an upgrade at `/api/ws`.
+/// Accepts an upgrade at `/api/ws` and serves the session.
 pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
     bounded(socket).on_upgrade(move |socket| async move {
         let (session, mut answers) = links.sessions.open();
@@ -160,7 +162,7 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
         let mut alive = tokio::time::interval(Duration::from_secs(5));
         let mut ending = links.ending.clone();
         loop {
-            // Whoever looks makes the conductor write; nobody looks without need.
+            // The conductor writes snapshots only while there are receivers, so hold one only when needed.
             match (talk.wants_states(), &board) {
                 (true, None) => board = Some(fresh(&links)),
                 (false, Some(_)) => board = None,
@@ -175,12 +177,12 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
                 },
                 answer = answers.recv() => match answer {
                     Some(held) => {
-                        // It counts as waiting no longer: what follows is bounded by the socket.
+                        // No longer counted as queued: from here on the socket's buffer is the limit.
                         let answered = held.take().map(|answer| talk.answered(answer)).unwrap_or_default();
                         say(&mut wire, answered.iter().map(Json::to_string).collect()).await
                     }
-                    // So much was waiting that the session was given up.
-                    None => wire.end(closing::frame(close_code::POLICY, "too many answers were not read")),
+                    // The session was dropped because its queue was full.
+                    None => wire.end(closing::frame(close_code::POLICY, "too many unread answers")),
                 },
                 () = ending.comes() => wire.end(closing::stopping()),
                 _ = happening(&mut newest, news), if talk.wants_events() => {
@@ -188,7 +190,7 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
                     say(&mut wire, events).await
                 },
                 _ = sleep_until(due), if due.is_some() && board.is_some() => {
-                    // What is on the board from before anybody looked is not worth telling.
+                    // Skip a stale snapshot from before this receiver existed.
                     let written = board.as_mut().filter(|b| b.has_changed().unwrap_or(false));
                     let state = written.map(|b| b.borrow_and_update().clone());
                     let now = Instant::now();
@@ -212,14 +214,14 @@ pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> 
     })
 }
 
-/// Returns when there is something new, which may be at once.
+/// Waits for a new event; returns at once if some are pending (`already`).
 async fn happening(newest: &mut tokio::sync::watch::Receiver<u64>, already: bool) {
     if !already {
         let _ = newest.changed().await;
     }
 }
 
-/// A look at the board that shows nothing until it is written anew.
+/// Returns a receiver of snapshots that reports no change until the next one is written.
 fn fresh(links: &Links) -> tokio::sync::watch::Receiver<Arc<State>> {
     let mut board = links.board.look();
     board.mark_unchanged();
@@ -260,19 +262,19 @@ async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: He
         },
         Heard::TooFast => {
             tally.dropped.fetch_add(1, Relaxed);
-            let why = format!("dropped: more than {RATE} messages per second");
+            let why = format!("message dropped: at most {RATE} messages per second are accepted");
             wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
         }
         Heard::Binary => {
             tally.malformed.fetch_add(1, Relaxed);
-            let why = "a binary frame is not read; JSON in text frames is expected";
+            let why = "unsupported binary frame: expected JSON in a text frame";
             wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
         }
         Heard::Other => ControlFlow::Continue(()),
     }
 }
 
-/// Answers an upgrade of an OSCQuery client: it names paths, and gets OSC packets when their values change.
+/// Accepts an upgrade of an OSCQuery client and sends OSC packets when values it listens to change.
 pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
     bounded(socket).on_upgrade(move |socket| async move {
         let mut wire = Wire::new(socket);
@@ -291,7 +293,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
                             Some(("LISTEN", path))
                                 if paths.len() < MOST_LISTENED && links.vocabulary.with_values().contains(&path) =>
                             {
-                                // What it is now comes first.
+                                // The current value is sent first.
                                 told.remove(&path);
                                 paths.insert(path);
                             }

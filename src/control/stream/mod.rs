@@ -1,12 +1,12 @@
-//! The DDSP stream: WebSocket on a port of its own, any path, as the clients of an older server expect it. Notes go in,
-//! audio comes out, and nothing else can be reached here.
+//! The DDSP stream: a WebSocket on its own port, any path, compatible with the clients of the older DDSP server. Notes
+//! go in, audio comes out, and nothing else can be reached on this port.
 //!
-//! - [`protocol`]: what is said, in JSON
-//! - [`monitor`]: a client's sound on the speakers as well
-//! - [`session`]: one client: a thread that renders on time, and the socket's two halves
+//! - [`protocol`]: the JSON messages
+//! - [`monitor`]: playing a client on the speakers as well
+//! - [`session`]: one client: a render thread, and the two halves of the socket
 //!
-//! Every client has voices of its own and a thread of its own, so that one that stalls is felt by nobody else. Clients,
-//! messages and queues are bounded; a client that does not read loses whole frames and is told how many.
+//! Every client has its own voices and its own thread, so a client that stalls does not affect others. Clients,
+//! messages and queues are bounded; a client that does not read loses whole frames, and their number is reported to it.
 
 pub mod monitor;
 pub mod protocol;
@@ -34,60 +34,60 @@ use super::tally::StreamTally;
 use crate::ddsp::library::Shelf;
 use crate::system::time::monotonic_ns;
 
-/// The longest life of a connection that is no WebSocket.
+/// Maximum lifetime of a connection that is not a WebSocket.
 const LONGEST: Duration = Duration::from_secs(20);
-/// A client that has not read for so long makes room for another.
+/// Time without reading after which a client may be evicted in favour of a new one.
 const MOST_STALLED: Duration = Duration::from_secs(5);
-/// Time that takes.
+/// Time a new client waits for an evicted one to leave.
 const MAKE_ROOM: Duration = Duration::from_secs(2);
-/// What the system may keep of frames that a client does not read: a third of a second.
+/// Size of the socket's send buffer: a third of a second of frames.
 const UNSENT_BYTES: usize = 32 * 1024;
 
-/// What is played, and to how many.
+/// Settings of the DDSP stream.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The instrument at first: a name, or the path of a file.
+    /// The initial instrument: a name, or the path of a file.
     pub instrument: String,
-    /// Where instruments are.
+    /// Cache of instruments.
     pub shelf: Arc<Shelf>,
-    /// Voices of each client, 1 to 32.
+    /// Voices per client, 1 to 32.
     pub voices: usize,
-    /// Clients at a time.
+    /// Maximum number of concurrent clients.
     pub clients: usize,
-    /// Milliseconds of a frame.
+    /// Frame length in milliseconds.
     pub frame_ms: f64,
-    /// The way to the speakers, if it is open to clients.
+    /// Monitoring on the speakers, if clients may use it.
     pub monitor: Option<Arc<monitor::Monitor>>,
-    /// Who may connect.
+    /// Address ranges that may connect.
     pub allow: Vec<IpNet>,
-    /// The end of the daemon.
+    /// Signal that the daemon is shutting down.
     pub ending: Ending,
-    /// What a rendering thread does first. Clients from the network set its load, so it gets no realtime priority: a stage
-    /// must not fall silent because somebody asks for a thousand frames at once.
+    /// Called first on every render thread. Remote clients determine that thread's load, so it must not set a realtime
+    /// priority: a client that requests a thousand frames at once must not silence the stage.
     pub enter: fn(),
 }
 
-/// The stream's side of everything.
+/// The DDSP stream server: settings, counters and the connected clients.
 pub struct Studio {
-    /// What was asked for at the start.
+    /// Settings of the stream.
     pub settings: Settings,
-    /// What is counted.
+    /// Counters over all clients.
     pub counts: Arc<StreamTally>,
     places: Arc<Semaphore>,
-    /// Who is there, and since when it has not read.
+    /// Stall detectors of the connected clients.
     stalls: Mutex<Vec<Weak<Stall>>>,
 }
 
-/// Since when a client has not taken its frames, and the way to end its stay.
+/// Stall detector of a client, with the signal to evict it.
 #[derive(Debug, Default)]
 pub struct Stall {
-    /// Monotonic, in nanoseconds; 0: it takes them.
+    /// Monotonic time in nanoseconds since which frames are not read; 0 if they are read.
     since: AtomicU64,
     evict: Notify,
 }
 
 impl Stall {
-    /// A frame was taken, or could not be.
+    /// Records whether the latest frame could be queued for the client.
     pub fn note(&self, taken: bool) {
         if taken {
             self.since.store(0, Relaxed);
@@ -96,7 +96,7 @@ impl Stall {
         }
     }
 
-    /// Returns when the client has to make room for another.
+    /// Waits until the client is evicted.
     pub async fn evicted(&self) {
         self.evict.notified().await;
     }
@@ -110,7 +110,8 @@ impl Stall {
 }
 
 impl Studio {
-    /// A place for a client. Where all are taken, the one that has not read for longest makes room, if that is long.
+    /// Returns a permit for a client. If none is left, evicts the client that has stalled longest, provided that it has
+    /// stalled for [`MOST_STALLED`].
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.places.clone().try_acquire_owned() {
             return Some(permit);
@@ -124,10 +125,10 @@ impl Studio {
         tokio::time::timeout(MAKE_ROOM, self.places.clone().acquire_owned()).await.ok()?.ok()
     }
 
-    /// A studio. Its first instrument is opened when the first client comes; that there is none is told at once.
+    /// Creates the server. The initial instrument is loaded for the first client, but looked up now.
     ///
     /// # Errors
-    /// That there is no such instrument; the studio is there all the same, and tells its clients.
+    /// If the initial instrument is not found. The server works nevertheless and reports the error to its clients.
     pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
         let studio = Studio { settings, counts, places, stalls: Mutex::default() };
@@ -137,11 +138,11 @@ impl Studio {
     }
 }
 
-/// A client's place among those allowed.
+/// Permit of a client; released on drop.
 pub struct Place {
     studio: Arc<Studio>,
     _permit: OwnedSemaphorePermit,
-    /// Whether it reads.
+    /// Stall detector of the client.
     pub stall: Arc<Stall>,
 }
 
@@ -151,7 +152,7 @@ impl Drop for Place {
     }
 }
 
-/// Serves until the runtime ends.
+/// Accepts and serves clients until the runtime ends.
 pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
     let router = Router::new().fallback(answer).with_state(studio.clone());
     let lobby = Lobby::default();
@@ -159,7 +160,7 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
         let (stream, peer) = connection::next(&listener, "DDSP stream").await;
         if !is_allowed(&studio.settings.allow, peer.ip()) {
             if studio.counts.refused.fetch_add(1, Relaxed).is_power_of_two() {
-                tracing::warn!("DDSP stream: {} may not connect (ddsp.allow in the configuration)", peer.ip());
+                tracing::warn!("DDSP stream: rejected {}: outside the allowed ranges (ddsp.allow)", peer.ip());
             }
             continue;
         }
@@ -175,13 +176,13 @@ async fn answer(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(socket) = socket else {
-        let why = "this is a WebSocket: connect with ws:// to this very port and send {\"f0s\":[440.0],\"loudness\":0.7}; \
-                   frames of 16-bit mono PCM at 48 kHz come back. {\"type\":\"hello\"} tells what else there is";
+        let why = "expected a WebSocket: connect to this port with ws:// and send {\"f0s\":[440.0],\"loudness\":0.7} \
+                   to receive frames of 16-bit mono PCM at 48 kHz, or {\"type\":\"hello\"} for all options";
         return connection::upgrade_required(why);
     };
     let Some(permit) = studio.permit().await else {
         studio.counts.refused.fetch_add(1, Relaxed);
-        let why = format!("{} clients are here already (ddsp.clients in the configuration)", studio.settings.clients);
+        let why = format!("{} clients are connected, which is the limit (ddsp.clients)", studio.settings.clients);
         return problem(StatusCode::SERVICE_UNAVAILABLE, &why);
     };
     studio.counts.clients.fetch_add(1, Relaxed);

@@ -1,7 +1,7 @@
-//! A client's sound on the speakers, if the configuration allows it.
+//! Monitoring: playing a client of the DDSP stream on the speakers, if the configuration allows it.
 //!
-//! Its frames would drift against the card, so they are not what is heard: everything the client says is played a
-//! second time, by the voices' worker, on the card's own clock.
+//! The client's frames would drift against the card's clock, so they are not used. Instead, the voice worker renders
+//! the client's messages a second time, on the card's clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,9 +12,9 @@ use crate::ddsp::guest::Guest;
 use crate::ddsp::stream::{Stream, Update};
 use crate::ddsp::voice::Voice;
 
-/// The way to the speakers.
+/// Access to the speakers for clients of the DDSP stream.
 pub struct Monitor {
-    /// Frames a second there.
+    /// Sample rate of the speakers in Hz.
     pub rate: u32,
     places: Arc<Semaphore>,
     tell: Box<dyn Fn(u64, Guest) + Send + Sync>,
@@ -28,19 +28,19 @@ impl std::fmt::Debug for Monitor {
 }
 
 impl Monitor {
-    /// For at most `clients` at a time; what they play is told to the voices' worker.
+    /// Creates a monitor for at most `clients` at a time; `tell` sends messages to the voice worker.
     pub fn new(rate: u32, clients: usize, tell: impl Fn(u64, Guest) + Send + Sync + 'static) -> Monitor {
         Monitor { rate, places: Arc::new(Semaphore::new(clients)), tell: Box::new(tell), count: AtomicU64::new(1) }
     }
 
-    /// A seat, if one is free.
+    /// Reserves a seat; `None` if all are taken.
     pub fn seat(self: &Arc<Monitor>) -> Option<Seat> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
         Some(Seat { monitor: self.clone(), number: self.count.fetch_add(1, Relaxed), _permit: permit })
     }
 }
 
-/// A client that is heard, until this is dropped.
+/// The right of one client to be monitored; monitoring stops on drop.
 pub struct Seat {
     monitor: Arc<Monitor>,
     number: u64,
@@ -48,22 +48,22 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Frames a second of the speakers.
+    /// Returns the sample rate of the speakers in Hz.
     pub fn rate(&self) -> u32 {
         self.monitor.rate
     }
 
-    /// What sounds from now on.
+    /// Starts monitoring `stream`.
     pub fn begin(&self, stream: Stream) {
         (self.monitor.tell)(self.number, Guest::Comes(Box::new(stream)));
     }
 
-    /// A change of it.
+    /// Forwards an update of the stream, to be applied in `after` seconds.
     pub fn update(&self, update: Update, after: f64) {
         (self.monitor.tell)(self.number, Guest::Says(update, after));
     }
 
-    /// Another instrument.
+    /// Replaces the voices by those of another instrument.
     pub fn swap(&self, voices: Vec<Voice>) {
         (self.monitor.tell)(self.number, Guest::Swaps(voices));
     }

@@ -1,94 +1,94 @@
-//! What clients of the stream say, as JSON, and what they are told.
+//! The JSON messages of the DDSP stream.
 //!
 //! ```text
 //! {"f0s":[440.0,550.0],"loudness":0.7}             pitches in Hz; "loudness" may be a list, one each
 //! {"f0":440,"loudness":0.5}                        one voice
 //! {"type":"gain","value":0.5}                      the older server's name for the loudness
-//! {"type":"note_on","note":60,"velocity":100}      and note_off; beside the list
+//! {"type":"note_on","note":60,"velocity":100}      and note_off; in addition to the list
 //! {"pitch_shift":-12,"harmonic_gain":1,"noise_gain":0.5,"instrument":"cello","reset":true}
-//! {"at":250,"f0s":[440]}                           in so many milliseconds
+//! {"at":250,"f0s":[440]}                           applied in 250 ms
 //! [{"f0s":[440]},{"at":500,"f0s":[]}]              several in one message
-//! {"type":"hello"}                                 what there is: format, instruments, ranges
-//! {"monitor":true}                                on the appliance's speakers as well, if it allows that
+//! {"type":"hello"}                                 requests format, instruments and ranges
+//! {"monitor":true}                                 on the appliance's speakers as well, if enabled
 //! {"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}
 //! ```
 //!
-//! Pitches and loudness out of range are clamped, as in the older server; other numbers out of range are refused, with the
-//! field's name. As there, numbers may be text, `"f0s":null` is silence and an unknown `type` is ignored.
+//! Pitches and loudness out of range are clamped, as in the older server; other numbers out of range are rejected with
+//! the field's name. As in that server, numbers may be text, `"f0s":null` is silence and an unknown `type` is ignored.
 //!
-//! The older clients take every frame for sound, also one of text. Texts are therefore for clients that have used something
-//! that server did not know ([`is_new`]).
+//! The older clients interpret every frame as audio, even a text frame. Text messages are therefore sent only to
+//! clients that have used a feature the older server does not have ([`is_new`]).
 
 use serde_json::{Map, Value as Json, json};
 
 use crate::ddsp::order::is_name;
 use crate::ddsp::stream::{FARTHEST_S, Update};
 
-/// The most that one list of pitches or loudnesses may hold.
+/// Maximum length of a list of pitches or loudnesses.
 const MOST_LISTED: usize = 64;
-/// Updates in one message.
+/// Maximum number of updates in one message.
 const MOST_UPDATES: usize = 1_024;
 
-/// How samples are sent.
+/// Sample format of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// 16-bit little-endian integers, as the older server sends them.
+    /// 16-bit little-endian integers, as in the older server.
     #[default]
     S16,
     /// 32-bit little-endian floats.
     F32,
 }
 
-/// What the stream is to be like.
+/// Format, frame length, sample rate and mode of the stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
-    /// How samples are sent.
+    /// Sample format.
     pub format: Format,
-    /// Milliseconds of a frame.
+    /// Frame length in milliseconds.
     pub frame_ms: f64,
-    /// Samples a second.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Whether a frame is sent for each message only, as soon as it is made.
+    /// Pull mode: one frame is sent per message, as soon as it is rendered; otherwise frames are sent in real time.
     pub pull: bool,
 }
 
 impl Shape {
-    /// Samples of a frame.
+    /// Returns the number of samples in a frame.
     pub fn samples(&self) -> usize {
         ((self.frame_ms * 1e-3 * f64::from(self.rate)).round() as usize).max(1)
     }
 }
 
-/// One thing that a message asks for.
+/// One request of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// A change, so many seconds from now.
+    /// Applies an update, delayed by a number of seconds.
     Update(Update, f64),
-    /// Another instrument.
+    /// Changes the instrument.
     Instrument(String),
-    /// Another shape of the stream.
+    /// Changes the shape of the stream.
     Reshape(Shape),
-    /// To be heard on the speakers as well, or no more.
+    /// Starts or stops monitoring on the speakers.
     Monitor(bool),
-    /// What there is.
+    /// Requests format, instruments and ranges.
     Hello,
 }
 
-/// What a message asks for, and what is to be told about it.
+/// A parsed message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
-    /// In order.
+    /// Requests, in order.
     pub orders: Vec<Order>,
-    /// Notes that are no errors.
+    /// Remarks for the client that are not errors.
     pub notes: Vec<String>,
 }
 
-/// A message that can't be obeyed: the field, and what would be right.
+/// An invalid message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// Which field; empty, if the whole is no JSON.
+    /// The invalid field; empty if the message as a whole is invalid.
     pub field: String,
-    /// What would be right.
+    /// The problem, with what is expected.
     pub why: String,
 }
 
@@ -97,23 +97,25 @@ impl Wrong {
         Wrong { field: field.into(), why: why.into() }
     }
 
-    /// As the client is told.
+    /// Returns the error reply to the client.
     pub fn to_json(&self) -> Json {
-        json!({ "error": format!("{}{}{}", self.field, if self.field.is_empty() { "" } else { ": " }, self.why), "field": self.field })
+        let separator = if self.field.is_empty() { "" } else { ": " };
+        json!({ "error": format!("{}{separator}{}", self.field, self.why), "field": self.field })
     }
 }
 
-/// A message's JSON.
+/// Parses a message as JSON.
 ///
 /// # Errors
-/// If it is none.
+/// If the text is not valid JSON.
 pub fn parse(text: &str) -> Result<Json, Wrong> {
     serde_json::from_str(text).map_err(|e| {
-        Wrong::new("", format!("this is no JSON ({e}); {{\"f0s\":[440.0],\"loudness\":0.7}} would be right"))
+        Wrong::new("", format!("invalid JSON ({e}); expected a message such as {{\"f0s\":[440.0],\"loudness\":0.7}}"))
     })
 }
 
-/// Whether a message has something the older server did not know, so that its sender is not one of its clients.
+/// Returns whether a message uses a feature that the older server does not have, so that its sender is not one of that
+/// server's clients.
 pub fn is_new(json: &Json) -> bool {
     const FIELDS: [&str; 12] = [
         "pitch_shift",
@@ -141,10 +143,10 @@ pub fn is_new(json: &Json) -> bool {
     }
 }
 
-/// Reads a message. `voices` is how many can sound; `shape` is the stream's present one.
+/// Interprets a message. `voices` is the number of voices of the client, `shape` the current shape of the stream.
 ///
 /// # Errors
-/// The first thing that is wrong; then nothing of the message is obeyed.
+/// The first invalid field; nothing of the message must be applied then.
 pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
     let mut heard = Heard::default();
     let mut shape = *shape;
@@ -152,7 +154,7 @@ pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
         Json::Array(list) if list.len() > MOST_UPDATES => {
             return Err(Wrong::new(
                 "",
-                format!("{} updates in one message: {MOST_UPDATES} at most would be right", list.len()),
+                format!("{} updates in one message; must be at most {MOST_UPDATES}", list.len()),
             ));
         }
         Json::Array(list) => {
@@ -167,7 +169,7 @@ pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
 
 fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Result<(), Wrong> {
     let Json::Object(fields) = item else {
-        return Err(Wrong::new("", "an object such as {\"f0s\":[440.0],\"loudness\":0.7} would be right"));
+        return Err(Wrong::new("", "expected an object such as {\"f0s\":[440.0],\"loudness\":0.7}"));
     };
     let at = number(fields, "at", 0.0, FARTHEST_S * 1e3)?.unwrap_or(0.0) * 1e-3;
     let mut update = Update::default();
@@ -176,13 +178,13 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         None => {}
         Some("gain") => {
             let loudness = present(fields, "value").and_then(as_number);
-            let loudness = loudness.ok_or_else(|| Wrong::new("value", "a number from 0 to 1 is expected"))?;
+            let loudness = loudness.ok_or_else(|| Wrong::new("value", "must be a number from 0 to 1"))?;
             update.loudness = Some(vec![loudness.clamp(0.0, 1.0)]);
         }
         Some("note_on") => {
             let velocity = number(fields, "velocity", 0.0, 127.0)?.unwrap_or(100.0);
             let note = note(fields)?;
-            // As in MIDI.
+            // As in MIDI, velocity 0 ends the note.
             if velocity > 0.0 { update.note_on = Some((note, velocity / 127.0)) } else { update.note_off = Some(note) }
         }
         Some("note_off") => update.note_off = Some(note(fields)?),
@@ -191,7 +193,8 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         Some("control" | "update" | "f0s") => {}
         Some(other) => {
             let other: String = other.chars().take(32).collect();
-            heard.notes.push(format!("type: '{other}' is ignored; gain, note_on, note_off, hello and reset are known"));
+            let known = "gain, note_on, note_off, hello or reset";
+            heard.notes.push(format!("type: unknown type '{other}' ignored; expected {known}"));
         }
     }
     pitches(fields, voices, &mut update, heard)?;
@@ -207,19 +210,19 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     if let Some(name) = present(fields, "instrument") {
         let name = name.as_str().filter(|n| is_name(n));
         let name = name.ok_or_else(|| {
-            Wrong::new("instrument", "the name of an instrument, as {\"type\":\"hello\"} lists them, would be right")
+            Wrong::new("instrument", "expected the name of an instrument, as listed in reply to {\"type\":\"hello\"}")
         })?;
         heard.orders.push(Order::Instrument(name.into()));
     }
     if let Some(heard_there) = present(fields, "monitor") {
-        let heard_there = heard_there.as_bool().ok_or_else(|| Wrong::new("monitor", "true or false would be right"))?;
+        let heard_there = heard_there.as_bool().ok_or_else(|| Wrong::new("monitor", "must be true or false"))?;
         heard.orders.push(Order::Monitor(heard_there));
     }
     let at_once = ["instrument", "monitor"].iter().any(|f| present(fields, f).is_some());
     if at > 0.0 && (reshaped || greets || at_once) {
         return Err(Wrong::new(
             "at",
-            "only what is played can lie ahead: instrument, monitor, format, frame_ms, rate and mode at once would be right",
+            "must be 0 for hello, instrument, monitor, format, frame_ms, rate and mode, which cannot be scheduled",
         ));
     }
     if reshaped {
@@ -234,20 +237,22 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
     Ok(())
 }
 
-/// Pitches; what is no number is passed over, as the older server did. One of 0 or less is silent and keeps its place,
-/// for the loudness that goes with it.
+/// Reads the pitches; elements that are not numbers are skipped, as in the older server. A pitch of 0 or less is silent
+/// but keeps its position, so that the loudnesses still match.
 fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Heard) -> Result<(), Wrong> {
     let held = |hz: f64| if hz > 0.0 { hz.clamp(8.18, 12_544.0) } else { 0.0 };
     if let Some(list) = fields.get("f0s") {
         let list = match list {
             Json::Array(list) => list.as_slice(),
             Json::Null => &[],
-            _ => return Err(Wrong::new("f0s", "a list of frequencies in Hz, as in [440.0, 550.0], would be right")),
+            _ => return Err(Wrong::new("f0s", "expected a list of frequencies in Hz, such as [440.0, 550.0]")),
         };
         let mut f0s: Vec<f64> = list.iter().filter_map(as_number).map(held).take(MOST_LISTED).collect();
         let sounding = f0s.iter().filter(|hz| **hz > 0.0).count();
         if sounding > voices {
-            heard.notes.push(format!("f0s: {sounding} pitches, and {voices} voices: the first {voices} are played"));
+            heard
+                .notes
+                .push(format!("f0s: {sounding} pitches for {voices} voices; only the first {voices} are played"));
             let mut left = voices;
             f0s.retain(|hz| {
                 let keep = *hz <= 0.0 || left > 0;
@@ -257,14 +262,14 @@ fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard
         }
         update.f0s = Some(f0s);
     } else if let Some(hz) = present(fields, "f0") {
-        let hz = as_number(hz).ok_or_else(|| Wrong::new("f0", "a frequency in Hz would be right"))?;
+        let hz = as_number(hz).ok_or_else(|| Wrong::new("f0", "expected a frequency in Hz"))?;
         update.f0s = Some(vec![held(hz)]);
     }
     Ok(())
 }
 
 fn loudness(fields: &Map<String, Json>, update: &mut Update) -> Result<(), Wrong> {
-    let wrong = || Wrong::new("loudness", "a number from 0 to 1, or a list of such, would be right");
+    let wrong = || Wrong::new("loudness", "must be a number from 0 to 1, or a list of up to 64 such numbers");
     let held = |value: &Json| as_number(value).map(|l| l.clamp(0.0, 1.0)).ok_or_else(wrong);
     let given = match present(fields, "loudness") {
         None => return Ok(()),
@@ -282,13 +287,13 @@ fn reshape(fields: &Map<String, Json>, shape: &mut Shape) -> Result<bool, Wrong>
         None => {}
         Some("s16" | "int16" | "pcm16") => shape.format = Format::S16,
         Some("f32" | "float32") => shape.format = Format::F32,
-        Some(_) => return Err(Wrong::new("format", "s16 or f32 would be right")),
+        Some(_) => return Err(Wrong::new("format", "must be s16 or f32")),
     }
     match present(fields, "mode").map(|m| m.as_str().unwrap_or_default()) {
         None => {}
         Some("push") => shape.pull = false,
         Some("pull") => shape.pull = true,
-        Some(_) => return Err(Wrong::new("mode", "push or pull would be right")),
+        Some(_) => return Err(Wrong::new("mode", "must be push or pull")),
     }
     if let Some(ms) = number(fields, "frame_ms", 2.0, 500.0)? {
         shape.frame_ms = ms;
@@ -299,7 +304,7 @@ fn reshape(fields: &Map<String, Json>, shape: &mut Shape) -> Result<bool, Wrong>
     Ok(*shape != before)
 }
 
-/// A field that is there and not null.
+/// Returns a field that is present and not null.
 fn present<'a>(fields: &'a Map<String, Json>, name: &str) -> Option<&'a Json> {
     fields.get(name).filter(|value| !value.is_null())
 }
@@ -308,7 +313,7 @@ fn type_of(fields: &Map<String, Json>) -> Option<&str> {
     present(fields, "type").map(|t| t.as_str().unwrap_or_default())
 }
 
-/// A finite number, also as text.
+/// Returns a finite number, which may also be given as text.
 fn as_number(value: &Json) -> Option<f64> {
     match value {
         Json::String(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
@@ -317,7 +322,7 @@ fn as_number(value: &Json) -> Option<f64> {
 }
 
 fn note(fields: &Map<String, Json>) -> Result<f64, Wrong> {
-    number(fields, "note", 0.0, 127.0)?.ok_or_else(|| Wrong::new("note", "a MIDI number from 0 to 127 would be right"))
+    number(fields, "note", 0.0, 127.0)?.ok_or_else(|| Wrong::new("note", "must be a MIDI note number from 0 to 127"))
 }
 
 fn number(fields: &Map<String, Json>, name: &str, least: f64, most: f64) -> Result<Option<f64>, Wrong> {
@@ -325,7 +330,7 @@ fn number(fields: &Map<String, Json>, name: &str, least: f64, most: f64) -> Resu
         None => Ok(None),
         Some(value) => match as_number(value) {
             Some(number) if (least..=most).contains(&number) => Ok(Some(number)),
-            _ => Err(Wrong::new(name, format!("a number from {least} to {most} would be right"))),
+            _ => Err(Wrong::new(name, format!("must be a number from {least} to {most}"))),
         },
     }
 }
@@ -379,9 +384,9 @@ mod tests {
         assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":127}"#).0.note_on, Some((60.0, 1.0)));
         assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":0}"#).0.note_off, Some(60.0));
         let heard = read(r#"{"f0s":[1,2,3,4,5].concat}"#, 3, &SHAPE).unwrap_err();
-        assert!(heard.why.contains("no JSON"));
+        assert!(heard.why.contains("invalid JSON"));
         let heard = read(r#"{"f0s":[100,200,300,400]}"#, 3, &SHAPE).unwrap();
-        assert_eq!(heard.notes, ["f0s: 4 pitches, and 3 voices: the first 3 are played"]);
+        assert_eq!(heard.notes, ["f0s: 4 pitches for 3 voices; only the first 3 are played"]);
         let Some(Order::Reshape(shape)) =
             read(r#"{"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}"#, 3, &SHAPE).unwrap().orders.pop()
         else {
@@ -436,7 +441,7 @@ mod tests {
         ] {
             let wrong = read(text, 3, &SHAPE).unwrap_err();
             assert_eq!(wrong.field, field, "{text}: {wrong:?}");
-            assert!(wrong.why.contains("would be right") || wrong.why.contains("is expected"), "{wrong:?}");
+            assert!(wrong.why.contains("must be") || wrong.why.contains("expected"), "{wrong:?}");
         }
     }
 }

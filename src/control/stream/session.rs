@@ -1,11 +1,11 @@
-//! One client of the stream.
+//! One client of the DDSP stream.
 //!
-//! Three parties: the socket's reading half (a task) understands messages and hands orders to the rendering thread; the
-//! rendering thread makes a frame whenever one is due and hands it on if there is room; the writing half (a task) sends.
-//! Nobody waits for a client but its own writing half.
+//! The reading half of the socket (a task) parses messages and passes orders to the render thread. The render thread
+//! renders a frame whenever one is due, and queues it if there is room. The writing half (a task) sends the queue. Only
+//! the writing half ever waits for the client.
 //!
-//! A client hears A4 at half loudness until it says what to play, as with the older server. It gets texts only after it has
-//! used something that server did not know: the older clients take every frame for sound.
+//! A client hears A4 at a loudness of 0.5 until it sends pitches, as with the older server. It receives text messages
+//! only after it has used a feature that server does not have: the older clients interpret every frame as audio.
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -31,38 +31,40 @@ use crate::ddsp::model::Model;
 use crate::ddsp::stream::{Stream, Update, voices};
 use crate::ddsp::voice::Voice;
 
-/// The longest message taken.
+/// Maximum size of a message in bytes.
 const MOST_BYTES: usize = 256 * 1024;
-/// Orders that may wait for the rendering thread.
+/// Capacity of the queue of orders for the render thread.
 const ORDERS: usize = 256;
-/// Frames that may wait to be sent.
+/// Capacity of the queue of frames to send.
 const FRAMES: usize = 8;
-/// A rendering thread that is later than this lets go of what it owes.
+/// Lateness beyond which the render thread skips the frames that are due and restarts its clock.
 const MOST_BEHIND: Duration = Duration::from_millis(100);
-/// Orders that are obeyed between two frames; the rest wait.
+/// Maximum number of orders handled between two frames; the rest wait.
 const ORDERS_A_FRAME: usize = 64;
-/// Time a frame may take to be sent: a client that stalls loses frames, one that is gone loses its place.
+/// Timeout for sending one frame, after which the client is considered gone. A client that merely stalls loses frames.
 const SEND_WITHIN: Duration = Duration::from_secs(120);
 /// Time the writing half has to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
-/// The note that a client hears until it sends pitches: its pitch in Hz, and the loudness, which holds until it sends another.
+/// Pitch in Hz that a client hears until it sends pitches.
 const FIRST_HZ: f64 = 440.0;
+/// Loudness until a client sends another.
 const FIRST_LOUDNESS: f64 = 0.5;
 
-/// What the rendering thread is told.
+/// A message to the render thread.
 enum Told {
     Update(Update, f64),
+    /// The stream's new shape, with the model if the sample rate changes.
     Shape(Shape, Option<Model>),
-    /// Another instrument, for the client and, if it is heard there, for the speakers.
+    /// Voices of another instrument: for the client and, while it is monitored, for the speakers.
     Voices(Vec<Voice>, Option<Vec<Voice>>),
-    /// A place on the speakers, and the instrument that is played; or none any more.
+    /// Starts monitoring with a seat and the model of the instrument, or stops it.
     Monitor(Option<(monitor::Seat, Model)>),
-    /// One message was read: in pull mode, a frame is due.
+    /// A message was read: in pull mode, a frame is due.
     Pull,
 }
 
-/// What the writing half is given.
+/// A message to the writing half.
 enum Out {
     Frame(Bytes),
     Say(Json),
@@ -77,24 +79,25 @@ pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer:
         .write_buffer_size(0)
         .max_write_buffer_size(1 << 20)
         .on_upgrade(move |socket| async move {
-            tracing::info!("DDSP stream: {peer} is here");
+            tracing::info!("DDSP stream: {peer} connected");
             let dropped = serve(socket, studio, Arc::new(place), peer).await;
-            let lost = if dropped > 0 { format!(", {dropped} frames were not read in time") } else { String::new() };
-            tracing::info!("DDSP stream: {peer} is gone{lost}");
+            let lost = if dropped > 0 { format!("; {dropped} frames were not read in time") } else { String::new() };
+            tracing::info!("DDSP stream: {peer} disconnected{lost}");
         })
 }
 
 /// The reason why a connection ends.
 enum End {
-    /// The client is gone, or takes nothing any more.
+    /// The connection is lost, or the client reads nothing any more.
     Gone,
-    /// It has sent a closing frame.
+    /// The client has sent a close frame.
     Closed,
-    /// We end it.
+    /// The server closes the connection with this frame.
     Ours(CloseFrame),
 }
 
-/// Serves a client; its place is given back when the last of the three parties is gone.
+/// Serves a client, and returns the number of frames it did not read in time. Its permit is released when the reading
+/// half, the render thread and the writing half have all ended.
 async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, peer: SocketAddr) -> u64 {
     let (out, outbox) = mpsc::channel(FRAMES);
     let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
@@ -108,7 +111,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
         }
     };
     let greeting = Update { f0s: Some(vec![FIRST_HZ]), loudness: Some(vec![FIRST_LOUDNESS]), ..Update::default() };
-    // An update for now is always obeyed.
+    // An immediate update cannot fail.
     let _ = stream.update(greeting, 0.0);
     let (tell, told) = sync_channel(ORDERS);
     let texts = Arc::new(AtomicBool::new(false));
@@ -132,8 +135,8 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
         drop(held);
     });
     if let Err(error) = started {
-        tracing::error!("DDSP stream: no thread can be started: {error}");
-        closing::part(&mut socket, Some(closing::frame(close_code::AGAIN, "no thread can be started"))).await;
+        tracing::error!("DDSP stream: cannot start a thread for {peer}: {error}; connection closed");
+        closing::part(&mut socket, Some(closing::frame(close_code::AGAIN, "cannot start a thread"))).await;
         return 0;
     }
     let (write, mut read) = socket.split();
@@ -157,10 +160,12 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
     let end = tokio::select! {
         end = reader.run(&mut read) => end,
         () = ending.comes() => End::Ours(closing::stopping()),
-        () = place.stall.evicted() => End::Ours(closing::frame(close_code::POLICY, "another client waits, and this one does not read")),
+        () = place.stall.evicted() => {
+            End::Ours(closing::frame(close_code::POLICY, "evicted for another client: frames are not being read"))
+        }
         _ = &mut sending => return dropped.load(Relaxed),
     };
-    // Nothing is rendered any more.
+    // Stops the render thread.
     drop(reader);
     drop(stop);
     if let Ok(Ok(write)) = tokio::time::timeout(STOP_WITHIN, &mut sending).await
@@ -180,7 +185,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
     dropped.load(Relaxed)
 }
 
-/// An instrument made ready, where blocking is allowed.
+/// Loads an instrument and builds its stream, on a thread that may block.
 async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
     let work = move || {
         let model = studio.settings.shelf.model(&name)?;
@@ -189,8 +194,8 @@ async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
 }
 
-/// The writing half: ends when the client does not take what it is sent, nothing more can come, or it is stopped. Gives its
-/// half of the socket back.
+/// Runs the writing half until the client does not accept a frame, the queue is closed, or it is stopped. Returns its
+/// half of the socket.
 async fn send(
     mut write: SplitSink<WebSocket, Message>,
     mut outbox: mpsc::Receiver<Out>,
@@ -221,20 +226,20 @@ async fn send(
 /// The reading half.
 struct Reader {
     studio: Arc<Studio>,
-    /// What the instrument was asked for by.
+    /// Name or path by which the instrument was requested.
     name: String,
     contract: Contract,
     shape: Shape,
     tell: SyncSender<Told>,
     out: mpsc::Sender<Out>,
-    /// Set once the client is known to understand texts.
+    /// Whether the client is known to accept text messages.
     texts: Arc<AtomicBool>,
-    /// Set while it hears the first note, because it has not sent pitches.
+    /// Whether the client still hears the initial note, because it has not sent pitches.
     greeted: bool,
-    /// Set once a message was refused without an answer, which is logged once.
+    /// Whether an invalid message without a reply was logged; this is logged only once.
     refused: bool,
     peer: SocketAddr,
-    /// Sample rate of the speakers, while it is heard there.
+    /// Sample rate of the speakers in Hz, while the client is monitored.
     monitored: Option<u32>,
 }
 
@@ -244,12 +249,12 @@ impl Reader {
             let flow = match message {
                 Ok(Message::Text(text)) => self.hear(text.as_str()).await,
                 Ok(Message::Close(_)) => return End::Closed,
-                // Binary messages mean nothing here, as they never did; pings are answered below us.
+                // Binary messages are ignored, as in the older server; the WebSocket layer answers pings.
                 Ok(_) => ControlFlow::Continue(()),
                 Err(error) => return closing::fault(error).map_or(End::Gone, End::Ours),
             };
             if flow.is_break() {
-                return End::Ours(closing::frame(close_code::ERROR, "the stream cannot be rendered any more"));
+                return End::Ours(closing::frame(close_code::ERROR, "the stream can no longer be rendered"));
             }
         }
         End::Gone
@@ -282,7 +287,7 @@ impl Reader {
         if self.shape.pull { self.pass(Told::Pull).await } else { ControlFlow::Continue(()) }
     }
 
-    /// Ends the first note when a client of the new kind appears, or pitches come, which replace it.
+    /// Ends the initial note once the client is known to accept text messages, or sends pitches, which replace it.
     async fn end_greeting(&mut self, orders: &[Order]) -> ControlFlow<()> {
         let pitched = orders.iter().any(|o| matches!(o, Order::Update(u, after) if u.f0s.is_some() && *after <= 0.0));
         if self.greeted && pitched {
@@ -345,7 +350,7 @@ impl Reader {
         }
     }
 
-    /// Lets the client be heard on the speakers as well, or no more.
+    /// Starts or stops monitoring of the client on the speakers.
     async fn monitor(&mut self, wanted: bool) -> ControlFlow<()> {
         if !wanted {
             self.monitored = None;
@@ -356,15 +361,14 @@ impl Reader {
         }
         let refuse = |why: &str| json!({ "error": format!("monitor: {why}"), "field": "monitor" });
         let Some(monitor) = &self.studio.settings.monitor else {
-            let why =
-                "this appliance keeps its speakers to itself (ddsp.monitors and voices.polyphony in the configuration)";
+            let why = "disabled by the configuration (ddsp.monitors and voices.polyphony)";
             return self.say(refuse(why)).await;
         };
         if self.shape.pull {
-            return self.say(refuse("who pulls frames has no time of its own: mode push would be right")).await;
+            return self.say(refuse("mode must be push, because in pull mode the stream has no clock")).await;
         }
         let Some(seat) = monitor.seat() else {
-            return self.say(refuse("as many clients as may are heard already")).await;
+            return self.say(refuse("the maximum number of clients is already monitored (ddsp.monitors)")).await;
         };
         let (studio, name) = (self.studio.clone(), self.name.clone());
         match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
@@ -377,7 +381,7 @@ impl Reader {
         }
     }
 
-    /// Hands something to the rendering thread. A client that says more than can be done waits for its own thread.
+    /// Sends a message to the render thread. While its queue is full, no more messages of the client are read.
     async fn pass(&mut self, told: Told) -> ControlFlow<()> {
         let mut told = told;
         loop {
@@ -392,7 +396,7 @@ impl Reader {
         }
     }
 
-    /// Tells a client something, if it understands that.
+    /// Sends the client a text message, if it accepts them.
     async fn say(&mut self, json: Json) -> ControlFlow<()> {
         if !self.texts.load(Relaxed) {
             return ControlFlow::Continue(());
@@ -418,7 +422,7 @@ impl Reader {
             "channels": 1,
             "voices": self.studio.settings.voices,
             "monitor": self.studio.settings.monitor.is_some(),
-            // Where files lie is nobody's business.
+            // Clients must not learn paths of files.
             "instrument": if self.name.contains('/') { &c.instrument } else { &self.name },
             "instruments": names,
             "pitch_range_hz": [hz(c.pitch_range.0), hz(c.pitch_range.1)],
@@ -432,21 +436,21 @@ fn hz(midi: f64) -> f64 {
     (44_000.0 * ((midi - 69.0) / 12.0).exp2()).round() / 100.0
 }
 
-/// The rendering thread.
+/// The render thread.
 struct Renderer {
     stream: Box<Stream>,
     shape: Shape,
     told: Receiver<Told>,
     out: mpsc::Sender<Out>,
-    /// Set once the client is known to understand texts.
+    /// Whether the client is known to accept text messages.
     texts: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
     studio: Arc<Studio>,
-    /// Frames that were lost and that the client has not been told of.
+    /// Number of lost frames not yet reported to the client.
     owed: u64,
-    /// Its place on the speakers.
+    /// Seat on the speakers, while the client is monitored.
     seat: Option<monitor::Seat>,
-    /// Whether the client reads.
+    /// Stall detector of the client.
     stall: Arc<Stall>,
 }
 
@@ -454,7 +458,7 @@ impl Renderer {
     fn run(mut self) {
         let mut begun = Instant::now();
         let mut made = 0u64;
-        // The first frame is sent at once.
+        // The first frame is due at once.
         loop {
             let reshaped = if self.shape.pull { self.pulled() } else { self.pushed(begun, made) };
             match reshaped {
@@ -472,18 +476,19 @@ impl Renderer {
         }
     }
 
-    /// When a frame is due, since the first.
+    /// Returns the duration of a number of frames.
     fn time(&self, frames: u64) -> Duration {
         Duration::from_secs_f64(frames as f64 * self.shape.samples() as f64 / f64::from(self.shape.rate))
     }
 
-    /// Waits until a frame is due, obeying meanwhile, and makes it. Whether the shape has changed instead.
+    /// Handles orders until a frame is due, then renders and queues it. Returns `true`, without a frame, if the shape
+    /// of the stream has changed.
     fn pushed(&mut self, begun: Instant, made: u64) -> ControlFlow<(), bool> {
         let due = begun + self.time(made);
         let mut obeyed = 0;
         loop {
             let left = due.saturating_duration_since(Instant::now());
-            // A client that never stops talking still gets its frames.
+            // A client that floods us with messages still gets its frames.
             if obeyed >= ORDERS_A_FRAME {
                 std::thread::sleep(left);
                 break;
@@ -514,13 +519,13 @@ impl Renderer {
         ControlFlow::Continue(false)
     }
 
-    /// Waits for a message, and makes its frame. Whether the shape has changed instead.
+    /// Waits for a message, then renders and sends its frame. Returns `true`, without a frame, when pull mode ends.
     fn pulled(&mut self) -> ControlFlow<(), bool> {
         loop {
             let Ok(told) = self.told.recv() else { return ControlFlow::Break(()) };
             if matches!(told, Told::Pull) {
                 let frame = self.frame();
-                // Here the client sets the pace.
+                // In pull mode the client sets the pace, so blocking is fine.
                 return match self.out.blocking_send(Out::Frame(frame)) {
                     Ok(()) => ControlFlow::Continue(false),
                     Err(_) => ControlFlow::Break(()),
@@ -532,7 +537,7 @@ impl Renderer {
         }
     }
 
-    /// Whether the shape of the stream has changed.
+    /// Handles an order; returns whether the shape of the stream has changed.
     fn obey(&mut self, told: Told) -> ControlFlow<(), bool> {
         match told {
             Told::Update(update, after) => {
@@ -544,8 +549,8 @@ impl Renderer {
                 }
                 if self.stream.unplayed() > 0 {
                     let most = self.studio.settings.voices;
-                    let say = json!({ "note": format!("there are {most} voices, and all are taken: pitches wait, notes are dropped") });
-                    self.say(say);
+                    let note = format!("all {most} voices are in use: pitches wait, notes are dropped");
+                    self.say(json!({ "note": note }));
                 }
             }
             Told::Voices(voices, there) => {
@@ -577,7 +582,7 @@ impl Renderer {
                 self.shape = shape;
                 return ControlFlow::Continue(true);
             }
-            // A pull that was asked for before the mode was left.
+            // A pull requested before pull mode ended.
             Told::Pull => {}
         }
         ControlFlow::Continue(false)
@@ -597,14 +602,14 @@ impl Renderer {
         bytes.into()
     }
 
-    /// Tells a client that reads again what it has lost.
+    /// Reports lost frames to a client that reads again.
     fn confess(&mut self) {
         if self.owed > 0 && self.say(json!({ "dropped": self.owed, "note": "these frames were not read in time" })) {
             self.owed = 0;
         }
     }
 
-    /// Tells a client something, if it understands that and there is room; whether it did.
+    /// Sends the client a text message, if it accepts them and the queue has room; returns whether it was queued.
     fn say(&self, json: Json) -> bool {
         self.texts.load(Relaxed) && self.out.try_send(Out::Say(json)).is_ok()
     }
