@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use grooved::config::Config;
 use grooved::control::conductor::pace::Sync;
 use grooved::control::table;
@@ -12,9 +12,9 @@ use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
+use grooved::daemon::{manual, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
-use grooved::daemon::{stretch, tune};
 use grooved::engine::method::Method;
 use grooved::output::{alsa, devices};
 use grooved::stretch::curve::Curve;
@@ -222,6 +222,13 @@ enum Command {
     /// Render a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument to a WAV file
     #[cfg(feature = "ddsp")]
     RenderControls(RenderInstruments),
+    /// Print the man page of grooved, or of its configuration file
+    #[command(hide = true)]
+    Man {
+        /// Print grooved.toml(5)
+        #[arg(long)]
+        config_file: bool,
+    },
     /// Print the reference of all controls as it appears in docs/controls.md
     #[command(hide = true)]
     Reference,
@@ -339,6 +346,17 @@ fn go(cli: Cli) -> Result<(), Failure> {
                 }
             }
             println!("{}: ok", file.display());
+            return Ok(());
+        }
+        Some(Command::Man { config_file }) => {
+            let mut page = Vec::new();
+            match config_file {
+                true => page.extend(manual::config_page(env!("CARGO_PKG_VERSION")).into_bytes()),
+                false => clap_mangen::Man::new(Cli::command())
+                    .render(&mut page)
+                    .map_err(|e| Failure::Io(format!("man page: {e}")))?,
+            }
+            print!("{}", String::from_utf8_lossy(&page));
             return Ok(());
         }
         Some(Command::Reference) => {

@@ -68,6 +68,19 @@ enum Command {
         #[arg(default_value = "")]
         pattern: String,
     },
+    /// Set a control; use this for controls whose path is also the name of a command: groovectl set meter 3
+    Set {
+        /// Path of the control: deck/a/level is short for /groove/deck/a/level
+        path: String,
+        /// Values; numbers are sent as numbers, and i:3, f:3 or s:3 force the type
+        #[arg(allow_negative_numbers = true)]
+        values: Vec<String>,
+    },
+    /// Print the values of a control
+    Get {
+        /// Path of the control: deck/a/level is short for /groove/deck/a/level
+        path: String,
+    },
     /// Send an OSC message and print the replies
     Send {
         /// OSC address, such as /set_tempo
@@ -115,6 +128,9 @@ enum Command {
     },
     #[command(hide = true)]
     Complete { word: Option<String> },
+    /// Print the man page
+    #[command(hide = true)]
+    Man,
     #[command(external_subcommand)]
     Control(Vec<String>),
 }
@@ -208,7 +224,22 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
     let live = || {
         Live::connect(&cli.host, cli.http_port, token.as_deref(), Duration::from_secs_f64(cli.timeout.clamp(0.1, 60.0)))
     };
+    // With a token, controls go over the WebSocket, otherwise over OSC.
+    let set = |path: &str, values: &[String]| match &token {
+        Some(_) => ask(live()?, "call", path, values, cli.timeout),
+        None => send(&wire()?, path, values),
+    };
+    let get = |path: &str| match &token {
+        Some(_) => ask(live()?, "get", path, &[], cli.timeout),
+        None => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
+    };
     match &cli.command {
+        Command::Set { path, values } => set(&shell::full_path(path), values),
+        Command::Get { path } => get(&shell::full_path(path)),
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(|e| e.to_string())?;
+            Ok(true)
+        }
         Command::Status { json } => {
             let status = Status::of(&wire()?.ask(Message::new("/groove/status", vec![]))?);
             match json {
@@ -294,12 +325,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 let nearest = vocabulary.unknown(&path);
                 Trouble::Usage(format!("{}: not a command or a control; {nearest}", words[0]))
             })?;
-            match (args.is_empty() && control.readable, &token) {
-                (true, None) => send(&wire()?, "/groove/get", &[format!("s:{path}")]),
-                (false, None) => send(&wire()?, &path, args),
-                (true, Some(_)) => ask(live()?, "get", &path, args, cli.timeout),
-                (false, Some(_)) => ask(live()?, "call", &path, args, cli.timeout),
-            }
+            if args.is_empty() && control.readable { get(&path) } else { set(&path, args) }
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod doctor;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
 pub mod live;
+pub mod manual;
 pub mod media;
 #[cfg(feature = "ddsp")]
 pub mod models;
