@@ -27,7 +27,7 @@
 //! | `control` × 2 | [`daemon::live`] | the conductor, sockets, signals; frees what the engine retired |
 //! | `watchdog` | [`daemon::live`] | notifies the service manager's watchdog |
 //! | `reload`, temporary | [`daemon::live`] | reads the configuration again |
-//! | `luthier` | [`daemon::instruments`] | opens instruments |
+//! | `instruments` | [`daemon::instruments`] | opens instruments |
 //! | `midi` | [`control::midi`] | reads the ALSA sequencer |
 //! | `dashboard` | [`control::dashboard`] | resolves a dashboard's name and sends it the tempo |
 //! | `ports` | [`control::ports`] | detects when another program takes over an OSC port |

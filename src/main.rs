@@ -18,9 +18,14 @@ use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
 use grooved::output::{alsa, devices};
 use grooved::stretch::curve::Curve;
-use grooved::stretch::offline::Order;
+use grooved::stretch::offline::StretchJob;
 use grooved::system::{guard, log, realtime};
 use indicatif::{ProgressBar, ProgressStyle};
+
+#[path = "bin/grooved/flags.rs"]
+mod flags;
+
+use flags::{CardFlags, DeckFlags, Network};
 
 #[global_allocator]
 static ALLOCATOR: guard::GuardedAllocator = guard::GuardedAllocator;
@@ -95,78 +100,6 @@ struct Cli {
     /// Print a line and exit, to check that the command line is valid
     #[arg(long = "cli-sentinel", hide = true, num_args = 0..=1)]
     cli_sentinel: Option<Option<String>>,
-}
-
-/// Ports and addresses.
-#[derive(clap::Args)]
-struct Network {
-    /// TCP port for the page, /api/ws, /oscquery and /metrics; 0 disables HTTP [default: 8080]
-    #[arg(long, value_name = "PORT")]
-    http_port: Option<u16>,
-    /// Address or TCP port of the DDSP stream, or 'off' to disable it [default: 0.0.0.0:8765]
-    #[arg(long, value_name = "ADDRESS")]
-    ddsp_listen: Option<String>,
-    /// Frame length of the DDSP stream in milliseconds [default: 20]
-    #[arg(long, value_name = "MS")]
-    frame_ms: Option<f64>,
-    /// UDP port for OSC [default: 57120 and 57122]
-    #[arg(long)]
-    port: Option<u16>,
-    /// Address to bind for OSC, or a host name of this machine [default: all addresses]
-    #[arg(long, value_name = "ADDRESS")]
-    host: Option<String>,
-}
-
-/// The sound card.
-#[derive(clap::Args)]
-struct CardFlags {
-    /// ALSA name, or a number from 'grooved devices' [default: the first of USB, HAT, HDMI, headphones, 'default']
-    #[arg(long)]
-    device: Option<String>,
-    /// Frames per period, 16 to 8192 [default: 1024]
-    #[arg(long, value_name = "FRAMES")]
-    buffer_size: Option<usize>,
-    /// Periods in the card's buffer [default: 3]
-    #[arg(long)]
-    periods: Option<usize>,
-    /// Sample rate: 44100, 48000 or 96000 [default: 48000]
-    #[arg(long, value_name = "HZ")]
-    sample_rate: Option<u32>,
-}
-
-/// What the decks play at the start.
-#[derive(clap::Args)]
-struct DeckFlags {
-    /// File for deck A (buffer 100)
-    #[arg(long, value_name = "FILE")]
-    a: Option<PathBuf>,
-    /// File for deck B (buffer 1100)
-    #[arg(long, value_name = "FILE")]
-    b: Option<PathBuf>,
-    /// File for deck C (buffer 2100); starts at --c_at or /schedule_c_at
-    #[arg(long, value_name = "FILE")]
-    c: Option<PathBuf>,
-    /// File for deck D (buffer 3100)
-    #[arg(long, value_name = "FILE")]
-    d: Option<PathBuf>,
-    /// Playback rate of these files
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    rate: f64,
-    /// Volume of these files
-    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
-    vol: f64,
-    /// Levels of decks A and B
-    #[arg(long, num_args = 2, value_names = ["A", "B"])]
-    ab: Option<Vec<f64>>,
-    /// Levels of decks A, B, C and D
-    #[arg(long, num_args = 4, value_names = ["A", "B", "C", "D"])]
-    levels: Option<Vec<f64>>,
-    /// Start deck C at this second
-    #[arg(long = "c_at", value_name = "SECONDS", allow_negative_numbers = true)]
-    c_at: Option<f64>,
-    /// File to load on deck C without starting it
-    #[arg(long = "c_preload", value_name = "FILE")]
-    c_preload: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -348,16 +281,14 @@ fn go(cli: Cli) -> Result<(), Failure> {
             println!("{}: ok", file.display());
             return Ok(());
         }
-        Some(Command::Man { config_file }) => {
-            let mut page = Vec::new();
-            match config_file {
-                true => page.extend(manual::config_page(env!("CARGO_PKG_VERSION")).into_bytes()),
-                false => clap_mangen::Man::new(Cli::command())
-                    .render(&mut page)
-                    .map_err(|e| Failure::Io(format!("man page: {e}")))?,
-            }
-            print!("{}", String::from_utf8_lossy(&page));
+        Some(Command::Man { config_file: true }) => {
+            print!("{}", manual::config_page(env!("CARGO_PKG_VERSION")));
             return Ok(());
+        }
+        Some(Command::Man { .. }) => {
+            return clap_mangen::Man::new(Cli::command())
+                .render(&mut std::io::stdout())
+                .map_err(|e| Failure::Io(format!("man page: {e}")));
         }
         Some(Command::Reference) => {
             print!("{}", table::reference());
@@ -484,7 +415,7 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     if !(-12.0..=12.0).contains(&args.pitch) {
         return Err(Failure::Usage("--pitch: must be between -12 and 12 semitones".into()));
     }
-    let order = Order { method: args.method, curve, pitch: args.pitch, formants: args.formants };
+    let order = StretchJob { method: args.method, curve, pitch: args.pitch, formants: args.formants };
     order.check().map_err(Failure::Usage)?;
     keep_apart("OUTPUT", &args.output, &args.input)?;
     let bar = progress_bar(args.quiet);

@@ -206,7 +206,7 @@ fn connections_end_with_a_handshake_and_a_code() {
     let mut socket = Socket::connect(http);
     socket.0.send(tungstenite::Message::binary(&br#"{"id": 1, "op": "ping"}"#[..])).unwrap();
     let answer = socket.hear().unwrap();
-    assert!(answer["ok"] == false && answer["error"]["message"].as_str().unwrap().contains("text frames"), "{answer}");
+    assert!(answer["ok"] == false && answer["error"]["message"].as_str().unwrap().contains("text frame"), "{answer}");
     assert_eq!(socket.ask(json!({ "op": "ping" }))["result"], "pong");
     // The daemon stops.
     daemon.signal(15);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use grooved::ddsp::model::{Model, Player};
+use grooved::ddsp::model::{Model, ModelRunner};
 use proptest::prelude::*;
 
 /// Maximum difference between tract and ONNX Runtime.
@@ -23,7 +23,7 @@ fn models() -> Vec<PathBuf> {
 
 /// A running model with buffers for its output.
 struct Bench {
-    player: Player,
+    player: ModelRunner,
     partials: Vec<f32>,
     noise: Vec<f32>,
 }

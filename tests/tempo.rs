@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use grooved::engine::clock::Shape;
 use grooved::engine::command::{Action, Command};
-use grooved::engine::cover::{Bounds, CoverCell, WorkerEnd};
+use grooved::engine::cover::{Bounds, OverlayCell, WorkerEnd};
 use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::method::Method;
-use grooved::engine::plan::Kit;
+use grooved::engine::plan::StretchPool;
 use grooved::engine::source::Play;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig};
@@ -122,8 +122,8 @@ fn find(sound: &[f32], expected: f64, reach: usize, tick: &[f32]) -> Option<f64>
 }
 
 /// Returns a kit for a deck, and its worker's ends.
-fn kit() -> (Option<Box<Kit>>, Vec<WorkerEnd>) {
-    let (kit, ends) = Kit::new(RATE, Bounds { least: 0.1, most: 0.5 });
+fn kit() -> (Option<Box<StretchPool>>, Vec<WorkerEnd>) {
+    let (kit, ends) = StretchPool::new(RATE, Bounds { least: 0.1, most: 0.5 });
     (Some(Box::new(kit)), ends)
 }
 
@@ -132,14 +132,14 @@ struct Covered {
     engine: Engine,
     control: ControlDoor,
     worker: Worker,
-    cells: Vec<Arc<CoverCell>>,
+    cells: Vec<Arc<OverlayCell>>,
 }
 
 impl Covered {
     fn new(bounds: Bounds) -> Covered {
         let config = EngineConfig { sample_rate: RATE, slots: 4, bpm: 120.0, ..EngineConfig::default() };
         let (inner, mut control) = door(4, 2);
-        let (kit, ends) = Kit::new(RATE, bounds);
+        let (kit, ends) = StretchPool::new(RATE, bounds);
         let cells = ends.iter().map(|e| e.cell.clone()).collect();
         let mut worker = Worker::steady();
         ends.into_iter().for_each(|e| worker.add(e));

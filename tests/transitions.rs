@@ -17,7 +17,7 @@ use grooved::engine::door::{ControlDoor, door};
 use grooved::engine::eq::{Band, ThreeBand};
 use grooved::engine::limiter::Kind;
 use grooved::engine::method::Method;
-use grooved::engine::plan::Kit;
+use grooved::engine::plan::StretchPool;
 use grooved::engine::source::Play;
 use grooved::engine::source::{StemSource, stream};
 use grooved::engine::{Block, Engine, EngineConfig, GRID};
@@ -380,7 +380,7 @@ impl Rig {
     }
 
     fn stretch(&mut self) {
-        let (kit, ends): (Kit, Vec<WorkerEnd>) = Kit::new(RATE, Bounds { least: 0.1, most: 0.5 });
+        let (kit, ends): (StretchPool, Vec<WorkerEnd>) = StretchPool::new(RATE, Bounds { least: 0.1, most: 0.5 });
         ends.into_iter().for_each(|end| self.worker.add(end));
         self.send(Action::Stretch { deck: 0, method: Method::PlaybackRate, kit: Some(Box::new(kit)) });
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use grooved::control::board::{Board, State};
-use grooved::control::bulletin::Bulletin;
+use grooved::control::board::{State, StateSnapshot};
+use grooved::control::bulletin::EventLog;
 use grooved::control::http::api::{Conversation, Step};
 use grooved::control::request::{Answer, Message};
 use grooved::control::table;
@@ -55,7 +55,7 @@ static VOCABULARY: LazyLock<Arc<Vocabulary>> = LazyLock::new(|| table::table(tru
 
 /// Two consecutive states; the second lacks one value of the first.
 static STATES: LazyLock<[Arc<State>; 2]> = LazyLock::new(|| {
-    let board = Board::default();
+    let board = StateSnapshot::default();
     let look = board.look();
     let mut values: BTreeMap<String, Vec<Value>> =
         VOCABULARY.with_values().iter().take(60).map(|p| (p.clone(), vec![Value::Float(0.5), "x".into()])).collect();
@@ -71,7 +71,7 @@ static STATES: LazyLock<[Arc<State>; 2]> = LazyLock::new(|| {
 
 /// Runs the target [`API`].
 pub fn run(data: &[u8]) {
-    let bulletin = Arc::new(Bulletin::default());
+    let bulletin = Arc::new(EventLog::default());
     let peer = SocketAddr::from(([127, 0, 0, 1], 9));
     let mut conversation = Conversation::new(VOCABULARY.clone(), bulletin.clone(), 1, peer);
     let mut now = Instant::now();

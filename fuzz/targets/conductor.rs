@@ -16,9 +16,9 @@ use grooved::control::table;
 use grooved::control::value::Value;
 use grooved::control::vocabulary::{Kind, Vocabulary};
 use grooved::daemon::settings;
-use grooved::ddsp::ensemble::{Ensemble, Section};
-use grooved::ddsp::library::{Library as Instruments, Shelf};
-use grooved::ddsp::order::Order;
+use grooved::ddsp::ensemble::{Ensemble, InstrumentVoices};
+use grooved::ddsp::library::{Library as Instruments, ModelCache};
+use grooved::ddsp::order::VoiceCommand;
 use grooved::ddsp::worker::Worker as VoiceWorker;
 use grooved::engine::cover::WorkerEnd;
 use grooved::engine::door::door;
@@ -28,10 +28,10 @@ use grooved::engine::{Block, Engine, EngineConfig, GRID};
 use grooved::media::disk::Worker as DiskWorker;
 use grooved::media::feed::Feeder;
 use grooved::media::library::Library;
-use grooved::media::pool::{Done, Job, load_now};
+use grooved::media::pool::{Done, LoadJob, load_now};
 use grooved::output::report::Report;
 use grooved::stretch::worker::Worker as StretchWorker;
-use grooved::system::keeper::{Found, Job as KeeperJob, Kept, Wish};
+use grooved::system::keeper::{FileJob, FileRequest, Found, Kept};
 use grooved::system::time::monotonic_ns;
 
 use super::Target;
@@ -110,7 +110,7 @@ const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::
 /// Configuration, instruments, files and controls shared by all runs.
 struct House {
     config: Config,
-    shelf: Shelf,
+    shelf: ModelCache,
     library: Library,
     vocabulary: Arc<Vocabulary>,
 }
@@ -124,7 +124,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     config.mixer.filters = true;
     House {
         config,
-        shelf: Shelf::new(Instruments::new(Some(&root.join("models")))),
+        shelf: ModelCache::new(Instruments::new(Some(&root.join("models")))),
         library: Library::new(&[root.join("tests/fixtures")], false),
         vocabulary: table::table(true, VOICES).vocabulary(),
     }
@@ -133,11 +133,11 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
 /// Requests of the conductor to other threads of the daemon, executed between two blocks.
 #[derive(Default)]
 struct Asked {
-    loads: VecDeque<Job>,
+    loads: VecDeque<LoadJob>,
     feeders: Vec<Feeder>,
     reserves: Vec<WorkerEnd>,
-    files: Vec<KeeperJob>,
-    orders: Vec<(Option<u64>, Order)>,
+    files: Vec<FileJob>,
+    orders: Vec<(Option<u64>, VoiceCommand)>,
     instruments: Vec<InstrumentJob>,
 }
 
@@ -151,7 +151,7 @@ impl Collected {
 }
 
 impl Services for Collected {
-    fn load(&mut self, job: Job) {
+    fn load(&mut self, job: LoadJob) {
         self.asked().loads.push_back(job);
     }
 
@@ -163,11 +163,11 @@ impl Services for Collected {
         self.asked().reserves.extend(ends);
     }
 
-    fn keep(&mut self, job: KeeperJob) {
+    fn keep(&mut self, job: FileJob) {
         self.asked().files.push(job);
     }
 
-    fn voice(&mut self, at: Option<u64>, order: Order) {
+    fn voice(&mut self, at: Option<u64>, order: VoiceCommand) {
         self.asked().orders.push((at, order));
     }
 
@@ -194,7 +194,7 @@ impl Rig {
         let config = EngineConfig { sample_rate: RATE, slots: SLOTS, ..EngineConfig::default() };
         let mut engine = Engine::new(&config, inner);
         let (writer, reader) = line(0);
-        engine.hear(reader);
+        engine.attach_voices(reader);
         let asked: Arc<Mutex<Asked>> = Arc::default();
         let mut settings = settings(&HOUSE.config);
         (settings.debug, settings.has_presets) = (true, true);
@@ -212,16 +212,16 @@ impl Rig {
         }
     }
 
-    fn keep(&mut self, job: KeeperJob) {
+    fn keep(&mut self, job: FileJob) {
         let absent = || io::Error::from(io::ErrorKind::NotFound);
         let result = match job.wish {
-            Wish::Write(name, bytes) => {
+            FileRequest::Write(name, bytes) => {
                 self.kept.insert(name, bytes);
                 Ok(Found::Nothing)
             }
-            Wish::Read(name) => self.kept.get(&name).cloned().map(Found::Bytes).ok_or_else(absent),
-            Wish::Remove(name) => self.kept.remove(&name).map(|_| Found::Nothing).ok_or_else(absent),
-            Wish::List(folder) => {
+            FileRequest::Read(name) => self.kept.get(&name).cloned().map(Found::Bytes).ok_or_else(absent),
+            FileRequest::Remove(name) => self.kept.remove(&name).map(|_| Found::Nothing).ok_or_else(absent),
+            FileRequest::List(folder) => {
                 let within = |name: &String| Some(name.strip_prefix(&folder)?.trim_start_matches('/').to_string());
                 Ok(Found::Names(self.kept.keys().filter_map(within).collect()))
             }
@@ -249,7 +249,7 @@ impl Rig {
             self.conductor.opened(match job {
                 InstrumentJob::List => InstrumentResult::Names(HOUSE.shelf.library.names()),
                 InstrumentJob::Open(name) => {
-                    let made = Section::open(&HOUSE.shelf, &name, VOICES, RATE).map(|(section, card)| {
+                    let made = InstrumentVoices::open(&HOUSE.shelf, &name, VOICES, RATE).map(|(section, card)| {
                         self.voices.seat(section);
                         card
                     });

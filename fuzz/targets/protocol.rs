@@ -57,7 +57,7 @@ pub fn run(data: &[u8]) {
                 match protocol::read(&json, 4, &shape) {
                     Ok(heard) => {
                         for order in heard.orders {
-                            if let protocol::Order::Reshape(other) = order {
+                            if let protocol::StreamCommand::Reshape(other) = order {
                                 assert!((1..=192_000).contains(&other.samples()), "{other:?}");
                                 shape = other;
                             }

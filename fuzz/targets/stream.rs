@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use grooved::control::stream::protocol::{self, Order};
+use grooved::control::stream::protocol::{self, StreamCommand};
 use grooved::ddsp::model::Model;
 use grooved::ddsp::stream::{Stream, voices};
 
@@ -33,15 +33,17 @@ pub fn run(data: &[u8]) {
         let heard = protocol::parse(line).and_then(|json| protocol::read(&json, VOICES, &shape));
         for order in heard.map(|h| h.orders).unwrap_or_default() {
             match order {
-                Order::Update(update, after) => drop(stream.update(update, after)),
-                Order::Instrument(_) => stream.swap(voices(&MODEL, VOICES, shape.rate).expect("voices can be made")),
-                Order::Reshape(other) => {
+                StreamCommand::Update(update, after) => drop(stream.update(update, after)),
+                StreamCommand::Instrument(_) => {
+                    stream.swap(voices(&MODEL, VOICES, shape.rate).expect("voices can be made"))
+                }
+                StreamCommand::Reshape(other) => {
                     if other.rate != shape.rate {
                         stream = stream.resample(&MODEL, other.rate).expect("a stream can be made");
                     }
                     shape = other;
                 }
-                Order::Monitor(_) | Order::Hello => {}
+                StreamCommand::Monitor(_) | StreamCommand::Hello => {}
             }
         }
         let block = &mut block[..shape.samples().min(MOST_SAMPLES)];

@@ -10,8 +10,8 @@ use grooved::control::json;
 use grooved::control::request::Message;
 use grooved::control::table;
 use grooved::control::value::Value;
-use grooved::remote::ddsp::{self, Player};
-use grooved::remote::live::{Heard, Live};
+use grooved::remote::ddsp::{self, StreamClient};
+use grooved::remote::live::{Live, LiveMessage};
 use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
 use grooved::remote::{bench, crowd, shell, watch};
@@ -256,8 +256,8 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             };
             let pitches =
                 notes.iter().map(|n| ddsp::pitch(n)).collect::<Result<Vec<_>, _>>().map_err(Trouble::Usage)?;
-            let mut player = Player::connect(&cli.host, how.ddsp_port)?;
-            let order = ddsp::Order {
+            let mut player = StreamClient::connect(&cli.host, how.ddsp_port)?;
+            let order = ddsp::PlayJob {
                 pitches,
                 loudness: how.loudness,
                 seconds: how.seconds,
@@ -267,7 +267,7 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             Ok(player.play(&order, &mut |line| say(&line)).map(|()| true)?)
         }
         Command::Latency { tries, ddsp_port } => {
-            say(&Player::connect(&cli.host, *ddsp_port)?.latency(*tries)?);
+            say(&StreamClient::connect(&cli.host, *ddsp_port)?.latency(*tries)?);
             Ok(true)
         }
         Command::Watch => Ok(watch::run(live).map(|()| true)?),
@@ -336,7 +336,9 @@ fn ask(mut live: Live, op: &str, path: &str, args: &[String], timeout_s: f64) ->
     let id = live.say(serde_json::json!({ "op": op, "path": path, "args": json::list(&args) }))?;
     let deadline = Instant::now() + Duration::from_secs_f64(timeout_s.clamp(0.1, 3_600.0));
     while Instant::now() < deadline {
-        let Heard::Json(answer) = live.hear(deadline.saturating_duration_since(Instant::now()))? else { continue };
+        let LiveMessage::Json(answer) = live.hear(deadline.saturating_duration_since(Instant::now()))? else {
+            continue;
+        };
         if answer["id"] != id {
             continue;
         }
@@ -379,7 +381,7 @@ fn controls(pattern: &str) -> Result<bool, Trouble> {
 fn meter(mut live: Live) -> Result<bool, Trouble> {
     live.subscribe(&["/meter/output/*"], 1.0, None)?;
     loop {
-        let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
+        let LiveMessage::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
         if message["push"] != "state" {
             continue;
         }
@@ -403,7 +405,7 @@ fn meter(mut live: Live) -> Result<bool, Trouble> {
 fn log(mut live: Live, all: bool) -> Result<bool, Trouble> {
     live.subscribe(&["/log/*"], 1.0, all.then_some(0))?;
     loop {
-        let Heard::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
+        let LiveMessage::Json(message) = live.hear(Duration::from_secs(5))? else { continue };
         match message["push"].as_str() {
             Some("event") => {
                 let level = message["path"].as_str().unwrap_or_default().trim_start_matches("/log/");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::control::conductor::mapping::Map as ControlMap;
 use crate::control::table;
 use crate::engine::clock::Shape;
-use crate::movement::crowd::Settings;
+use crate::movement::crowd::CrowdSettings;
 use crate::movement::curve::Curve;
 use crate::movement::value;
 use crate::movement::window::Kind;
@@ -43,7 +43,7 @@ pub struct Movement {
 
 impl Default for Movement {
     fn default() -> Self {
-        let settings = Settings::default();
+        let settings = CrowdSettings::default();
         Movement {
             tempo: settings.enabled,
             source: settings.source,
@@ -67,9 +67,9 @@ impl Movement {
     }
 
     /// Returns the settings of the crowd module.
-    pub fn settings(&self) -> Settings {
-        let defaults = Settings::default();
-        Settings {
+    pub fn settings(&self) -> CrowdSettings {
+        let defaults = CrowdSettings::default();
+        CrowdSettings {
             enabled: self.tempo,
             source: value::part(&self.source).into(),
             curve: self.curve(),

@@ -95,18 +95,18 @@ impl State {
 
 /// Publisher of snapshots.
 #[derive(Debug)]
-pub struct Board {
+pub struct StateSnapshot {
     state: watch::Sender<Arc<State>>,
     last: Mutex<Arc<State>>,
 }
 
-impl Default for Board {
+impl Default for StateSnapshot {
     fn default() -> Self {
-        Board { state: watch::Sender::new(Arc::default()), last: Mutex::default() }
+        StateSnapshot { state: watch::Sender::new(Arc::default()), last: Mutex::default() }
     }
 }
 
-impl Board {
+impl StateSnapshot {
     /// Returns a receiver of snapshots; its first one may be stale. Snapshots are written while a receiver exists.
     pub fn look(&self) -> watch::Receiver<Arc<State>> {
         self.state.subscribe()

@@ -47,7 +47,7 @@ impl PartialEq for Event {
     }
 }
 
-/// Events returned by [`Bulletin::since`].
+/// Events returned by [`EventLog::since`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// Number of requested events that are no longer kept.
@@ -60,7 +60,7 @@ pub struct Batch {
 
 /// A bounded, numbered log of events.
 #[derive(Debug)]
-pub struct Bulletin {
+pub struct EventLog {
     kept: Mutex<(u64, VecDeque<Arc<Event>>)>,
     newest: watch::Sender<u64>,
     life: u64,
@@ -71,9 +71,9 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-impl Default for Bulletin {
+impl Default for EventLog {
     fn default() -> Self {
-        Bulletin {
+        EventLog {
             kept: Mutex::new((1, VecDeque::with_capacity(KEPT))),
             newest: watch::Sender::new(0),
             life: now() as u64,
@@ -81,7 +81,7 @@ impl Default for Bulletin {
     }
 }
 
-impl Bulletin {
+impl EventLog {
     /// Adds an event. Realtime: no.
     pub fn post(&self, path: impl Into<String>, values: Vec<Value>) {
         crate::system::guard::may_block();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_slow_listener_is_told_what_it_missed() {
-        let bulletin = Bulletin::default();
+        let bulletin = EventLog::default();
         let start = bulletin.next();
         for k in 0..10 {
             bulletin.post("/x", vec![Value::Int(k)]);

@@ -14,7 +14,7 @@ const HOLD: Duration = Duration::from_secs(2);
 
 /// Ballistics of one level meter.
 #[derive(Clone, Copy, Debug)]
-pub struct Needle {
+pub struct MeterBallistics {
     /// Peak with fall (linear).
     pub peak: f32,
     /// Mean over about 0.3 s (linear).
@@ -27,10 +27,10 @@ pub struct Needle {
     held: Instant,
 }
 
-impl Needle {
+impl MeterBallistics {
     /// Returns a meter at zero.
-    pub fn new(now: Instant) -> Needle {
-        Needle { peak: 0.0, rms: 0.0, hold: 0.0, clips: 0, moved: now, held: now }
+    pub fn new(now: Instant) -> MeterBallistics {
+        MeterBallistics { peak: 0.0, rms: 0.0, hold: 0.0, clips: 0, moved: now, held: now }
     }
 
     /// Updates the meter with the levels that `cell` measured since the last call.
@@ -60,7 +60,7 @@ mod tests {
     fn rises_at_once_falls_slowly_and_holds() {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
-        let mut needle = Needle::new(start);
+        let mut needle = MeterBallistics::new(start);
         needle.rise(0.5, at(10));
         assert_eq!((needle.peak, needle.hold), (0.5, 0.5));
         needle.rise(0.0, at(1710));

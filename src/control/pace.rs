@@ -37,7 +37,7 @@ pub struct Reserve {
 
 /// Gauges of all stretch reserves and of movement; written by the conductor.
 #[derive(Debug, Default)]
-pub struct PaceBoard {
+pub struct Gauges {
     /// Stretch reserves by deck.
     pub reserves: [Reserve; DECKS],
     /// The latest measurement of movement.

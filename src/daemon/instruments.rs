@@ -9,12 +9,12 @@ use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
 use crate::control::stream::monitor::Monitor;
-use crate::control::stream::{self, Settings, Studio};
+use crate::control::stream::{self, StreamServer, StreamSettings};
 use crate::control::tally::StreamTally;
-use crate::ddsp::ensemble::{Ensemble, Section};
-use crate::ddsp::library::{Library, Shelf};
-use crate::ddsp::order::Order;
-use crate::ddsp::worker::{Clock, Told, VoiceThread, Worker};
+use crate::ddsp::ensemble::{Ensemble, InstrumentVoices};
+use crate::ddsp::library::{Library, ModelCache};
+use crate::ddsp::order::VoiceCommand;
+use crate::ddsp::worker::{Clock, VoiceThread, Worker, WorkerMessage};
 use crate::engine::door::Telemetry;
 use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
@@ -25,11 +25,16 @@ use crate::system::time::monotonic_ns;
 
 /// Runs a job of the conductor: opens an instrument and passes it to `seat`, or lists the instruments. Blocks.
 /// Realtime: no.
-fn make(job: InstrumentJob, shelf: &Shelf, config: &Config, seat: impl FnOnce(Section)) -> InstrumentResult {
+fn make(
+    job: InstrumentJob,
+    shelf: &ModelCache,
+    config: &Config,
+    seat: impl FnOnce(InstrumentVoices),
+) -> InstrumentResult {
     match job {
         InstrumentJob::List => InstrumentResult::Names(shelf.library.names()),
         InstrumentJob::Open(name) => {
-            let open = || Section::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
+            let open = || InstrumentVoices::open(shelf, &name, config.voices.polyphony, config.output.sample_rate);
             let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(open))
                 .unwrap_or_else(|_| Err(format!("cannot open {name}: its file is invalid")));
             InstrumentResult::Opened(
@@ -44,23 +49,23 @@ fn make(job: InstrumentJob, shelf: &Shelf, config: &Config, seat: impl FnOnce(Se
 }
 
 /// Instruments before their threads are started.
-pub struct Workshop {
-    shelf: Arc<Shelf>,
+pub struct InstrumentFactory {
+    shelf: Arc<ModelCache>,
     writer: Option<VoiceWriter>,
     /// Channel to the voices' worker, once it runs.
-    mail: Option<Sender<Told>>,
+    mail: Option<Sender<WorkerMessage>>,
 }
 
-impl Workshop {
+impl InstrumentFactory {
     /// Opens the folder of instruments and, if there are voices, connects their sound to the engine.
-    pub fn new(config: &Config, engine: &mut Engine) -> Workshop {
+    pub fn new(config: &Config, engine: &mut Engine) -> InstrumentFactory {
         let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
         let writer = (config.voices.polyphony > 0).then(|| {
             let (writer, reader) = line(config.voices.pair);
-            engine.hear(reader);
+            engine.attach_voices(reader);
             writer
         });
-        Workshop { shelf: Arc::new(Shelf::new(Library::new(folder))), writer, mail: None }
+        InstrumentFactory { shelf: Arc::new(ModelCache::new(Library::new(folder))), writer, mail: None }
     }
 
     /// Returns a worker with an ensemble of the configured polyphony, or `None` if there are no voices.
@@ -79,8 +84,8 @@ impl Workshop {
         config: &Config,
         telemetry: Arc<Telemetry>,
         told: impl Fn(InstrumentResult) + Send + 'static,
-    ) -> std::io::Result<Voices> {
-        let Some(worker) = self.worker(config) else { return Ok(Voices { thread: None, jobs: channel().0 }) };
+    ) -> std::io::Result<VoiceService> {
+        let Some(worker) = self.worker(config) else { return Ok(VoiceService { thread: None, jobs: channel().0 }) };
         let wanted = config.system.realtime;
         let output = &config.output;
         let clock = Clock::new(output.sample_rate, output.buffer_size, config.voices.ahead_ms / 1_000.0);
@@ -94,18 +99,18 @@ impl Workshop {
         self.mail = Some(thread.mail());
         let (jobs, inbox) = channel();
         let (mail, config, shelf) = (thread.mail(), config.clone(), self.shelf.clone());
-        std::thread::Builder::new().name("luthier".into()).spawn(move || {
+        std::thread::Builder::new().name("instruments".into()).spawn(move || {
             for job in inbox {
-                told(make(job, &shelf, &config, |section| drop(mail.send(Told::Section(section)))));
+                told(make(job, &shelf, &config, |section| drop(mail.send(WorkerMessage::Instrument(section)))));
             }
         })?;
-        Ok(Voices { thread: Some(thread), jobs })
+        Ok(VoiceService { thread: Some(thread), jobs })
     }
 
     /// Opens the port of the DDSP stream. A port that is taken, or a missing instrument, is only logged.
     pub async fn open_stream(&self, config: &Config, counts: Arc<StreamTally>, ending: Ending) {
         let Ok(Some(address)) = config.ddsp.address() else { return };
-        let settings = Settings {
+        let settings = StreamSettings {
             instrument: config.ddsp.first(),
             shelf: self.shelf.clone(),
             voices: config.ddsp.voices,
@@ -115,7 +120,7 @@ impl Workshop {
             ending,
             enter: realtime::flush_denormals,
             monitor: self.mail.clone().filter(|_| config.ddsp.monitors > 0).map(|mail| {
-                let tell = move |number, guest| drop(mail.send(Told::Guest(number, guest)));
+                let tell = move |number, guest| drop(mail.send(WorkerMessage::Monitor(number, guest)));
                 Arc::new(Monitor::new(config.output.sample_rate, config.ddsp.monitors, tell))
             }),
         };
@@ -132,7 +137,8 @@ impl Workshop {
         };
         tracing::info!("DDSP stream on ws://{address}/");
         tokio::spawn(async move {
-            let Ok((studio, first)) = tokio::task::spawn_blocking(move || Studio::open(settings, counts)).await else {
+            let Ok((studio, first)) = tokio::task::spawn_blocking(move || StreamServer::open(settings, counts)).await
+            else {
                 return;
             };
             if let Err(why) = first {
@@ -144,12 +150,12 @@ impl Workshop {
 }
 
 /// Running voices: the worker's thread, and the thread that opens instruments for it.
-pub struct Voices {
+pub struct VoiceService {
     thread: Option<VoiceThread>,
     jobs: Sender<InstrumentJob>,
 }
 
-impl Voices {
+impl VoiceService {
     /// Registers the worker with the overseer.
     pub fn watch(&self, overseer: &Overseer) {
         if let Some(thread) = &self.thread {
@@ -179,7 +185,7 @@ impl Voices {
 
 /// The conductor's way to the voices at work.
 pub struct VoiceHandle {
-    orders: Option<Sender<Told>>,
+    orders: Option<Sender<WorkerMessage>>,
     jobs: Sender<InstrumentJob>,
     cell: Option<Arc<VoiceCell>>,
     pulse: Option<Arc<Pulse>>,
@@ -188,9 +194,9 @@ pub struct VoiceHandle {
 
 impl VoiceHandle {
     /// Sends the worker an order, for a sample time if there is one.
-    pub fn order(&self, at: Option<u64>, order: Order) {
+    pub fn order(&self, at: Option<u64>, order: VoiceCommand) {
         if let Some(orders) = &self.orders {
-            drop(orders.send(Told::Order(at, order)));
+            drop(orders.send(WorkerMessage::Command(at, order)));
         }
     }
 
@@ -222,7 +228,7 @@ impl VoiceHandle {
 /// Requests to voices that have no threads of their own.
 #[derive(Default)]
 struct Asked {
-    orders: Vec<(Option<u64>, Order)>,
+    orders: Vec<(Option<u64>, VoiceCommand)>,
     jobs: Vec<InstrumentJob>,
 }
 
@@ -232,7 +238,7 @@ pub struct PumpedHandle(Arc<Mutex<Asked>>);
 
 impl PumpedHandle {
     /// Keeps an order until the next quantum.
-    pub fn order(&self, at: Option<u64>, order: Order) {
+    pub fn order(&self, at: Option<u64>, order: VoiceCommand) {
         drop(self.0.lock().map(|mut asked| asked.orders.push((at, order))));
     }
 
@@ -242,17 +248,17 @@ impl PumpedHandle {
     }
 }
 
-/// Voices of an offline render, driven by [`Pumped::pump`] before each quantum.
+/// VoiceService of an offline render, driven by [`Pumped::pump`] before each quantum.
 pub struct Pumped {
     worker: Option<Worker>,
-    shelf: Arc<Shelf>,
+    shelf: Arc<ModelCache>,
     config: Config,
     asked: Arc<Mutex<Asked>>,
 }
 
 impl Pumped {
     /// Creates the voices from a workshop, at rest.
-    pub fn new(mut workshop: Workshop, config: &Config) -> Pumped {
+    pub fn new(mut workshop: InstrumentFactory, config: &Config) -> Pumped {
         Pumped { worker: workshop.worker(config), shelf: workshop.shelf, config: config.clone(), asked: Arc::default() }
     }
 

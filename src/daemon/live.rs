@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::instruments::Workshop;
+use super::instruments::InstrumentFactory;
 use super::services::{LiveServices, Stalls};
 use super::{Failure, LastShow, Options, OutputMode, engine_config, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
@@ -23,7 +23,7 @@ use crate::control::conductor::Conductor;
 use crate::control::conductor::services::InstrumentResult;
 use crate::control::dashboard;
 use crate::control::http::access::Access;
-use crate::control::http::{self, Links};
+use crate::control::http::{self, AppState};
 use crate::control::midi;
 use crate::control::osc::OscFace;
 use crate::control::ports;
@@ -36,10 +36,10 @@ use crate::engine::Engine;
 use crate::engine::door::door;
 use crate::media::disk::Readers;
 use crate::media::pool::{Done, Pool};
-use crate::media::recorder::{self, Recorder, Told};
-use crate::output::alsa::Wish;
+use crate::media::recorder::{self, Recorder, RecorderEvent};
+use crate::output::alsa::CardRequest;
 use crate::output::pcm::SystemTimer;
-use crate::output::player::{Orders, Player, Ties, card_door};
+use crate::output::player::{Orders, Player, PlayerIo, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::tap::WavTap;
@@ -87,7 +87,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let engine_config = engine_config(config);
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
     let mut engine = Engine::new(&engine_config, inner);
-    let mut workshop = Workshop::new(config, &mut engine);
+    let mut workshop = InstrumentFactory::new(config, &mut engine);
     let report = Arc::new(Report::default());
     report.cardless.store(options.output != OutputMode::Card, Relaxed);
     let orders = Arc::new(Orders::default());
@@ -101,7 +101,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         _ => (None, None),
     };
     let ties =
-        Ties { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
+        PlayerIo { timer: Box::new(SystemTimer), mail, report: report.clone(), orders: orders.clone(), tap: producer };
     let player = Player::new(engine, ties, config.output.buffer_size, config.output.periods);
     // Everything the audio thread will touch exists now, except its stack, stems and stretch kits.
     if config.system.realtime != Realtime::Off {
@@ -139,7 +139,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     // The card's supervisor.
     let supervisor = match &options.output {
         OutputMode::Card => {
-            let wish = Wish {
+            let wish = CardRequest {
                 rate: config.output.sample_rate,
                 period: config.output.buffer_size,
                 periods: config.output.periods,
@@ -178,7 +178,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let recordings = claimed(config.recordings(), options.measure);
     let recorder = match &recordings {
         Some((folder, _)) => {
-            let settings = recorder::Settings {
+            let settings = recorder::RecorderSettings {
                 folder: folder.clone(),
                 rate: config.output.sample_rate,
                 channels: 2 * config.pairs(),
@@ -336,7 +336,7 @@ fn start_audio(mut player: Player, wanted: Realtime, report: Arc<Report>) -> Res
 }
 
 /// Returns a callback that logs the supervisor's notices.
-fn notices(wish: Wish) -> impl FnMut(Notice) + Send + 'static {
+fn notices(wish: CardRequest) -> impl FnMut(Notice) + Send + 'static {
     move |notice| match notice {
         Notice::Opened { setup } => {
             tracing::info!(
@@ -379,7 +379,7 @@ fn claimed(folder: Option<PathBuf>, measure: bool) -> Option<(PathBuf, std::fs::
 struct Inboxes {
     loaded: mpsc::UnboundedReceiver<Done>,
     kept: mpsc::UnboundedReceiver<Kept>,
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<RecorderEvent>,
     made: mpsc::UnboundedReceiver<InstrumentResult>,
 }
 
@@ -398,7 +398,7 @@ struct Faces {
 async fn open_faces(
     options: &Options,
     conductor: &Conductor,
-    workshop: &Workshop,
+    workshop: &InstrumentFactory,
     report: &Arc<Report>,
 ) -> Result<Faces, Failure> {
     let config = &options.config;
@@ -420,7 +420,7 @@ async fn open_faces(
     }));
     let stream = Arc::new(StreamTally::default());
     let (end, ending) = Ending::new();
-    let links = Links {
+    let links = AppState {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
         sessions: sessions.clone(),
@@ -550,7 +550,7 @@ fn access(options: &Options) -> Result<Access, Failure> {
 }
 
 /// Opens the HTTP port. A port that is taken is only a warning.
-async fn open_http(config: &Config, links: Links) {
+async fn open_http(config: &Config, links: AppState) {
     let (port, bind) = (config.http.port, config.http.bind.as_str());
     if port == 0 {
         return;

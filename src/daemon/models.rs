@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tract_onnx::prelude::TractResult;
 
-use crate::ddsp::model::{Model, ModelError, Player};
+use crate::ddsp::model::{Model, ModelError, ModelRunner};
 
 /// Number of timed steps, after as many for warm-up.
 const STEPS: usize = 2_000;
@@ -48,7 +48,7 @@ pub fn check(path: &Path) -> Result<String, ModelError> {
 }
 
 /// Returns the median time of a step.
-fn time(player: &mut Player, harmonics: usize, bands: usize) -> TractResult<Duration> {
+fn time(player: &mut ModelRunner, harmonics: usize, bands: usize) -> TractResult<Duration> {
     let (mut partials, mut noise) = (vec![0.0; harmonics], vec![0.0; bands]);
     let mut took = Vec::with_capacity(STEPS);
     for step in 0..STEPS {

@@ -7,7 +7,7 @@ use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
 use crate::control::tally::StreamTally;
-use crate::ddsp::order::Order;
+use crate::ddsp::order::VoiceCommand;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::VoiceCell;
 use crate::system::overseer::Overseer;
@@ -16,7 +16,7 @@ use crate::system::overseer::Overseer;
 #[derive(Clone)]
 pub struct NoVoices;
 
-pub use NoVoices as Workshop;
+pub use NoVoices as InstrumentFactory;
 pub use NoVoices as Voices;
 pub use NoVoices as VoiceHandle;
 pub use NoVoices as Pumped;
@@ -54,7 +54,7 @@ impl NoVoices {
     }
 
     /// Ignores an order.
-    pub fn order(&self, _: Option<u64>, _: Order) {}
+    pub fn order(&self, _: Option<u64>, _: VoiceCommand) {}
 
     /// Ignores a request.
     pub fn job(&self, _: InstrumentJob) {}

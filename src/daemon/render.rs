@@ -5,19 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use super::instruments::{Pumped, PumpedHandle, Workshop};
+use super::instruments::{InstrumentFactory, Pumped, PumpedHandle};
 use super::{Failure, Options, engine_config, library, settings};
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, Services};
 use crate::control::conductor::settings::Settings;
 use crate::control::table;
-use crate::ddsp::order::Order as VoiceOrder;
+use crate::ddsp::order::VoiceCommand;
 use crate::engine::Engine;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::door::door;
 use crate::media::disk::Worker;
 use crate::media::feed::Feeder;
-use crate::media::pool::{self, Done, Job};
+use crate::media::pool::{self, Done, LoadJob};
 use crate::media::wav::{Depth, WavWriter};
 use crate::output::offline;
 use crate::output::report::Report;
@@ -25,14 +25,14 @@ use crate::stretch::worker;
 
 /// The conductor's services in a render: requests are queued until [`render`] carries them out, before the next quantum.
 struct OfflineServices {
-    jobs: Sender<Job>,
+    jobs: Sender<LoadJob>,
     feeders: Sender<Feeder>,
     reserves: Sender<Vec<WorkerEnd>>,
     voices: PumpedHandle,
 }
 
 impl Services for OfflineServices {
-    fn load(&mut self, job: Job) {
+    fn load(&mut self, job: LoadJob) {
         drop(self.jobs.send(job));
     }
 
@@ -44,7 +44,7 @@ impl Services for OfflineServices {
         drop(self.reserves.send(ends));
     }
 
-    fn voice(&mut self, at: Option<u64>, order: VoiceOrder) {
+    fn voice(&mut self, at: Option<u64>, order: VoiceCommand) {
         self.voices.order(at, order);
     }
 
@@ -62,7 +62,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let config = engine_config(&options.config);
     let (inner, outer) = door(config.slots, 2 * config.pairs);
     let mut engine = Engine::new(&config, inner);
-    let mut voices = Pumped::new(Workshop::new(&options.config, &mut engine), &options.config);
+    let mut voices = Pumped::new(InstrumentFactory::new(&options.config, &mut engine), &options.config);
     let (jobs_tx, jobs) = channel();
     let (feeders_tx, feeders) = channel();
     let (reserves_tx, reserves) = channel();

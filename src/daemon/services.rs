@@ -6,15 +6,15 @@ use std::sync::mpsc::Sender;
 
 use super::instruments::VoiceHandle;
 use crate::control::conductor::services::{InstrumentJob, Services};
-use crate::ddsp::order::Order as VoiceOrder;
+use crate::ddsp::order::VoiceCommand;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::voices::VoiceCell;
 use crate::media::feed::Feeder;
 use crate::media::library::Library;
-use crate::media::pool::{Job as LoadJob, Pool};
-use crate::media::recorder::{Order as RecordOrder, Progress};
+use crate::media::pool::{LoadJob, Pool};
+use crate::media::recorder::{Progress, RecordJob};
 use crate::output::player::Orders;
-use crate::system::keeper::Job as KeeperJob;
+use crate::system::keeper::FileJob;
 use crate::system::overseer::Pulse;
 use crate::system::realtime;
 
@@ -41,9 +41,9 @@ pub struct LiveServices {
     /// The stretch worker.
     pub reserves: Sender<Vec<WorkerEnd>>,
     /// The keeper, if there is a folder for the state.
-    pub files: Option<Sender<KeeperJob>>,
+    pub files: Option<Sender<FileJob>>,
     /// The recorder, if there is a folder for recordings.
-    pub recorder: Option<Sender<RecordOrder>>,
+    pub recorder: Option<Sender<RecordJob>>,
     /// The recorder's progress.
     pub progress: Option<Arc<Progress>>,
     /// The voices.
@@ -69,13 +69,13 @@ impl Services for LiveServices {
         drop(self.feeders.send(feeder));
     }
 
-    fn keep(&mut self, job: KeeperJob) {
+    fn keep(&mut self, job: FileJob) {
         if let Some(files) = &self.files {
             drop(files.send(job));
         }
     }
 
-    fn record(&mut self, order: RecordOrder) -> bool {
+    fn record(&mut self, order: RecordJob) -> bool {
         self.recorder.as_ref().is_some_and(|r| r.send(order).is_ok())
     }
 
@@ -83,7 +83,7 @@ impl Services for LiveServices {
         self.progress.as_ref().map_or((0, 0), |p| (p.frames.load(Relaxed), p.missing.load(Relaxed)))
     }
 
-    fn voice(&mut self, at: Option<u64>, order: VoiceOrder) {
+    fn voice(&mut self, at: Option<u64>, order: VoiceCommand) {
         self.voices.order(at, order);
     }
 

@@ -8,14 +8,14 @@ use crate::engine::method::Method;
 use crate::media::decode::Decoder;
 use crate::media::wav::{Depth, WavWriter};
 use crate::stretch::curve::Curve;
-use crate::stretch::offline::{self, Order};
+use crate::stretch::offline::{self, StretchJob};
 
 /// Stretches the file `from` into the WAV file `to`. Calls `progress` with the completed share, 0 to 1, about once per
 /// second of output.
 ///
 /// # Errors
 /// If `from` cannot be decoded or parts of it are missing or corrupt, or if `to` cannot be written.
-pub fn stretch(from: &Path, to: &Path, order: &Order, mut progress: impl FnMut(f64)) -> Result<(), Failure> {
+pub fn stretch(from: &Path, to: &Path, order: &StretchJob, mut progress: impl FnMut(f64)) -> Result<(), Failure> {
     let mut decoder = Decoder::open(from).map_err(|e| Failure::Usage(format!("file '{}' {e}", from.display())))?;
     let (rate, frames) = (decoder.info().sample_rate, decoder.info().frames);
     let loss = decoder.info().remarks().iter().find(|r| r.loss).map(|r| r.text.clone());
@@ -79,7 +79,7 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
     Method::ALL
         .iter()
         .map(|&method| {
-            let order = Order { method, curve: Curve::constant(1.07), pitch: 0.0, formants: false };
+            let order = StretchJob { method, curve: Curve::constant(1.07), pitch: 0.0, formants: false };
             let mut at = 0;
             let mut source = |l: &mut [f32], r: &mut [f32]| {
                 let n = l.len().min(sound[0].len() - at);

@@ -1,7 +1,7 @@
 //! Several voices of one instrument: voice allocation and stealing.
 
 use super::model::Model;
-use super::performer::{self, Manner};
+use super::performer::{self, NoteParams};
 use super::voice::{Tone, Voice};
 
 /// Maximum number of voices in a band.
@@ -93,7 +93,7 @@ impl Band {
     }
 
     /// Applies a change to the playing parameters of all voices.
-    pub fn manner(&mut self, change: impl Fn(&mut Manner)) {
+    pub fn manner(&mut self, change: impl Fn(&mut NoteParams)) {
         self.voices.iter_mut().for_each(|(voice, _)| change(&mut voice.performer.manner));
     }
 

@@ -10,10 +10,10 @@
 //!
 //! All voices are created when an instrument is loaded, so that starting a note creates nothing.
 
-use super::guest::Guest;
-use super::library::Shelf;
-use super::order::{Card, Hall, MOST_VOICES, Order, PARTS, Pedal, Setting};
-use super::performer::{self, Adsr, Manner};
+use super::guest::MonitorCommand;
+use super::library::ModelCache;
+use super::order::{BusParam, Card, MOST_VOICES, PARTS, PartParam, Setting, VoiceCommand};
+use super::performer::{self, Adsr, NoteParams};
 use super::room::Room;
 use super::stream::Stream;
 use super::voice::{MOST_GAIN, Tone, Voice};
@@ -27,17 +27,22 @@ const MODULATION_SEMITONES: f64 = 0.5;
 const RAMP_FRAMES: u32 = 480;
 
 /// An instrument with all its voices. Built outside the realtime path, used by the ensemble.
-pub struct Section {
+pub struct InstrumentVoices {
     name: String,
     idle: Vec<Voice>,
 }
 
-impl Section {
+impl InstrumentVoices {
     /// Opens an instrument for an ensemble of `voices` voices; also returns its description.
     ///
     /// # Errors
     /// A message that says why the instrument cannot be used.
-    pub fn open(shelf: &Shelf, name: &str, voices: usize, sample_rate: u32) -> Result<(Section, Card), String> {
+    pub fn open(
+        shelf: &ModelCache,
+        name: &str,
+        voices: usize,
+        sample_rate: u32,
+    ) -> Result<(InstrumentVoices, Card), String> {
         let model = shelf.model(name)?;
         let voice = |n: usize| Voice::new(&model, sample_rate, 1 + n as u64);
         let idle = (0..voices.clamp(1, MOST_VOICES) + SPARE).map(voice).collect::<Result<_, _>>()?;
@@ -49,18 +54,18 @@ impl Section {
             decibels: c.loudness_map.iter().map(|(played, told)| (*played, (told - 1.0) * 80.0)).collect(),
             licence: c.licence.clone(),
         };
-        Ok((Section { name: name.into(), idle }, card))
+        Ok((InstrumentVoices { name: name.into(), idle }, card))
     }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
     instrument: String,
-    pedals: [f64; Pedal::ALL.len()],
+    pedals: [f64; PartParam::ALL.len()],
 }
 
 impl Part {
-    fn get(&self, pedal: Pedal) -> f64 {
+    fn get(&self, pedal: PartParam) -> f64 {
         self.pedals[pedal as usize]
     }
 }
@@ -76,7 +81,7 @@ struct Note {
 }
 
 /// A voice slot of the ensemble.
-struct Chair {
+struct VoiceSlot {
     settings: [f64; Setting::ALL.len()],
     /// Instrument for direct playing; if empty, that of the first part is used.
     instrument: String,
@@ -86,7 +91,7 @@ struct Chair {
     right: Ramp,
 }
 
-impl Chair {
+impl VoiceSlot {
     fn get(&self, setting: Setting) -> f64 {
         self.settings[setting as usize]
     }
@@ -102,9 +107,9 @@ impl Chair {
 
     /// Passes the settings of the slot and of its note's part to the voice.
     fn apply(&mut self, part: Option<&Part>) {
-        let pedal = |pedal| part.map_or(Pedal::ALL[pedal as usize].2, |p| p.get(pedal));
+        let pedal = |pedal| part.map_or(PartParam::ALL[pedal as usize].2, |p| p.get(pedal));
         let get = |setting: Setting| self.settings[setting as usize];
-        let manner = Manner {
+        let manner = NoteParams {
             adsr: Adsr {
                 attack: get(Setting::Attack),
                 decay: get(Setting::Decay),
@@ -112,11 +117,11 @@ impl Chair {
                 release: get(Setting::Release),
             },
             vibrato_hz: get(Setting::VibratoRate),
-            vibrato_semitones: get(Setting::VibratoDepth) + MODULATION_SEMITONES * pedal(Pedal::Modulation),
+            vibrato_semitones: get(Setting::VibratoDepth) + MODULATION_SEMITONES * pedal(PartParam::Modulation),
             glide_s: get(Setting::Glide),
-            bend: pedal(Pedal::Bend),
-            expression: pedal(Pedal::Expression),
-            level: get(Setting::Level) * pedal(Pedal::Volume),
+            bend: pedal(PartParam::Bend),
+            expression: pedal(PartParam::Expression),
+            level: get(Setting::Level) * pedal(PartParam::Volume),
         };
         let tone = Tone {
             pitch_shift: get(Setting::PitchShift),
@@ -168,9 +173,9 @@ pub struct Counts {
 ///
 /// Rendering allocates within the models, so it belongs on a worker. Realtime: no.
 pub struct Ensemble {
-    chairs: Vec<Chair>,
+    chairs: Vec<VoiceSlot>,
     parts: Vec<Part>,
-    sections: Vec<Section>,
+    sections: Vec<InstrumentVoices>,
     leaving: Vec<Leaving>,
     visitors: Vec<Visitor>,
     room: Room,
@@ -185,7 +190,7 @@ impl Ensemble {
     /// Creates an ensemble of 1 to [`MOST_VOICES`] voices (clamped), without instruments.
     pub fn new(voices: usize, sample_rate: u32) -> Ensemble {
         let chair = |_| {
-            let mut chair = Chair {
+            let mut chair = VoiceSlot {
                 settings: Setting::ALL.map(|(_, _, value)| value),
                 instrument: String::new(),
                 voice: None,
@@ -196,7 +201,7 @@ impl Ensemble {
             chair.aim(0);
             chair
         };
-        let part = Part { instrument: String::new(), pedals: Pedal::ALL.map(|(_, _, value)| value) };
+        let part = Part { instrument: String::new(), pedals: PartParam::ALL.map(|(_, _, value)| value) };
         Ensemble {
             chairs: (0..voices.clamp(1, MOST_VOICES)).map(chair).collect(),
             parts: vec![part; PARTS],
@@ -213,7 +218,7 @@ impl Ensemble {
     }
 
     /// Adds an instrument, or replaces the one of the same name.
-    pub fn seat(&mut self, section: Section) {
+    pub fn seat(&mut self, section: InstrumentVoices) {
         self.sections.retain(|s| s.name != section.name);
         self.sections.push(section);
         // A voice that was to sound directly may have been waiting for its instrument.
@@ -229,7 +234,7 @@ impl Ensemble {
 
     /// Returns whether nothing sounds and nothing is scheduled.
     pub fn is_resting(&self) -> bool {
-        let rests = |chair: &Chair| chair.voice.as_ref().is_none_or(|(voice, _)| voice.resting());
+        let rests = |chair: &VoiceSlot| chair.voice.as_ref().is_none_or(|(voice, _)| voice.resting());
         let heard = |v: &Visitor| !v.stream.silent() || v.stream.awaits();
         self.leaving.is_empty()
             && self.chairs.iter().all(rests)
@@ -238,21 +243,21 @@ impl Ensemble {
     }
 
     /// Executes a command; it takes effect from the next frame on.
-    pub fn obey(&mut self, order: Order) {
+    pub fn obey(&mut self, order: VoiceCommand) {
         match order {
-            Order::Set(which, setting, value) => self.each(which, |e, k| e.set(k, setting, value)),
-            Order::Reset(which) => self.each(which, Ensemble::reset),
-            Order::Voice(which, name) => self.each(which, |e, k| {
+            VoiceCommand::Set(which, setting, value) => self.each(which, |e, k| e.set(k, setting, value)),
+            VoiceCommand::Reset(which) => self.each(which, Ensemble::reset),
+            VoiceCommand::Voice(which, name) => self.each(which, |e, k| {
                 e.chairs[k].instrument.clone_from(&name);
                 if e.chairs[k].is_held() {
                     e.exchange(k);
                 }
             }),
-            Order::NoteOn(part, key, loudness) if loudness > 0.0 => self.note_on(part, key, loudness),
-            Order::NoteOn(part, key, _) | Order::NoteOff(part, key) => self.note_off(part, key),
-            Order::AllOff(which) => self.end_notes(|note| which.is_none_or(|part| note.part == part)),
-            Order::Part(which, pedal, value) => self.set_pedal(which, pedal, value),
-            Order::Swap(which, name) => {
+            VoiceCommand::NoteOn(part, key, loudness) if loudness > 0.0 => self.note_on(part, key, loudness),
+            VoiceCommand::NoteOn(part, key, _) | VoiceCommand::NoteOff(part, key) => self.note_off(part, key),
+            VoiceCommand::AllOff(which) => self.end_notes(|note| which.is_none_or(|part| note.part == part)),
+            VoiceCommand::Part(which, pedal, value) => self.set_pedal(which, pedal, value),
+            VoiceCommand::Swap(which, name) => {
                 for (k, part) in self.parts.iter_mut().enumerate() {
                     if which.is_none_or(|w| w == k) {
                         part.instrument.clone_from(&name);
@@ -260,12 +265,12 @@ impl Ensemble {
                 }
                 (0..self.chairs.len()).for_each(|k| self.exchange(k));
             }
-            Order::Unload(name) => self.unload(&name),
-            Order::Hall(hall, value) => match hall {
-                Hall::Level => self.level.to(value as f32, RAMP_FRAMES),
-                Hall::Wet => self.room.set_wet(value),
-                Hall::Size => self.room.set_size(value),
-                Hall::Damping => self.room.set_damping(value),
+            VoiceCommand::Unload(name) => self.unload(&name),
+            VoiceCommand::BusParam(hall, value) => match hall {
+                BusParam::Level => self.level.to(value as f32, RAMP_FRAMES),
+                BusParam::Wet => self.room.set_wet(value),
+                BusParam::Size => self.room.set_size(value),
+                BusParam::Damping => self.room.set_damping(value),
             },
         }
     }
@@ -433,7 +438,7 @@ impl Ensemble {
     }
 
     fn note_off(&mut self, part: usize, key: f64) {
-        let sustained = self.parts.get(part).is_some_and(|p| p.get(Pedal::Sustain) > 0.0);
+        let sustained = self.parts.get(part).is_some_and(|p| p.get(PartParam::Sustain) > 0.0);
         for chair in &mut self.chairs {
             if let Some(note) = chair.note.as_mut().filter(|n| n.part == part && n.key == key) {
                 note.held = false;
@@ -455,14 +460,14 @@ impl Ensemble {
         }
     }
 
-    fn set_pedal(&mut self, which: Option<usize>, pedal: Pedal, value: f64) {
+    fn set_pedal(&mut self, which: Option<usize>, pedal: PartParam, value: f64) {
         for (k, part) in self.parts.iter_mut().enumerate() {
             if which.is_none_or(|w| w == k) {
                 part.pedals[pedal as usize] = value;
             }
         }
         let concerns = |note: &Note| which.is_none_or(|w| w == note.part);
-        if pedal == Pedal::Sustain && value <= 0.0 {
+        if pedal == PartParam::Sustain && value <= 0.0 {
             self.end_notes(|note| concerns(note) && !note.held);
         }
         for k in 0..self.chairs.len() {
@@ -489,16 +494,18 @@ impl Ensemble {
     }
 
     /// Applies a message from a monitored streaming client.
-    pub fn entertain(&mut self, number: u64, guest: Guest) {
+    pub fn entertain(&mut self, number: u64, guest: MonitorCommand) {
         let visitor = self.visitors.iter_mut().find(|v| v.number == number);
         match (guest, visitor) {
-            (Guest::Comes(stream), _) => {
+            (MonitorCommand::Start(stream), _) => {
                 self.visitors.push(Visitor { number, stream, gain: Ramp::new(std::f32::consts::FRAC_1_SQRT_2) });
             }
-            (Guest::Says(update, after), Some(visitor)) => drop(visitor.stream.update(update, after)),
-            (Guest::Swaps(voices), Some(visitor)) => visitor.stream.swap(voices),
-            (Guest::Goes, Some(visitor)) if visitor.stream.silent() => self.visitors.retain(|v| v.number != number),
-            (Guest::Goes, Some(visitor)) => visitor.gain.to(0.0, RAMP_FRAMES),
+            (MonitorCommand::Update(update, after), Some(visitor)) => drop(visitor.stream.update(update, after)),
+            (MonitorCommand::SetVoices(voices), Some(visitor)) => visitor.stream.swap(voices),
+            (MonitorCommand::Stop, Some(visitor)) if visitor.stream.silent() => {
+                self.visitors.retain(|v| v.number != number)
+            }
+            (MonitorCommand::Stop, Some(visitor)) => visitor.gain.to(0.0, RAMP_FRAMES),
             _ => {}
         }
     }
@@ -571,12 +578,12 @@ mod tests {
     const RATE: usize = 48_000;
 
     fn ensemble(voices: usize, instruments: &[&str]) -> Ensemble {
-        let shelf = Shelf::new(Library::new(Some("models".as_ref())));
+        let shelf = ModelCache::new(Library::new(Some("models".as_ref())));
         let mut ensemble = Ensemble::new(voices, RATE as u32);
         for name in instruments {
-            ensemble.seat(Section::open(&shelf, name, voices, RATE as u32).unwrap().0);
+            ensemble.seat(InstrumentVoices::open(&shelf, name, voices, RATE as u32).unwrap().0);
         }
-        ensemble.obey(Order::Swap(None, instruments[0].into()));
+        ensemble.obey(VoiceCommand::Swap(None, instruments[0].into()));
         ensemble
     }
 
@@ -605,28 +612,28 @@ mod tests {
     #[test]
     fn settings_stand_where_their_numbers_say() {
         assert!(Setting::ALL.iter().enumerate().all(|(k, (setting, ..))| *setting as usize == k));
-        assert!(Pedal::ALL.iter().enumerate().all(|(k, (pedal, ..))| *pedal as usize == k));
-        assert!(Hall::ALL.iter().enumerate().all(|(k, (hall, ..))| *hall as usize == k));
+        assert!(PartParam::ALL.iter().enumerate().all(|(k, (pedal, ..))| *pedal as usize == k));
+        assert!(BusParam::ALL.iter().enumerate().all(|(k, (hall, ..))| *hall as usize == k));
     }
 
     #[test]
     fn more_notes_than_voices_steal_without_a_click() {
         let mut e = ensemble(4, &["flute"]);
         for k in 0..4 {
-            e.obey(Order::NoteOn(0, 72.0 + 4.0 * f64::from(k), 0.7));
+            e.obey(VoiceCommand::NoteOn(0, 72.0 + 4.0 * f64::from(k), 0.7));
         }
         play(&mut e, 1.0);
         let steady = roughness(&play(&mut e, 1.0)[0]);
         let mut found = 0f32;
         for k in 0..12 {
-            e.obey(Order::NoteOn(0, 66.0 + f64::from(k), 0.7));
+            e.obey(VoiceCommand::NoteOn(0, 66.0 + f64::from(k), 0.7));
             found = found.max(roughness(&play(&mut e, 0.13)[0]));
         }
         assert!(found < 2.0 * steady, "{found} beside {steady}");
         let counts = e.counts();
         // Two of the twelve keys were sounding already and restarted on their own voices.
         assert!(counts.sounding == 4 && counts.unplayed == 0 && counts.stolen >= 8, "{counts:?}");
-        e.obey(Order::AllOff(None));
+        e.obey(VoiceCommand::AllOff(None));
         play(&mut e, 1.0);
         assert!(e.is_resting() && e.counts().sounding == 0);
     }
@@ -634,11 +641,11 @@ mod tests {
     #[test]
     fn another_instrument_takes_over_without_a_gap() {
         let mut e = ensemble(2, &["cello", "clarinet", "flute"]);
-        e.obey(Order::NoteOn(0, 67.0, 0.8));
+        e.obey(VoiceCommand::NoteOn(0, 67.0, 0.8));
         play(&mut e, 1.0);
         for name in ["clarinet", "flute", "cello"] {
             let before = play(&mut e, 0.2)[0].clone();
-            e.obey(Order::Swap(Some(0), name.into()));
+            e.obey(VoiceCommand::Swap(Some(0), name.into()));
             let [after, _] = play(&mut e, 0.5);
             let (old, new) = (power(&before), power(&after[12_000..]));
             let least = after[..9_600].chunks(720).map(power).fold(f64::MAX, f64::min);
@@ -654,20 +661,20 @@ mod tests {
     #[test]
     fn a_voice_is_played_directly_and_notes_leave_it_alone() {
         let mut e = ensemble(2, &["clarinet"]);
-        e.obey(Order::Set(Some(1), Setting::F0, 220.0));
-        e.obey(Order::Set(Some(1), Setting::Loudness, 0.8));
-        e.obey(Order::Set(Some(1), Setting::Pan, -1.0));
+        e.obey(VoiceCommand::Set(Some(1), Setting::F0, 220.0));
+        e.obey(VoiceCommand::Set(Some(1), Setting::Loudness, 0.8));
+        e.obey(VoiceCommand::Set(Some(1), Setting::Pan, -1.0));
         play(&mut e, 0.5);
         let [left, right] = play(&mut e, 0.5);
         assert!(power(&left) > 1e-5 && power(&right) < 1e-9 * power(&left), "all on the left");
         for k in 0..6 {
-            e.obey(Order::NoteOn(0, 60.0 + f64::from(k), 0.5));
+            e.obey(VoiceCommand::NoteOn(0, 60.0 + f64::from(k), 0.5));
             play(&mut e, 0.1);
         }
         assert_eq!(e.counts().sounding, 2);
         assert!(e.chairs[1].note.is_none() && e.chairs[1].is_held());
-        e.obey(Order::Reset(Some(1)));
-        e.obey(Order::AllOff(None));
+        e.obey(VoiceCommand::Reset(Some(1)));
+        e.obey(VoiceCommand::AllOff(None));
         play(&mut e, 1.0);
         assert!(e.is_resting());
     }
@@ -675,21 +682,21 @@ mod tests {
     #[test]
     fn pedals_concern_their_part_alone() {
         let mut e = ensemble(4, &["clarinet", "flute"]);
-        e.obey(Order::Swap(Some(1), "flute".into()));
-        e.obey(Order::Part(Some(0), Pedal::Sustain, 1.0));
-        e.obey(Order::NoteOn(0, 60.0, 0.8));
-        e.obey(Order::NoteOn(1, 72.0, 0.8));
+        e.obey(VoiceCommand::Swap(Some(1), "flute".into()));
+        e.obey(VoiceCommand::Part(Some(0), PartParam::Sustain, 1.0));
+        e.obey(VoiceCommand::NoteOn(0, 60.0, 0.8));
+        e.obey(VoiceCommand::NoteOn(1, 72.0, 0.8));
         play(&mut e, 0.2);
-        e.obey(Order::NoteOff(0, 60.0));
-        e.obey(Order::NoteOff(1, 72.0));
+        e.obey(VoiceCommand::NoteOff(0, 60.0));
+        e.obey(VoiceCommand::NoteOff(1, 72.0));
         play(&mut e, 0.5);
         assert_eq!(e.counts().sounding, 1, "the sustained one");
-        e.obey(Order::Part(Some(0), Pedal::Bend, 2.0));
-        e.obey(Order::Part(Some(0), Pedal::Modulation, 1.0));
-        e.obey(Order::Part(Some(0), Pedal::Expression, 0.5));
+        e.obey(VoiceCommand::Part(Some(0), PartParam::Bend, 2.0));
+        e.obey(VoiceCommand::Part(Some(0), PartParam::Modulation, 1.0));
+        e.obey(VoiceCommand::Part(Some(0), PartParam::Expression, 0.5));
         let manner = e.chairs.iter().find(|c| c.note.is_some()).unwrap().voice.as_ref().unwrap().0.performer.manner;
         assert_eq!((manner.bend, manner.vibrato_semitones, manner.expression), (2.0, 0.5, 0.5));
-        e.obey(Order::Part(Some(0), Pedal::Sustain, 0.0));
+        e.obey(VoiceCommand::Part(Some(0), PartParam::Sustain, 0.0));
         play(&mut e, 0.5);
         assert_eq!(e.counts().sounding, 0);
     }
@@ -697,23 +704,23 @@ mod tests {
     #[test]
     fn an_instrument_that_is_forgotten_fades_and_its_notes_are_counted_then() {
         let mut e = ensemble(2, &["clarinet"]);
-        e.obey(Order::NoteOn(0, 60.0, 0.8));
+        e.obey(VoiceCommand::NoteOn(0, 60.0, 0.8));
         let steady = roughness(&play(&mut e, 0.5)[0][12_000..]);
-        e.obey(Order::Unload("clarinet".into()));
+        e.obey(VoiceCommand::Unload("clarinet".into()));
         let [sound, _] = play(&mut e, 0.5);
         assert!(roughness(&sound) < 2.0 * steady && sound[6_000..].iter().all(|s| *s == 0.0));
-        e.obey(Order::NoteOn(0, 60.0, 0.8));
+        e.obey(VoiceCommand::NoteOn(0, 60.0, 0.8));
         assert_eq!((e.counts().unplayed, e.is_resting()), (1, true));
     }
 
     #[test]
     fn a_voice_whose_own_instrument_is_forgotten_plays_on_with_the_first_part_s() {
         let mut e = ensemble(2, &["clarinet", "flute"]);
-        e.obey(Order::Voice(Some(0), "flute".into()));
-        e.obey(Order::Set(Some(0), Setting::Loudness, 0.6));
+        e.obey(VoiceCommand::Voice(Some(0), "flute".into()));
+        e.obey(VoiceCommand::Set(Some(0), Setting::Loudness, 0.6));
         play(&mut e, 0.3);
         assert_eq!(e.chairs[0].voice.as_ref().unwrap().1, "flute");
-        e.obey(Order::Unload("flute".into()));
+        e.obey(VoiceCommand::Unload("flute".into()));
         let [sound, _] = play(&mut e, 0.5);
         assert_eq!(e.chairs[0].voice.as_ref().unwrap().1, "clarinet");
         assert!(power(&sound[12_000..]) > 1e-6);
@@ -722,9 +729,9 @@ mod tests {
     #[test]
     fn what_is_shed_is_the_quietest_note() {
         let mut e = ensemble(3, &["clarinet"]);
-        e.obey(Order::Set(Some(0), Setting::Loudness, 0.2));
-        e.obey(Order::NoteOn(0, 60.0, 0.9));
-        e.obey(Order::NoteOn(0, 64.0, 0.4));
+        e.obey(VoiceCommand::Set(Some(0), Setting::Loudness, 0.2));
+        e.obey(VoiceCommand::NoteOn(0, 60.0, 0.9));
+        e.obey(VoiceCommand::NoteOn(0, 64.0, 0.4));
         play(&mut e, 0.5);
         assert!(e.shed());
         let left: Vec<f64> = e.chairs.iter().filter_map(|c| c.note.map(|n| n.key)).collect();

@@ -4,13 +4,13 @@ use super::stream::{Stream, Update};
 use super::voice::Voice;
 
 /// A message about a streaming client that is heard on the speakers.
-pub enum Guest {
+pub enum MonitorCommand {
     /// Starts monitoring a stream.
-    Comes(Box<Stream>),
+    Start(Box<Stream>),
     /// An update of the stream, with its delay in seconds.
-    Says(Update, f64),
+    Update(Update, f64),
     /// Voices of another instrument.
-    Swaps(Vec<Voice>),
+    SetVoices(Vec<Voice>),
     /// Stops monitoring.
-    Goes,
+    Stop,
 }

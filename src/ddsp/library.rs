@@ -86,16 +86,16 @@ impl Library {
 
 /// A cache of opened models: each instrument is read once and shared by all voices.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct ModelCache {
     /// The library that models are read from.
     pub library: Library,
     models: Mutex<HashMap<String, Model>>,
 }
 
-impl Shelf {
+impl ModelCache {
     /// Creates an empty cache.
-    pub fn new(library: Library) -> Shelf {
-        Shelf { library, models: Mutex::default() }
+    pub fn new(library: Library) -> ModelCache {
+        ModelCache { library, models: Mutex::default() }
     }
 
     /// Returns an instrument by name. Blocks for tens of milliseconds the first time. Realtime: no.

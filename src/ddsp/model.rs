@@ -128,8 +128,8 @@ impl Model {
     ///
     /// # Errors
     /// The error from tract, if it cannot allocate the state.
-    pub fn player(&self) -> TractResult<Player> {
-        Ok(Player {
+    pub fn player(&self) -> TractResult<ModelRunner> {
+        Ok(ModelRunner {
             contract: self.contract.clone(),
             run: self.plan.spawn()?,
             state: Tensor::zero::<f32>(&[self.contract.state])?.into_tvalue(),
@@ -186,13 +186,13 @@ fn prepare(onnx: &tract_onnx::Onnx, proto: &ModelProto, contract: &Contract) -> 
 /// Running instance of a model for one voice, with its own state.
 ///
 /// A step allocates: call it on a voice worker, never on the audio thread. Realtime: no.
-pub struct Player {
+pub struct ModelRunner {
     contract: Arc<Contract>,
     run: TypedSimpleState,
     state: TValue,
 }
 
-impl Player {
+impl ModelRunner {
     /// Runs one hop. `pitch` is MIDI number / 127, `loudness` is dBFS / 80 + 1; non-finite values count as 0.
     ///
     /// Writes the share of each partial (their sum is 1) to `distribution` and the magnitude of each noise band to

@@ -71,7 +71,7 @@ impl Setting {
 
 /// A numeric parameter of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pedal {
+pub enum PartParam {
     /// Pitch bend in semitones.
     Bend,
     /// Vibrato added to that of the voices, 0 to 1 (half a semitone).
@@ -84,25 +84,25 @@ pub enum Pedal {
     Sustain,
 }
 
-impl Pedal {
+impl PartParam {
     /// All pedals, in order of their numbers, each with the last part of its address and its default.
-    pub const ALL: [(Pedal, &'static str, f64); 5] = [
-        (Pedal::Bend, "bend", 0.0),
-        (Pedal::Modulation, "modulation", 0.0),
-        (Pedal::Expression, "expression", 1.0),
-        (Pedal::Volume, "volume", 1.0),
-        (Pedal::Sustain, "sustain", 0.0),
+    pub const ALL: [(PartParam, &'static str, f64); 5] = [
+        (PartParam::Bend, "bend", 0.0),
+        (PartParam::Modulation, "modulation", 0.0),
+        (PartParam::Expression, "expression", 1.0),
+        (PartParam::Volume, "volume", 1.0),
+        (PartParam::Sustain, "sustain", 0.0),
     ];
 
     /// Finds a pedal by the last part of its address.
-    pub fn named(name: &str) -> Option<Pedal> {
-        Pedal::ALL.iter().find(|(_, n, _)| *n == name).map(|(pedal, ..)| *pedal)
+    pub fn named(name: &str) -> Option<PartParam> {
+        PartParam::ALL.iter().find(|(_, n, _)| *n == name).map(|(pedal, ..)| *pedal)
     }
 }
 
 /// A parameter of all voices together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hall {
+pub enum BusParam {
     /// Linear level of all voices.
     Level,
     /// Level of the reverb, 0 to 1.
@@ -113,24 +113,24 @@ pub enum Hall {
     Damping,
 }
 
-impl Hall {
+impl BusParam {
     /// All parameters, in order of their numbers, each with its address and its default.
-    pub const ALL: [(Hall, &'static str, f64); 4] = [
-        (Hall::Level, "/groove/voices/level", 1.0),
-        (Hall::Wet, "/groove/reverb/wet", 0.0),
-        (Hall::Size, "/groove/reverb/size", 0.4),
-        (Hall::Damping, "/groove/reverb/damping", 0.3),
+    pub const ALL: [(BusParam, &'static str, f64); 4] = [
+        (BusParam::Level, "/groove/voices/level", 1.0),
+        (BusParam::Wet, "/groove/reverb/wet", 0.0),
+        (BusParam::Size, "/groove/reverb/size", 0.4),
+        (BusParam::Damping, "/groove/reverb/damping", 0.3),
     ];
 
     /// Finds a parameter by its address.
-    pub fn named(address: &str) -> Option<Hall> {
-        Hall::ALL.iter().find(|(_, a, _)| *a == address).map(|(hall, ..)| *hall)
+    pub fn named(address: &str) -> Option<BusParam> {
+        BusParam::ALL.iter().find(|(_, a, _)| *a == address).map(|(hall, ..)| *hall)
     }
 }
 
 /// A command for the ensemble. Voices and parts are counted from 0; `None` means all of them.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Order {
+pub enum VoiceCommand {
     /// Sets a parameter of a voice.
     Set(Option<usize>, Setting, f64),
     /// Silences a voice and resets its model's state.
@@ -144,13 +144,13 @@ pub enum Order {
     /// Ends all notes of a part.
     AllOff(Option<usize>),
     /// Sets a pedal of a part.
-    Part(Option<usize>, Pedal, f64),
+    Part(Option<usize>, PartParam, f64),
     /// Gives a part another instrument; its sounding notes continue with it.
     Swap(Option<usize>, String),
     /// Unloads an instrument.
     Unload(String),
     /// Sets a parameter of all voices together.
-    Hall(Hall, f64),
+    BusParam(BusParam, f64),
 }
 
 /// Description of an instrument that has been loaded.

@@ -33,7 +33,7 @@ impl Default for Adsr {
 
 /// Playing parameters of a voice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Manner {
+pub struct NoteParams {
     /// Envelope of notes; not used by [`Performer::hold`].
     pub adsr: Adsr,
     /// Vibrato rate in Hz.
@@ -50,7 +50,7 @@ pub struct Manner {
     pub level: f64,
 }
 
-impl Default for Manner {
+impl Default for NoteParams {
     fn default() -> Self {
         Self {
             adsr: Adsr::default(),
@@ -95,7 +95,7 @@ pub fn weakest<'a>(notes: impl Iterator<Item = (usize, Option<&'a Performer>, u6
 #[derive(Clone, Debug)]
 pub struct Performer {
     /// Playing parameters; may be changed at any time.
-    pub manner: Manner,
+    pub manner: NoteParams,
     hop_s: f64,
     stage: Stage,
     envelope: f64,
@@ -112,7 +112,7 @@ impl Performer {
     /// Creates a performer at rest, for hops of `hop_s` seconds.
     pub fn new(hop_s: f64) -> Performer {
         Performer {
-            manner: Manner::default(),
+            manner: NoteParams::default(),
             hop_s,
             stage: Stage::Silent,
             envelope: 0.0,

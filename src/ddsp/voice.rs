@@ -1,7 +1,7 @@
 //! A voice: model and synthesiser of one instrument, driven hop by hop, with tone and playing parameters.
 
 use super::contract::Contract;
-use super::model::{Model, Player};
+use super::model::{Model, ModelRunner};
 use super::performer::{Intent, Performer};
 use super::synth::{Frame, Synth, hop_of};
 
@@ -34,7 +34,7 @@ impl Default for Tone {
 /// One voice of an instrument. A hop allocates within the model, so it belongs on a worker. Realtime: no.
 pub struct Voice {
     model: Model,
-    player: Player,
+    player: ModelRunner,
     synth: Synth,
     /// Tone parameters; may be changed at any time.
     pub tone: Tone,
@@ -197,7 +197,7 @@ impl Voice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::performer::Manner;
+    use super::super::performer::NoteParams;
     use super::*;
     use std::path::Path;
 
@@ -265,7 +265,7 @@ mod tests {
             next(&mut v, 96_000);
             assert!(!v.resting() && !v.performer.free(), "{name}: the key is still held");
             assert!(next(&mut v, 4_800).iter().all(|s| s.abs() < 1e-6), "{name}");
-            v.performer.manner = Manner::default();
+            v.performer.manner = NoteParams::default();
             v.performer.note_on(60.0, 0.8);
             let again = next(&mut v, 24_000);
             assert!(again.iter().any(|s| s.abs() > 0.01), "{name}: it is heard again");

@@ -9,7 +9,7 @@
 //! In live operation a [`VoiceThread`] (SCHED_FIFO 45) does the work; offline, the same [`Worker`] is pumped before
 //! every quantum, so renders are reproducible.
 
-use super::guest::Guest;
+use super::guest::MonitorCommand;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::ensemble::{Ensemble, Section};
-use super::order::Order;
+use super::ensemble::{Ensemble, InstrumentVoices};
+use super::order::VoiceCommand;
 use crate::engine::GRID;
 use crate::engine::door::Telemetry;
-use crate::engine::voices::{Piece, VoiceCell, VoiceWriter};
+use crate::engine::voices::{VoiceBlock, VoiceCell, VoiceWriter};
 use crate::system::overseer::{Pulse, join_within};
 
 /// Extra delay of a sound that starts from silence, so that it does not miss the period being rendered.
@@ -46,7 +46,7 @@ pub struct Worker {
     writer: VoiceWriter,
     sample_rate: u32,
     /// Scheduled commands, in order of time.
-    queue: VecDeque<(u64, Order)>,
+    queue: VecDeque<(u64, VoiceCommand)>,
     /// The next frame to render; nothing has been written beyond it.
     next: u64,
     flowing: bool,
@@ -77,8 +77,8 @@ impl Worker {
     }
 
     /// Accepts a command for a sample time, or for immediate execution.
-    pub fn tell(&mut self, at: Option<u64>, order: Order) {
-        let ends = matches!(order, Order::NoteOff(..) | Order::AllOff(_) | Order::Reset(_));
+    pub fn tell(&mut self, at: Option<u64>, order: VoiceCommand) {
+        let ends = matches!(order, VoiceCommand::NoteOff(..) | VoiceCommand::AllOff(_) | VoiceCommand::Reset(_));
         match at {
             Some(at) if self.queue.len() < MOST_QUEUED => {
                 let place = self.queue.partition_point(|(t, _)| *t <= at);
@@ -87,9 +87,9 @@ impl Worker {
             // A note may be dropped, its end may not.
             Some(_) if !ends => self.lost_orders += 1,
             _ => {
-                if let Order::AllOff(which) = order {
+                if let VoiceCommand::AllOff(which) = order {
                     // Notes scheduled before must not begin afterwards either.
-                    let begins = |o: &Order| matches!(o, Order::NoteOn(part, ..) if which.is_none_or(|w| w == *part));
+                    let begins = |o: &VoiceCommand| matches!(o, VoiceCommand::NoteOn(part, ..) if which.is_none_or(|w| w == *part));
                     self.queue.retain(|(_, order)| !begins(order));
                 }
                 self.ensemble.obey(order);
@@ -97,16 +97,16 @@ impl Worker {
         }
     }
 
-    fn hear(&mut self, told: Told) {
+    fn hear(&mut self, told: WorkerMessage) {
         match told {
-            Told::Order(at, order) => self.tell(at, order),
-            Told::Section(section) => self.seat(section),
-            Told::Guest(number, guest) => self.ensemble.entertain(number, guest),
+            WorkerMessage::Command(at, order) => self.tell(at, order),
+            WorkerMessage::Instrument(section) => self.seat(section),
+            WorkerMessage::Monitor(number, guest) => self.ensemble.entertain(number, guest),
         }
     }
 
     /// Adds an instrument to the ensemble.
-    pub fn seat(&mut self, section: Section) {
+    pub fn seat(&mut self, section: InstrumentVoices) {
         self.ensemble.seat(section);
     }
 
@@ -181,8 +181,8 @@ impl Worker {
         }
     }
 
-    fn piece(&mut self) -> Piece {
-        let mut piece = Piece { at: self.next, left: [0.0; GRID], right: [0.0; GRID] };
+    fn piece(&mut self) -> VoiceBlock {
+        let mut piece = VoiceBlock { at: self.next, left: [0.0; GRID], right: [0.0; GRID] };
         let mut done = 0;
         while done < GRID {
             let now = self.next + done as u64;
@@ -263,18 +263,18 @@ impl Clock {
 }
 
 /// A message to the voices' thread.
-pub enum Told {
+pub enum WorkerMessage {
     /// A command, with its sample time if scheduled.
-    Order(Option<u64>, Order),
+    Command(Option<u64>, VoiceCommand),
     /// A loaded instrument.
-    Section(Section),
+    Instrument(InstrumentVoices),
     /// A message for a monitored streaming client, by its number.
-    Guest(u64, Guest),
+    Monitor(u64, MonitorCommand),
 }
 
 /// The live thread of the voices.
 pub struct VoiceThread {
-    mail: Sender<Told>,
+    mail: Sender<WorkerMessage>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Shared counters and state.
@@ -298,7 +298,7 @@ impl VoiceThread {
         now_ns: fn() -> u64,
         enter: impl Fn() + Send + 'static,
     ) -> std::io::Result<VoiceThread> {
-        let (mail, inbox): (Sender<Told>, Receiver<Told>) = channel();
+        let (mail, inbox): (Sender<WorkerMessage>, Receiver<WorkerMessage>) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let slow_us = Arc::new(AtomicU64::new(0));
         let cell = worker.writer.cell.clone();
@@ -345,7 +345,7 @@ impl VoiceThread {
     }
 
     /// Returns a sender of messages to the thread.
-    pub fn mail(&self) -> Sender<Told> {
+    pub fn mail(&self) -> Sender<WorkerMessage> {
         self.mail.clone()
     }
 
@@ -361,7 +361,7 @@ impl VoiceThread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ddsp::library::{Library, Shelf};
+    use crate::ddsp::library::{Library, ModelCache};
     use crate::engine::door::door;
     use crate::engine::voices::line;
     use crate::engine::{Block, Engine, EngineConfig};
@@ -371,11 +371,11 @@ mod tests {
         let (inner, _outer) = door(config.slots, 2);
         let mut engine = Engine::new(&config, inner);
         let (writer, reader) = line(0);
-        engine.hear(reader);
+        engine.attach_voices(reader);
         let mut ensemble = Ensemble::new(8, 48_000);
-        let shelf = Shelf::new(Library::new(Some("models".as_ref())));
-        ensemble.seat(Section::open(&shelf, "flute", 8, 48_000).unwrap().0);
-        ensemble.obey(Order::Swap(None, "flute".into()));
+        let shelf = ModelCache::new(Library::new(Some("models".as_ref())));
+        ensemble.seat(InstrumentVoices::open(&shelf, "flute", 8, 48_000).unwrap().0);
+        ensemble.obey(VoiceCommand::Swap(None, "flute".into()));
         (engine, Worker::new(ensemble, writer, 48_000))
     }
 
@@ -400,8 +400,8 @@ mod tests {
     fn a_note_with_a_time_begins_on_its_sample_whatever_the_period() {
         for period in [32, 441, 1_023] {
             let (mut engine, mut worker) = rig();
-            worker.tell(Some(12_345), Order::NoteOn(0, 72.0, 0.8));
-            worker.tell(Some(30_000), Order::NoteOff(0, 72.0));
+            worker.tell(Some(12_345), VoiceCommand::NoteOn(0, 72.0, 0.8));
+            worker.tell(Some(30_000), VoiceCommand::NoteOff(0, 72.0));
             let sound = play(&mut engine, &mut worker, period, 96_000);
             let first = sound.iter().position(|s| *s != 0.0).unwrap();
             assert!((12_345..12_348).contains(&first), "{first} at {period}");
@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn a_worker_that_comes_late_fades_and_goes_on_at_the_right_time() {
         let (mut engine, mut worker) = rig();
-        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, VoiceCommand::NoteOn(0, 72.0, 0.8));
         play(&mut engine, &mut worker, 480, 24_000);
         let gap = render(&mut engine, 4_800);
         assert!(gap[1_000..].iter().all(|s| *s == 0.0), "nothing came");
@@ -428,9 +428,9 @@ mod tests {
     #[test]
     fn a_note_soon_after_an_ending_begins_whole() {
         let (mut engine, mut worker) = rig();
-        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, VoiceCommand::NoteOn(0, 72.0, 0.8));
         play(&mut engine, &mut worker, 480, 24_000);
-        worker.tell(None, Order::NoteOff(0, 72.0));
+        worker.tell(None, VoiceCommand::NoteOff(0, 72.0));
         loop {
             let now = engine.time();
             worker.advance(now, now, now + 680);
@@ -440,7 +440,7 @@ mod tests {
             render(&mut engine, 480);
         }
         // The tail is already written ahead; a new sound must not begin before its end.
-        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, VoiceCommand::NoteOn(0, 72.0, 0.8));
         let (now, written) = (engine.time(), worker.next);
         assert!(written > now, "the ending is ahead");
         let again = play(&mut engine, &mut worker, 480, 24_000);
@@ -453,14 +453,14 @@ mod tests {
     #[test]
     fn what_ends_all_notes_ends_those_to_come_and_ends_are_never_lost() {
         let (mut engine, mut worker) = rig();
-        worker.tell(Some(10_000), Order::NoteOn(0, 72.0, 0.8));
-        worker.tell(None, Order::AllOff(None));
+        worker.tell(Some(10_000), VoiceCommand::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, VoiceCommand::AllOff(None));
         assert!(play(&mut engine, &mut worker, 480, 24_000).iter().all(|s| *s == 0.0));
-        worker.tell(None, Order::NoteOn(0, 72.0, 0.8));
+        worker.tell(None, VoiceCommand::NoteOn(0, 72.0, 0.8));
         for k in 0..MOST_QUEUED as u64 + 10 {
-            worker.tell(Some(10_000_000 + k), Order::NoteOn(0, 60.0, 0.8));
+            worker.tell(Some(10_000_000 + k), VoiceCommand::NoteOn(0, 60.0, 0.8));
         }
-        worker.tell(Some(20_000_000), Order::NoteOff(0, 72.0));
+        worker.tell(Some(20_000_000), VoiceCommand::NoteOff(0, 72.0));
         assert_eq!(worker.lost_orders, 10);
         play(&mut engine, &mut worker, 480, 24_000);
         assert_eq!(worker.ensemble.counts().sounding, 0);

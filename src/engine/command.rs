@@ -3,10 +3,10 @@
 use super::clock::Shape;
 use super::eq::Band;
 use super::method::Method;
-use super::plan::Kit;
+use super::plan::StretchPool;
 use super::source::Play;
 use super::source::StemSource;
-use super::tape::Tape;
+use super::tape::RecordTap;
 
 /// Index of a stem slot.
 pub type Slot = u16;
@@ -52,7 +52,7 @@ pub enum Action {
     /// Glides to a new tempo within `frames` frames; everything synchronised follows.
     Tempo { bpm: f64, frames: u32, shape: Shape },
     /// Sets a deck's method of changing tempo; the first method that keeps pitch must come with a kit.
-    Stretch { deck: usize, method: Method, kit: Option<Box<Kit>> },
+    Stretch { deck: usize, method: Method, kit: Option<Box<StretchPool>> },
     /// Transposes a deck whose method keeps pitch, by a frequency factor.
     Key { deck: usize, factor: f64 },
     /// Sets the tempo at which a deck's stems play at their own speed; `None`: they always do.
@@ -62,12 +62,12 @@ pub enum Action {
     /// Plays a test tone.
     Tone { hz: f64, gain: f32, frames: u32 },
     /// Starts recording to `tape`.
-    Roll { tape: Box<Tape> },
+    StartRecording { tape: Box<RecordTap> },
     /// Moves the playback of a stem into another section: from its current position or, if that lies outside, from the
     /// corresponding position within the section.
     Loop { slot: Slot, play: Play },
-    /// Stops recording and returns the tape as [`Retired::Tape`].
-    Cut,
+    /// Stops recording and returns the tape as [`Retired::Tap`].
+    StopRecording,
     /// Does nothing except answer.
     Ping,
 }
@@ -116,7 +116,7 @@ pub enum Retired {
     /// A stem that was not installed.
     Refused { source: Box<StemSource> },
     /// A kit that was not accepted.
-    Kit { kit: Box<Kit> },
+    Pool { kit: Box<StretchPool> },
     /// A tape that has ended or was not accepted.
-    Tape { tape: Box<Tape> },
+    Tap { tape: Box<RecordTap> },
 }

@@ -72,7 +72,7 @@ impl Input {
 
 /// The playback position and how it advances.
 #[derive(Clone, Copy, Debug)]
-pub struct Course {
+pub struct Trajectory {
     /// Generation of the request it belongs to; a request's first course is its starting point.
     pub generation: u32,
     /// The stretched frame that is played next.
@@ -87,7 +87,7 @@ pub struct Course {
     pub left: f64,
 }
 
-impl Course {
+impl Trajectory {
     /// Returns the expected input position and speed at stretched frame `frame`.
     pub fn at(&self, frame: i64) -> (f64, f64) {
         let gone = (frame - self.frame) as f64;
@@ -97,10 +97,10 @@ impl Course {
     }
 
     /// Returns the course as expected `frames` stretched frames later.
-    pub fn after(&self, frames: usize) -> Course {
+    pub fn after(&self, frames: usize) -> Trajectory {
         let frame = self.frame + frames as i64;
         let (ideal, speed) = self.at(frame);
-        Course { frame, ideal, speed, left: (self.left - frames as f64).max(0.0), ..*self }
+        Trajectory { frame, ideal, speed, left: (self.left - frames as f64).max(0.0), ..*self }
     }
 }
 
@@ -121,7 +121,7 @@ pub struct Piece {
 
 /// State of a cover, shared between its engine side, its worker and observers through relaxed atomics.
 #[derive(Debug)]
-pub struct CoverCell {
+pub struct OverlayCell {
     /// Frames the worker tries to keep in reserve.
     pub target: AtomicU32,
     /// Frames in reserve.
@@ -173,23 +173,23 @@ pub struct WorkerEnd {
     /// Input to stretch.
     pub input: HeapCons<Input>,
     /// Playback positions.
-    pub course: HeapCons<Course>,
+    pub course: HeapCons<Trajectory>,
     /// Stretched sound.
     pub out: HeapProd<Piece>,
     /// Shared state.
-    pub cell: Arc<CoverCell>,
+    pub cell: Arc<OverlayCell>,
     /// Bounds of the reserve.
     pub bounds: Bounds,
 }
 
 /// The engine's end of a cover. Realtime: yes, except [`cover`].
-pub struct Cover {
+pub struct StretchOverlay {
     input: HeapProd<Input>,
     /// Input that does not yet fill a piece.
     begun: Option<Input>,
-    course: HeapProd<Course>,
+    course: HeapProd<Trajectory>,
     out: HeapCons<Piece>,
-    cell: Arc<CoverCell>,
+    cell: Arc<OverlayCell>,
     rate: f64,
     generation: u32,
     asked: bool,
@@ -205,21 +205,21 @@ pub struct Cover {
     banned_until: f64,
 }
 
-impl std::fmt::Debug for Cover {
+impl std::fmt::Debug for StretchOverlay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cover").field("generation", &self.generation).finish_non_exhaustive()
+        f.debug_struct("StretchOverlay").field("generation", &self.generation).finish_non_exhaustive()
     }
 }
 
 /// Creates both ends of a cover. Realtime: no (allocates and touches every page).
-pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
+pub fn cover(sample_rate: u32, bounds: Bounds) -> (StretchOverlay, WorkerEnd) {
     let rate = f64::from(sample_rate);
     // Everything a plan may hold, which is sent with a request, plus what arrives in the meantime.
     let inputs = room(sample_rate, bounds.read_ahead(rate)) / INPUT + 64;
     let (input_tx, input_rx) = ring(inputs).split();
     let (course_tx, course_rx) = ring(COURSES).split();
     let (out_tx, out_rx) = ring((bounds.most * rate) as usize / PIECE + 16).split();
-    let cell = Arc::new(CoverCell {
+    let cell = Arc::new(OverlayCell {
         target: AtomicU32::new((bounds.least * rate) as u32),
         fill: AtomicU32::new(0),
         input: AtomicU32::new(0),
@@ -235,7 +235,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
         rate: AtomicU64::new(u64::from(sample_rate)),
     });
     let end = WorkerEnd { input: input_rx, course: course_rx, out: out_tx, cell: cell.clone(), bounds };
-    let cover = Cover {
+    let cover = StretchOverlay {
         input: input_tx,
         begun: None,
         course: course_tx,
@@ -255,7 +255,7 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (Cover, WorkerEnd) {
     (cover, end)
 }
 
-impl Cover {
+impl StretchOverlay {
     /// Opens the cover for a group of stems sampled at `sample_rate`.
     pub fn open(&mut self, sample_rate: u32) {
         self.rate = f64::from(sample_rate);
@@ -310,7 +310,7 @@ impl Cover {
     }
 
     /// Sends a new request that starts at `course`.
-    pub fn ask(&mut self, course: Course) {
+    pub fn ask(&mut self, course: Trajectory) {
         self.generation = self.generation.wrapping_add(1);
         self.asked = true;
         self.piece = None;
@@ -348,15 +348,15 @@ impl Cover {
     }
 
     /// Sends the current playback position to the worker.
-    pub fn tell(&mut self, course: Course) {
+    pub fn tell(&mut self, course: Trajectory) {
         if self.asked {
             // A stalled worker finds the ring full, and gets the latest course once it has emptied the ring.
-            let _ = self.course.try_push(Course { generation: self.generation, ..course });
+            let _ = self.course.try_push(Trajectory { generation: self.generation, ..course });
         }
     }
 
     /// Crossfades the worker's sound over `left` and `right`, which begin at the stretched frame `course.frame`.
-    pub fn lay(&mut self, course: Course, left: &mut [f32], right: &mut [f32]) {
+    pub fn lay(&mut self, course: Trajectory, left: &mut [f32], right: &mut [f32]) {
         let frames = left.len().min(right.len());
         self.rest -= frames as f64;
         self.now += frames as f64;
@@ -400,7 +400,7 @@ impl Cover {
     }
 
     /// Decides whether the worker's sound can be heard.
-    fn weigh(&mut self, course: Course, frames: i64) {
+    fn weigh(&mut self, course: Trajectory, frames: i64) {
         // Drop pieces that are older than the playhead.
         while let Some(first) = self.out.first() {
             if first.generation == self.generation && first.frame + PIECE as i64 > course.frame {

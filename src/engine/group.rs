@@ -4,14 +4,14 @@
 //! and the sum is interpolated once: twenty stems on four decks at one rate each cost four interpolations. The position
 //! on the timeline is exact (64 fractional bits); a stem joins at the nearest whole frame.
 //!
-//! A stretched group has a [`Plan`]: its timeline is then the stretched one, which advances as fast as the output, and
+//! A stretched group has a [`SplicedGroup`]: its timeline is then the stretched one, which advances as fast as the output, and
 //! the plan handles the tempo.
 
 use super::GRID;
 use super::clock::TempoSpan;
 use super::method::Method;
-use super::plan::{Kit, Moment, Plan};
-use super::stem::{News, Stem};
+use super::plan::{SplicedGroup, StretchPool, StretchPosition};
+use super::stem::{ReadOutcome, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
 
@@ -41,7 +41,7 @@ pub struct Group {
     left: Box<[f32]>,
     right: Box<[f32]>,
     members: Vec<Member>,
-    plan: Option<Box<Plan>>,
+    plan: Option<Box<SplicedGroup>>,
     /// Key change as a frequency factor, used if there is a plan.
     key: f64,
 }
@@ -68,7 +68,7 @@ impl Group {
     }
 
     /// Puts an unused group to use; it is stretched if `plan` is given.
-    pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64, plan: Option<Box<Plan>>) {
+    pub fn open(&mut self, deck: usize, source_rate: u32, rate: f64, plan: Option<Box<SplicedGroup>>) {
         self.plan = plan;
         self.active = true;
         self.deck = deck;
@@ -120,7 +120,7 @@ impl Group {
     }
 
     /// Takes the plan of a group that is no longer active.
-    pub fn take_plan(&mut self) -> Option<Box<Plan>> {
+    pub fn take_plan(&mut self) -> Option<Box<SplicedGroup>> {
         if self.active { None } else { self.plan.take() }
     }
 
@@ -147,7 +147,7 @@ impl Group {
     }
 
     /// Adds a head that has just started: its first frame falls on the timeline frame nearest to now.
-    pub fn join(&mut self, member: Member, stems: &mut [Stem], kit: Option<&mut Kit>) -> News {
+    pub fn join(&mut self, member: Member, stems: &mut [Stem], kit: Option<&mut StretchPool>) -> ReadOutcome {
         let now = self.position.round();
         if let Some(plan) = &mut self.plan {
             let to = (self.filled - self.origin).max(0) as usize;
@@ -155,7 +155,7 @@ impl Group {
             self.quiet_from = self.filled;
             return plan.join(member, kit, stems, [&mut self.left[from..to], &mut self.right[from..to]]);
         }
-        let mut news = News::default();
+        let mut news = ReadOutcome::default();
         if self.filled > now {
             // The look-ahead has already been summed: add this head's share to it.
             let (from, to) = (self.index(now), self.index(self.filled));
@@ -207,7 +207,7 @@ impl Group {
 
     /// Frames of the stems per output frame.
     fn input_ratio(&self, tempo: f64) -> f64 {
-        f64::from(self.source_rate) / self.output_rate * Plan::clamp(self.rate * tempo)
+        f64::from(self.source_rate) / self.output_rate * SplicedGroup::clamp(self.rate * tempo)
     }
 
     /// Adds the next `left.len()` output frames (at most [`GRID`]) while the playback ratio is `tempo`, and calls
@@ -217,9 +217,9 @@ impl Group {
         tempo: TempoSpan,
         bank: &SincBank,
         stems: &mut [Stem],
-        kit: Option<&mut Kit>,
+        kit: Option<&mut StretchPool>,
         [left, right]: [&mut [f32]; 2],
-        mut report: impl FnMut(Member, News),
+        mut report: impl FnMut(Member, ReadOutcome),
     ) {
         let n = left.len().min(right.len());
         if n == 0 {
@@ -273,8 +273,8 @@ impl Group {
         until: i64,
         tempo: TempoSpan,
         stems: &mut [Stem],
-        kit: Option<&mut Kit>,
-        report: &mut impl FnMut(Member, News),
+        kit: Option<&mut StretchPool>,
+        report: &mut impl FnMut(Member, ReadOutcome),
     ) {
         let frames = (until - self.filled).max(0) as usize;
         if frames == 0 {
@@ -296,8 +296,8 @@ impl Group {
         if let Some(plan) = &mut self.plan {
             let ahead = Fixed::from_int(self.filled) - self.position;
             let wanted = self.rate * tempo.mean();
-            let speed = Plan::clamp(wanted);
-            let moment = Moment {
+            let speed = SplicedGroup::clamp(wanted);
+            let moment = StretchPosition {
                 frame: self.filled,
                 ahead: ahead.to_f64(),
                 speed: speed / self.key,
@@ -326,12 +326,14 @@ impl Group {
     }
 }
 
-fn read(member: Member, stems: &mut [Stem], left: &mut [f32], right: &mut [f32]) -> News {
-    let Some(stem) = stems.get_mut(usize::from(member.0)) else { return News { ended: true, ..News::default() } };
+fn read(member: Member, stems: &mut [Stem], left: &mut [f32], right: &mut [f32]) -> ReadOutcome {
+    let Some(stem) = stems.get_mut(usize::from(member.0)) else {
+        return ReadOutcome { ended: true, ..ReadOutcome::default() };
+    };
     let fade = stem.fade();
     let stream = usize::from(member.1);
     match stem.source.as_mut() {
         Some(source) => stem.heads[stream].read(source, stream, left, right, stem.span, fade),
-        None => News { ended: true, ..News::default() },
+        None => ReadOutcome { ended: true, ..ReadOutcome::default() },
     }
 }

@@ -11,13 +11,13 @@ use super::eq::ThreeBand;
 use super::group::Group;
 use super::method::Method;
 use super::outlet::{Delay, Outlet};
-use super::plan::Kit;
+use super::plan::StretchPool;
 use super::ramp::{self, Ramp};
 use super::schedule::Schedule;
 use super::source::CHUNK;
 use super::source::Play;
-use super::stem::{News, Phase, Stem};
-use super::tape::Tape;
+use super::stem::{Phase, ReadOutcome, Stem};
+use super::tape::RecordTap;
 use super::tone::Tone;
 use super::voices::VoiceReader;
 use super::{Block, DECKS, GRID, RAMP_MS};
@@ -48,11 +48,11 @@ pub struct Engine {
     slots: usize,
     groups: Box<[Group]>,
     decks: [Deck; DECKS],
-    kits: [Option<Box<Kit>>; DECKS],
+    kits: [Option<Box<StretchPool>>; DECKS],
     pairs: Box<[Outlet]>,
     master: Ramp,
     tone: Tone,
-    tape: Option<Box<Tape>>,
+    tape: Option<Box<RecordTap>>,
     /// Delays the decks to match the outputs on the tape.
     taped: Delay,
     voices: Option<VoiceReader>,
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Adds the instruments to the mix. Realtime: no.
-    pub fn hear(&mut self, voices: VoiceReader) {
+    pub fn attach_voices(&mut self, voices: VoiceReader) {
         self.voices = Some(voices);
     }
 
@@ -519,21 +519,21 @@ impl Engine {
                 self.master.to(gain, within(frames));
                 Ok(())
             }
-            Action::Roll { tape } => match self.tape {
-                Some(_) => return Err((Refusal::Recording, Action::Roll { tape })),
+            Action::StartRecording { tape } => match self.tape {
+                Some(_) => return Err((Refusal::Recording, Action::StartRecording { tape })),
                 None => {
                     self.taped.forget();
                     self.tape = Some(tape);
                     Ok(())
                 }
             },
-            Action::Cut => {
+            Action::StopRecording => {
                 // A retired stem may still be waiting for room; then the caller has to try again.
                 if self.waiting.is_none()
                     && let Some(mut tape) = self.tape.take()
                 {
                     tape.end();
-                    self.retire(Retired::Tape { tape });
+                    self.retire(Retired::Tap { tape });
                 }
                 Ok(())
             }
@@ -694,8 +694,8 @@ impl Engine {
     fn refuse(&mut self, command: Command, why: Refusal) {
         match command.action {
             Action::Install { source, .. } => self.retire(Retired::Refused { source }),
-            Action::Roll { tape } => self.retire(Retired::Tape { tape }),
-            Action::Stretch { kit: Some(kit), .. } => self.retire(Retired::Kit { kit }),
+            Action::StartRecording { tape } => self.retire(Retired::Tap { tape }),
+            Action::Stretch { kit: Some(kit), .. } => self.retire(Retired::Pool { kit }),
             _ => {}
         }
         self.tell(Event::Refused { ticket: command.ticket, why });
@@ -742,7 +742,7 @@ impl Engine {
     }
 }
 
-fn tell(slot: Slot, news: News, now: u64) -> impl Iterator<Item = Event> {
+fn tell(slot: Slot, news: ReadOutcome, now: u64) -> impl Iterator<Item = Event> {
     let ended = news.ended.then_some(Event::Ended { slot, still: news.still });
     let starved = news.starved.then_some(Event::Starved { slot, at: now });
     let resumed = news.resumed.then_some(Event::Resumed { slot, at: now });

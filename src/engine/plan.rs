@@ -4,11 +4,11 @@
 //! included. The same splices are then applied to every lane and scaled by its stem's gain, so gains and stops are
 //! immediate although reading is a tenth of a second ahead.
 //!
-//! Plans and lanes are built elsewhere and arrive as a [`Kit`], which its deck keeps.
+//! Plans and lanes are built elsewhere and arrive as a [`StretchPool`], which its deck keeps.
 
-use super::cover::{Bounds, CONTEXT_S, Course, Cover, WorkerEnd, cover};
+use super::cover::{Bounds, CONTEXT_S, StretchOverlay, Trajectory, WorkerEnd, cover};
 use super::ramp::Ramp;
-use super::stem::{News, Stem};
+use super::stem::{ReadOutcome, Stem};
 use crate::dsp::fixed::Fixed;
 use crate::dsp::splice::window::Window;
 use crate::dsp::splice::{self, LOOK_BACK, MAX_SPEED, MIN_SPEED, Span, Splicer};
@@ -30,7 +30,7 @@ pub type Member = (u16, u8);
 
 /// Read-ahead buffer of one head. Realtime: yes, except its construction.
 #[derive(Debug)]
-pub struct Lane {
+pub struct StemBuffer {
     window: Window,
     member: Option<Member>,
     gain: (f32, f32),
@@ -49,9 +49,9 @@ pub struct Lane {
     rejoining: bool,
 }
 
-impl Lane {
-    fn new(frames: usize) -> Lane {
-        Lane {
+impl StemBuffer {
+    fn new(frames: usize) -> StemBuffer {
+        StemBuffer {
             window: Window::new(frames),
             member: None,
             gain: (0.0, 0.0),
@@ -69,16 +69,16 @@ impl Lane {
 /// Everything a deck needs to stretch: built elsewhere, moved in once, kept.
 #[derive(Debug)]
 #[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
-pub struct Kit {
-    plans: Vec<Box<Plan>>,
-    lanes: Vec<Box<Lane>>,
-    covers: Vec<Box<Cover>>,
+pub struct StretchPool {
+    plans: Vec<Box<SplicedGroup>>,
+    lanes: Vec<Box<StemBuffer>>,
+    covers: Vec<Box<StretchOverlay>>,
 }
 
-impl Kit {
+impl StretchPool {
     /// Creates a kit for stems of up to `sample_rate`; splices are shorter for stems at higher rates. Reserves
     /// are within `bounds`; the second return value is for a worker. Realtime: no (allocates about 20 MB).
-    pub fn new(sample_rate: u32, bounds: Bounds) -> (Kit, Vec<WorkerEnd>) {
+    pub fn new(sample_rate: u32, bounds: Bounds) -> (StretchPool, Vec<WorkerEnd>) {
         let rate = f64::from(sample_rate);
         let more = bounds.read_ahead(rate);
         let frames = splice::room(sample_rate, more);
@@ -88,9 +88,9 @@ impl Kit {
                 (Box::new(cover), end)
             })
             .unzip();
-        let kit = Kit {
-            plans: (0..PLANS).map(|_| Box::new(Plan::new(sample_rate, more))).collect(),
-            lanes: (0..LANES).map(|_| Box::new(Lane::new(frames))).collect(),
+        let kit = StretchPool {
+            plans: (0..PLANS).map(|_| Box::new(SplicedGroup::new(sample_rate, more))).collect(),
+            lanes: (0..LANES).map(|_| Box::new(StemBuffer::new(frames))).collect(),
             covers,
         };
         (kit, ends)
@@ -119,7 +119,7 @@ impl Kit {
 
     /// Takes a plan for a group of stems sampled at `sample_rate`, with a cover if `covered` and one is left. Realtime:
     /// yes.
-    pub fn take(&mut self, sample_rate: u32, covered: bool) -> Option<Box<Plan>> {
+    pub fn take(&mut self, sample_rate: u32, covered: bool) -> Option<Box<SplicedGroup>> {
         let mut plan = self.plans.pop()?;
         plan.open(sample_rate);
         plan.cover = if covered { self.covers.pop() } else { None };
@@ -129,8 +129,8 @@ impl Kit {
         Some(plan)
     }
 
-    /// Returns a plan from [`Kit::take`], and its lanes, to the kit. Realtime: yes.
-    pub fn put_back(&mut self, mut plan: Box<Plan>) {
+    /// Returns a plan from [`StretchPool::take`], and its lanes, to the kit. Realtime: yes.
+    pub fn put_back(&mut self, mut plan: Box<SplicedGroup>) {
         // Both vectors have capacity for all there are.
         self.lanes.append(&mut plan.lanes);
         if let Some(mut cover) = plan.cover.take() {
@@ -143,7 +143,7 @@ impl Kit {
 
 /// The position from which stretched frames are to be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct StretchPosition {
     /// The first stretched frame.
     pub frame: i64,
     /// Stretched frames between the playhead and that frame.
@@ -159,20 +159,20 @@ pub struct Moment {
 /// The splice plan and lanes of one group. Realtime: yes, except its construction.
 #[derive(Debug)]
 #[expect(clippy::vec_box, reason = "they change hands on the audio thread: pointers, not kilobytes")]
-pub struct Plan {
+pub struct SplicedGroup {
     splicer: Splicer,
-    lanes: Vec<Box<Lane>>,
+    lanes: Vec<Box<StemBuffer>>,
     /// Input position of the playhead according to the tempo.
     ideal: Fixed,
     /// The frame from which on joining heads have changed the sum, and whether an onset is to be marked there.
     joined: Option<(i64, bool)>,
-    cover: Option<Box<Cover>>,
+    cover: Option<Box<StretchOverlay>>,
 }
 
-impl Plan {
-    fn new(sample_rate: u32, more: usize) -> Plan {
+impl SplicedGroup {
+    fn new(sample_rate: u32, more: usize) -> SplicedGroup {
         let splicer = Splicer::with_room(sample_rate, more);
-        Plan { splicer, lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO, joined: None, cover: None }
+        SplicedGroup { splicer, lanes: Vec::with_capacity(LANES), ideal: Fixed::ZERO, joined: None, cover: None }
     }
 
     fn open(&mut self, sample_rate: u32) {
@@ -244,11 +244,13 @@ impl Plan {
     pub fn join(
         &mut self,
         member: Member,
-        kit: Option<&mut Kit>,
+        kit: Option<&mut StretchPool>,
         stems: &mut [Stem],
         [left, right]: [&mut [f32]; 2],
-    ) -> News {
-        let Some(mut lane) = kit.and_then(|k| k.lanes.pop()) else { return News { ended: true, ..News::default() } };
+    ) -> ReadOutcome {
+        let Some(mut lane) = kit.and_then(|k| k.lanes.pop()) else {
+            return ReadOutcome { ended: true, ..ReadOutcome::default() };
+        };
         self.disturb();
         let gap = left.len().min(right.len());
         let start = self.ideal.round();
@@ -258,13 +260,13 @@ impl Plan {
         lane.summed = lane.gain.1;
         lane.out.jump(1.0);
         (lane.stopping, lane.end, lane.fresh, lane.rejoining, lane.owed) = (false, i64::MAX, None, false, None);
-        let mut news = News::default();
+        let mut news = ReadOutcome::default();
         // The other members have been read further ahead; read this one as far.
         while lane.window.filled() < self.splicer.fed() && lane.member.is_some() {
             let frames = ((self.splicer.fed() - lane.window.filled()) as usize).min(PIECE);
             let at = lane.window.filled();
             let more = lane.read(frames, start, stems);
-            news = News {
+            news = ReadOutcome {
                 ended: more.ended,
                 starved: news.starved | more.starved,
                 resumed: news.resumed | more.resumed,
@@ -303,11 +305,11 @@ impl Plan {
     /// Adds the next stretched frames from a given position; `kit` receives the lanes that have fallen silent.
     pub fn render(
         &mut self,
-        Moment { frame, ahead, speed, slope, left: glide }: Moment,
+        StretchPosition { frame, ahead, speed, slope, left: glide }: StretchPosition,
         stems: &mut [Stem],
-        kit: Option<&mut Kit>,
+        kit: Option<&mut StretchPool>,
         [left, right]: [&mut [f32]; 2],
-        report: &mut impl FnMut(Member, News),
+        report: &mut impl FnMut(Member, ReadOutcome),
     ) {
         let frames = left.len().min(right.len());
         if let Some((at, strikes)) = self.joined.take() {
@@ -315,7 +317,7 @@ impl Plan {
             self.splicer.hear_again(at, strikes);
         }
         let ideal = self.ideal.to_f64() + ahead * speed;
-        let course = Course { generation: 0, frame, ideal, speed, slope, left: glide };
+        let course = Trajectory { generation: 0, frame, ideal, speed, slope, left: glide };
         self.ask_worker(course);
         self.read_ahead(frames, speed, stems, report);
         let mut done = 0;
@@ -343,7 +345,7 @@ impl Plan {
             if lane.end <= heard
                 && let Some((member, _)) = lane.owed.take()
             {
-                report(member, News { ended: true, ..News::default() }.of(stems, member.0));
+                report(member, ReadOutcome { ended: true, ..ReadOutcome::default() }.of(stems, member.0));
             }
         }
         let mut k = 0;
@@ -359,7 +361,7 @@ impl Plan {
     }
 
     /// Sends a request to the worker, if there is one and nothing prevents it.
-    fn ask_worker(&mut self, course: Course) {
+    fn ask_worker(&mut self, course: Trajectory) {
         let Some(cover) = &mut self.cover else { return };
         // At the input's own speed and position there is nothing to improve.
         let verbatim = (course.speed - 1.0).abs() < 1e-5;
@@ -382,7 +384,13 @@ impl Plan {
     }
 
     /// Reads the members, sums them and feeds the plan: what is needed now, and part of what will be needed later.
-    fn read_ahead(&mut self, frames: usize, speed: f64, stems: &mut [Stem], report: &mut impl FnMut(Member, News)) {
+    fn read_ahead(
+        &mut self,
+        frames: usize,
+        speed: f64,
+        stems: &mut [Stem],
+        report: &mut impl FnMut(Member, ReadOutcome),
+    ) {
         let mut disturbed = false;
         for lane in &mut self.lanes {
             if let Some((slot, head)) = lane.member
@@ -463,7 +471,7 @@ impl Plan {
     }
 }
 
-impl Lane {
+impl StemBuffer {
     /// Returns this lane's share of the plan's next span: the span itself, unless the lane has just started and the
     /// plan has yet to reach its start, or the lane fades out and the plan moves elsewhere for the remaining members.
     fn own(&mut self, span: Span) -> Span {
@@ -502,11 +510,11 @@ impl Lane {
     }
 
     /// Reads the next frames of its member, or silence; frames before `keep` may be discarded.
-    fn read(&mut self, frames: usize, keep: i64, stems: &mut [Stem]) -> News {
+    fn read(&mut self, frames: usize, keep: i64, stems: &mut [Stem]) -> ReadOutcome {
         let (left, right) = self.window.extend(frames, keep);
-        let Some((slot, k)) = self.member else { return News::default() };
+        let Some((slot, k)) = self.member else { return ReadOutcome::default() };
         let stream = usize::from(k);
-        let mut news = News { ended: true, ..News::default() };
+        let mut news = ReadOutcome { ended: true, ..ReadOutcome::default() };
         if let Some(stem) = stems.get_mut(usize::from(slot)) {
             let fade = stem.fade();
             if let Some(source) = stem.source.as_mut() {

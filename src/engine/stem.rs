@@ -37,7 +37,7 @@ pub enum Phase {
 
 /// Events that occurred while a head was read.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct News {
+pub struct ReadOutcome {
     /// The head has become idle.
     pub ended: bool,
     /// The head has ended, but the stem keeps playing on its other head.
@@ -48,10 +48,10 @@ pub struct News {
     pub resumed: bool,
 }
 
-impl News {
+impl ReadOutcome {
     /// Returns the same events, with `still` set according to the state of the stem in `slot`.
-    pub fn of(self, stems: &[Stem], slot: u16) -> News {
-        News { still: stems.get(usize::from(slot)).is_some_and(Stem::is_playing), ..self }
+    pub fn of(self, stems: &[Stem], slot: u16) -> ReadOutcome {
+        ReadOutcome { still: stems.get(usize::from(slot)).is_some_and(Stem::is_playing), ..self }
     }
 }
 
@@ -469,11 +469,11 @@ impl Head {
         right: &mut [f32],
         gain: (f32, f32),
         fade: u32,
-    ) -> News {
-        let mut news = News::default();
+    ) -> ReadOutcome {
+        let mut news = ReadOutcome::default();
         let frames = left.len().min(right.len());
         if self.phase != Phase::Playing {
-            return News { ended: true, ..news };
+            return ReadOutcome { ended: true, ..news };
         }
         if let Some((l, r)) = self.plain(source, stream, frames) {
             ramp::mix(left, l, gain.0, gain.1);
@@ -489,7 +489,7 @@ impl Head {
         if (self.debt > 0 || self.starved) && at < frames {
             if self.stopping && self.starved {
                 *self = Head::new();
-                return News { ended: true, ..news };
+                return ReadOutcome { ended: true, ..news };
             }
             if self.play.looped && self.debt > 0 {
                 // Skip whole rounds without walking through them.
@@ -500,7 +500,7 @@ impl Head {
             self.debt -= self.pass(source, stream, due);
             if self.remaining() == 0 {
                 *self = Head::new();
-                return News { ended: true, ..news };
+                return ReadOutcome { ended: true, ..news };
             }
             let need = (frames + HOLD_BACK + if self.starved { CHUNK } else { 0 }) as u64;
             if self.debt > 0 || self.available(source, stream) < need.min(self.remaining()) {

@@ -27,7 +27,7 @@ pub struct Gap {
 }
 
 /// The engine's end of a recording.
-pub struct Tape {
+pub struct RecordTap {
     samples: HeapProd<f32>,
     gaps: HeapProd<Gap>,
     channels: usize,
@@ -39,20 +39,20 @@ pub struct Tape {
 }
 
 /// The writer's end of a recording.
-pub struct Reel {
+pub struct RecordReader {
     samples: HeapCons<f32>,
     gaps: HeapCons<Gap>,
 }
 
-impl Tape {
+impl RecordTap {
     /// Creates a tape of `channels` (at most [`MOST_CHANNELS`]) interleaved channels with room for `frames` frames.
     /// Realtime: no.
-    pub fn new(channels: usize, decks: bool, frames: usize) -> (Box<Tape>, Reel) {
+    pub fn new(channels: usize, decks: bool, frames: usize) -> (Box<RecordTap>, RecordReader) {
         let channels = channels.clamp(1, MOST_CHANNELS);
         let (samples, samples_out) = ring(channels * frames.max(GRID)).split();
         let (gaps, gaps_out) = ring(GAPS).split();
-        let tape = Tape { samples, gaps, channels, decks, frames: 0, missing: 0 };
-        (Box::new(tape), Reel { samples: samples_out, gaps: gaps_out })
+        let tape = RecordTap { samples, gaps, channels, decks, frames: 0, missing: 0 };
+        (Box::new(tape), RecordReader { samples: samples_out, gaps: gaps_out })
     }
 
     /// Returns the memory the engine will write to, for locking it. Realtime: no.
@@ -102,13 +102,16 @@ impl Tape {
     }
 }
 
-impl std::fmt::Debug for Tape {
+impl std::fmt::Debug for RecordTap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tape").field("channels", &self.channels).field("frames", &self.frames).finish_non_exhaustive()
+        f.debug_struct("RecordTap")
+            .field("channels", &self.channels)
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
     }
 }
 
-impl Reel {
+impl RecordReader {
     /// Reads interleaved samples that have arrived; returns how many.
     pub fn read(&mut self, into: &mut [f32]) -> usize {
         self.samples.pop_slice(into)
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_a_gap_in_its_place() {
-        let (mut tape, mut reel) = Tape::new(2, false, 2 * GRID);
+        let (mut tape, mut reel) = RecordTap::new(2, false, 2 * GRID);
         let (left, right) = ([0.25f32; GRID], [-0.25f32; GRID]);
         for _ in 0..5 {
             tape.write([&left, &right].into_iter());

@@ -21,7 +21,7 @@ const PIECES: usize = 1_024;
 
 /// A quantum of stereo sound and the sample time of its first frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Piece {
+pub struct VoiceBlock {
     /// Sample time of the first frame.
     pub at: u64,
     /// Left channel.
@@ -53,18 +53,18 @@ pub struct VoiceCell {
 
 /// The worker's end.
 pub struct VoiceWriter {
-    pieces: HeapProd<Piece>,
+    pieces: HeapProd<VoiceBlock>,
     /// Shared state.
     pub cell: Arc<VoiceCell>,
 }
 
 /// The engine's end.
 pub struct VoiceReader {
-    pieces: HeapCons<Piece>,
+    pieces: HeapCons<VoiceBlock>,
     cell: Arc<VoiceCell>,
     /// Index of the output pair it is mixed into.
     pub(super) pair: usize,
-    piece: Option<Piece>,
+    piece: Option<VoiceBlock>,
     /// The frame that would continue the sound heard last.
     next: u64,
     gain: Ramp,
@@ -115,7 +115,7 @@ impl VoiceCell {
 
 impl VoiceWriter {
     /// Writes a piece and ends a rest; returns `false` if there is no room.
-    pub fn write(&mut self, piece: Piece) -> bool {
+    pub fn write(&mut self, piece: VoiceBlock) -> bool {
         self.cell.resting.store(false, Release);
         self.pieces.try_push(piece).is_ok()
     }
@@ -160,7 +160,7 @@ impl VoiceReader {
     }
 
     /// Returns the piece that holds frame `t`, or the next one after it; drops late ones, at most a ring of them.
-    fn piece_for(&mut self, t: u64) -> Option<Piece> {
+    fn piece_for(&mut self, t: u64) -> Option<VoiceBlock> {
         for _ in 0..=PIECES {
             match self.piece {
                 Some(piece) if piece.at + GRID as u64 > t => return Some(piece),
@@ -204,8 +204,8 @@ impl VoiceReader {
 mod tests {
     use super::*;
 
-    fn piece(at: u64, value: f32) -> Piece {
-        Piece { at, left: [value; GRID], right: [-value; GRID] }
+    fn piece(at: u64, value: f32) -> VoiceBlock {
+        VoiceBlock { at, left: [value; GRID], right: [-value; GRID] }
     }
 
     fn heard(reader: &mut VoiceReader, now: u64, frames: usize) -> Vec<f32> {

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// A request to load a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct LoadJob {
     /// Identifies the request; returned with the result.
     pub tag: u64,
     /// The path, as the client sent it.
@@ -50,7 +50,7 @@ pub struct Done {
 
 /// A message to the supervising thread.
 enum Mail {
-    Load(Job),
+    Load(LoadJob),
     Roots(Library),
     /// A load has ended: its number and result.
     Ended(u64, Box<Result<Loaded, LoadError>>),
@@ -91,7 +91,7 @@ impl Pool {
     }
 
     /// Queues a job.
-    pub fn submit(&self, job: Job) {
+    pub fn submit(&self, job: LoadJob) {
         // The thread lives as long as the process.
         let _ = self.mail.send(Mail::Load(job));
     }
@@ -205,7 +205,7 @@ struct Running {
 struct Supervisor {
     seats: Vec<Seat>,
     devices: Arc<Devices>,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<LoadJob>,
     running: HashMap<u64, Running>,
     next: u64,
     mail: Sender<Mail>,
@@ -243,7 +243,7 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, job: Job) {
+    fn begin(&mut self, job: LoadJob) {
         let number = self.next;
         self.next += 1;
         let file: Arc<Mutex<Option<Arc<MediaFile>>>> = Arc::default();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wav::{self, Depth, WavWriter};
 use crate::engine::DECKS;
-use crate::engine::tape::{Gap, Reel, Tape};
+use crate::engine::tape::{Gap, RecordReader, RecordTap};
 use crate::system::{keeper, realtime, usage};
 
 /// Capacity of the ring in seconds: the longest pause of the disk that is covered.
@@ -31,7 +31,7 @@ const LISTED: usize = 1000;
 
 /// A request to record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct RecordJob {
     /// Identifies the request; returned with every report.
     pub tag: u64,
     /// Name of the file, without its extension.
@@ -42,13 +42,13 @@ pub struct Order {
 
 /// A report about a recording.
 #[derive(Debug)]
-pub enum Told {
+pub enum RecorderEvent {
     /// The recording can begin; the tape is to be passed to the engine.
     Ready {
         /// The tag of the request.
         tag: u64,
         /// The engine's end of the ring.
-        tape: Box<Tape>,
+        tape: Box<RecordTap>,
         /// Path of the master's file.
         path: PathBuf,
     },
@@ -102,7 +102,7 @@ pub struct Sidecar {
 
 /// Destination and format of recordings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RecorderSettings {
     /// The folder for recordings.
     pub folder: PathBuf,
     /// Sample rate in Hz.
@@ -115,7 +115,7 @@ pub struct Settings {
 
 /// Handle of the recording thread.
 pub struct Recorder {
-    orders: Option<Sender<Order>>,
+    orders: Option<Sender<RecordJob>>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     /// Progress of the current recording.
@@ -124,8 +124,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts the thread, which first repairs unfinished recordings. `tell` is called on it with every report.
-    pub fn start(settings: Settings, tell: impl Fn(Told) + Send + 'static) -> io::Result<Recorder> {
-        let (orders, inbox) = channel::<Order>();
+    pub fn start(settings: RecorderSettings, tell: impl Fn(RecorderEvent) + Send + 'static) -> io::Result<Recorder> {
+        let (orders, inbox) = channel::<RecordJob>();
         let progress: Arc<Progress> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let (shown, told) = (progress.clone(), stop.clone());
@@ -135,9 +135,9 @@ impl Recorder {
                 let tag = order.tag;
                 let news = match record(&settings, &order, &shown, &told, &tell) {
                     Ok((path, sidecar)) => {
-                        Told::Finished { tag, path, frames: sidecar.frames, missing: sidecar.missing }
+                        RecorderEvent::Finished { tag, path, frames: sidecar.frames, missing: sidecar.missing }
                     }
-                    Err(error) => Told::Failed { tag, why: error.to_string() },
+                    Err(error) => RecorderEvent::Failed { tag, why: error.to_string() },
                 };
                 tell(news);
             }
@@ -146,7 +146,7 @@ impl Recorder {
     }
 
     /// Returns a sender of requests.
-    pub fn mail(&self) -> Option<Sender<Order>> {
+    pub fn mail(&self) -> Option<Sender<RecordJob>> {
         self.orders.clone()
     }
 
@@ -171,7 +171,7 @@ struct Files {
 }
 
 impl Files {
-    fn create(settings: &Settings, order: &Order, master: &Path) -> io::Result<Files> {
+    fn create(settings: &RecorderSettings, order: &RecordJob, master: &Path) -> io::Result<Files> {
         let mut parts = vec![(master.to_path_buf(), 0, settings.channels)];
         if order.decks {
             for (k, deck) in ["a", "b", "c", "d"].iter().enumerate().take(DECKS) {
@@ -251,24 +251,24 @@ impl Files {
 }
 
 fn record(
-    settings: &Settings,
-    order: &Order,
+    settings: &RecorderSettings,
+    order: &RecordJob,
     progress: &Progress,
     stop: &AtomicBool,
-    tell: &impl Fn(Told),
+    tell: &impl Fn(RecorderEvent),
 ) -> io::Result<(PathBuf, Sidecar)> {
     fs::create_dir_all(&settings.folder)?;
     let path = settings.folder.join(format!("{}.wav", order.name));
     guard_space(settings)?;
     let mut files = Files::create(settings, order, &path)?;
-    let (tape, mut reel) = Tape::new(files.channels, order.decks, RING_SECONDS * settings.rate as usize);
+    let (tape, mut reel) = RecordTap::new(files.channels, order.decks, RING_SECONDS * settings.rate as usize);
     for part in tape.storage() {
         // A failure to lock was reported at startup already; unlocked memory is slower, not wrong.
         let _ = realtime::lock(part);
     }
     progress.frames.store(0, Relaxed);
     progress.missing.store(0, Relaxed);
-    tell(Told::Ready { tag: order.tag, tape, path: path.clone() });
+    tell(RecorderEvent::Ready { tag: order.tag, tape, path: path.clone() });
     let result = run(settings, &mut files, &mut reel, progress, stop);
     // In any case, finalise what has been written.
     let sidecar = files.finish();
@@ -277,9 +277,9 @@ fn record(
 }
 
 fn run(
-    settings: &Settings,
+    settings: &RecorderSettings,
     files: &mut Files,
-    reel: &mut Reel,
+    reel: &mut RecordReader,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> io::Result<()> {
@@ -320,7 +320,7 @@ fn run(
     }
 }
 
-fn guard_space(settings: &Settings) -> io::Result<()> {
+fn guard_space(settings: &RecorderSettings) -> io::Result<()> {
     match usage::free_bytes(&settings.folder) {
         Some(free) if free < settings.keep_free => Err(io::Error::new(
             io::ErrorKind::StorageFull,

@@ -63,12 +63,12 @@ pub struct Root {
 
 /// Location of a file in a root, for opening it again.
 #[derive(Clone, Debug)]
-struct Place {
+struct RootEntry {
     root: Root,
     relative: PathBuf,
 }
 
-impl Reopen for Place {
+impl Reopen for RootEntry {
     fn open(&self, watch: &Arc<IoWatch>) -> io::Result<Arc<MediaFile>> {
         self.root.open(&self.relative, watch).map_err(|error| match error {
             RootError::Io(error) => error,
@@ -93,7 +93,7 @@ impl Root {
             return Err(RootError::Absent);
         }
         let dir = open_dir(&self.path)?;
-        let place: Arc<dyn Reopen> = Arc::new(Place { root: self.clone(), relative: relative.into() });
+        let place: Arc<dyn Reopen> = Arc::new(RootEntry { root: self.clone(), relative: relative.into() });
         let place = Some(place);
         let shown = self.path.join(relative);
         match spot(&dir, relative, true) {

@@ -1,13 +1,13 @@
 //! The tempo of a crowd: turns raw movement into tempo commands for the clock.
 
-use super::curve::{Curve, Place};
-use super::glide::{Glide, Order, Shape};
+use super::curve::{Curve, CurvePosition};
+use super::glide::{Glide, Shape, TempoGlide};
 use super::value;
 use super::window::{Kind, Window};
 
-/// Settings of the tempo control by movement.
+/// CrowdSettings of the tempo control by movement.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct CrowdSettings {
     /// Whether movement controls the tempo.
     pub enabled: bool,
     /// The body part whose movement controls the tempo.
@@ -34,9 +34,9 @@ pub struct Settings {
     pub older_manual_s: f64,
 }
 
-impl Default for Settings {
+impl Default for CrowdSettings {
     fn default() -> Self {
-        Settings {
+        CrowdSettings {
             enabled: true,
             source: "total_movement".into(),
             curve: Curve::crowd(),
@@ -84,9 +84,9 @@ impl Reason {
 /// Tempo control by movement. All times are in seconds on a clock of the caller.
 #[derive(Clone, Debug)]
 pub struct Crowd {
-    settings: Settings,
+    settings: CrowdSettings,
     window: Window,
-    place: Option<Place>,
+    place: Option<CurvePosition>,
     glide: Glide,
     reason: Reason,
     raw: f64,
@@ -99,7 +99,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Creates a control at rest, with the tempo `bpm`.
-    pub fn new(settings: Settings, bpm: f64) -> Crowd {
+    pub fn new(settings: CrowdSettings, bpm: f64) -> Crowd {
         Crowd {
             window: Window::new(settings.window_s, settings.window),
             settings,
@@ -115,7 +115,7 @@ impl Crowd {
     }
 
     /// Replaces the settings; the current tempo and glide continue.
-    pub fn set(&mut self, settings: Settings) {
+    pub fn set(&mut self, settings: CrowdSettings) {
         if settings != self.settings {
             self.window = Window::new(settings.window_s, settings.window);
             self.place = None;
@@ -124,7 +124,7 @@ impl Crowd {
     }
 
     /// Processes a sensor value for a body part; returns a command if the tempo is to change.
-    pub fn hear(&mut self, now: f64, part: &str, number: f64) -> Option<Order> {
+    pub fn hear(&mut self, now: f64, part: &str, number: f64) -> Option<TempoGlide> {
         let Some(movement) = value::read(number) else {
             self.refused += 1;
             return None;
@@ -151,7 +151,7 @@ impl Crowd {
     }
 
     /// Advances time; returns a command if the sensor has been silent for too long.
-    pub fn pass(&mut self, now: f64, base: f64) -> Option<Order> {
+    pub fn pass(&mut self, now: f64, base: f64) -> Option<TempoGlide> {
         if now < self.manual_until || !self.settings.enabled {
             return None;
         }
@@ -180,7 +180,7 @@ impl Crowd {
     }
 
     /// The current settings.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &CrowdSettings {
         &self.settings
     }
 
@@ -217,7 +217,7 @@ mod tests {
     /// Plays a script of (second, value); returns the tempo every tenth of a second, as an obedient clock would have
     /// it.
     fn play(script: &[(f64, f64)], seconds: f64) -> (Vec<f64>, Crowd) {
-        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        let mut crowd = Crowd::new(CrowdSettings::default(), 120.0);
         let (mut next, mut tempo) = (0, Vec::new());
         for tick in 0..(seconds * 10.0) as usize {
             let now = tick as f64 * 0.1;
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_hand_wins_for_a_minute() {
-        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        let mut crowd = Crowd::new(CrowdSettings::default(), 120.0);
         assert!(crowd.hear(0.0, "total_movement", 0.6).is_some());
         crowd.manual(1.0, 90.0, 0.05, 60.0);
         assert_eq!(crowd.hear(30.0, "total_movement", 0.01), None);
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn without_a_hold_the_next_message_takes_over() {
-        let mut crowd = Crowd::new(Settings::default(), 120.0);
+        let mut crowd = Crowd::new(CrowdSettings::default(), 120.0);
         crowd.hear(0.0, "total_movement", 0.6);
         crowd.manual(1.0, 90.0, 0.05, 0.0);
         assert_eq!((crowd.pass(1.9, 120.0), crowd.reason()), (None, Reason::Manual));

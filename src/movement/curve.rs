@@ -12,7 +12,7 @@ pub struct Curve {
 
 /// The part of a curve on which a value lies; used for hysteresis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(usize);
+pub struct CurvePosition(usize);
 
 impl Curve {
     /// Returns the older server's table of movement (0 to 1) and tempo (BPM).
@@ -52,8 +52,8 @@ impl Curve {
 
     /// Returns the part on which `value` lies. A part is left downwards only when the value is `hysteresis` below its
     /// threshold, so that noise around a threshold has no effect.
-    pub fn place(&self, value: f64, before: Option<Place>, hysteresis: f64) -> Place {
-        let at = |value: f64| Place(self.thresholds().take_while(|t| value >= *t).count());
+    pub fn place(&self, value: f64, before: Option<CurvePosition>, hysteresis: f64) -> CurvePosition {
+        let at = |value: f64| CurvePosition(self.thresholds().take_while(|t| value >= *t).count());
         let plain = at(value);
         match before {
             Some(before) if plain < before => at(value + hysteresis).min(before),
@@ -62,7 +62,7 @@ impl Curve {
     }
 
     /// Returns the result for `value` on the part `place`.
-    pub fn result(&self, value: f64, place: Place) -> f64 {
+    pub fn result(&self, value: f64, place: CurvePosition) -> f64 {
         match self.steps.get(place.0) {
             Some(step) if place.0 < self.steps.len() => step.1,
             _ => self.on_line(value),

@@ -19,7 +19,7 @@ pub struct Glide {
 
 /// A command to reach a tempo.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Order {
+pub struct TempoGlide {
     /// Target tempo in BPM.
     pub bpm: f64,
     /// Duration in seconds from now.
@@ -62,7 +62,7 @@ impl Glide {
     ///
     /// For `grace` seconds after a glide began, every change bends it: a step that is spread by a window over messages
     /// counts as one change, and arrives `seconds` after it began.
-    pub fn aim(&mut self, now: f64, target: f64, seconds: f64, grace: f64, shape: Shape) -> Option<Order> {
+    pub fn aim(&mut self, now: f64, target: f64, seconds: f64, grace: f64, shape: Shape) -> Option<TempoGlide> {
         if target == self.to {
             return None;
         }
@@ -81,7 +81,7 @@ impl Glide {
         };
         let fresh = if bends { self.fresh } else { now };
         *self = Glide { from, to: target, began: now, ends, shape, fresh };
-        Some(Order { bpm: target, seconds: ends - now, shape, fresh: !bends })
+        Some(TempoGlide { bpm: target, seconds: ends - now, shape, fresh: !bends })
     }
 }
 

@@ -83,7 +83,7 @@ enum Sink {
 }
 
 /// The external connections of a player.
-pub struct Ties {
+pub struct PlayerIo {
     /// Its clock.
     pub timer: Box<dyn Timer>,
     /// Its side of the exchange of cards.
@@ -148,8 +148,8 @@ impl Player {
     /// Creates a player for `engine` that starts silently. Realtime: no (allocates).
     ///
     /// `period` (frames) and `periods` define the silent clock; a card brings its own.
-    pub fn new(engine: Engine, ties: Ties, period: usize, periods: usize) -> Player {
-        let Ties { timer, mail, report, orders, tap } = ties;
+    pub fn new(engine: Engine, ties: PlayerIo, period: usize, periods: usize) -> Player {
+        let PlayerIo { timer, mail, report, orders, tap } = ties;
         let period = period.clamp(16, MAX_PERIOD);
         let rate = f64::from(engine.sample_rate());
         // Written once, so that the pages are resident.

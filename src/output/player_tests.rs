@@ -8,7 +8,7 @@ use ringbuf::{HeapProd, HeapRb};
 
 use super::fake::{FakePcm, FakeTimer, FakeWorld, Mishap};
 use super::pcm::Fault;
-use super::player::{CardDoor, Orders, Player, Ties, card_door};
+use super::player::{CardDoor, Orders, Player, PlayerIo, card_door};
 use super::report::{Cause, Report, State};
 use crate::engine::command::{Action, Command};
 use crate::engine::door::{ControlDoor, door};
@@ -67,7 +67,7 @@ fn rig_tapped(limiter: Kind, tap: Option<HeapProd<f32>>) -> Rig {
     let report = Arc::new(Report::default());
     let orders = Arc::new(Orders::default());
     let timer = Box::new(FakeTimer(world.clone()));
-    let ties = Ties { timer, mail, report: report.clone(), orders, tap };
+    let ties = PlayerIo { timer, mail, report: report.clone(), orders, tap };
     let player = Player::new(engine, ties, PERIOD, 3);
     Rig { world, player, cards, report, _door: outer }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::alsa::{AlsaPcm, Wish};
+use super::alsa::{AlsaPcm, CardRequest};
 use super::devices;
 use super::pcm::{Pcm, PcmSetup};
 use super::player::CardDoor;
@@ -51,7 +51,7 @@ pub enum Notice {
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Pcm>, String> + Send>;
 
 /// Returns the opener for real cards.
-pub fn open_alsa(wanted: Option<String>, wish: Wish) -> Opener {
+pub fn open_alsa(wanted: Option<String>, wish: CardRequest) -> Opener {
     let mut last_path: Option<String> = None;
     Box::new(move || {
         let mut names = devices::resolve(wanted.as_deref());

@@ -54,7 +54,7 @@ pub fn pitch(text: &str) -> Result<f64, String> {
 
 /// Notes to play, and how.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct PlayJob {
     /// Pitches in Hz; empty for silence.
     pub pitches: Vec<f64>,
     /// Loudness, 0 to 1.
@@ -68,7 +68,7 @@ pub struct Order {
 }
 
 /// A connection to the DDSP stream.
-pub struct Player {
+pub struct StreamClient {
     socket: WebSocket<TcpStream>,
     rate: u32,
 }
@@ -79,15 +79,15 @@ enum Came {
     Text(Json),
 }
 
-impl Player {
+impl StreamClient {
     /// Connects to the stream's port.
     ///
     /// # Errors
     /// If the connection cannot be established.
-    pub fn connect(host: &str, port: u16) -> Result<Player, String> {
+    pub fn connect(host: &str, port: u16) -> Result<StreamClient, String> {
         let hint = "check that grooved is running with ddsp.listen, or choose another port with --ddsp-port";
         let socket = live::connect(host, port, "/", None, PATIENCE, hint)?;
-        Ok(Player { socket, rate: 48_000 })
+        Ok(StreamClient { socket, rate: 48_000 })
     }
 
     fn say(&mut self, json: &Json) -> Result<(), String> {
@@ -126,7 +126,7 @@ impl Player {
     /// # Errors
     /// If an option is out of range, the daemon rejects the order, the connection is lost, or the file cannot be
     /// written.
-    pub fn play(&mut self, order: &Order, tell: &mut dyn FnMut(String)) -> Result<(), String> {
+    pub fn play(&mut self, order: &PlayJob, tell: &mut dyn FnMut(String)) -> Result<(), String> {
         if !(0.1..=3_600.0).contains(&order.seconds) {
             return Err("--seconds: must be between 0.1 and 3600".into());
         }

@@ -15,7 +15,7 @@ pub struct Live {
 
 /// Result of waiting for a message.
 #[derive(Debug)]
-pub enum Heard {
+pub enum LiveMessage {
     /// A message was received.
     Json(Json),
     /// No message within the timeout.
@@ -49,19 +49,19 @@ impl Live {
     ///
     /// # Errors
     /// If the connection is closed or lost, or the message is not JSON.
-    pub fn hear(&mut self, timeout: Duration) -> Result<Heard, String> {
+    pub fn hear(&mut self, timeout: Duration) -> Result<LiveMessage, String> {
         self.socket
             .get_ref()
             .set_read_timeout(Some(timeout.max(Duration::from_millis(1))))
             .map_err(|e| e.to_string())?;
         match self.socket.read() {
-            Ok(Message::Text(text)) => serde_json::from_str(&text).map(Heard::Json).map_err(|e| e.to_string()),
+            Ok(Message::Text(text)) => serde_json::from_str(&text).map(LiveMessage::Json).map_err(|e| e.to_string()),
             Ok(Message::Close(_)) => Err("the daemon closed the connection".into()),
-            Ok(_) => Ok(Heard::Nothing),
+            Ok(_) => Ok(LiveMessage::Nothing),
             Err(tungstenite::Error::Io(e))
                 if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
             {
-                Ok(Heard::Nothing)
+                Ok(LiveMessage::Nothing)
             }
             Err(e) => Err(format!("connection lost: {e}")),
         }

@@ -26,7 +26,7 @@ pub struct Buffer {
 
 /// A playing stem.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Player {
+pub struct PlayerStatus {
     /// Number of the stem.
     pub id: i64,
     /// Name of the stem.
@@ -129,7 +129,7 @@ pub struct Stretch {
 
 /// Instrument voices in the mix.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Voices {
+pub struct VoiceStatus {
     /// Number of voices.
     pub count: i64,
     /// Number of sounding voices.
@@ -140,7 +140,7 @@ pub struct Voices {
     pub unplayed: i64,
     /// Number of times the voices' sound was late.
     pub underruns: i64,
-    /// Voices released because of overload.
+    /// VoiceStatus released because of overload.
     pub shed: i64,
     /// Processing time, as a share of real time.
     pub cost: f64,
@@ -202,7 +202,7 @@ pub struct Status {
     /// Stretch state of each deck.
     pub stretch: Vec<Stretch>,
     /// Instrument voices in the mix.
-    pub voices: Voices,
+    pub voices: VoiceStatus,
     /// MIDI input.
     pub midi: Midi,
     /// Resident memory in MB.
@@ -212,7 +212,7 @@ pub struct Status {
     /// Loaded stems.
     pub buffers: Vec<Buffer>,
     /// Playing stems.
-    pub players: Vec<Player>,
+    pub players: Vec<PlayerStatus>,
 }
 
 /// Iterator over the arguments of a message; missing ones are zero or empty.
@@ -279,7 +279,7 @@ impl Status {
                 }
                 "voices" => {
                     let [count, sounding, stolen, unplayed, underruns, shed] = [(); 6].map(|()| a.int());
-                    s.voices = Voices { count, sounding, stolen, unplayed, underruns, shed, cost: a.float() };
+                    s.voices = VoiceStatus { count, sounding, stolen, unplayed, underruns, shed, cost: a.float() };
                 }
                 "midi" => {
                     let [events, lost, _] = [(); 3].map(|()| a.int());
@@ -303,7 +303,7 @@ impl Status {
                     seconds: a.float(),
                     state: a.text(),
                 }),
-                "player" => s.players.push(Player {
+                "player" => s.players.push(PlayerStatus {
                     id: a.int(),
                     name: a.text(),
                     deck: a.text(),

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use serde_json::Value as Json;
 
-use super::live::{Heard, Live};
+use super::live::{Live, LiveMessage};
 
 /// Redraws per second: smooth enough, with little traffic.
 const RATE: f64 = 8.0;
@@ -292,8 +292,8 @@ pub fn run(mut connect: impl FnMut() -> Result<Live, String>) -> Result<(), Stri
             let left = until.saturating_duration_since(Instant::now());
             match &mut live {
                 Some(connection) => match connection.hear(left) {
-                    Ok(Heard::Json(message)) => view.take(&message),
-                    Ok(Heard::Nothing) => {}
+                    Ok(LiveMessage::Json(message)) => view.take(&message),
+                    Ok(LiveMessage::Nothing) => {}
                     Err(why) => {
                         live = None;
                         view.values.clear();

@@ -35,7 +35,7 @@ struct Lengths {
 
 /// Which of the two is heard.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Heard {
+enum Audible {
     Splicer,
     /// Fading in, heard or fading out: when it began to fade in; when it began to fade out, and for how long.
     Vocoder {
@@ -52,7 +52,7 @@ pub struct Hq {
     lengths: Lengths,
     /// Output frames so far.
     now: i64,
-    heard: Heard,
+    heard: Audible,
     /// Output frame at the centre of the vocoder's next block.
     next_centre: i64,
     /// The vocoder's latest finished hop, and its first output frame.
@@ -88,7 +88,7 @@ impl Hq {
                 worth: ms(100.0),
             },
             now: 0,
-            heard: Heard::Splicer,
+            heard: Audible::Splicer,
             next_centre: 0,
             hop: [vec![0.0; hop].into_boxed_slice(), vec![0.0; hop].into_boxed_slice()],
             hop_at: 0,
@@ -124,7 +124,7 @@ impl Hq {
         let next = self.splicer.onsets().next_from((ideal as i64).max(self.struck + 1));
         let due = next.map_or(i64::MAX / 2, |o| ((o.start as f64 - ideal) / speed) as i64);
         match self.heard {
-            Heard::Splicer => {
+            Audible::Splicer => {
                 let since = ((ideal - self.struck as f64) / speed) as i64;
                 let (low, high) = self.clear_of_onsets(ideal);
                 let steady = (speed - 1.0).abs() > 1e-5;
@@ -139,17 +139,17 @@ impl Hq {
                     self.next_centre = self.now + size / 2 - (size - hop);
                     let anchor = self.splicer.position() + self.next_centre - self.now;
                     self.block(ideal, speed, Some(anchor));
-                    self.heard = Heard::Vocoder { began: self.now, leaving: None };
+                    self.heard = Audible::Vocoder { began: self.now, leaving: None };
                 }
             }
-            Heard::Vocoder { began, leaving: None } if due - frames <= lengths.before + lengths.out => {
+            Audible::Vocoder { began, leaving: None } if due - frames <= lengths.before + lengths.out => {
                 let len = (due - lengths.before).clamp(1, lengths.out);
-                self.heard = Heard::Vocoder { began, leaving: Some((self.now, len)) };
+                self.heard = Audible::Vocoder { began, leaving: Some((self.now, len)) };
             }
-            Heard::Vocoder { leaving: Some((from, len)), .. } if self.now >= from + len => {
-                self.heard = Heard::Splicer;
+            Audible::Vocoder { leaving: Some((from, len)), .. } if self.now >= from + len => {
+                self.heard = Audible::Splicer;
             }
-            Heard::Vocoder { .. } => {}
+            Audible::Vocoder { .. } => {}
         }
     }
 }
@@ -173,7 +173,7 @@ impl Machine for Hq {
         let frames = left.len().min(right.len());
         self.decide(ideal, speed, frames as i64);
         splice::render(&mut self.splicer, ideal, speed, left, right);
-        if let Heard::Vocoder { began, leaving } = self.heard {
+        if let Audible::Vocoder { began, leaving } = self.heard {
             let mut done = 0;
             while done < frames {
                 let now = self.now + done as i64;
@@ -205,7 +205,7 @@ impl Machine for Hq {
         self.splicer.restart(at);
         self.splicer.jump(play);
         self.vocoder.restart();
-        (self.now, self.heard, self.struck) = (now, Heard::Splicer, at);
+        (self.now, self.heard, self.struck) = (now, Audible::Splicer, at);
     }
 
     fn keep_formants(&mut self, factor: Option<f64>) {

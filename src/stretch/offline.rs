@@ -15,7 +15,7 @@ const KEY_SPEEDS: (f64, f64) = (0.25, 4.0);
 
 /// A stretching job.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct StretchJob {
     /// The method.
     pub method: Method,
     /// Speed over output time.
@@ -26,7 +26,7 @@ pub struct Order {
     pub formants: bool,
 }
 
-impl Order {
+impl StretchJob {
     /// Returns an error if the job cannot be done.
     pub fn check(&self) -> Result<(), String> {
         let (low, high) = self.curve.range();
@@ -103,7 +103,7 @@ pub fn ahead(method: Method, sample_rate: u32, more: usize) -> Box<dyn Machine> 
 ///
 /// The output ends where the input's last frame has been played; a fraction of a frame is left out.
 pub fn stretch<E>(
-    order: &Order,
+    order: &StretchJob,
     sample_rate: u32,
     source: &mut Source<E>,
     sink: &mut Sink<E>,
@@ -136,7 +136,7 @@ fn before(window: &mut Window) {
 
 fn keep_pitch<E>(
     machine: &mut dyn Machine,
-    order: &Order,
+    order: &StretchJob,
     sample_rate: u32,
     source: &mut Source<E>,
     sink: &mut Sink<E>,
@@ -211,7 +211,7 @@ fn keep_pitch<E>(
 }
 
 fn resample<E>(
-    order: &Order,
+    order: &StretchJob,
     sample_rate: u32,
     source: &mut Source<E>,
     sink: &mut Sink<E>,
@@ -285,7 +285,7 @@ mod tests {
             (Method::Hq, 1.0, 0.0),
         ] {
             for length in [10_000usize, 10_001, 44_100] {
-                let order = Order { method, curve: Curve::constant(speed), pitch, formants: false };
+                let order = StretchJob { method, curve: Curve::constant(speed), pitch, formants: false };
                 let mut left = length;
                 let mut source = |l: &mut [f32], r: &mut [f32]| {
                     let n = l.len().min(left);

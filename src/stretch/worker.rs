@@ -18,7 +18,7 @@ use ringbuf::traits::{Consumer, Observer, Producer};
 
 use super::machine::Machine;
 use super::offline::ahead;
-use crate::engine::cover::{Course, CoverCell, PIECE, Piece, WorkerEnd};
+use crate::engine::cover::{OverlayCell, PIECE, Piece, Trajectory, WorkerEnd};
 use crate::engine::method::Method;
 use crate::system::overseer::{Pulse, join_within};
 
@@ -74,7 +74,7 @@ struct Reserve {
     rate: u64,
     generation: u32,
     /// The latest course; `None` until there has been a request. `next` is the stretched frame to be made next.
-    course: Option<Course>,
+    course: Option<Trajectory>,
     next: i64,
     /// The input frame that is heard first.
     begins: i64,
@@ -136,7 +136,7 @@ impl Reserve {
     }
 
     /// Starts a new request.
-    fn begin(&mut self, course: Course) {
+    fn begin(&mut self, course: Trajectory) {
         let rate = self.end.cell.rate.load(Relaxed);
         let method = Method::ALL.get(self.end.cell.method.load(Relaxed) as usize).copied().unwrap_or(Method::Hq);
         if rate != self.rate || method != self.method {
@@ -322,7 +322,7 @@ impl StretchThread {
 }
 
 /// Returns a reserve's state: level, frames ready, target in frames, share of real time.
-pub fn shown(cell: &CoverCell) -> (Level, u32, u32, f64) {
+pub fn shown(cell: &OverlayCell) -> (Level, u32, u32, f64) {
     let (fill, target) = (cell.fill.load(Relaxed), cell.target.load(Relaxed));
     (Level::of(fill, target), fill, target, f64::from(cell.cost.load(Relaxed)) * 1e-6)
 }

@@ -20,7 +20,7 @@ const KEEP_FREE: u64 = 8 << 20;
 
 /// A file operation. Names are paths within the folder, such as `presets/evening.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum FileRequest {
     /// Writes a file.
     Write(String, Vec<u8>),
     /// Reads a file.
@@ -33,11 +33,11 @@ pub enum Wish {
 
 /// A file operation with a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct FileJob {
     /// Identifies the operation; returned with the result.
     pub tag: u64,
     /// The operation.
-    pub wish: Wish,
+    pub wish: FileRequest,
 }
 
 /// The result of an operation.
@@ -152,16 +152,16 @@ fn make_sure_of_room(folder: &Path, path: &Path, bytes: usize) -> io::Result<()>
     Ok(())
 }
 
-fn fulfil(folder: &Path, wish: Wish) -> io::Result<Found> {
+fn fulfil(folder: &Path, wish: FileRequest) -> io::Result<Found> {
     match wish {
-        Wish::Write(name, bytes) => {
+        FileRequest::Write(name, bytes) => {
             let path = folder.join(name);
             make_sure_of_room(folder, &path, bytes.len())?;
             write_whole(&path, &bytes).map(|()| Found::Nothing)
         }
-        Wish::Read(name) => read_whole(&folder.join(name)).map(Found::Bytes),
-        Wish::Remove(name) => fs::remove_file(folder.join(name)).map(|()| Found::Nothing),
-        Wish::List(name) => {
+        FileRequest::Read(name) => read_whole(&folder.join(name)).map(Found::Bytes),
+        FileRequest::Remove(name) => fs::remove_file(folder.join(name)).map(|()| Found::Nothing),
+        FileRequest::List(name) => {
             let entries = match fs::read_dir(folder.join(name)) {
                 Ok(entries) => entries,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Names(Vec::new())),
@@ -176,14 +176,14 @@ fn fulfil(folder: &Path, wish: Wish) -> io::Result<Found> {
 
 /// Handle of the storage thread.
 pub struct Keeper {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<FileJob>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
     /// Starts the thread for `folder`; `deliver` is called on it with every result.
     pub fn start(folder: PathBuf, deliver: impl Fn(Kept) + Send + 'static) -> io::Result<Keeper> {
-        let (jobs, inbox) = channel::<Job>();
+        let (jobs, inbox) = channel::<FileJob>();
         let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || {
             while let Ok(job) = inbox.recv() {
                 deliver(Kept { tag: job.tag, result: fulfil(&folder, job.wish) });
@@ -193,7 +193,7 @@ impl Keeper {
     }
 
     /// Returns a sender of operations.
-    pub fn mail(&self) -> Option<Sender<Job>> {
+    pub fn mail(&self) -> Option<Sender<FileJob>> {
         self.jobs.clone()
     }
 
@@ -221,25 +221,28 @@ mod tests {
         write_whole(&path, b"new").unwrap();
         assert_eq!(read_whole(&path).unwrap(), b"new");
         assert_eq!(
-            fulfil(&folder, Wish::List("deep".into())).unwrap(),
+            fulfil(&folder, FileRequest::List("deep".into())).unwrap(),
             Found::Names(vec!["state.json".into()]),
             "no temporary file is left"
         );
-        assert_eq!(fulfil(&folder, Wish::List("none".into())).unwrap(), Found::Names(vec![]));
+        assert_eq!(fulfil(&folder, FileRequest::List("none".into())).unwrap(), Found::Names(vec![]));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn the_number_of_files_is_bounded_and_those_that_are_there_can_be_written_again() {
         let folder = std::env::temp_dir().join(format!("grooved-keeper-many-{}", std::process::id()));
-        let write = |k: usize| fulfil(&folder, Wish::Write(format!("presets/{k}.json"), b"x".to_vec()));
+        let write = |k: usize| fulfil(&folder, FileRequest::Write(format!("presets/{k}.json"), b"x".to_vec()));
         for k in 0..MOST_FILES {
             write(k).unwrap();
         }
         assert!(write(MOST_FILES).unwrap_err().to_string().contains("256 already"));
         assert!(write(3).is_ok());
-        assert!(fulfil(&folder, Wish::Write("state.json".into(), b"x".to_vec())).is_ok(), "the state is not a preset");
-        fulfil(&folder, Wish::Remove("presets/3.json".into())).unwrap();
+        assert!(
+            fulfil(&folder, FileRequest::Write("state.json".into(), b"x".to_vec())).is_ok(),
+            "the state is not a preset"
+        );
+        fulfil(&folder, FileRequest::Remove("presets/3.json".into())).unwrap();
         assert!(write(MOST_FILES).is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
     }

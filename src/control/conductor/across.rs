@@ -10,7 +10,7 @@ use super::super::show::Show;
 use super::super::value::Value;
 use super::super::vocabulary::{Call, Outcome};
 use super::Conductor;
-use super::buffer::{FIRST_ID, Place};
+use super::buffer::{FIRST_ID, Playhead};
 use super::midi_learn;
 use super::movement::Hand;
 use super::presets::Request;
@@ -178,7 +178,7 @@ impl Conductor {
     }
 
     /// Where a stem is that plays, and how fast it goes; `None` if it does not.
-    pub fn place_of(&self, id: i64) -> Option<Place> {
+    pub fn place_of(&self, id: i64) -> Option<Playhead> {
         self.stems.place_of(&self.cx, &self.tempo, id)
     }
 

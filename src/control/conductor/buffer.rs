@@ -157,7 +157,7 @@ pub fn stretch(info: &Info, start: &Start) -> Play {
 
 /// A position in a stem that plays.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub struct Playhead {
     /// Sample time.
     pub time: u64,
     /// Seconds into the file that sound then.

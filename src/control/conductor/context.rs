@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::super::bulletin::Bulletin;
+use super::super::bulletin::EventLog;
 use super::super::fault::Fault;
 use super::super::request::{Answer, Line, Message, Origin};
 use super::super::value::Value;
@@ -40,7 +40,7 @@ pub struct Context {
     /// Threads and devices outside the conductor.
     pub services: Box<dyn Services>,
     /// Events, for whoever follows them.
-    pub events: Arc<Bulletin>,
+    pub events: Arc<EventLog>,
     /// What the output shows of itself.
     pub report: Arc<Report>,
     /// Calls done too late: asked for over OSC, in sessions, by the daemon itself.

@@ -12,7 +12,7 @@ use super::super::value::Value;
 use super::super::vocabulary::{Call, Outcome};
 use super::context::Context;
 use super::services::{InstrumentJob, InstrumentResult};
-use crate::ddsp::order::{Card, Hall, Order, PARTS, Pedal, Setting, instrument_for, is_name};
+use crate::ddsp::order::{BusParam, Card, PARTS, PartParam, Setting, VoiceCommand, instrument_for, is_name};
 use crate::engine::voices::VoiceCell;
 
 /// Most instruments that are loaded at a time: each has all of its voices.
@@ -55,7 +55,7 @@ struct Choice {
 #[derive(Clone, Debug)]
 struct Part {
     instrument: Choice,
-    pedals: [f64; Pedal::ALL.len()],
+    pedals: [f64; PartParam::ALL.len()],
 }
 
 /// Voices, parts and instruments, as they were set.
@@ -65,12 +65,12 @@ pub struct Instruments {
     voices: Vec<[f64; Setting::ALL.len()]>,
     own: Vec<Choice>,
     parts: Vec<Part>,
-    hall: [f64; Hall::ALL.len()],
+    hall: [f64; BusParam::ALL.len()],
     loaded: BTreeMap<String, Card>,
     /// The instrument of all parts, as long as it has not been opened.
     first: Option<String>,
     /// Orders that wait for it.
-    held: Vec<(Option<u64>, Order)>,
+    held: Vec<(Option<u64>, VoiceCommand)>,
     coming: Vec<Coming>,
     /// What there is, as far as that is known.
     names: Vec<String>,
@@ -91,8 +91,8 @@ impl Instruments {
         Instruments {
             voices: vec![Setting::ALL.map(|(_, _, v)| v); count],
             own: vec![Choice::default(); count],
-            parts: vec![Part { instrument: Choice::default(), pedals: Pedal::ALL.map(|(_, _, v)| v) }; PARTS],
-            hall: Hall::ALL.map(|(_, _, v)| v),
+            parts: vec![Part { instrument: Choice::default(), pedals: PartParam::ALL.map(|(_, _, v)| v) }; PARTS],
+            hall: BusParam::ALL.map(|(_, _, v)| v),
             loaded: BTreeMap::new(),
             first: None,
             held: Vec::new(),
@@ -143,7 +143,7 @@ impl Instruments {
     }
 
     /// Sends the voices an order, or keeps it until the instrument is there that it is for.
-    fn order(&mut self, cx: &mut Context, at: Option<u64>, order: Order) {
+    fn order(&mut self, cx: &mut Context, at: Option<u64>, order: VoiceCommand) {
         if self.held.is_empty() || self.held.len() >= MOST_HELD {
             cx.services.voice(at, order);
         } else {
@@ -203,7 +203,7 @@ impl Instruments {
         for k in self.each_voice(which) {
             self.voices[k][setting as usize] = value;
         }
-        self.order(cx, at, Order::Set(which, setting, value));
+        self.order(cx, at, VoiceCommand::Set(which, setting, value));
         Ok(Outcome::Done)
     }
 
@@ -241,7 +241,7 @@ impl Instruments {
         for k in self.each_voice(which) {
             self.voices[k][Setting::Loudness as usize] = 0.0;
         }
-        self.order(cx, at, Order::Reset(which));
+        self.order(cx, at, VoiceCommand::Reset(which));
         Ok(Outcome::Done)
     }
 
@@ -250,7 +250,7 @@ impl Instruments {
         &mut self,
         cx: &mut Context,
         which: Option<usize>,
-        pedal: Pedal,
+        pedal: PartParam,
         value: f64,
         at: Option<u64>,
     ) -> Result<Outcome, Fault> {
@@ -258,25 +258,31 @@ impl Instruments {
         for k in Self::each_part(which) {
             self.parts[k].pedals[pedal as usize] = value;
         }
-        self.order(cx, at, Order::Part(which, pedal, value));
+        self.order(cx, at, VoiceCommand::Part(which, pedal, value));
         Ok(Outcome::Done)
     }
 
     /// What was set of a part.
-    pub fn pedal(&self, which: Option<usize>, pedal: Pedal) -> f64 {
+    pub fn pedal(&self, which: Option<usize>, pedal: PartParam) -> f64 {
         self.parts[which.unwrap_or(0).min(PARTS - 1)].pedals[pedal as usize]
     }
 
     /// Sets something of all voices.
-    pub fn set_hall(&mut self, cx: &mut Context, hall: Hall, value: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn set_hall(
+        &mut self,
+        cx: &mut Context,
+        hall: BusParam,
+        value: f64,
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
         self.hall[hall as usize] = value;
-        self.order(cx, at, Order::Hall(hall, value));
+        self.order(cx, at, VoiceCommand::BusParam(hall, value));
         Ok(Outcome::Done)
     }
 
     /// What was set of all voices.
-    pub fn hall(&self, hall: Hall) -> f64 {
+    pub fn hall(&self, hall: BusParam) -> f64 {
         self.hall[hall as usize]
     }
 
@@ -304,11 +310,11 @@ impl Instruments {
                 if !self.coming.iter().any(|c| c.name == wants) {
                     return Err(self.no_instrument());
                 }
-                self.held.push((at, Order::NoteOn(k, key, loudness)));
+                self.held.push((at, VoiceCommand::NoteOn(k, key, loudness)));
                 self.held.truncate(MOST_HELD);
                 continue;
             }
-            self.order(cx, at, Order::NoteOn(k, key, loudness));
+            self.order(cx, at, VoiceCommand::NoteOn(k, key, loudness));
         }
         Ok(Outcome::Done)
     }
@@ -322,14 +328,14 @@ impl Instruments {
         at: Option<u64>,
     ) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        Self::each_part(part).for_each(|k| self.order(cx, at, Order::NoteOff(k, key)));
+        Self::each_part(part).for_each(|k| self.order(cx, at, VoiceCommand::NoteOff(k, key)));
         Ok(Outcome::Done)
     }
 
     /// Ends all notes.
     pub fn all_off(&mut self, cx: &mut Context, part: Option<usize>, at: Option<u64>) -> Result<Outcome, Fault> {
         self.check_voice(None)?;
-        self.order(cx, at, Order::AllOff(part));
+        self.order(cx, at, VoiceCommand::AllOff(part));
         Ok(Outcome::Done)
     }
 
@@ -420,7 +426,7 @@ impl Instruments {
             *choice = Choice::default();
         }
         self.trouble = format!("{name} was unloaded; /groove/instrument/swap gives another");
-        self.order(cx, None, Order::Unload(name.into()));
+        self.order(cx, None, VoiceCommand::Unload(name.into()));
         Ok(Outcome::Done)
     }
 
@@ -496,14 +502,14 @@ impl Instruments {
         let is_new = |c: &Choice| c.has != c.wants && is_here(&c.wants);
         let first = voices.parts[0].instrument.clone();
         if voices.parts.iter().all(|p| is_new(&p.instrument) && p.instrument.wants == first.wants) {
-            orders.push(Order::Swap(None, first.wants));
+            orders.push(VoiceCommand::Swap(None, first.wants));
         } else {
             let fresh = voices.parts.iter().enumerate().filter(|(_, p)| is_new(&p.instrument));
-            orders.extend(fresh.map(|(k, p)| Order::Swap(Some(k), p.instrument.wants.clone())));
+            orders.extend(fresh.map(|(k, p)| VoiceCommand::Swap(Some(k), p.instrument.wants.clone())));
         }
         let is_new = |c: &Choice| c.has != c.wants && (c.wants.is_empty() || is_here(&c.wants));
         let fresh = voices.own.iter().enumerate().filter(|(_, c)| is_new(c));
-        orders.extend(fresh.map(|(k, c)| Order::Voice(Some(k), c.wants.clone())));
+        orders.extend(fresh.map(|(k, c)| VoiceCommand::Voice(Some(k), c.wants.clone())));
         let loaded = &voices.loaded;
         let parts = voices.parts.iter_mut().map(|p| &mut p.instrument);
         for choice in parts.chain(&mut voices.own) {
@@ -671,9 +677,9 @@ impl Instruments {
                 calls.push((address("instrument"), wants.as_str().into()));
             }
             // Pedals and wheels are where hands and feet hold them; volume is a setting.
-            let (_, name, usual) = Pedal::ALL[Pedal::Volume as usize];
-            if part.pedals[Pedal::Volume as usize] != usual {
-                calls.push((address(name), part.pedals[Pedal::Volume as usize].into()));
+            let (_, name, usual) = PartParam::ALL[PartParam::Volume as usize];
+            if part.pedals[PartParam::Volume as usize] != usual {
+                calls.push((address(name), part.pedals[PartParam::Volume as usize].into()));
             }
         }
         for (k, voice) in v.voices.iter().enumerate() {
@@ -688,7 +694,7 @@ impl Instruments {
                 calls.push((address("instrument"), wants.as_str().into()));
             }
         }
-        for (value, (_, address, usual)) in v.hall.iter().zip(Hall::ALL) {
+        for (value, (_, address, usual)) in v.hall.iter().zip(BusParam::ALL) {
             if *value != usual {
                 calls.push((address.into(), (*value).into()));
             }
@@ -711,7 +717,7 @@ impl Instruments {
             }
         }
         for k in 0..PARTS {
-            let (pedal, name, usual) = Pedal::ALL[Pedal::Volume as usize];
+            let (pedal, name, usual) = PartParam::ALL[PartParam::Volume as usize];
             let changed = self.parts[k].pedals[pedal as usize] != usual;
             if changed && !is_there(&format!("/groove/part/{}/{name}", k + 1)) {
                 let _ = self.set_pedal(cx, Some(k), pedal, usual, None);
@@ -723,7 +729,7 @@ impl Instruments {
             }
         }
         self.settle(cx, None);
-        for (hall, address, usual) in Hall::ALL {
+        for (hall, address, usual) in BusParam::ALL {
             if !is_there(address) {
                 let _ = self.set_hall(cx, hall, usual, None);
             }

@@ -3,7 +3,7 @@
 use super::super::request::Message;
 use super::super::value::Value;
 use super::super::vocabulary::{self, Arg, Default, Vocabulary};
-use crate::movement::curve::{Curve, Place};
+use crate::movement::curve::{Curve, CurvePosition};
 use crate::movement::window::{Kind, Window};
 
 /// Least seconds between two calls of one map.
@@ -57,7 +57,7 @@ fn is_whole(arg: &Arg) -> bool {
 pub struct Mapped {
     map: Map,
     window: Window,
-    place: Option<Place>,
+    place: Option<CurvePosition>,
     called: f64,
     last: Option<f64>,
     /// Whether the control takes whole numbers only.

@@ -11,7 +11,7 @@ use super::super::vocabulary::{Call, Kind, Outcome};
 use super::context::Context;
 use super::instruments::Instruments;
 use super::mapping::{self, Map, Mapped};
-use crate::ddsp::order::Pedal;
+use crate::ddsp::order::PartParam;
 use crate::movement::curve::Curve;
 
 /// Most controllers that are mapped by learning.
@@ -142,14 +142,14 @@ pub fn standard_controller(
     let part = usize::try_from(channel - 1).ok();
     let share = value / 127.0;
     match number {
-        1 => instruments.set_pedal(cx, part, Pedal::Modulation, share, at),
-        7 => instruments.set_pedal(cx, part, Pedal::Volume, share, at),
-        11 => instruments.set_pedal(cx, part, Pedal::Expression, share, at),
-        64 => instruments.set_pedal(cx, part, Pedal::Sustain, if value >= 64.0 { 1.0 } else { 0.0 }, at),
+        1 => instruments.set_pedal(cx, part, PartParam::Modulation, share, at),
+        7 => instruments.set_pedal(cx, part, PartParam::Volume, share, at),
+        11 => instruments.set_pedal(cx, part, PartParam::Expression, share, at),
+        64 => instruments.set_pedal(cx, part, PartParam::Sustain, if value >= 64.0 { 1.0 } else { 0.0 }, at),
         120 | 123 => instruments.all_off(cx, part, at),
         // Wheels and pedals go where they rest; volume is a setting.
         121 => {
-            for (pedal, _, rest) in Pedal::ALL.into_iter().filter(|(p, ..)| *p != Pedal::Volume) {
+            for (pedal, _, rest) in PartParam::ALL.into_iter().filter(|(p, ..)| *p != PartParam::Volume) {
                 instruments.set_pedal(cx, part, pedal, rest, at)?;
             }
             Ok(Outcome::Done)

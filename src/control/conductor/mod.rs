@@ -55,10 +55,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::board::Board;
-use super::bulletin::Bulletin;
+use super::board::StateSnapshot;
+use super::bulletin::EventLog;
 use super::fault::Fault;
-use super::pace::PaceBoard;
+use super::pace::Gauges;
 use super::request::{Answer, Message, Origin, Request, When};
 use super::tally::MidiTally;
 use super::value::Value;
@@ -68,7 +68,7 @@ use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::voices::VoiceCell;
 use crate::media::library::Library;
 use crate::media::pool::Done;
-use crate::media::recorder::Told;
+use crate::media::recorder::RecorderEvent;
 use crate::output::report::Report;
 use crate::system::keeper::Kept;
 use context::Context;
@@ -123,9 +123,9 @@ pub struct Conductor {
     pub lenience: Lenience,
     output: OutputWatch,
     work: Work,
-    board: Arc<Board>,
+    board: Arc<StateSnapshot>,
     board_written: Instant,
-    gauges: Arc<PaceBoard>,
+    gauges: Arc<Gauges>,
 }
 
 impl Conductor {
@@ -171,12 +171,12 @@ impl Conductor {
     }
 
     /// Events, for whoever follows them.
-    pub fn events(&self) -> Arc<Bulletin> {
+    pub fn events(&self) -> Arc<EventLog> {
         self.cx.events.clone()
     }
 
     /// A snapshot of all values, written while somebody reads it.
-    pub fn board(&self) -> Arc<Board> {
+    pub fn board(&self) -> Arc<StateSnapshot> {
         self.board.clone()
     }
 
@@ -196,7 +196,7 @@ impl Conductor {
     }
 
     /// Gauges of reserves and the crowd.
-    pub fn gauges(&self) -> Arc<PaceBoard> {
+    pub fn gauges(&self) -> Arc<Gauges> {
         self.gauges.clone()
     }
 
@@ -400,8 +400,8 @@ impl Conductor {
                     self.stems.take_back(slot, clear);
                 }
                 Retired::Refused { source } => drop(source),
-                Retired::Kit { kit } => drop(kit),
-                Retired::Tape { tape } => {
+                Retired::Pool { kit } => drop(kit),
+                Retired::Tap { tape } => {
                     // Its writer sees it go, and completes the file.
                     drop(tape);
                     self.recording.tape_is_back();
@@ -583,7 +583,7 @@ impl Conductor {
     }
 
     /// Takes in what the recorder reports.
-    pub fn recorded(&mut self, told: Told) {
+    pub fn recorded(&mut self, told: RecorderEvent) {
         self.recording.progress(&mut self.cx, told);
         self.cx.engine.flush();
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::pace::PaceBoard;
+use super::super::pace::Gauges;
 use super::super::request::Message;
 use super::super::value::Value;
 use super::super::vocabulary::Vocabulary;
@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::tempo::Tempo;
 use crate::engine::clock::Shape;
 use crate::movement::crowd::{Crowd, Reason};
-use crate::movement::glide::Order;
+use crate::movement::glide::TempoGlide;
 use crate::movement::value;
 
 /// Measurements that are kept.
@@ -109,7 +109,7 @@ impl Movement {
         }
     }
 
-    fn follow(&mut self, cx: &mut Context, tempo: &mut Tempo, order: Order) {
+    fn follow(&mut self, cx: &mut Context, tempo: &mut Tempo, order: TempoGlide) {
         let bpm = cx.engine.telemetry().bpm();
         if order.fresh {
             let reason = self.crowd.reason();
@@ -152,7 +152,7 @@ impl Movement {
     }
 
     /// Writes the crowd to the gauges.
-    pub fn show(&self, board: &PaceBoard) {
+    pub fn show(&self, board: &Gauges) {
         board.movement.set(self.crowd.raw());
         board.smoothed.set(self.crowd.smoothed());
         board.target.set(self.crowd.target());

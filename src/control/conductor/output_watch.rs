@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::super::meters::Needle;
+use super::super::meters::MeterBallistics;
 use super::super::request::Message;
 use super::super::value::Value;
 use super::super::vocabulary::deck_name;
@@ -15,8 +15,8 @@ use crate::output::report::Cause;
 /// Meters, and counters of the output when they were last looked at.
 #[derive(Debug)]
 pub struct OutputWatch {
-    outputs: Vec<Needle>,
-    decks: [Needle; DECKS],
+    outputs: Vec<MeterBallistics>,
+    decks: [MeterBallistics; DECKS],
     /// By cause: episodes, lost frames.
     xruns: [(u64, u64); 3],
     devices_lost: u64,
@@ -28,8 +28,8 @@ impl OutputWatch {
     pub fn new(telemetry: &Telemetry) -> OutputWatch {
         let now = Instant::now();
         OutputWatch {
-            outputs: vec![Needle::new(now); telemetry.outputs.len()],
-            decks: [Needle::new(now); DECKS],
+            outputs: vec![MeterBallistics::new(now); telemetry.outputs.len()],
+            decks: [MeterBallistics::new(now); DECKS],
             xruns: Default::default(),
             devices_lost: 0,
             devices_adopted: 0,

@@ -12,7 +12,7 @@ use super::buffer::{Buffer, Start};
 use super::context::Context;
 use super::stems::Stems;
 use super::tempo::Tempo;
-use crate::system::keeper::{Found, Job, Kept, Wish};
+use crate::system::keeper::{FileJob, FileRequest, Found, Kept};
 
 /// Most jobs of the keeper at a time.
 const MOST_JOBS: usize = 64;
@@ -98,14 +98,14 @@ impl Presets {
         let bytes = show.to_bytes();
         if bytes != self.saved {
             self.saved.clone_from(&bytes);
-            self.keep(cx, Keeping::State, Wish::Write(STATE_FILE.into(), bytes));
+            self.keep(cx, Keeping::State, FileRequest::Write(STATE_FILE.into(), bytes));
         }
     }
 
-    fn keep(&mut self, cx: &mut Context, what: Keeping, wish: Wish) {
+    fn keep(&mut self, cx: &mut Context, what: Keeping, wish: FileRequest) {
         let tag = cx.next_serial();
         self.keeping.insert(tag, what);
-        cx.services.keep(Job { tag, wish });
+        cx.services.keep(FileJob { tag, wish });
     }
 
     fn may_keep(&self, cx: &Context) -> Result<(), Fault> {
@@ -126,7 +126,11 @@ impl Presets {
         self.may_keep(cx)?;
         let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
-        self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Write(file, show.to_bytes()));
+        self.keep(
+            cx,
+            Keeping::Preset { origin, address, name: name.into() },
+            FileRequest::Write(file, show.to_bytes()),
+        );
         Ok(Outcome::Later)
     }
 
@@ -138,7 +142,7 @@ impl Presets {
         self.may_keep(cx)?;
         let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
-        self.keep(cx, Keeping::Recall { origin, address, name: name.into() }, Wish::Read(file));
+        self.keep(cx, Keeping::Recall { origin, address, name: name.into() }, FileRequest::Read(file));
         Ok(Outcome::Later)
     }
 
@@ -150,7 +154,7 @@ impl Presets {
         self.may_keep(cx)?;
         let file = show::preset_file(name)?;
         let (origin, address) = (call.origin, call.address.clone());
-        self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, Wish::Remove(file));
+        self.keep(cx, Keeping::Preset { origin, address, name: name.into() }, FileRequest::Remove(file));
         Ok(Outcome::Later)
     }
 
@@ -161,7 +165,7 @@ impl Presets {
     pub fn list(&mut self, cx: &mut Context, call: &Call) -> Result<Outcome, Fault> {
         self.may_keep(cx)?;
         let (origin, address) = (call.origin, call.address.clone());
-        self.keep(cx, Keeping::List { origin, address }, Wish::List("presets".into()));
+        self.keep(cx, Keeping::List { origin, address }, FileRequest::List("presets".into()));
         Ok(Outcome::Later)
     }
 
@@ -292,7 +296,7 @@ impl Presets {
                 "{}: some stems could not be restored; the full list is saved in {INCOMPLETE_FILE}",
                 recall.address
             );
-            self.keep(cx, Keeping::State, Wish::Write(INCOMPLETE_FILE.into(), recall.show.to_bytes()));
+            self.keep(cx, Keeping::State, FileRequest::Write(INCOMPLETE_FILE.into(), recall.show.to_bytes()));
         }
         tracing::info!("{}: {loaded} of {} stems restored", recall.address, recall.show.stems.len());
         let counts = vec![Value::Int(loaded as i64), Value::Int(recall.show.stems.len() as i64)];

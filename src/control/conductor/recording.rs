@@ -7,7 +7,7 @@ use super::super::value::Value;
 use super::super::vocabulary::Outcome;
 use super::context::Context;
 use crate::engine::command::Action;
-use crate::media::recorder::{Order, Told};
+use crate::media::recorder::{RecordJob, RecorderEvent};
 use crate::system::time;
 
 /// A recording under way.
@@ -80,7 +80,7 @@ impl Recording {
             }
         };
         let tag = cx.next_serial();
-        if !cx.services.record(Order { tag, name: name.clone(), decks }) {
+        if !cx.services.record(RecordJob { tag, name: name.clone(), decks }) {
             return Err(Fault::refused(
                 "there is no folder for recordings; record.folder in the configuration names one",
             ));
@@ -112,7 +112,7 @@ impl Recording {
         recording.asked = asked;
         if recording.phase == Phase::Recording {
             recording.phase = Phase::Stopping;
-            cx.push(None, Action::Cut);
+            cx.push(None, Action::StopRecording);
         }
         Ok(Outcome::Later)
     }
@@ -127,22 +127,22 @@ impl Recording {
     /// Asks again for a tape that the engine could not hand back yet.
     pub fn chase_tape(&mut self, cx: &mut Context) {
         if self.current.as_ref().is_some_and(|r| r.phase == Phase::Stopping) && cx.engine.is_flushed() {
-            cx.push(None, Action::Cut);
+            cx.push(None, Action::StopRecording);
         }
     }
 
     /// Takes in what the recorder reports.
-    pub fn progress(&mut self, cx: &mut Context, told: Told) {
+    pub fn progress(&mut self, cx: &mut Context, told: RecorderEvent) {
         match told {
-            Told::Ready { tag, tape, path } => {
+            RecorderEvent::Ready { tag, tape, path } => {
                 let Some(recording) = self.current.as_mut().filter(|r| r.tag == tag) else { return };
                 recording.path = path.display().to_string();
                 recording.phase = Phase::Recording;
                 let (starter, path) = (recording.starter.clone(), recording.path.clone());
                 let ends = recording.stopper.is_some();
-                cx.push(None, Action::Roll { tape });
+                cx.push(None, Action::StartRecording { tape });
                 if ends {
-                    cx.push(None, Action::Cut);
+                    cx.push(None, Action::StopRecording);
                     if let Some(recording) = &mut self.current {
                         recording.phase = Phase::Stopping;
                     }
@@ -151,7 +151,7 @@ impl Recording {
                 cx.events.post("/event/record/started", vec![path.as_str().into()]);
                 cx.done(starter.0, &starter.1, vec![path.into()]);
             }
-            Told::Finished { tag, path, frames, missing } => {
+            RecorderEvent::Finished { tag, path, frames, missing } => {
                 let Some(recording) = self.current.take_if(|r| r.tag == tag) else { return };
                 let seconds = frames as f64 / cx.rate();
                 let path = path.display().to_string();
@@ -162,9 +162,9 @@ impl Recording {
                     cx.done(origin, &address, values);
                 }
             }
-            Told::Failed { tag, why } => {
+            RecorderEvent::Failed { tag, why } => {
                 let Some(recording) = self.current.take_if(|r| r.tag == tag) else { return };
-                cx.push(None, Action::Cut);
+                cx.push(None, Action::StopRecording);
                 cx.events.post("/event/record/failed", vec![recording.path.as_str().into(), why.as_str().into()]);
                 match (recording.phase, recording.stopper) {
                     (Phase::Opening, stopper) => {
@@ -195,7 +195,7 @@ impl Recording {
     /// Ends a recording because everything ends.
     pub fn end(&mut self, cx: &mut Context) {
         if self.current.is_some() {
-            cx.push(None, Action::Cut);
+            cx.push(None, Action::StopRecording);
             cx.engine.flush();
         }
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::ddsp::order::{Card, Order as VoiceOrder};
+use crate::ddsp::order::{Card, VoiceCommand};
 use crate::engine::cover::WorkerEnd;
 use crate::engine::voices::VoiceCell;
 use crate::media::feed::Feeder;
 use crate::media::library::Library;
-use crate::media::pool::Job as LoadJob;
-use crate::media::recorder::Order as RecordOrder;
-use crate::system::keeper::Job as KeeperJob;
+use crate::media::pool::LoadJob;
+use crate::media::recorder::RecordJob;
+use crate::system::keeper::FileJob;
 
 /// A request to whoever opens instruments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub trait Services: Send {
     /// Gives a stem to its reader thread.
     fn feed(&mut self, _feeder: Feeder) {}
     /// Reads or writes a small file; the result goes to [`super::Conductor::kept`].
-    fn keep(&mut self, _job: KeeperJob) {}
+    fn keep(&mut self, _job: FileJob) {}
     /// Begins a recording; its progress goes to [`super::Conductor::recorded`]. `false`: there is no folder for it.
-    fn record(&mut self, _order: RecordOrder) -> bool {
+    fn record(&mut self, _order: RecordJob) -> bool {
         false
     }
     /// Frames of the recording so far, and how many of them are missing.
@@ -51,7 +51,7 @@ pub trait Services: Send {
         (0, 0)
     }
     /// Sends the voices an order, for a sample time if there is one.
-    fn voice(&mut self, _at: Option<u64>, _order: VoiceOrder) {}
+    fn voice(&mut self, _at: Option<u64>, _order: VoiceCommand) {}
     /// Opens or lists instruments; the result goes to [`super::Conductor::opened`].
     fn instrument(&mut self, _job: InstrumentJob) {}
     /// What the voices' worker shows of itself, if there is one.

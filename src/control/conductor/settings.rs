@@ -23,7 +23,7 @@ pub struct Settings {
     /// Tempo at the start, and how decks follow it.
     pub tempo: TempoSettings,
     /// How the crowd's movement is evaluated.
-    pub crowd: crowd::Settings,
+    pub crowd: crowd::CrowdSettings,
     /// Controls that movement steers besides the tempo.
     pub maps: Vec<Map>,
     /// Seconds into the future that timed bundles may lie.

@@ -7,7 +7,7 @@ use super::super::fault::Fault;
 use super::super::request::Origin;
 use super::super::value::Value;
 use super::super::vocabulary::{Outcome, deck_name};
-use super::buffer::{Buffer, Cue, MOST_NAME, Place, Start, State, clipped, deck_of, megabytes, share, stretch};
+use super::buffer::{Buffer, Cue, MOST_NAME, Playhead, Start, State, clipped, deck_of, megabytes, share, stretch};
 use super::context::Context;
 use super::pace::Sync;
 use super::tempo::Tempo;
@@ -17,7 +17,7 @@ use crate::engine::source::Play;
 use crate::media::decode::Info;
 use crate::media::library::Wanted;
 use crate::media::loader::{Loaded, Part};
-use crate::media::pool::{Done, Job};
+use crate::media::pool::{Done, LoadJob};
 
 /// Places beyond one per stem, for those that rest.
 pub const SPARE_SLOTS: usize = 64;
@@ -144,7 +144,7 @@ impl Stems {
         };
         self.buffers.insert(id, buffer);
         self.loads_under_way += 1;
-        cx.services.load(Job { tag, requested: requested.into() });
+        cx.services.load(LoadJob { tag, requested: requested.into() });
         Ok(Outcome::Later)
     }
 
@@ -649,7 +649,7 @@ impl Stems {
     }
 
     /// Where a stem is that plays, and how fast it goes; `None` if it does not.
-    pub fn place_of(&self, cx: &Context, tempo: &Tempo, id: i64) -> Option<Place> {
+    pub fn place_of(&self, cx: &Context, tempo: &Tempo, id: i64) -> Option<Playhead> {
         let buffer = self.buffers.get(&id)?;
         let State::Ready { slot, info, .. } = &buffer.state else { return None };
         let cell = cx.engine.telemetry().stems.get(usize::from(*slot)).filter(|c| c.is_playing())?;
@@ -662,7 +662,7 @@ impl Stems {
             }
         }
         let speed = tempo.deck_speed(cx, deck_of(id)) * buffer.start.rate;
-        Some(Place { time, seconds: frames / f64::from(info.sample_rate), speed })
+        Some(Playhead { time, seconds: frames / f64::from(info.sample_rate), speed })
     }
 
     /// Whether a file is loaded (or loading) as buffer `id`, as far as can be told without looking at a disk.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::super::pace::PaceBoard;
+use super::super::pace::Gauges;
 use super::super::request::Message;
 use super::super::value::Value;
 use super::super::vocabulary::deck_name;
@@ -14,9 +14,9 @@ use super::stems::Stems;
 use super::tempo::Tempo;
 use crate::engine::DECKS;
 use crate::engine::command::Action;
-use crate::engine::cover::CoverCell;
+use crate::engine::cover::OverlayCell;
 use crate::engine::method::Method;
-use crate::engine::plan::{Kit, LANES, PLANS, Plan};
+use crate::engine::plan::{LANES, PLANS, SplicedGroup, StretchPool};
 use crate::stretch::worker::{Level, shown};
 use crate::system::realtime;
 
@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// A reserve, and its state when it was last looked at.
 #[derive(Clone, Debug)]
 struct Reserve {
-    cell: Arc<CoverCell>,
+    cell: Arc<OverlayCell>,
     underruns: u32,
     backing_off: bool,
 }
@@ -96,12 +96,12 @@ impl Stretching {
         pace.method = method;
         stretch.set_method(method);
         let kit = (method != Method::PlaybackRate && stretch.reserves.is_empty()).then(|| {
-            let (kit, ends) = Kit::new(cx.settings.sample_rate, cx.settings.tempo.reserve);
+            let (kit, ends) = StretchPool::new(cx.settings.sample_rate, cx.settings.tempo.reserve);
             // The large buffers first, should the limit of locked memory not suffice for rings and the small things
             // between as well. A refusal was reported at the start already; unlocked is slower, not wrong.
             kit.buffers().for_each(|b| drop(realtime::lock(b)));
             let _ = realtime::lock_present_memory();
-            let watched = |cell: &Arc<CoverCell>| Reserve { cell: cell.clone(), underruns: 0, backing_off: false };
+            let watched = |cell: &Arc<OverlayCell>| Reserve { cell: cell.clone(), underruns: 0, backing_off: false };
             stretch.reserves = ends.iter().map(|e| watched(&e.cell)).collect();
             stretch.set_formants(pace);
             stretch.set_method(method);
@@ -174,13 +174,15 @@ impl Stretching {
             if method != Method::PlaybackRate {
                 let speed = tempo.deck_speed(cx, deck);
                 // Before the engine's first block there is no tempo.
-                wanted =
-                    stems.playing_on(deck).map(|b| b.start.rate * speed).find(|s| *s > 0.0 && Plan::clamp(*s) != *s);
+                wanted = stems
+                    .playing_on(deck)
+                    .map(|b| b.start.rate * speed)
+                    .find(|s| *s > 0.0 && SplicedGroup::clamp(*s) != *s);
             }
             if stretch.clamped.is_none()
                 && let Some(speed) = wanted
             {
-                let used = Plan::clamp(speed);
+                let used = SplicedGroup::clamp(speed);
                 tracing::warn!(
                     "deck {}: speed {speed:.3} is outside the range of {method} (0.5 to 2); playing at {used}",
                     deck_name(deck)
@@ -269,7 +271,7 @@ impl Stretching {
     }
 
     /// Writes the reserves to the gauges.
-    pub fn show(&self, tempo: &Tempo, board: &PaceBoard) {
+    pub fn show(&self, tempo: &Tempo, board: &Gauges) {
         for (deck, gauges) in board.reserves.iter().enumerate() {
             let now = self.now(deck, tempo.paces[deck].method);
             gauges.ready.set(now.ready);

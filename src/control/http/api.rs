@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::super::board::{self, State};
-use super::super::bulletin::Bulletin;
+use super::super::bulletin::EventLog;
 use super::super::fault::Fault;
 use super::super::request::{Answer, Line, Message, Origin, Request, When};
 use super::super::table::events::STREAMS;
@@ -92,7 +92,7 @@ impl Subscription {
 /// See the module's text.
 pub struct Conversation {
     vocabulary: Arc<Vocabulary>,
-    bulletin: Arc<Bulletin>,
+    bulletin: Arc<EventLog>,
     session: u64,
     peer: SocketAddr,
     next_tag: u64,
@@ -128,7 +128,7 @@ fn refusal(id: &Json, fault: &Fault) -> Json {
 
 impl Conversation {
     /// With a client at `peer`.
-    pub fn new(vocabulary: Arc<Vocabulary>, bulletin: Arc<Bulletin>, session: u64, peer: SocketAddr) -> Conversation {
+    pub fn new(vocabulary: Arc<Vocabulary>, bulletin: Arc<EventLog>, session: u64, peer: SocketAddr) -> Conversation {
         Conversation {
             vocabulary,
             bulletin,

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use super::super::pace::{Number, Reserve};
 use super::super::tally::Tally;
 use super::super::vocabulary::deck_name;
-use super::Links;
+use super::AppState;
 use crate::engine::DECKS;
 use crate::output::report::{Cause, Histogram, State};
 use crate::system::{guard, sensors, usage};
@@ -21,7 +21,7 @@ use crate::system::{guard, sensors, usage};
 type Labels<'a> = Vec<(&'a str, String)>;
 
 /// Collector of all metrics; reads their values at each scrape.
-struct Everything(Arc<Links>);
+struct Everything(Arc<AppState>);
 
 impl std::fmt::Debug for Everything {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Everything {
 }
 
 /// Renders all metrics for a scrape. Realtime: no.
-pub fn text(links: &Arc<Links>) -> String {
+pub fn text(links: &Arc<AppState>) -> String {
     let mut registry = Registry::with_prefix("grooved");
     registry.register_collector(Box::new(Everything(links.clone())));
     let mut out = String::new();
@@ -101,7 +101,7 @@ impl Collector for Everything {
     }
 }
 
-fn output(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+fn output(w: &mut Writer<'_>, links: &AppState) -> Result<(), Error> {
     let report = &links.report;
     w.histogram("render_seconds", "Time to render one period", &report.load.render)?;
     w.histogram("wakeup_lateness_seconds", "How late the audio thread was woken", &report.load.wakeup)?;
@@ -131,7 +131,7 @@ fn output(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     w.gauge("period_frames", "Frames per period, as negotiated", report.period_frames.load(Relaxed) as f64)
 }
 
-fn engine(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+fn engine(w: &mut Writer<'_>, links: &AppState) -> Result<(), Error> {
     let telemetry = &links.telemetry;
     w.counter("starved_sources", "Times a stem's ring ran dry", telemetry.starved())?;
     w.counter("lost_events", "Engine events lost because their ring was full", telemetry.lost_events())?;
@@ -156,7 +156,7 @@ fn engine(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     )
 }
 
-fn pace(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+fn pace(w: &mut Writer<'_>, links: &AppState) -> Result<(), Error> {
     let pace = &links.pace;
     type Pick = fn(&Reserve) -> &Number;
     let families: [(&str, &str, Pick); 4] = [
@@ -180,7 +180,7 @@ fn pace(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     w.counter("movement_refused", "Invalid measurements of movement", pace.refused.load(Relaxed))
 }
 
-fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
+fn faces(w: &mut Writer<'_>, links: &AppState) -> Result<(), Error> {
     let faces = [("osc", &*links.osc), ("http", &links.sessions.tally)];
     type Pick = fn(&Tally) -> u64;
     let families: [(&str, &str, Pick); 5] = [
@@ -220,7 +220,7 @@ fn faces(w: &mut Writer<'_>, links: &Links) -> Result<(), Error> {
     w.counter("voices_unplayed", "Notes not played for lack of a voice", voices.unplayed.load(Relaxed))
 }
 
-fn machine(w: &mut Writer<'_>, _: &Links) -> Result<(), Error> {
+fn machine(w: &mut Writer<'_>, _: &AppState) -> Result<(), Error> {
     w.gauge("resident_bytes", "Resident memory", usage::resident_bytes() as f64)?;
     w.counters(
         "thread_cpu_seconds",

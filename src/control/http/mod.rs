@@ -33,12 +33,12 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::board::Board;
-use super::bulletin::Bulletin;
+use super::board::StateSnapshot;
+use super::bulletin::EventLog;
 use super::closing::Ending;
 use super::connection::{self, problem};
 use super::lobby::{Lobby, Visitor};
-use super::pace::PaceBoard;
+use super::pace::Gauges;
 use super::request::Request;
 use super::sessions::Sessions;
 use super::tally::{MidiTally, StreamTally, Tally};
@@ -61,7 +61,7 @@ const KEPT_FOR_US: usize = 32;
 const ILL_AFTER: Duration = Duration::from_secs(3);
 
 /// Shared state of the HTTP handlers.
-pub struct Links {
+pub struct AppState {
     /// All controls.
     pub vocabulary: Arc<Vocabulary>,
     /// Channel for requests to the conductor.
@@ -69,15 +69,15 @@ pub struct Links {
     /// WebSocket sessions, which receive the conductor's answers.
     pub sessions: Arc<Sessions>,
     /// Log of events.
-    pub bulletin: Arc<Bulletin>,
+    pub bulletin: Arc<EventLog>,
     /// Snapshot of the current state.
-    pub board: Arc<Board>,
+    pub board: Arc<StateSnapshot>,
     /// State and counters of the audio output.
     pub report: Arc<Report>,
     /// State and counters of the engine.
     pub telemetry: Arc<Telemetry>,
     /// Gauges of stretch reserves and movement.
-    pub pace: Arc<PaceBoard>,
+    pub pace: Arc<Gauges>,
     /// Counters of OSC.
     pub osc: Arc<Tally>,
     /// Counters of the DDSP stream.
@@ -103,17 +103,17 @@ pub struct Links {
 pub struct Caller {
     /// The peer.
     pub peer: SocketAddr,
-    _place: Arc<Place>,
+    _place: Arc<ConnectionPermit>,
 }
 
 /// Permit of a connection; released on drop.
-struct Place {
+struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     peer: IpAddr,
     crowd: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         if let Ok(mut crowd) = self.crowd.lock()
             && let Some(count) = crowd.get_mut(&self.peer)
@@ -127,7 +127,7 @@ impl Drop for Place {
 }
 
 /// Accepts and serves HTTP connections until the runtime ends.
-pub async fn serve(listener: TcpListener, links: Arc<Links>) {
+pub async fn serve(listener: TcpListener, links: Arc<AppState>) {
     let router = router(links.clone());
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let crowd: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
@@ -155,10 +155,10 @@ fn admit(places: &Arc<Semaphore>, crowd: &Arc<Mutex<HashMap<IpAddr, usize>>>, pe
         return None;
     }
     *count += 1;
-    Some(Caller { peer, _place: Arc::new(Place { _permit: permit, peer: address, crowd: crowd.clone() }) })
+    Some(Caller { peer, _place: Arc::new(ConnectionPermit { _permit: permit, peer: address, crowd: crowd.clone() }) })
 }
 
-fn router(links: Arc<Links>) -> Router {
+fn router(links: Arc<AppState>) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/api/ws", get(api_socket))
@@ -179,7 +179,7 @@ fn router(links: Arc<Links>) -> Router {
 
 /// Middleware of every request: checks access and adds the security headers.
 async fn knock(
-    State(links): State<Arc<Links>>,
+    State(links): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     Extension(visitor): Extension<Visitor>,
     request: HttpRequest,
@@ -223,7 +223,7 @@ fn as_json(value: &serde_json::Value) -> Response {
 
 /// Returns the web page, or OSCQuery's tree for OSCQuery clients, which only query the root.
 async fn root(
-    State(links): State<Arc<Links>>,
+    State(links): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -241,7 +241,7 @@ async fn root(
 }
 
 async fn api_socket(
-    State(links): State<Arc<Links>>,
+    State(links): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -258,12 +258,12 @@ fn upgrade_required() -> Response {
     )
 }
 
-async fn schema(State(links): State<Arc<Links>>) -> Response {
+async fn schema(State(links): State<Arc<AppState>>) -> Response {
     as_json(&api::schema(&links.vocabulary))
 }
 
 async fn tree(
-    State(links): State<Arc<Links>>,
+    State(links): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     uri: Uri,
     headers: HeaderMap,
@@ -278,13 +278,13 @@ async fn tree(
     }
 }
 
-async fn metrics(State(links): State<Arc<Links>>) -> Response {
+async fn metrics(State(links): State<Arc<AppState>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], metrics::text(&links)).into_response()
 }
 
 /// Returns 200 while the engine responds, otherwise 503: the liveness check for supervisors.
-async fn health(State(links): State<Arc<Links>>) -> Response {
+async fn health(State(links): State<Arc<AppState>>) -> Response {
     let silent = monotonic_ns().saturating_sub(links.answered_at.load(Relaxed));
     if silent < ILL_AFTER.as_nanos() as u64 {
         return as_json(&json!({ "healthy": true }));
@@ -293,7 +293,7 @@ async fn health(State(links): State<Arc<Links>>) -> Response {
 }
 
 /// Returns 503 while no sound card is open: the readiness check.
-async fn readiness(State(links): State<Arc<Links>>) -> Response {
+async fn readiness(State(links): State<Arc<AppState>>) -> Response {
     match links.report.state() {
         OutputState::Silent => problem(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -304,7 +304,7 @@ async fn readiness(State(links): State<Arc<Links>>) -> Response {
 }
 
 /// Fallback: answers OSCQuery requests for controls at the root, where its clients expect them; 404 for other paths.
-async fn elsewhere(State(links): State<Arc<Links>>, uri: Uri, headers: HeaderMap) -> Response {
+async fn elsewhere(State(links): State<Arc<AppState>>, uri: Uri, headers: HeaderMap) -> Response {
     if oscquery::has(&links.vocabulary, uri.path()) {
         return oscquery::answer(&links, uri.path(), uri.query(), &headers).await;
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::super::value::Value;
 use super::super::vocabulary::{Arg, Control, Default, Kind, Vocabulary, deck_name};
-use super::{Links, as_json, problem};
+use super::{AppState, as_json, problem};
 
 /// Attributes that can be queried individually.
 const ATTRIBUTES: &[&str] =
@@ -27,7 +27,7 @@ pub fn has(vocabulary: &Vocabulary, path: &str) -> bool {
 }
 
 /// Answers a request for the node at `path`, for one of its attributes (`query`), or for HOST_INFO.
-pub async fn answer(links: &Links, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
+pub async fn answer(links: &AppState, path: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
     let attribute = query
         .unwrap_or_default()
         .split('&')
@@ -60,7 +60,7 @@ pub async fn answer(links: &Links, path: &str, query: Option<&str>, headers: &He
 }
 
 /// Returns the current values. Subscribing makes the conductor write a new snapshot, which takes a few milliseconds.
-async fn now(links: &Links) -> BTreeMap<String, Vec<Value>> {
+async fn now(links: &AppState) -> BTreeMap<String, Vec<Value>> {
     let mut board = links.board.look();
     board.mark_unchanged();
     let _ = tokio::time::timeout(Duration::from_millis(500), board.changed()).await;
@@ -68,7 +68,7 @@ async fn now(links: &Links) -> BTreeMap<String, Vec<Value>> {
     state.entries.iter().map(|e| (e.path.clone(), e.values.clone())).collect()
 }
 
-fn host_info(links: &Links, headers: &HeaderMap) -> Json {
+fn host_info(links: &AppState, headers: &HeaderMap) -> Json {
     // The client reached us by this host name, so it can reach us by it again.
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let (name, port) = match host.rsplit_once(':') {

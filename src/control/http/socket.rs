@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use super::super::board::{EVERY, State};
 use super::super::closing;
 use super::api::{Conversation, Step};
-use super::{Caller, Links};
+use super::{AppState, Caller};
 
 /// Maximum size of a message in bytes.
 const MOST_BYTES: usize = 64 * 1024;
@@ -58,7 +58,7 @@ struct Wire {
 }
 
 /// A received frame.
-enum Heard {
+enum Received {
     Text(String),
     Binary,
     Other,
@@ -108,7 +108,7 @@ impl Wire {
     }
 
     /// Receives the next frame; breaks when the connection has ended.
-    async fn next(&mut self) -> ControlFlow<(), Heard> {
+    async fn next(&mut self) -> ControlFlow<(), Received> {
         let frame = match self.socket.recv().await {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -126,14 +126,14 @@ impl Wire {
         self.allowance = (self.allowance + now.duration_since(self.counted).as_secs_f64() * RATE).min(BURST);
         self.counted = now;
         if self.allowance < 1.0 {
-            return ControlFlow::Continue(Heard::TooFast);
+            return ControlFlow::Continue(Received::TooFast);
         }
         self.allowance -= 1.0;
         match frame {
-            Frame::Text(text) => ControlFlow::Continue(Heard::Text(text.as_str().to_string())),
-            Frame::Binary(_) => ControlFlow::Continue(Heard::Binary),
+            Frame::Text(text) => ControlFlow::Continue(Received::Text(text.as_str().to_string())),
+            Frame::Binary(_) => ControlFlow::Continue(Received::Binary),
             Frame::Close(_) => ControlFlow::Break(()),
-            Frame::Ping(_) | Frame::Pong(_) => ControlFlow::Continue(Heard::Other),
+            Frame::Ping(_) | Frame::Pong(_) => ControlFlow::Continue(Received::Other),
         }
     }
 
@@ -152,7 +152,7 @@ impl Wire {
 }
 
 /// Accepts an upgrade at `/api/ws` and serves the session.
-pub fn converse(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
+pub fn converse(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller) -> Response {
     bounded(socket).on_upgrade(move |socket| async move {
         let (session, mut answers) = links.sessions.open();
         let mut wire = Wire::new(socket);
@@ -222,7 +222,7 @@ async fn happening(newest: &mut tokio::sync::watch::Receiver<u64>, already: bool
 }
 
 /// Returns a receiver of snapshots that reports no change until the next one is written.
-fn fresh(links: &Links) -> tokio::sync::watch::Receiver<Arc<State>> {
+fn fresh(links: &AppState) -> tokio::sync::watch::Receiver<Arc<State>> {
     let mut board = links.board.look();
     board.mark_unchanged();
     board
@@ -244,11 +244,11 @@ async fn say(wire: &mut Wire, messages: Vec<String>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: Heard) -> ControlFlow<()> {
+async fn hear(links: &AppState, wire: &mut Wire, talk: &mut Conversation, heard: Received) -> ControlFlow<()> {
     let tally = &links.sessions.tally;
     tally.received.fetch_add(1, Relaxed);
     match heard {
-        Heard::Text(text) => match talk.take(&text) {
+        Received::Text(text) => match talk.take(&text) {
             Step::Reply(reply) => {
                 if reply["ok"] == false {
                     tally.malformed.fetch_add(1, Relaxed);
@@ -260,22 +260,22 @@ async fn hear(links: &Links, wire: &mut Wire, talk: &mut Conversation, heard: He
                 Err(_) => ControlFlow::Break(()),
             },
         },
-        Heard::TooFast => {
+        Received::TooFast => {
             tally.dropped.fetch_add(1, Relaxed);
             let why = format!("message dropped: at most {RATE} messages per second are accepted");
             wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
         }
-        Heard::Binary => {
+        Received::Binary => {
             tally.malformed.fetch_add(1, Relaxed);
             let why = "unsupported binary frame: expected JSON in a text frame";
             wire.send_json(&serde_json::json!({ "id": null, "ok": false, "error": { "message": why } })).await
         }
-        Heard::Other => ControlFlow::Continue(()),
+        Received::Other => ControlFlow::Continue(()),
     }
 }
 
 /// Accepts an upgrade of an OSCQuery client and sends OSC packets when values it listens to change.
-pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Response {
+pub fn listen(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller) -> Response {
     bounded(socket).on_upgrade(move |socket| async move {
         let mut wire = Wire::new(socket);
         let mut board = fresh(&links);
@@ -287,7 +287,7 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<Links>, caller: Caller) -> Re
         loop {
             let flow = tokio::select! {
                 heard = wire.next() => match heard {
-                    ControlFlow::Continue(Heard::Text(text)) => {
+                    ControlFlow::Continue(Received::Text(text)) => {
                         links.sessions.tally.received.fetch_add(1, Relaxed);
                         match command(&text) {
                             Some(("LISTEN", path))

@@ -31,7 +31,7 @@ use super::closing::Ending;
 use super::connection::{self, is_allowed, problem};
 use super::lobby::{Lobby, Visitor};
 use super::tally::StreamTally;
-use crate::ddsp::library::Shelf;
+use crate::ddsp::library::ModelCache;
 use crate::system::time::monotonic_ns;
 
 /// Maximum lifetime of a connection that is not a WebSocket.
@@ -43,13 +43,13 @@ const MAKE_ROOM: Duration = Duration::from_secs(2);
 /// Size of the socket's send buffer: a third of a second of frames.
 const UNSENT_BYTES: usize = 32 * 1024;
 
-/// Settings of the DDSP stream.
+/// StreamSettings of the DDSP stream.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct StreamSettings {
     /// The initial instrument: a name, or the path of a file.
     pub instrument: String,
     /// Cache of instruments.
-    pub shelf: Arc<Shelf>,
+    pub shelf: Arc<ModelCache>,
     /// Voices per client, 1 to 32.
     pub voices: usize,
     /// Maximum number of concurrent clients.
@@ -68,9 +68,9 @@ pub struct Settings {
 }
 
 /// The DDSP stream server: settings, counters and the connected clients.
-pub struct Studio {
-    /// Settings of the stream.
-    pub settings: Settings,
+pub struct StreamServer {
+    /// StreamSettings of the stream.
+    pub settings: StreamSettings,
     /// Counters over all clients.
     pub counts: Arc<StreamTally>,
     places: Arc<Semaphore>,
@@ -109,7 +109,7 @@ impl Stall {
     }
 }
 
-impl Studio {
+impl StreamServer {
     /// Returns a permit for a client. If none is left, evicts the client that has stalled longest, provided that it has
     /// stalled for [`MOST_STALLED`].
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -129,9 +129,9 @@ impl Studio {
     ///
     /// # Errors
     /// If the initial instrument is not found. The server works nevertheless and reports the error to its clients.
-    pub fn open(settings: Settings, counts: Arc<StreamTally>) -> (Arc<Studio>, Result<(), String>) {
+    pub fn open(settings: StreamSettings, counts: Arc<StreamTally>) -> (Arc<StreamServer>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
-        let studio = Studio { settings, counts, places, stalls: Mutex::default() };
+        let studio = StreamServer { settings, counts, places, stalls: Mutex::default() };
         let first = studio.settings.shelf.library.find(&studio.settings.instrument);
         let first = first.map(drop).map_err(|e| e.to_string());
         (Arc::new(studio), first)
@@ -139,21 +139,21 @@ impl Studio {
 }
 
 /// Permit of a client; released on drop.
-pub struct Place {
-    studio: Arc<Studio>,
+pub struct ClientPermit {
+    studio: Arc<StreamServer>,
     _permit: OwnedSemaphorePermit,
     /// Stall detector of the client.
     pub stall: Arc<Stall>,
 }
 
-impl Drop for Place {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
         self.studio.counts.clients.fetch_sub(1, Relaxed);
     }
 }
 
 /// Accepts and serves clients until the runtime ends.
-pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
+pub async fn serve(listener: TcpListener, studio: Arc<StreamServer>) {
     let router = Router::new().fallback(answer).with_state(studio.clone());
     let lobby = Lobby::default();
     loop {
@@ -170,7 +170,7 @@ pub async fn serve(listener: TcpListener, studio: Arc<Studio>) {
 }
 
 async fn answer(
-    State(studio): State<Arc<Studio>>,
+    State(studio): State<Arc<StreamServer>>,
     Extension(peer): Extension<SocketAddr>,
     Extension(visitor): Extension<Visitor>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -189,6 +189,6 @@ async fn answer(
     visitor.let_in();
     let stall: Arc<Stall> = Arc::default();
     studio.stalls.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&stall));
-    let place = Place { studio: studio.clone(), _permit: permit, stall };
+    let place = ClientPermit { studio: studio.clone(), _permit: permit, stall };
     session::answer(socket, studio, place, peer)
 }

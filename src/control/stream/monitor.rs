@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::ddsp::guest::Guest;
+use crate::ddsp::guest::MonitorCommand;
 use crate::ddsp::stream::{Stream, Update};
 use crate::ddsp::voice::Voice;
 
@@ -17,7 +17,7 @@ pub struct Monitor {
     /// Sample rate of the speakers in Hz.
     pub rate: u32,
     places: Arc<Semaphore>,
-    tell: Box<dyn Fn(u64, Guest) + Send + Sync>,
+    tell: Box<dyn Fn(u64, MonitorCommand) + Send + Sync>,
     count: AtomicU64,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Monitor {
 
 impl Monitor {
     /// Creates a monitor for at most `clients` at a time; `tell` sends messages to the voice worker.
-    pub fn new(rate: u32, clients: usize, tell: impl Fn(u64, Guest) + Send + Sync + 'static) -> Monitor {
+    pub fn new(rate: u32, clients: usize, tell: impl Fn(u64, MonitorCommand) + Send + Sync + 'static) -> Monitor {
         Monitor { rate, places: Arc::new(Semaphore::new(clients)), tell: Box::new(tell), count: AtomicU64::new(1) }
     }
 
@@ -55,22 +55,22 @@ impl Seat {
 
     /// Starts monitoring `stream`.
     pub fn begin(&self, stream: Stream) {
-        (self.monitor.tell)(self.number, Guest::Comes(Box::new(stream)));
+        (self.monitor.tell)(self.number, MonitorCommand::Start(Box::new(stream)));
     }
 
     /// Forwards an update of the stream, to be applied in `after` seconds.
     pub fn update(&self, update: Update, after: f64) {
-        (self.monitor.tell)(self.number, Guest::Says(update, after));
+        (self.monitor.tell)(self.number, MonitorCommand::Update(update, after));
     }
 
     /// Replaces the voices by those of another instrument.
     pub fn swap(&self, voices: Vec<Voice>) {
-        (self.monitor.tell)(self.number, Guest::Swaps(voices));
+        (self.monitor.tell)(self.number, MonitorCommand::SetVoices(voices));
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        (self.monitor.tell)(self.number, Guest::Goes);
+        (self.monitor.tell)(self.number, MonitorCommand::Stop);
     }
 }

@@ -61,7 +61,7 @@ impl Shape {
 
 /// One request of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Order {
+pub enum StreamCommand {
     /// Applies an update, delayed by a number of seconds.
     Update(Update, f64),
     /// Changes the instrument.
@@ -76,9 +76,9 @@ pub enum Order {
 
 /// A parsed message.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Heard {
+pub struct Parsed {
     /// Requests, in order.
-    pub orders: Vec<Order>,
+    pub orders: Vec<StreamCommand>,
     /// Remarks for the client that are not errors.
     pub notes: Vec<String>,
 }
@@ -147,8 +147,8 @@ pub fn is_new(json: &Json) -> bool {
 ///
 /// # Errors
 /// The first invalid field; nothing of the message must be applied then.
-pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
-    let mut heard = Heard::default();
+pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Parsed, Wrong> {
+    let mut heard = Parsed::default();
     let mut shape = *shape;
     match json {
         Json::Array(list) if list.len() > MOST_UPDATES => {
@@ -167,7 +167,7 @@ pub fn read(json: &Json, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
     Ok(heard)
 }
 
-fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Result<(), Wrong> {
+fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Parsed) -> Result<(), Wrong> {
     let Json::Object(fields) = item else {
         return Err(Wrong::new("", "expected an object such as {\"f0s\":[440.0],\"loudness\":0.7}"));
     };
@@ -212,11 +212,11 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         let name = name.ok_or_else(|| {
             Wrong::new("instrument", "expected the name of an instrument, as listed in reply to {\"type\":\"hello\"}")
         })?;
-        heard.orders.push(Order::Instrument(name.into()));
+        heard.orders.push(StreamCommand::Instrument(name.into()));
     }
     if let Some(heard_there) = present(fields, "monitor") {
         let heard_there = heard_there.as_bool().ok_or_else(|| Wrong::new("monitor", "must be true or false"))?;
-        heard.orders.push(Order::Monitor(heard_there));
+        heard.orders.push(StreamCommand::Monitor(heard_there));
     }
     let at_once = ["instrument", "monitor"].iter().any(|f| present(fields, f).is_some());
     if at > 0.0 && (reshaped || greets || at_once) {
@@ -226,20 +226,20 @@ fn one(item: &Json, voices: usize, shape: &mut Shape, heard: &mut Heard) -> Resu
         ));
     }
     if reshaped {
-        heard.orders.push(Order::Reshape(*shape));
+        heard.orders.push(StreamCommand::Reshape(*shape));
     }
     if greets {
-        heard.orders.push(Order::Hello);
+        heard.orders.push(StreamCommand::Hello);
     }
     if update != Update::default() {
-        heard.orders.push(Order::Update(update, at));
+        heard.orders.push(StreamCommand::Update(update, at));
     }
     Ok(())
 }
 
 /// Reads the pitches; elements that are not numbers are skipped, as in the older server. A pitch of 0 or less is silent
 /// but keeps its position, so that the loudnesses still match.
-fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Heard) -> Result<(), Wrong> {
+fn pitches(fields: &Map<String, Json>, voices: usize, update: &mut Update, heard: &mut Parsed) -> Result<(), Wrong> {
     let held = |hz: f64| if hz > 0.0 { hz.clamp(8.18, 12_544.0) } else { 0.0 };
     if let Some(list) = fields.get("f0s") {
         let list = match list {
@@ -341,13 +341,13 @@ mod tests {
 
     const SHAPE: Shape = Shape { format: Format::S16, frame_ms: 20.0, rate: 48_000, pull: false };
 
-    fn read(text: &str, voices: usize, shape: &Shape) -> Result<Heard, Wrong> {
+    fn read(text: &str, voices: usize, shape: &Shape) -> Result<Parsed, Wrong> {
         super::read(&parse(text)?, voices, shape)
     }
 
     fn update(text: &str) -> (Update, f64) {
         match read(text, 3, &SHAPE).unwrap().orders.pop() {
-            Some(Order::Update(update, at)) => (update, at),
+            Some(StreamCommand::Update(update, at)) => (update, at),
             other => panic!("{other:?}"),
         }
     }
@@ -372,22 +372,22 @@ mod tests {
             let (u, _) = update(&format!(r#"{{"type":{odd},"f0s":[330],"instrument":null}}"#));
             assert_eq!(u.f0s, Some(vec![330.0]), "{odd}");
         }
-        assert_eq!(read(r#"{"something":"else"}"#, 3, &SHAPE), Ok(Heard::default()));
+        assert_eq!(read(r#"{"something":"else"}"#, 3, &SHAPE), Ok(Parsed::default()));
     }
 
     #[test]
     fn more_can_be_said() {
         assert_eq!(update(r#"{"f0s":[440,550],"loudness":[0.2,0.9]}"#).0.loudness, Some(vec![0.2, 0.9]));
         let heard = read(r#"[{"f0s":[440]},{"at":500,"f0s":[]},{"instrument":"cello"}]"#, 3, &SHAPE).unwrap();
-        assert!(matches!(heard.orders[1], Order::Update(_, at) if at == 0.5));
-        assert_eq!(heard.orders[2], Order::Instrument("cello".into()));
+        assert!(matches!(heard.orders[1], StreamCommand::Update(_, at) if at == 0.5));
+        assert_eq!(heard.orders[2], StreamCommand::Instrument("cello".into()));
         assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":127}"#).0.note_on, Some((60.0, 1.0)));
         assert_eq!(update(r#"{"type":"note_on","note":60,"velocity":0}"#).0.note_off, Some(60.0));
         let heard = read(r#"{"f0s":[1,2,3,4,5].concat}"#, 3, &SHAPE).unwrap_err();
         assert!(heard.why.contains("invalid JSON"));
         let heard = read(r#"{"f0s":[100,200,300,400]}"#, 3, &SHAPE).unwrap();
         assert_eq!(heard.notes, ["f0s: 4 pitches for 3 voices; only the first 3 are played"]);
-        let Some(Order::Reshape(shape)) =
+        let Some(StreamCommand::Reshape(shape)) =
             read(r#"{"format":"f32","frame_ms":10,"rate":44100,"mode":"pull"}"#, 3, &SHAPE).unwrap().orders.pop()
         else {
             panic!()

@@ -24,8 +24,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::closing;
 use super::monitor;
-use super::protocol::{self, Format, Heard, Order, Shape};
-use super::{Place, Stall, Studio};
+use super::protocol::{self, Format, Parsed, Shape, StreamCommand};
+use super::{ClientPermit, Stall, StreamServer};
 use crate::ddsp::contract::Contract;
 use crate::ddsp::model::Model;
 use crate::ddsp::stream::{Stream, Update, voices};
@@ -52,7 +52,7 @@ const FIRST_HZ: f64 = 440.0;
 const FIRST_LOUDNESS: f64 = 0.5;
 
 /// A message to the render thread.
-enum Told {
+enum RenderMessage {
     Update(Update, f64),
     /// The stream's new shape, with the model if the sample rate changes.
     Shape(Shape, Option<Model>),
@@ -71,7 +71,7 @@ enum Out {
 }
 
 /// Upgrades a connection and serves it until it ends.
-pub fn answer(socket: WebSocketUpgrade, studio: Arc<Studio>, place: Place, peer: SocketAddr) -> Response {
+pub fn answer(socket: WebSocketUpgrade, studio: Arc<StreamServer>, place: ClientPermit, peer: SocketAddr) -> Response {
     socket
         .max_message_size(MOST_BYTES)
         .max_frame_size(MOST_BYTES)
@@ -98,7 +98,7 @@ enum End {
 
 /// Serves a client, and returns the number of frames it did not read in time. Its permit is released when the reading
 /// half, the render thread and the writing half have all ended.
-async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, peer: SocketAddr) -> u64 {
+async fn serve(mut socket: WebSocket, studio: Arc<StreamServer>, place: Arc<ClientPermit>, peer: SocketAddr) -> u64 {
     let (out, outbox) = mpsc::channel(FRAMES);
     let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
     let dropped = Arc::new(AtomicU64::new(0));
@@ -186,7 +186,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<Studio>, place: Arc<Place>, pe
 }
 
 /// Loads an instrument and builds its stream, on a thread that may block.
-async fn build(studio: Arc<Studio>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
+async fn build(studio: Arc<StreamServer>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
     let work = move || {
         let model = studio.settings.shelf.model(&name)?;
         Ok((model.contract().clone(), Box::new(Stream::new(&model, studio.settings.voices, rate)?)))
@@ -225,12 +225,12 @@ async fn send(
 
 /// The reading half.
 struct Reader {
-    studio: Arc<Studio>,
+    studio: Arc<StreamServer>,
     /// Name or path by which the instrument was requested.
     name: String,
     contract: Contract,
     shape: Shape,
-    tell: SyncSender<Told>,
+    tell: SyncSender<RenderMessage>,
     out: mpsc::Sender<Out>,
     /// Whether the client is known to accept text messages.
     texts: Arc<AtomicBool>,
@@ -268,7 +268,7 @@ impl Reader {
         let heard = json.and_then(|json| protocol::read(&json, self.studio.settings.voices, &self.shape));
         self.end_greeting(heard.as_ref().map_or(&[], |h| &h.orders)).await?;
         match heard {
-            Ok(Heard { orders, notes }) => {
+            Ok(Parsed { orders, notes }) => {
                 for note in notes {
                     self.say(json!({ "note": note })).await?;
                 }
@@ -284,31 +284,32 @@ impl Reader {
                 self.say(wrong.to_json()).await?;
             }
         }
-        if self.shape.pull { self.pass(Told::Pull).await } else { ControlFlow::Continue(()) }
+        if self.shape.pull { self.pass(RenderMessage::Pull).await } else { ControlFlow::Continue(()) }
     }
 
     /// Ends the initial note once the client is known to accept text messages, or sends pitches, which replace it.
-    async fn end_greeting(&mut self, orders: &[Order]) -> ControlFlow<()> {
-        let pitched = orders.iter().any(|o| matches!(o, Order::Update(u, after) if u.f0s.is_some() && *after <= 0.0));
+    async fn end_greeting(&mut self, orders: &[StreamCommand]) -> ControlFlow<()> {
+        let pitched =
+            orders.iter().any(|o| matches!(o, StreamCommand::Update(u, after) if u.f0s.is_some() && *after <= 0.0));
         if self.greeted && pitched {
             self.greeted = false;
         } else if self.greeted && self.texts.load(Relaxed) {
             self.greeted = false;
             let silence = Update { f0s: Some(Vec::new()), ..Update::default() };
-            self.pass(Told::Update(silence, 0.0)).await?;
+            self.pass(RenderMessage::Update(silence, 0.0)).await?;
         }
         ControlFlow::Continue(())
     }
 
-    async fn obey(&mut self, order: Order) -> ControlFlow<()> {
+    async fn obey(&mut self, order: StreamCommand) -> ControlFlow<()> {
         match order {
-            Order::Update(update, after) => self.pass(Told::Update(update, after)).await,
-            Order::Monitor(wanted) => self.monitor(wanted).await,
-            Order::Hello => {
+            StreamCommand::Update(update, after) => self.pass(RenderMessage::Update(update, after)).await,
+            StreamCommand::Monitor(wanted) => self.monitor(wanted).await,
+            StreamCommand::Hello => {
                 let hello = self.hello().await;
                 self.say(hello).await
             }
-            Order::Reshape(shape) => {
+            StreamCommand::Reshape(shape) => {
                 let model = if shape.rate == self.shape.rate {
                     None
                 } else {
@@ -323,9 +324,9 @@ impl Reader {
                 if shape.pull && self.monitored.is_some() {
                     self.monitor(false).await?;
                 }
-                self.pass(Told::Shape(shape, model)).await
+                self.pass(RenderMessage::Shape(shape, model)).await
             }
-            Order::Instrument(name) => {
+            StreamCommand::Instrument(name) => {
                 if name == self.name {
                     return ControlFlow::Continue(());
                 }
@@ -339,7 +340,7 @@ impl Reader {
                 match tokio::task::spawn_blocking(work).await {
                     Ok(Ok((contract, voices, there))) => {
                         (self.contract, self.name) = (contract, asked);
-                        self.pass(Told::Voices(voices, there)).await
+                        self.pass(RenderMessage::Voices(voices, there)).await
                     }
                     Ok(Err(why)) => {
                         self.say(json!({ "error": format!("instrument: {why}"), "field": "instrument" })).await
@@ -354,7 +355,7 @@ impl Reader {
     async fn monitor(&mut self, wanted: bool) -> ControlFlow<()> {
         if !wanted {
             self.monitored = None;
-            return self.pass(Told::Monitor(None)).await;
+            return self.pass(RenderMessage::Monitor(None)).await;
         }
         if self.monitored.is_some() {
             return ControlFlow::Continue(());
@@ -374,7 +375,7 @@ impl Reader {
         match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
             Ok(Ok(model)) => {
                 self.monitored = Some(seat.rate());
-                self.pass(Told::Monitor(Some((seat, model)))).await
+                self.pass(RenderMessage::Monitor(Some((seat, model)))).await
             }
             Ok(Err(why)) => self.say(refuse(&why)).await,
             Err(_) => ControlFlow::Break(()),
@@ -382,7 +383,7 @@ impl Reader {
     }
 
     /// Sends a message to the render thread. While its queue is full, no more messages of the client are read.
-    async fn pass(&mut self, told: Told) -> ControlFlow<()> {
+    async fn pass(&mut self, told: RenderMessage) -> ControlFlow<()> {
         let mut told = told;
         loop {
             match self.tell.try_send(told) {
@@ -440,12 +441,12 @@ fn hz(midi: f64) -> f64 {
 struct Renderer {
     stream: Box<Stream>,
     shape: Shape,
-    told: Receiver<Told>,
+    told: Receiver<RenderMessage>,
     out: mpsc::Sender<Out>,
     /// Whether the client is known to accept text messages.
     texts: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
-    studio: Arc<Studio>,
+    studio: Arc<StreamServer>,
     /// Number of lost frames not yet reported to the client.
     owed: u64,
     /// Seat on the speakers, while the client is monitored.
@@ -523,7 +524,7 @@ impl Renderer {
     fn pulled(&mut self) -> ControlFlow<(), bool> {
         loop {
             let Ok(told) = self.told.recv() else { return ControlFlow::Break(()) };
-            if matches!(told, Told::Pull) {
+            if matches!(told, RenderMessage::Pull) {
                 let frame = self.frame();
                 // In pull mode the client sets the pace, so blocking is fine.
                 return match self.out.blocking_send(Out::Frame(frame)) {
@@ -538,9 +539,9 @@ impl Renderer {
     }
 
     /// Handles an order; returns whether the shape of the stream has changed.
-    fn obey(&mut self, told: Told) -> ControlFlow<(), bool> {
+    fn obey(&mut self, told: RenderMessage) -> ControlFlow<(), bool> {
         match told {
-            Told::Update(update, after) => {
+            RenderMessage::Update(update, after) => {
                 if let Some(seat) = &self.seat {
                     seat.update(update.clone(), after);
                 }
@@ -553,13 +554,13 @@ impl Renderer {
                     self.say(json!({ "note": note }));
                 }
             }
-            Told::Voices(voices, there) => {
+            RenderMessage::Voices(voices, there) => {
                 self.stream.swap(voices);
                 if let (Some(seat), Some(there)) = (&self.seat, there) {
                     seat.swap(there);
                 }
             }
-            Told::Monitor(wanted) => {
+            RenderMessage::Monitor(wanted) => {
                 self.seat = None;
                 let said = match wanted.map(|(seat, model)| (self.stream.resample(&model, seat.rate()), seat)) {
                     None => json!({ "monitor": false }),
@@ -572,7 +573,7 @@ impl Renderer {
                 };
                 self.say(said);
             }
-            Told::Shape(shape, model) => {
+            RenderMessage::Shape(shape, model) => {
                 if let Some(model) = model {
                     match self.stream.resample(&model, shape.rate) {
                         Ok(stream) => *self.stream = stream,
@@ -583,7 +584,7 @@ impl Renderer {
                 return ControlFlow::Continue(true);
             }
             // A pull requested before pull mode ended.
-            Told::Pull => {}
+            RenderMessage::Pull => {}
         }
         ControlFlow::Continue(false)
     }

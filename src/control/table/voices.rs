@@ -5,7 +5,7 @@ use super::super::fault::Fault;
 use super::super::value::Value;
 use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, row, value};
-use crate::ddsp::order::{Hall, PARTS, Pedal, Setting};
+use crate::ddsp::order::{BusParam, PARTS, PartParam, Setting};
 
 const CHANNEL: Arg = Arg::of("channel", Kind::Each(PARTS as i64)).or(Default::Int(1));
 const CHANNELS: Arg = Arg::of("channel", Kind::Each(PARTS as i64)).or(Default::Text("all"));
@@ -25,25 +25,25 @@ fn get(c: &Conductor, call: &Call) -> Vec<Value> {
 }
 
 fn set_pedal(c: &mut Conductor, call: &Call) -> Ran {
-    let pedal = Pedal::named(call.last_part()).ok_or_else(|| Fault::refused("there is no such pedal"))?;
+    let pedal = PartParam::named(call.last_part()).ok_or_else(|| Fault::refused("there is no such pedal"))?;
     c.instruments.set_pedal(&mut c.cx, call.which("channel"), pedal, call.number(), call.at)
 }
 
 fn get_pedal(c: &Conductor, call: &Call) -> Vec<Value> {
     let value = |pedal| match pedal {
-        Pedal::Sustain => Value::Int(c.instruments.pedal(call.which("channel"), pedal) as i64),
+        PartParam::Sustain => Value::Int(c.instruments.pedal(call.which("channel"), pedal) as i64),
         _ => c.instruments.pedal(call.which("channel"), pedal).into(),
     };
-    Pedal::named(call.last_part()).map(value).into_iter().collect()
+    PartParam::named(call.last_part()).map(value).into_iter().collect()
 }
 
 fn set_hall(c: &mut Conductor, call: &Call) -> Ran {
-    let hall = Hall::named(&call.address).ok_or_else(|| Fault::refused("there is no such control"))?;
+    let hall = BusParam::named(&call.address).ok_or_else(|| Fault::refused("there is no such control"))?;
     c.instruments.set_hall(&mut c.cx, hall, call.number(), call.at)
 }
 
 fn get_hall(c: &Conductor, call: &Call) -> Vec<Value> {
-    Hall::named(&call.address).map(|h| c.instruments.hall(h).into()).into_iter().collect()
+    BusParam::named(&call.address).map(|h| c.instruments.hall(h).into()).into_iter().collect()
 }
 
 const fn setting(address: &'static str, args: &'static [Arg], doc: &'static str) -> Row<Conductor> {
@@ -321,8 +321,8 @@ mod tests {
             _ => false,
         };
         let settings = Setting::ALL.iter().map(|(_, n, v)| (format!("/groove/voice/{{voice}}/{n}"), *v));
-        let pedals = Pedal::ALL.iter().map(|(_, n, v)| (format!("/groove/part/{{channel}}/{n}"), *v));
-        let halls = Hall::ALL.iter().map(|(_, a, v)| ((*a).to_string(), *v));
+        let pedals = PartParam::ALL.iter().map(|(_, n, v)| (format!("/groove/part/{{channel}}/{n}"), *v));
+        let halls = BusParam::ALL.iter().map(|(_, a, v)| ((*a).to_string(), *v));
         for (address, value) in settings.chain(pedals).chain(halls) {
             assert!(row(&address).is_some_and(|r| inside(r, value) && r.control.readable), "{address}");
         }

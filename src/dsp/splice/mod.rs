@@ -16,7 +16,7 @@ pub mod window;
 
 use super::crossfade;
 use onset::Onsets;
-use search::{Search, Splice, Wish};
+use search::{Search, Splice, SpliceBounds};
 use window::Window;
 
 /// Minimum speed: half. Lower ones are possible in real time, but attacks would be drawn apart.
@@ -419,7 +419,7 @@ impl Splicer {
         if leave_to < leave_from || enter.1 < enter.0 {
             return None;
         }
-        let wish = Wish {
+        let wish = SpliceBounds {
             leave: (leave_from, leave_to),
             ideal: centre,
             speed,

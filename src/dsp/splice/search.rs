@@ -27,7 +27,7 @@ pub struct Splice {
 
 /// Constraints of a free splice.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct SpliceBounds {
     /// Range of frames for the outgoing end.
     pub leave: (i64, i64),
     /// Ideal position at the first of them.
@@ -121,7 +121,7 @@ impl Search {
     }
 
     /// Returns the best splice within the constraints: similar at both ends, and leading far away from the next one.
-    pub fn free(&mut self, window: &Window, wish: &Wish) -> Option<Splice> {
+    pub fn free(&mut self, window: &Window, wish: &SpliceBounds) -> Option<Splice> {
         let d = self.decimation;
         let reach = wish.len + (wish.leave.1 - wish.leave.0).max(0) as usize;
         let side = Self::is_side(window, wish.leave.0, reach);

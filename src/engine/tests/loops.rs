@@ -4,7 +4,7 @@ use super::*;
 use crate::dsp::crossfade::smooth;
 use crate::engine::cover::Bounds;
 use crate::engine::method::Method;
-use crate::engine::plan::Kit;
+use crate::engine::plan::StretchPool;
 
 /// Frames of a seam at 48 kHz.
 const SEAM: u64 = 240;
@@ -225,7 +225,7 @@ fn a_loop_at_the_files_beginning_tells_where_it_is() {
 fn stretched_loops_do_not_click_either() {
     let render = |play: Play, bpm: f64, resident: usize| {
         let mut rig = Rig::new();
-        let (kit, _ends) = Kit::new(48_000, Bounds { least: 0.1, most: 0.5 });
+        let (kit, _ends) = StretchPool::new(48_000, Bounds { least: 0.1, most: 0.5 });
         rig.send(None, Action::Stretch { deck: 0, method: Method::Wsola, kit: Some(Box::new(kit)) });
         rig.send(None, Action::Tempo { bpm, frames: 0, shape: Shape::Linear });
         let slot = rig.load(0, stem(400_000, resident, 48_000, low_tone));

@@ -38,7 +38,7 @@ pub enum OpenError {
 
 /// The requested configuration of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct CardRequest {
     /// Frames per second.
     pub rate: u32,
     /// Frames per period.
@@ -97,7 +97,7 @@ fn card_exists(device: &str) -> bool {
 
 impl AlsaPcm {
     /// Opens and configures `device`. Realtime: no (may block).
-    pub fn open(device: &str, wish: &Wish) -> Result<AlsaPcm, OpenError> {
+    pub fn open(device: &str, wish: &CardRequest) -> Result<AlsaPcm, OpenError> {
         guard::may_block();
         let failed = |errno: i32| OpenError::Open { device: device.into(), why: explain(errno) };
         let name = raw::c_name(device).ok_or_else(|| OpenError::Open {
