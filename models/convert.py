@@ -28,7 +28,7 @@ RATE, HOP = 16_000, 320
 
 
 class Unusable(Exception):
-    """One line that says what is wrong, and what would be right."""
+    """An error in the model: one line with what is wrong and what is expected."""
 
 
 def arguments():
@@ -113,7 +113,7 @@ class Carrier:
         kind = types[tensor.Type()]
         known = {"FLOAT32": np.float32, "FLOAT16": np.float16, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
         if kind not in known:
-            raise Unusable(f"its weights are {kind.lower()}: a model that is not quantised (float32) would be right")
+            raise Unusable(f"its weights are {kind.lower()}: expected a model that is not quantised (float32)")
         shape = tensor.ShapeAsNumpy() if tensor.ShapeLength() else []
         return Value(np.frombuffer(data.tobytes(), known[kind]).reshape(shape).copy())
 
@@ -247,7 +247,7 @@ class Carrier:
             if not bool(goes_on.sample):
                 return values
             values = self.run(body, values)
-        raise Unusable(f"its loop has more than {MOST_ROUNDS} rounds: a model that makes one step per call would be right")
+        raise Unusable(f"its loop has more than {MOST_ROUNDS} rounds: expected a model that makes one step per call")
 
 
 def ends(graph):
@@ -267,8 +267,8 @@ def ends(graph):
     missing = [w for w in (*WANTED_IN.values(), *WANTED_OUT) if w not in found]
     if missing:
         names = [name(i) for i in (*graph.InputsAsNumpy(), *graph.OutputsAsNumpy())]
-        raise Unusable(f"it has no {missing[0]}: its tensors are {', '.join(names)}, and those of a DDSP-VST instrument "
-                       "(call_f0_scaled, call_pw_scaled, call_state) would be right")
+        raise Unusable(f"it has no {missing[0]}: its tensors are {', '.join(names)}; expected those of a DDSP-VST "
+                       "instrument (call_f0_scaled, call_pw_scaled, call_state)")
     return found
 
 
@@ -306,7 +306,7 @@ def convert(content, metadata_of):
         carrier.nodes.append(helper.make_node("Identity", [carrier.named(flat)], [name]))
     shapes = shapes_of(sizes["harmonic_distribution"], sizes["noise_magnitudes"], width)
     if sizes["amplitude"] != 1 or sizes["next_state"] != width:
-        raise Unusable(f"its outputs have {list(sizes.values())} numbers: 1, harmonics, bands and {width} would be right")
+        raise Unusable(f"its outputs have {list(sizes.values())} numbers: expected 1, harmonics, bands and {width}")
     metadata = metadata_of(harmonics=shapes["harmonic_distribution"], noise_bands=shapes["noise_magnitudes"], state=width)
     return finish(carrier.nodes, list(carrier.constants.values()), shapes, metadata)
 

@@ -47,7 +47,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
     client.quiet("/deck_eq_all", vec![s("a"), f(20.0), f(60.0), f(80.0)]);
     client.done("/groove/record/start", vec![s("tape"), i(1)]);
     std::thread::sleep(Duration::from_millis(500));
-    if daemon.log().contains("RLIMIT_MEMLOCK") {
+    if daemon.log().contains("LimitMEMLOCK") {
         eprintln!("this user may lock no memory: only a quiet machine is looked at");
         calm = faults(&daemon);
     } else {
@@ -57,7 +57,7 @@ fn the_audio_thread_faults_no_page_when_memory_is_short() {
         client.done("/groove/debug/page_out", vec![]);
     }
     for round in 0..6 {
-        if !daemon.log().contains("RLIMIT_MEMLOCK") {
+        if !daemon.log().contains("LimitMEMLOCK") {
             client.done("/groove/debug/page_out", vec![]);
         }
         // Rare operations: seeks, rates, equalisers, a load, a removal.
@@ -91,7 +91,7 @@ fn the_audio_thread_faults_no_page_while_it_stretches() {
     }
     client.quiet("/set_tempo", vec![f(126.0)]);
     std::thread::sleep(Duration::from_millis(1_000));
-    let may_lock = !daemon.log().contains("RLIMIT_MEMLOCK");
+    let may_lock = !daemon.log().contains("LimitMEMLOCK");
     match may_lock {
         true => client.done("/groove/debug/page_out", vec![]),
         false => calm = faults(&daemon),

@@ -63,6 +63,18 @@ fn every_control_goes_by_its_name() {
         assert!(text(&output).contains(words), "{args:?}: {}", text(&output));
         assert_eq!(output.status.success(), text(&output).contains("/done"), "{args:?}");
     }
+    // 'set' and 'get' reach every control, also one whose name is a command's.
+    for (args, words) in [
+        (&["get", "meter"][..], "/groove/meter 4"),
+        (&["set", "meter", "3"], ""),
+        (&["get", "beats_per_bar"], "/groove/beats_per_bar 3"),
+        (&["set", "stats/reset"], "/done \"/groove/stats/reset\""),
+        (&["set", "/deck_levels", "0.5"], ""),
+        (&["get", "deck/a/level"], "/groove/deck/a/level 0.5"),
+    ] {
+        let output = ctl(args);
+        assert!(output.status.success() && text(&output).contains(words), "{args:?}: {}", text(&output));
+    }
     // With a token, requests go over the WebSocket, which rejects a wrong one.
     let http_arg = http.to_string();
     let with_token = |token: &str| {

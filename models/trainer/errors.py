@@ -2,4 +2,4 @@
 
 
 class Unusable(Exception):
-    """One line that says what is wrong with the input, and what would be right."""
+    """An error in the input: one line with what is wrong and what is expected."""

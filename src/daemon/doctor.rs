@@ -145,7 +145,7 @@ fn limits(machine: &Machine, daemon: Option<u32>) -> [Finding; 2] {
             "realtime",
             Grade::Wrong,
             format!("{whose} limit is priority {most}; {needed} is needed"),
-            "set LimitRTPRIO=80 in the unit, or 'rtprio 80' in /etc/security/limits.d",
+            realtime::RTPRIO_REMEDY,
         ),
     };
     let memory = match machine.limit(&process, "Max locked memory", CAP_IPC_LOCK) {
@@ -154,7 +154,7 @@ fn limits(machine: &Machine, daemon: Option<u32>) -> [Finding; 2] {
             "locked memory",
             Grade::Wrong,
             format!("{whose} limit is {} kB", bytes / 1_000),
-            "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d",
+            realtime::MEMLOCK_REMEDY,
         ),
     };
     [priority, memory]

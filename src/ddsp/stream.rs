@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use super::model::Model;
-use super::performer::midi_of;
+use super::performer::{midi_of, weakest};
 use super::voice::{MOST_GAIN, Tone, Voice};
 
 /// Time constant of the mix gain, in seconds.
@@ -52,8 +52,8 @@ enum Role {
     Free,
     /// Plays a pitch of the list (MIDI number).
     Listed(f64),
-    /// Plays a note (MIDI number, loudness).
-    Note(f64, f64),
+    /// Plays a note: MIDI number, loudness, and its number in the order of notes.
+    Note(f64, f64, u64),
 }
 
 /// The voices of one streaming client. Used by one worker at a time. Realtime: no.
@@ -67,6 +67,8 @@ pub struct Stream {
     listed: Vec<f64>,
     /// Pitches and notes without a voice since the last query.
     unplayed: u64,
+    /// Notes begun so far.
+    notes: u64,
     /// Whether a pitch of the list waits for a voice.
     waiting: bool,
     gain: (f64, f64),
@@ -89,6 +91,7 @@ impl Stream {
             loudness: vec![0.7],
             listed: Vec::new(),
             unplayed: 0,
+            notes: 0,
             waiting: false,
             gain: (1.0, 1.0),
             mix: 1.0,
@@ -102,7 +105,7 @@ impl Stream {
     pub fn swap(&mut self, fresh: Vec<Voice>) {
         for ((voice, role), mut new) in self.voices.iter_mut().zip(fresh) {
             new.tone = voice.tone;
-            if let Role::Note(midi, loudness) = *role {
+            if let Role::Note(midi, loudness, _) = *role {
                 new.performer.note_on(midi, loudness);
             }
             let mut old = std::mem::replace(voice, new);
@@ -132,7 +135,7 @@ impl Stream {
         other.ahead = self.ahead.iter().map(later).collect();
         for ((voice, role), (old, was)) in other.voices.iter_mut().zip(&self.voices) {
             voice.tone = old.tone;
-            if let Role::Note(midi, loudness) = *was {
+            if let Role::Note(midi, loudness, _) = *was {
                 voice.performer.note_on(midi, loudness);
                 *role = *was;
             }
@@ -250,7 +253,7 @@ impl Stream {
         }
         if let Some(midi) = update.note_off {
             for (voice, role) in &mut self.voices {
-                if matches!(role, Role::Note(key, _) if *key == midi) {
+                if matches!(role, Role::Note(key, ..) if *key == midi) {
                     voice.performer.note_off();
                 }
             }
@@ -314,20 +317,25 @@ impl Stream {
     }
 
     fn note_on(&mut self, midi: f64, loudness: f64) {
-        let again = self.voices.iter().position(|(_, role)| matches!(role, Role::Note(key, _) if *key == midi));
+        let again = self.voices.iter().position(|(_, role)| matches!(role, Role::Note(key, ..) if *key == midi));
         let free = self.voices.iter().position(|(v, role)| *role == Role::Free && v.performer.silent());
-        let quietest = || {
-            let notes = self.voices.iter().enumerate().filter(|(_, (_, role))| !matches!(role, Role::Listed(_)));
-            let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
-            notes.map(|(i, (v, _))| (i, v.performer.present())).min_by(order).map(|(i, _)| i)
+        let stolen = || {
+            let since = |role: &Role| match role {
+                Role::Listed(_) => None,
+                Role::Free => Some(0),
+                Role::Note(.., number) => Some(*number),
+            };
+            let notes = self.voices.iter().enumerate();
+            weakest(notes.filter_map(|(k, (voice, role))| Some((k, Some(&voice.performer), since(role)?))))
         };
-        let Some(index) = again.or(free).or_else(quietest) else {
+        let Some(index) = again.or(free).or_else(stolen) else {
             self.unplayed += 1;
             return;
         };
+        self.notes += 1;
         let (voice, role) = &mut self.voices[index];
         voice.performer.note_on(midi, loudness.clamp(0.0, 1.0));
-        *role = Role::Note(midi, loudness);
+        *role = Role::Note(midi, loudness, self.notes);
     }
 }
 

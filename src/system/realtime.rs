@@ -5,6 +5,11 @@ use thread_priority::{
     set_thread_priority_and_policy, thread_native_id,
 };
 
+/// What to do when SCHED_FIFO is refused (RLIMIT_RTPRIO). 80 is above every priority used here.
+pub const RTPRIO_REMEDY: &str = "set LimitRTPRIO=80 in the unit, or 'rtprio 80' in /etc/security/limits.d";
+/// What to do when memory cannot be locked (RLIMIT_MEMLOCK).
+pub const MEMLOCK_REMEDY: &str =
+    "set LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in /etc/security/limits.d";
 /// Priority of the audio thread: above the kernel's threaded interrupts (50), below that of the sound card (80).
 pub const AUDIO_PRIORITY: u8 = 70;
 /// Priority of the overseer: above the workers, below everything that serves the card.
@@ -39,7 +44,7 @@ pub fn schedule_fifo(priority: u8) -> Result<(), Refused> {
     )
     .map_err(|error| Refused {
         what: format!("SCHED_FIFO priority {priority} was refused ({error:?})"),
-        remedy: "raise RLIMIT_RTPRIO: LimitRTPRIO=95 in the unit, or 'rtprio 95' in /etc/security/limits.d".into(),
+        remedy: RTPRIO_REMEDY.into(),
     })
 }
 
@@ -233,12 +238,7 @@ fn mappings() -> Vec<Mapping> {
 }
 
 fn memory_refused(what: &str) -> Refused {
-    Refused {
-        what: format!("{what} was refused ({})", std::io::Error::last_os_error()),
-        remedy: "raise RLIMIT_MEMLOCK: LimitMEMLOCK=infinity in the unit, or 'memlock unlimited' in \
-                 /etc/security/limits.d"
-            .into(),
-    }
+    Refused { what: format!("{what} was refused ({})", std::io::Error::last_os_error()), remedy: MEMLOCK_REMEDY.into() }
 }
 
 /// Touches the stack that an audio thread may use, so that it never faults there later.

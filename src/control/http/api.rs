@@ -89,7 +89,7 @@ impl Subscription {
     }
 }
 
-/// See the module's text.
+/// A client's session on the WebSocket: its requests under way and its subscriptions.
 pub struct Conversation {
     vocabulary: Arc<Vocabulary>,
     bulletin: Arc<EventLog>,
