@@ -42,12 +42,12 @@ const LEAVE_S: f64 = 0.004;
 const LIKENESS: f32 = 0.6;
 /// Seconds within which the worker must have answered a request.
 const PATIENCE_S: f64 = 1.0;
-/// Number of underruns within [`STRIKES_S`] seconds after which the worker is not used for [`PENANCE_S`] seconds.
-const STRIKES: usize = 3;
+/// Number of underruns within [`UNDERRUN_WINDOW_S`] seconds after which the worker is not used for [`BACKOFF_S`] seconds.
+const MAX_UNDERRUNS: usize = 3;
 /// Seconds within which underruns are counted together.
-const STRIKES_S: f64 = 10.0;
+const UNDERRUN_WINDOW_S: f64 = 10.0;
 /// Seconds without the worker after too many underruns.
-const PENANCE_S: f64 = 60.0;
+const BACKOFF_S: f64 = 60.0;
 
 /// Input on its way to the worker.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,7 @@ pub struct Piece {
     pub right: [f32; PIECE],
 }
 
-/// State of a cover, shared between its engine side, its worker and observers through relaxed atomics.
+/// State of an overlay, shared between its engine side, its worker and observers through relaxed atomics.
 #[derive(Debug)]
 pub struct OverlayCell {
     /// Frames the worker tries to keep in reserve.
@@ -168,7 +168,7 @@ impl Bounds {
     }
 }
 
-/// The worker's end of a cover.
+/// The worker's end of an overlay.
 pub struct WorkerEnd {
     /// Input to stretch.
     pub input: HeapCons<Input>,
@@ -182,7 +182,7 @@ pub struct WorkerEnd {
     pub bounds: Bounds,
 }
 
-/// The engine's end of a cover. Realtime: yes, except [`cover`].
+/// The engine's end of an overlay. Realtime: yes, except [`cover`].
 pub struct StretchOverlay {
     input: HeapProd<Input>,
     /// Input that does not yet fill a piece.
@@ -201,8 +201,8 @@ pub struct StretchOverlay {
     waited: f64,
     /// Frames played, for counting underruns over time.
     now: f64,
-    strikes: [f64; STRIKES],
-    banned_until: f64,
+    recent_underruns: [f64; MAX_UNDERRUNS],
+    backs_off_until: f64,
 }
 
 impl std::fmt::Debug for StretchOverlay {
@@ -211,7 +211,7 @@ impl std::fmt::Debug for StretchOverlay {
     }
 }
 
-/// Creates both ends of a cover. Realtime: no (allocates and touches every page).
+/// Creates both ends of an overlay. Realtime: no (allocates and touches every page).
 pub fn cover(sample_rate: u32, bounds: Bounds) -> (StretchOverlay, WorkerEnd) {
     let rate = f64::from(sample_rate);
     // Everything a plan may hold, which is sent with a request, plus what arrives in the meantime.
@@ -249,24 +249,24 @@ pub fn cover(sample_rate: u32, bounds: Bounds) -> (StretchOverlay, WorkerEnd) {
         rest: REST_S * rate,
         waited: 0.0,
         now: 0.0,
-        strikes: [f64::NEG_INFINITY; STRIKES],
-        banned_until: f64::NEG_INFINITY,
+        recent_underruns: [f64::NEG_INFINITY; MAX_UNDERRUNS],
+        backs_off_until: f64::NEG_INFINITY,
     };
     (cover, end)
 }
 
 impl StretchOverlay {
-    /// Opens the cover for a group of stems sampled at `sample_rate`.
+    /// Opens the overlay for a group of stems sampled at `sample_rate`.
     pub fn open(&mut self, sample_rate: u32) {
         self.rate = f64::from(sample_rate);
         self.cell.rate.store(u64::from(sample_rate), Relaxed);
-        self.disturb();
+        self.invalidate();
         self.gain.jump(0.0);
     }
 
-    /// Closes the cover: its group no longer plays.
+    /// Closes the overlay: its group no longer plays.
     pub fn close(&mut self) {
-        self.leave_alone();
+        self.release();
         self.gain.jump(0.0);
         self.rest = 0.0;
         self.publish();
@@ -283,18 +283,18 @@ impl StretchOverlay {
 
     /// Invalidates the worker's reserve after a change it does not know of: its sound fades out and is requested again
     /// once nothing has changed for a moment.
-    pub fn disturb(&mut self) {
-        self.leave_alone();
+    pub fn invalidate(&mut self) {
+        self.release();
         self.rest = REST_S * self.rate;
     }
 
     /// Handles lost output time: the worker's sound ends immediately.
     pub fn lose(&mut self) {
-        self.disturb();
+        self.invalidate();
         self.gain.jump(0.0);
     }
 
-    fn leave_alone(&mut self) {
+    fn release(&mut self) {
         if self.asked {
             self.asked = false;
             self.generation = self.generation.wrapping_add(1);
@@ -306,7 +306,7 @@ impl StretchOverlay {
 
     /// Returns whether a request should be sent to the worker now.
     pub fn wants_to_ask(&self) -> bool {
-        !self.asked && self.rest <= 0.0 && self.now >= self.banned_until && self.gain.is_silent()
+        !self.asked && self.rest <= 0.0 && self.now >= self.backs_off_until && self.gain.is_silent()
     }
 
     /// Sends a new request that starts at `course`.
@@ -340,8 +340,8 @@ impl StretchOverlay {
                 && self.input.try_push(full).is_err()
             {
                 // The worker has taken nothing for the length of the whole ring: its result would be of no use.
-                self.disturb();
-                self.strike();
+                self.invalidate();
+                self.count_underrun();
                 return;
             }
         }
@@ -356,17 +356,17 @@ impl StretchOverlay {
     }
 
     /// Crossfades the worker's sound over `left` and `right`, which begin at the stretched frame `course.frame`.
-    pub fn lay(&mut self, course: Trajectory, left: &mut [f32], right: &mut [f32]) {
+    pub fn mix(&mut self, course: Trajectory, left: &mut [f32], right: &mut [f32]) {
         let frames = left.len().min(right.len());
         self.rest -= frames as f64;
         self.now += frames as f64;
         if self.asked {
-            self.weigh(course, frames as i64);
+            self.check_reserve(course, frames as i64);
             self.waited = if self.gain.target() > 0.0 { 0.0 } else { self.waited + frames as f64 };
             if self.waited > PATIENCE_S * self.rate {
                 // The worker never catches up; a new request may.
-                self.disturb();
-                self.strike();
+                self.invalidate();
+                self.count_underrun();
             }
         }
         if self.gain.is_silent() && self.gain.is_still() {
@@ -400,7 +400,7 @@ impl StretchOverlay {
     }
 
     /// Decides whether the worker's sound can be heard.
-    fn weigh(&mut self, course: Trajectory, frames: i64) {
+    fn check_reserve(&mut self, course: Trajectory, frames: i64) {
         // Drop pieces that are older than the playhead.
         while let Some(first) = self.out.first() {
             if first.generation == self.generation && first.frame + PIECE as i64 > course.frame {
@@ -416,7 +416,7 @@ impl StretchOverlay {
         let stale = (made_for - course.at(begins).0).abs();
         if stale > TOLERANCE_S * self.rate {
             // The tempo has deviated in the meantime. Request again soon, but not in a tight loop.
-            self.leave_alone();
+            self.release();
             self.rest = LEAVE_S * self.rate;
             return;
         }
@@ -444,16 +444,16 @@ impl StretchOverlay {
         self.gain.to(0.0, left.clamp(0, (LEAVE_S * self.rate) as i64) as u32);
         self.waited = 0.0;
         self.cell.underruns.fetch_add(1, Relaxed);
-        self.strike();
+        self.count_underrun();
     }
 
     /// Records that the worker could not keep up; after too many times it is not used for a while.
-    fn strike(&mut self) {
-        self.strikes.rotate_left(1);
-        self.strikes[STRIKES - 1] = self.now;
-        if self.now - self.strikes[0] <= STRIKES_S * self.rate {
-            self.banned_until = self.now + PENANCE_S * self.rate;
-            self.strikes = [f64::NEG_INFINITY; STRIKES];
+    fn count_underrun(&mut self) {
+        self.recent_underruns.rotate_left(1);
+        self.recent_underruns[MAX_UNDERRUNS - 1] = self.now;
+        if self.now - self.recent_underruns[0] <= UNDERRUN_WINDOW_S * self.rate {
+            self.backs_off_until = self.now + BACKOFF_S * self.rate;
+            self.recent_underruns = [f64::NEG_INFINITY; MAX_UNDERRUNS];
             self.asked = false;
             self.generation = self.generation.wrapping_add(1);
         }
@@ -466,6 +466,128 @@ impl StretchOverlay {
         cell.covering.store(self.gain.target() > 0.0, Relaxed);
         cell.asked.store(self.asked, Relaxed);
         cell.resting.store(!self.asked && self.rest > 0.0, Relaxed);
-        cell.banned.store(self.now < self.banned_until, Relaxed);
+        cell.banned.store(self.now < self.backs_off_until, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: f64 = 48_000.0;
+
+    /// An overlay and its worker, advanced by hand: [`PIECE`] frames at a time at 48 kHz, at speed 1.
+    struct Rig {
+        overlay: StretchOverlay,
+        end: WorkerEnd,
+        frame: i64,
+        /// The request that the worker answers, and the next frame of its answer.
+        generation: u32,
+        made: i64,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let (overlay, end) = cover(RATE as u32, Bounds { least: 0.04, most: 0.5 });
+            Rig { overlay, end, frame: 0, generation: 0, made: 0 }
+        }
+
+        /// Plays a piece. A worker that `works` keeps 0.1 s in reserve.
+        fn turn(&mut self, works: bool) {
+            let ideal = self.frame as f64;
+            let course = Trajectory { generation: 0, frame: self.frame, ideal, speed: 1.0, slope: 0.0, left: 0.0 };
+            if self.overlay.wants_to_ask() {
+                self.overlay.ask(course);
+            }
+            while let Some(course) = self.end.course.try_pop() {
+                if course.generation != self.generation {
+                    (self.generation, self.made) = (course.generation, course.frame);
+                }
+            }
+            while works && self.made < self.frame + 4_800 {
+                let (generation, frame) = (self.generation, self.made);
+                let piece = Piece { generation, frame, ideal: frame as f64, left: [1.0; PIECE], right: [1.0; PIECE] };
+                if self.end.out.try_push(piece).is_err() {
+                    break;
+                }
+                self.made += PIECE as i64;
+            }
+            let (mut left, mut right) = ([0.0; PIECE], [0.0; PIECE]);
+            self.overlay.mix(course, &mut left, &mut right);
+            self.frame += PIECE as i64;
+        }
+
+        /// Plays until `what` holds; returns how many seconds that took.
+        fn until(&mut self, works: bool, what: impl Fn(&OverlayCell) -> bool) -> f64 {
+            let from = self.frame;
+            while !what(&self.end.cell) {
+                self.turn(works);
+                assert!(((self.frame - from) as f64) < 100.0 * RATE, "it never happens");
+            }
+            (self.frame - from) as f64 / RATE
+        }
+
+        /// The worker fails until the reserve has run dry.
+        fn fail(&mut self) {
+            let before = self.end.cell.underruns.load(Relaxed);
+            let took = self.until(false, |cell| cell.underruns.load(Relaxed) > before);
+            assert!(took < 0.11, "a reserve of 0.1 s lasted {took} s");
+        }
+
+        fn recover(&mut self) -> f64 {
+            self.until(true, |cell| cell.covering.load(Relaxed))
+        }
+    }
+
+    #[test]
+    fn a_worker_that_fails_three_times_in_ten_seconds_is_left_alone_for_a_minute_and_then_used_again() {
+        let mut rig = Rig::new();
+        let first = rig.recover();
+        assert!((REST_S..REST_S + 0.01).contains(&first), "asked once nothing has changed: {first} s");
+        for _ in 0..MAX_UNDERRUNS - 1 {
+            rig.fail();
+            assert!(!rig.end.cell.banned.load(Relaxed));
+            let again = rig.recover();
+            assert!(again < 0.02, "a worker that has caught up is heard again: {again} s");
+        }
+        rig.fail();
+        assert!(rig.end.cell.banned.load(Relaxed));
+        let pause = rig.recover();
+        assert!((BACKOFF_S..BACKOFF_S + 0.1).contains(&pause), "{pause} s");
+        assert_eq!(rig.end.cell.underruns.load(Relaxed), MAX_UNDERRUNS as u32);
+    }
+
+    #[test]
+    fn failures_that_lie_far_apart_do_not_count_together() {
+        let mut rig = Rig::new();
+        rig.recover();
+        for _ in 0..2 * MAX_UNDERRUNS {
+            rig.fail();
+            rig.recover();
+            for _ in 0..(0.6 * UNDERRUN_WINDOW_S * RATE) as usize / PIECE {
+                rig.turn(true);
+            }
+        }
+        assert!(!rig.end.cell.banned.load(Relaxed) && rig.end.cell.covering.load(Relaxed));
+    }
+
+    #[test]
+    fn a_tempo_that_deviates_ends_the_workers_sound_and_asks_anew() {
+        let mut rig = Rig::new();
+        rig.recover();
+        let generation = rig.generation;
+        // The playhead jumps by 10 ms of input, which no piece was made for.
+        let course = |rig: &Rig| {
+            let ideal = rig.frame as f64 + 480.0;
+            Trajectory { generation: 0, frame: rig.frame, ideal, speed: 1.0, slope: 0.0, left: 0.0 }
+        };
+        let (mut left, mut right) = ([0.0; PIECE], [0.0; PIECE]);
+        let jumped = course(&rig);
+        rig.overlay.mix(jumped, &mut left, &mut right);
+        assert!(!rig.end.cell.covering.load(Relaxed) && !rig.end.cell.asked.load(Relaxed));
+        assert_eq!(rig.end.cell.underruns.load(Relaxed), 0, "that is not the worker's fault");
+        rig.frame += PIECE as i64;
+        rig.recover();
+        assert_ne!(rig.generation, generation);
     }
 }

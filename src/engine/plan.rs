@@ -298,7 +298,7 @@ impl SplicedGroup {
     /// Invalidates what the worker has made ahead of time.
     pub fn disturb(&mut self) {
         if let Some(cover) = &mut self.cover {
-            cover.disturb();
+            cover.invalidate();
         }
     }
 
@@ -335,7 +335,7 @@ impl SplicedGroup {
             done = to;
         }
         if let Some(cover) = &mut self.cover {
-            cover.lay(course, left, right);
+            cover.mix(course, left, right);
             cover.tell(course.after(frames));
         }
         let Some(kit) = kit else { return };
@@ -421,7 +421,7 @@ impl SplicedGroup {
         let mut wants = self.splicer.wants();
         if let Some(cover) = &mut self.cover {
             if disturbed {
-                cover.disturb();
+                cover.invalidate();
                 self.lanes.iter_mut().for_each(|l| l.summed = l.gain.1);
             }
             wants = wants.max(self.ideal.floor() + cover.look_ahead(speed));
