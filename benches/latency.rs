@@ -5,9 +5,9 @@ use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use grooved::control::packet;
-use grooved::control::request::Message;
-use grooved::control::value::Value;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
 use grooved::media::decode::Decoder;
 use grooved::system::time::{monotonic_ns, sleep_until};
 

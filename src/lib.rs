@@ -28,10 +28,10 @@
 //! | `watchdog` | [`daemon::live`] | notifies the service manager's watchdog |
 //! | `reload`, temporary | [`daemon::live`] | reads the configuration again |
 //! | `instruments` | [`daemon::instruments`] | opens instruments |
-//! | `midi` | [`control::midi`] | reads the ALSA sequencer |
-//! | `dashboard` | [`control::dashboard`] | resolves a dashboard's name and sends it the tempo |
-//! | `ports` | [`control::ports`] | detects when another program takes over an OSC port |
-//! | `stream`, one per client | [`control::stream`] | renders the sound of a client of the DDSP stream |
+//! | `midi` | [`control::faces::midi`] | reads the ALSA sequencer |
+//! | `dashboard` | [`control::faces::dashboard`] | resolves a dashboard's name and sends it the tempo |
+//! | `ports` | [`control::faces::osc::ports`] | detects when another program takes over an OSC port |
+//! | `stream`, one per client | [`control::faces::ddsp`] | renders the sound of a client of the DDSP stream |
 //! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
 //!
 //! Functions of the realtime world are marked `Realtime: yes` in their documentation: they may be called on the audio

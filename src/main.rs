@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use grooved::config::Config;
+use grooved::control::commands::value::Value;
 use grooved::control::conductor::pace::Sync;
 use grooved::control::table;
-use grooved::control::value::Value;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};

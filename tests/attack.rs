@@ -6,9 +6,9 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use common::{Daemon, Scratch, Socket, Sound, f, free_tcp_port, i, s};
-use grooved::control::packet;
-use grooved::control::request::Message;
-use grooved::control::value::Value;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
 use serde_json::json;
 
 /// An OSC string: zero-terminated and padded to four bytes.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use common::{Daemon, Scratch, Socket, Sound, f, free_tcp_port, i, p, s};
-use grooved::control::packet;
-use grooved::control::request::Message;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
 use serde_json::json;
 
 const SUBSCRIBERS: usize = 50;

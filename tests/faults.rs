@@ -18,7 +18,7 @@ use fuser::{
     BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyEntry, ReplyOpen, Request,
 };
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 
 /// Fault of the disk.
 #[derive(Clone, Copy, Debug, PartialEq)]

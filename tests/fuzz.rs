@@ -151,7 +151,7 @@ fn examples_are_understood() {
     let opened: Vec<bool> = models.iter().map(|m| Model::read(m, Path::new("fuzz.onnx")).is_ok()).collect();
     assert_eq!(opened, [true, true, false], "{:?}", Model::read(&models[1], Path::new("fuzz.onnx")).map(|_| ()));
     let shows = (targets::state::STATE.seeds)();
-    let shows: Vec<_> = shows.iter().map(|s| grooved::control::show::Show::parse(s).map(|_| ())).collect();
+    let shows: Vec<_> = shows.iter().map(|s| grooved::control::conductor::show::Show::parse(s).map(|_| ())).collect();
     assert_eq!(shows, [Ok(()), Ok(()), Ok(())]);
     for seed in (targets::config::CONFIG.seeds)() {
         let text = String::from_utf8(seed).unwrap();

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Scratch, grooved};
 use grooved::config::Config;
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 use grooved::daemon::plan::Plan;
 use grooved::daemon::{LastShow, Options, OutputMode, render};
 

@@ -256,26 +256,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// The same within `control`: interfaces, table, conductor, what anybody may read, commands.
 const WITHIN_CONTROL: &[(&str, &[&str])] = &[
-    ("vocabulary", &["fault", "value", "request", "stream_path"]),
-    (
-        "conductor",
-        &[
-            "fault",
-            "vocabulary",
-            "value",
-            "request",
-            "show",
-            "json",
-            "packet",
-            "connection",
-            "board",
-            "bulletin",
-            "meters",
-            "pace",
-            "tally",
-        ],
-    ),
-    ("table", &["conductor", "fault", "vocabulary", "value", "request", "stream_path"]),
+    ("commands", &[]),
+    ("publish", &["commands"]),
+    ("conductor", &["publish", "commands"]),
+    ("table", &["conductor", "commands"]),
+    ("faces", &["publish", "commands"]),
 ];
 
 fn check_layers(files: &BTreeMap<Module, File>, within: &[&str], layers: &[(&str, &[&str])]) {
@@ -312,8 +297,8 @@ fn imports_point_down() {
 fn interfaces_do_not_use_each_other() {
     let files = library();
     let imports = imports(&files);
-    let faces = ["osc", "http", "midi", "stream"];
-    let path = |face: &str| vec!["control".to_string(), face.to_string()];
+    let faces = ["osc", "http", "midi", "ddsp"];
+    let path = |face: &str| vec!["control".to_string(), "faces".to_string(), face.to_string()];
     for face in faces {
         let inside: Vec<&Module> = files.keys().filter(|m| m.starts_with(&path(face))).collect();
         assert!(!inside.is_empty(), "there is no interface {face}");

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use grooved::config::Config;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
 use grooved::control::conductor::Conductor;
 use grooved::control::conductor::services::NoServices;
-use grooved::control::request::Message;
 use grooved::control::table;
-use grooved::control::value::Value;
 use grooved::daemon::settings;
 use grooved::engine::door::door;
 use grooved::engine::{Block, Engine, EngineConfig};

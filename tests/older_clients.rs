@@ -20,7 +20,7 @@ fn lines(daemon: &Daemon, words: &str) -> usize {
     daemon.log().lines().filter(|l| l.contains(words)).count()
 }
 
-fn near(value: &grooved::control::value::Value, wanted: f64) -> bool {
+fn near(value: &grooved::control::commands::value::Value, wanted: f64) -> bool {
     (value.as_float().unwrap() - wanted).abs() < 1e-6
 }
 
@@ -295,7 +295,7 @@ fn a_dashboard_is_told_the_tempo_whoever_moves_it() {
         let mut buffer = [0; 256];
         let mut values = Vec::new();
         while let Ok(length) = dashboard.recv(&mut buffer) {
-            let messages = grooved::control::packet::messages(&buffer[..length]).unwrap();
+            let messages = grooved::control::commands::packet::messages(&buffer[..length]).unwrap();
             assert!(messages.len() == 1 && messages[0].address == "/audio/bpm", "{messages:?}");
             values.push(messages[0].args[0].as_float().unwrap());
         }

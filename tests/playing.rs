@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Daemon, Scratch, Sound, f, i, p, s};
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
 /// Gain of a quiet sound with default settings.
@@ -170,7 +170,10 @@ fn a_group_starts_on_one_sample_also_when_a_load_is_slow() {
     client.send("/cue", vec![s("c"), s("c.wav"), f(0.0)]);
     client.send("/start_group", vec![f(0.1), s("a"), s("b"), s("c")]);
     let mut seen = Vec::new();
-    while !seen.iter().any(|m: &grooved::control::request::Message| m.args.first() == Some(&s("/start_group"))) {
+    while !seen
+        .iter()
+        .any(|m: &grooved::control::commands::request::Message| m.args.first() == Some(&s("/start_group")))
+    {
         seen.extend(client.next(Duration::from_secs(5)).expect("an answer"));
     }
     assert!(seen.iter().any(|m| m.address == "/done" && m.args[0] == s("/start_group")), "{seen:?}");
@@ -245,11 +248,12 @@ fn ten_thousand_malformed_packets_leave_the_sound_unharmed() {
             }
             // A valid message with one byte changed, of a control without effect.
             _ => {
-                let mut bytes = grooved::control::packet::encode(&[grooved::control::request::Message::new(
-                    "/groove/movement/arms",
-                    vec![f(0.5), s("text"), i(7)],
-                )])
-                .unwrap();
+                let mut bytes =
+                    grooved::control::commands::packet::encode(&[grooved::control::commands::request::Message::new(
+                        "/groove/movement/arms",
+                        vec![f(0.5), s("text"), i(7)],
+                    )])
+                    .unwrap();
                 let at = random() as usize % bytes.len();
                 bytes[at] ^= 1 << (random() % 8);
                 bytes
@@ -336,7 +340,7 @@ fn answers_say_what_was_wrong_and_what_would_be_right() {
         assert_eq!(client.status("levels", k), f(0.25));
     }
     let got = client.ask("/groove/get", vec![s("/groove/deck/b/level")]);
-    assert_eq!(got, [grooved::control::request::Message::new("/groove/deck/b/level", vec![f(0.25)])]);
+    assert_eq!(got, [grooved::control::commands::request::Message::new("/groove/deck/b/level", vec![f(0.25)])]);
     // Movement is stored and never answered; replies are not answered.
     for address in ["/dance/total_movement", "/dance/person_count", "/pose/keypoints", "/done", "/fail", "/status/x"] {
         client.quiet(address, vec![f(0.3), s("x")]);

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Client, Daemon, Scratch, Sound, f, i, s};
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 
 fn sleep(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));

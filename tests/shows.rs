@@ -5,10 +5,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Daemon, Scratch, Sound, f, i, p, s};
-use grooved::control::packet;
-use grooved::control::request::Message;
-use grooved::control::show::Show;
-use grooved::control::value::Value;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
+use grooved::control::conductor::show::Show;
 
 fn sleep(seconds: f64) {
     std::thread::sleep(Duration::from_secs_f64(seconds));

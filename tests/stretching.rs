@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Daemon, Scratch, Sound, f, i, p, s};
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 
 /// A reply of `/status/stretch/a`.
 struct Seen {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Daemon, Scratch, Socket, Sound, f, free_tcp_port, i, s};
-use grooved::control::value::Value;
+use grooved::control::commands::value::Value;
 
 /// Starts a daemon with the instruments of this repository that writes its output to `out.wav`.
 fn daemon(scratch: &Scratch, config: &str, more: &[&str]) -> Daemon {

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use grooved::control::board::{State, StateSnapshot};
-use grooved::control::bulletin::EventLog;
-use grooved::control::http::api::{Conversation, Step};
-use grooved::control::request::{Answer, Message};
+use grooved::control::commands::request::{Answer, Message};
+use grooved::control::commands::value::Value;
+use grooved::control::commands::vocabulary::Vocabulary;
+use grooved::control::faces::http::api::{Conversation, Step};
+use grooved::control::publish::events::EventLog;
+use grooved::control::publish::snapshot::{State, StateSnapshot};
 use grooved::control::table;
-use grooved::control::value::Value;
-use grooved::control::vocabulary::Vocabulary;
 
 use super::Target;
 

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use grooved::control::packet;
-use grooved::control::request::Message;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
+use grooved::control::commands::vocabulary::Vocabulary;
 use grooved::control::table;
-use grooved::control::value::Value;
-use grooved::control::vocabulary::Vocabulary;
 
 use super::Target;
 

@@ -1,6 +1,6 @@
 //! Messages of the DDSP stream protocol.
 
-use grooved::control::stream::protocol::{self, Format, Shape};
+use grooved::control::faces::ddsp::protocol::{self, Format, Shape};
 
 use super::Target;
 

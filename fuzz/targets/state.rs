@@ -1,6 +1,6 @@
 //! The state file and presets.
 
-use grooved::control::show::Show;
+use grooved::control::conductor::show::Show;
 
 use super::Target;
 

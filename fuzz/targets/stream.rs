@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use grooved::control::stream::protocol::{self, StreamCommand};
+use grooved::control::faces::ddsp::protocol::{self, StreamCommand};
 use grooved::ddsp::model::Model;
 use grooved::ddsp::stream::{Stream, voices};
 

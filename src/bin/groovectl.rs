@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use grooved::control::json;
-use grooved::control::request::Message;
+use grooved::control::commands::json;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
 use grooved::control::table;
-use grooved::control::value::Value;
 use grooved::remote::ddsp::{self, StreamClient};
 use grooved::remote::live::{Live, LiveMessage};
 use grooved::remote::status::Status;

@@ -35,7 +35,7 @@ impl Default for Ddsp {
     fn default() -> Self {
         Ddsp {
             listen: "0.0.0.0:8765".into(),
-            allow: crate::control::connection::private_ranges(),
+            allow: crate::control::faces::connection::private_ranges(),
             instrument: String::new(),
             models: PathBuf::new(),
             voices: 8,

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
-use crate::control::vocabulary::distance;
+use crate::control::commands::vocabulary::distance;
 
 /// Returns the line, from 1, and the message for a parser's error in `text`.
 pub(super) fn in_words(error: &toml::de::Error, text: &str) -> (usize, String) {

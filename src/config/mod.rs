@@ -20,7 +20,7 @@ pub use sound::{Interpolation, Limiter};
 pub use voices::{Midi, Voices};
 
 use crate::control::conductor::pace::Sync;
-use crate::control::dashboard;
+use crate::control::faces::dashboard;
 use crate::engine::DECKS;
 use crate::engine::method::Method;
 
@@ -258,7 +258,7 @@ impl Default for Osc {
         Osc {
             ports: vec![57_120, 57_122],
             bind: String::new(),
-            allow: crate::control::connection::private_ranges(),
+            allow: crate::control::faces::connection::private_ranges(),
             horizon_s: 3_600.0,
             dashboard: String::new(),
         }

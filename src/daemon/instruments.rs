@@ -5,12 +5,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use crate::config::{Config, Realtime};
-use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
-use crate::control::stream::monitor::Monitor;
-use crate::control::stream::{self, StreamServer, StreamSettings};
-use crate::control::tally::StreamTally;
+use crate::control::faces::closing::Ending;
+use crate::control::faces::ddsp::monitor::Monitor;
+use crate::control::faces::ddsp::{self, StreamServer, StreamSettings};
+use crate::control::publish::counters::StreamTally;
 use crate::ddsp::ensemble::{Ensemble, InstrumentVoices};
 use crate::ddsp::library::{Library, ModelCache};
 use crate::ddsp::order::VoiceCommand;
@@ -144,7 +144,7 @@ impl InstrumentFactory {
             if let Err(why) = first {
                 tracing::error!("{why}");
             }
-            stream::serve(listener, studio).await;
+            ddsp::serve(listener, studio).await;
         });
     }
 }

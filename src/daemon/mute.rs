@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::control::closing::Ending;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, InstrumentResult};
-use crate::control::tally::StreamTally;
+use crate::control::faces::closing::Ending;
+use crate::control::publish::counters::StreamTally;
 use crate::ddsp::order::VoiceCommand;
 use crate::engine::door::Telemetry;
 use crate::engine::voices::VoiceCell;

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::solo::Solo;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 use crate::control::conductor::Conductor;
-use crate::control::request::Message;
-use crate::control::value::Value;
 use crate::demo;
 use crate::media::wav::{Depth, WavWriter};
 

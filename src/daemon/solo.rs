@@ -1,8 +1,8 @@
 //! The instrument of the demonstration set: plays a part in sync with a stem, at any position and speed of the stem.
 
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 use crate::control::conductor::Conductor;
-use crate::control::request::Message;
-use crate::control::value::Value;
 use crate::demo::solo::{BARS, NOTES, STEPS};
 
 /// MIDI channel of the part. Channel 1 is left for people who play along.

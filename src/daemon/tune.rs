@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Failure;
 use crate::config::Config;
-use crate::control::request::Message;
+use crate::control::commands::request::Message;
 use crate::remote::status::Status;
 use crate::remote::wire::Wire;
 use crate::system::keeper;

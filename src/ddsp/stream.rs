@@ -130,7 +130,7 @@ impl Stream {
         let mut other = Stream::new(model, self.voices.len(), sample_rate)?;
         let wider = f64::from(sample_rate) / self.rate;
         other.loudness.clone_from(&self.loudness);
-        (other.gain, other.mix) = (self.gain, self.mix);
+        (other.gain, other.mix, other.notes) = (self.gain, self.mix, self.notes);
         let later = |(at, update): &(u64, Update)| ((((at - self.now) as f64) * wider) as u64, update.clone());
         other.ahead = self.ahead.iter().map(later).collect();
         for ((voice, role), (old, was)) in other.voices.iter_mut().zip(&self.voices) {

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use crate::control::packet;
-use crate::control::request::Message;
-use crate::control::value::Value;
+use crate::control::commands::packet;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 
 /// Result of a measurement.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
-use crate::control::request::Message;
-use crate::control::value::Value;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 
 /// Messages per second, as from a busy sensor.
 const MESSAGES_PER_S: f64 = 5.0;

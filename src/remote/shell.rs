@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::control::glob;
-use crate::control::vocabulary::{Control, Vocabulary};
+use crate::control::commands::glob;
+use crate::control::commands::vocabulary::{Control, Vocabulary};
 
 /// Returns the full path of a control: `deck/a/level` is short for `/groove/deck/a/level`.
 pub fn full_path(name: &str) -> String {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::control::request::Message;
-use crate::control::value::Value;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 
 /// A loaded stem.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::control::packet;
-use crate::control::request::Message;
-use crate::control::value::Value;
+use crate::control::commands::packet;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 
 /// OSC connection to a daemon.
 pub struct Wire {

@@ -100,10 +100,17 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
     let file = ElfFile64::<object::Endianness, _>::parse(program).ok()?;
     let mut pages = std::collections::BTreeSet::new();
     let mut add = |from: u64, size: u64| pages.extend(from / PAGE..(from + size.max(1)).div_ceil(PAGE));
+    // All names at once: asked one by one, a cache would keep each of them in memory.
+    let names = file.section_by_name(".strtab")?.data().ok()?;
+    let endian = file.endian();
+    let name = |at: u32| {
+        let rest = names.get(at as usize..)?;
+        std::str::from_utf8(rest.split(|byte| *byte == 0).next()?).ok()
+    };
     let mut functions: Vec<(u64, u64, Whose)> = file
         .symbols()
         .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
-        .map(|s| (s.address(), s.size(), s.name().map_or(Whose::Reachable, whose)))
+        .map(|s| (s.address(), s.size(), name(s.elf_symbol().st_name.get(endian)).map_or(Whose::Reachable, whose)))
         .collect();
     if functions.len() < 1_000 {
         return None;

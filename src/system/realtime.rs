@@ -90,7 +90,7 @@ pub fn lock<T>(slice: &[T]) -> Result<(), Refused> {
 /// Of the program's own code and constants, only what the audio thread can reach is populated; see [`super::reach`].
 pub fn touch_present_memory() {
     let own = Own::find();
-    // Heap memory freed during startup would otherwise be populated and locked for good.
+    // Memory freed at the end of the heap would otherwise be populated and locked for good.
     // SAFETY: returns unused pages to the kernel; no pointer is passed.
     unsafe { libc::malloc_trim(0) };
     for mapping in mappings() {
@@ -128,13 +128,11 @@ struct Own {
 impl Own {
     /// Returns `None` if the program has no usable symbol table.
     fn find() -> Option<Own> {
-        let program = std::fs::File::open("/proc/self/exe").ok()?;
-        // SAFETY: Linux prevents writing to the file of a running program. Mapped instead of read: with debug
-        // information the file is large, and most of it is never accessed.
-        let program = unsafe { memmap2::Mmap::map(&program) }.ok()?;
-        let program = &program[..];
         let path = std::fs::read_link("/proc/self/exe").ok()?.to_str()?.to_string();
-        let first = mappings().into_iter().find(|m| m.path == path)?;
+        let first = mappings().into_iter().find(|m| m.path == path && m.private)?;
+        // Only the parts that are needed are read: with its debug information the file is large.
+        let program = object::ReadCache::new(std::fs::File::open("/proc/self/exe").ok()?);
+        let program = &program;
         let moved = (first.from as u64).checked_sub(super::reach::base(program)?)?;
         Some(Own {
             path,

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use grooved::control::packet;
-use grooved::control::request::Message;
-use grooved::control::value::Value;
+use grooved::control::commands::packet;
+use grooved::control::commands::request::Message;
+use grooved::control::commands::value::Value;
 use grooved::media::wav::{Depth, WavWriter};
 
 /// Temporary folder of a test, deleted on drop.

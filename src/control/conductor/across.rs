@@ -3,12 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::super::fault::Fault;
-use super::super::json;
-use super::super::request::{Message, Origin};
-use super::super::show::Show;
-use super::super::value::Value;
-use super::super::vocabulary::{Call, Outcome};
 use super::Conductor;
 use super::buffer::{FIRST_ID, Playhead};
 use super::midi_learn;
@@ -16,6 +10,12 @@ use super::movement::Hand;
 use super::presets::Request;
 use super::status;
 use super::waiting::{Deferred, GroupStart};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::json;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Call, Outcome};
+use crate::control::conductor::show::Show;
 
 impl Conductor {
     /// Stops a stem; a restoration that is under way will not start it.

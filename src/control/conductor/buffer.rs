@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::request::Origin;
+use crate::control::commands::request::Origin;
 use crate::engine::command::Slot;
 use crate::engine::source::Play;
 use crate::media::decode::Info;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::super::bulletin::EventLog;
-use super::super::fault::Fault;
-use super::super::request::{Answer, Line, Message, Origin};
-use super::super::value::Value;
-use super::super::vocabulary::Vocabulary;
 use super::engine_link::EngineLink;
 use super::recipient;
 use super::services::Services;
 use super::settings::Settings;
 use super::subscriptions::Subscriptions;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Answer, Line, Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Vocabulary;
+use crate::control::publish::events::EventLog;
 use crate::engine::command::Action;
 use crate::output::report::Report;
 

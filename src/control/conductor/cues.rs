@@ -1,14 +1,14 @@
 //! Cues: tracks that are made ready on a deck, and decks that start together.
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin};
-use super::super::value::Value;
-use super::super::vocabulary::{Outcome, deck_name};
 use super::buffer::{Cue, FIRST_ID, Start};
 use super::context::Context;
 use super::stems::Stems;
 use super::tempo::Tempo;
 use super::waiting::GroupStart;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Outcome, deck_name};
 
 impl Stems {
     /// Loads a deck's track, unless it is loaded already, and makes it ready to start at `from`. Returns whether a track

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::super::request::Origin;
+use crate::control::commands::request::Origin;
 use crate::engine::command::{Action, Command, Event, Retired};
 use crate::engine::door::{COMMANDS, ControlDoor, Telemetry};
 use crate::system::time::monotonic_ns;

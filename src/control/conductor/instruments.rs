@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::super::fault::Fault;
-use super::super::json;
-use super::super::request::{Message, Origin};
-use super::super::value::Value;
-use super::super::vocabulary::{Call, Outcome};
 use super::context::Context;
 use super::services::{InstrumentJob, InstrumentResult};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::json;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::ddsp::order::{BusParam, Card, PARTS, PartParam, Setting, VoiceCommand, instrument_for, is_name};
 use crate::engine::voices::VoiceCell;
 

@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::super::value::Value;
-use super::super::vocabulary::{Control, Kind};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Control, Kind};
 use crate::system::log;
 
 /// Least time between two lines with the status: some clients ask many times a second.

@@ -1,8 +1,8 @@
 //! Maps from a measurement, or a MIDI controller, to a control.
 
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::{self, Arg, Default, Vocabulary};
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{self, Arg, Default, Vocabulary};
 use crate::movement::curve::{Curve, CurvePosition};
 use crate::movement::window::{Kind, Window};
 
@@ -113,8 +113,8 @@ pub fn steer(maps: &mut [Mapped], now: f64, source: &str, value: f64, calls: &mu
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::table;
     use super::*;
+    use crate::control::table;
 
     fn mapped(source: &str, target: &str) -> Mapped {
         let curve = Curve { steps: Vec::new(), line: vec![(0.0, 0.0), (1.0, 4.0)] };

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin};
-use super::super::show;
-use super::super::tally::MidiTally;
-use super::super::value::Value;
-use super::super::vocabulary::{Call, Kind, Outcome};
 use super::context::Context;
 use super::instruments::Instruments;
 use super::mapping::{self, Map, Mapped};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Call, Kind, Outcome};
+use crate::control::conductor::show;
+use crate::control::publish::counters::MidiTally;
 use crate::ddsp::order::PartParam;
 use crate::movement::curve::Curve;
 

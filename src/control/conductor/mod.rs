@@ -41,6 +41,7 @@ pub mod rig;
 pub mod schedule;
 pub mod services;
 pub mod settings;
+pub mod show;
 pub mod status;
 pub mod stems;
 pub mod stretch;
@@ -55,14 +56,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::board::StateSnapshot;
-use super::bulletin::EventLog;
-use super::fault::Fault;
-use super::pace::Gauges;
-use super::request::{Answer, Message, Origin, Request, When};
-use super::tally::MidiTally;
-use super::value::Value;
-use super::vocabulary::{Ack, Call, Control, Outcome, Table, Vocabulary};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Answer, Message, Origin, Request, When};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Call, Control, Outcome, Table, Vocabulary};
+use crate::control::publish::counters::MidiTally;
+use crate::control::publish::events::EventLog;
+use crate::control::publish::gauges::Gauges;
+use crate::control::publish::snapshot::StateSnapshot;
 use crate::engine::command::{Action, Event, Refusal, Retired};
 use crate::engine::door::{ControlDoor, Telemetry};
 use crate::engine::voices::VoiceCell;
@@ -330,7 +331,7 @@ impl Conductor {
         while spent < SLICE {
             let Some(step) = self.work.take() else { break };
             self.cx.engine.held = true;
-            if super::packet::is_pattern(&step.call.address) {
+            if crate::control::commands::glob::is_osc_pattern(&step.call.address) {
                 spent += work::PATTERN_COST;
                 self.expand(step.origin, &step.call);
             } else {

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::pace::Gauges;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::Vocabulary;
 use super::context::Context;
 use super::mapping::{self, Mapped};
 use super::settings::Settings;
 use super::tempo::Tempo;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Vocabulary;
+use crate::control::publish::gauges::Gauges;
 use crate::engine::clock::Shape;
 use crate::movement::crowd::{Crowd, Reason};
 use crate::movement::glide::TempoGlide;

@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::super::meters::MeterBallistics;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::deck_name;
 use super::context::Context;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
+use crate::control::publish::ballistics::MeterBallistics;
 use crate::engine::DECKS;
 use crate::engine::door::Telemetry;
 use crate::output::report::Cause;

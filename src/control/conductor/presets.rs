@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::super::fault::Fault;
-use super::super::request::Origin;
-use super::super::show::{self, Show};
-use super::super::value::Value;
-use super::super::vocabulary::{Call, Outcome};
 use super::buffer::{Buffer, Start};
 use super::context::Context;
 use super::stems::Stems;
 use super::tempo::Tempo;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Origin;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Call, Outcome};
+use crate::control::conductor::show::{self, Show};
 use crate::system::keeper::{FileJob, FileRequest, Found, Kept};
 
 /// Most jobs of the keeper at a time.

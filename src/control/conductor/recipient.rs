@@ -4,9 +4,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::connection::is_allowed;
-use super::super::fault::Fault;
-use super::super::request::Origin;
+use crate::control::commands::allow::is_allowed;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Origin;
 
 /// The lowest port that may be named: below are services that know no OSC.
 const LOWEST_PORT: u16 = 1_024;

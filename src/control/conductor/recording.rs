@@ -1,11 +1,11 @@
 //! Recording what is heard.
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin};
-use super::super::show::plain_name;
-use super::super::value::Value;
-use super::super::vocabulary::Outcome;
 use super::context::Context;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Outcome;
+use crate::control::conductor::show::plain_name;
 use crate::engine::command::Action;
 use crate::media::recorder::{RecordJob, RecorderEvent};
 use crate::system::time;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::table;
 use super::Conductor;
 use super::context::Context;
 use super::engine_link::EngineLink;
 use super::services::NoServices;
 use super::settings::Settings;
+use crate::control::table;
 use crate::engine::door::{ControlDoor, door};
 use crate::engine::{Engine, EngineConfig};
 use crate::output::report::Report;

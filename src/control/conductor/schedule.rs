@@ -1,11 +1,11 @@
 //! Calls and starts that wait for their time, and the session's clock.
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin, Request};
-use super::super::value::Value;
-use super::super::vocabulary::Outcome;
 use super::context::Context;
 use super::waiting::{Deferred, Waiting};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin, Request};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Outcome;
 use crate::engine::command::Action;
 use crate::system::time::monotonic_ns;
 

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::request::Message;
-use super::super::tally::MidiTally;
-use super::super::value::Value;
-use super::super::vocabulary::deck_name;
 use super::buffer::{Buffer, deck_of, megabytes};
 use super::context::Context;
 use super::tempo::Position;
 use super::view::View;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
+use crate::control::publish::counters::MidiTally;
 use crate::engine::DECKS;
 use crate::media::decode::Info;
 use crate::output::report::{Cause, State};

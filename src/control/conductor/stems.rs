@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-use super::super::fault::Fault;
-use super::super::request::Origin;
-use super::super::value::Value;
-use super::super::vocabulary::{Outcome, deck_name};
 use super::buffer::{Buffer, Cue, MOST_NAME, Playhead, Start, State, clipped, deck_of, megabytes, share, stretch};
 use super::context::Context;
 use super::pace::Sync;
 use super::tempo::Tempo;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Origin;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Outcome, deck_name};
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Slot};
 use crate::engine::source::Play;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::super::pace::Gauges;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::deck_name;
 use super::context::Context;
 use super::pace::Pace;
 use super::stems::Stems;
 use super::tempo::Tempo;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
+use crate::control::publish::gauges::Gauges;
 use crate::engine::DECKS;
 use crate::engine::command::Action;
 use crate::engine::cover::OverlayCell;

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::super::fault::Fault;
-use super::super::request::Origin;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Origin;
 
 /// Most subscriptions at a time.
 const MOST_SUBSCRIPTIONS: usize = 64;
@@ -139,8 +139,8 @@ impl Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::request::Line;
     use super::*;
+    use crate::control::commands::request::Line;
 
     fn subscribe(subscriptions: &mut Subscriptions, host: u8, port: u16) -> bool {
         let origin = Origin { line: Line::Osc(0), peer: ([10, 0, 0, host], port).into(), tag: 0 };

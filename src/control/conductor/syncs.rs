@@ -1,10 +1,10 @@
 //! Clients that wait until everything asked for before is done (`/groove/sync`).
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin};
-use super::super::value::Value;
-use super::super::vocabulary::Outcome;
 use super::context::Context;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Outcome;
 
 /// Most clients that wait at a time.
 const MOST_WAITING: usize = 256;

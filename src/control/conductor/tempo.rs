@@ -1,11 +1,11 @@
 //! The tempo: beats, bars, and how decks follow them.
 
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::deck_name;
 use super::context::Context;
 use super::pace::{Pace, Sync};
 use super::settings::TempoSettings;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
 use crate::engine::DECKS;
 use crate::engine::clock::Shape;
 use crate::engine::command::Action;

@@ -1,6 +1,5 @@
 //! A look at all parts of the conductor at once, for what concerns the whole.
 
-use super::super::show::{self, FORM, Show};
 use super::buffer::{Buffer, share};
 use super::context::Context;
 use super::instruments::Instruments;
@@ -12,6 +11,7 @@ use super::recording::Recording;
 use super::stems::Stems;
 use super::stretch::Stretching;
 use super::tempo::Tempo;
+use crate::control::conductor::show::{self, FORM, Show};
 
 /// All parts, to be read.
 #[derive(Clone, Copy)]

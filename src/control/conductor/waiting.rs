@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin, Request};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin, Request};
 
 /// Something that waits for its sample.
 #[derive(Debug)]
@@ -185,9 +185,9 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::request::{Line, When};
-    use super::super::super::value::Value;
     use super::*;
+    use crate::control::commands::request::{Line, When};
+    use crate::control::commands::value::Value;
 
     fn from(host: u8) -> Option<Origin> {
         let peer = ([10, 0, 0, host], 9000).into();

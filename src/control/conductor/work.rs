@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-use super::super::fault::Fault;
-use super::super::request::{Message, Origin};
-use super::super::vocabulary::Vocabulary;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Message, Origin};
+use crate::control::commands::vocabulary::Vocabulary;
 
 /// Calls that are done at a time.
 pub const SLICE: usize = 64;
@@ -110,11 +110,11 @@ pub fn matches(vocabulary: &Vocabulary, pattern: &str) -> Result<Vec<String>, Fa
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::packet;
-    use super::super::super::request::{Line, Request, When};
-    use super::super::super::value::Value;
     use super::super::rig::conductor;
     use super::*;
+    use crate::control::commands::packet;
+    use crate::control::commands::request::{Line, Request, When};
+    use crate::control::commands::value::Value;
 
     fn request(calls: Vec<Message>) -> Request {
         let origin = Origin { line: Line::Osc(0), peer: ([10, 0, 0, 1], 9000).into(), tag: 0 };

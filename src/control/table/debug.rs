@@ -1,8 +1,8 @@
 //! Controls that exist only with `GROOVED_DEBUG=1`: faults on purpose, for tests.
 
-use super::super::conductor::Conductor;
-use super::super::vocabulary::{Ack, Arg, Kind, Outcome, Row};
 use super::row;
+use crate::control::commands::vocabulary::{Ack, Arg, Kind, Outcome, Row};
+use crate::control::conductor::Conductor;
 
 /// The rows.
 pub static ROWS: &[Row<Conductor>] = &[

@@ -1,13 +1,13 @@
 //! Decks: levels, equalisers, cues, the crossfader, and how each deck follows the tempo.
 
-use super::super::conductor::Conductor;
-use super::super::conductor::mixer::gain_of_percent;
-use super::super::conductor::pace::Sync;
-use super::super::fault::Fault;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row, deck_index, deck_name};
 use super::{Ran, row, value};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row, deck_index, deck_name};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::mixer::gain_of_percent;
+use crate::control::conductor::pace::Sync;
 use crate::engine::method::{Method, UnknownMethod};
 
 const FROM: Arg = Arg::float("start_pos", 0.0, 1.0, "of the file");

@@ -1,6 +1,6 @@
 //! What can be subscribed to besides the controls' own values: states that are pushed as they change, and events.
 
-use super::super::stream_path::Stream;
+use crate::control::commands::stream_path::Stream;
 
 /// The rows.
 pub static STREAMS: &[Stream] = &[

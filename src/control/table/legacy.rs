@@ -3,17 +3,17 @@
 //! They are lenient where those servers were: a number out of range is clamped, a time in the past means now, and what
 //! those servers ignored is ignored. The first case of each kind is logged ([`Lenience`]).
 //!
-//! [`Lenience`]: super::super::conductor::lenience::Lenience
+//! [`Lenience`]: crate::control::conductor::lenience::Lenience
 
-use super::super::conductor::Conductor;
-use super::super::conductor::mixer::gain_of_percent;
-use super::super::conductor::movement::Hand;
-use super::super::conductor::status;
-use super::super::fault::Fault;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row, Run, deck_index};
 use super::{Ran, decks, session, stems, tempo};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row, Run, deck_index};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::mixer::gain_of_percent;
+use crate::control::conductor::movement::Hand;
+use crate::control::conductor::status;
 use crate::engine::eq::Band;
 
 const ID: Arg = Arg::int("buffer_id", 0, 1_000_000_000).known_as("id");

@@ -16,9 +16,9 @@ pub mod voices;
 
 use std::fmt::Write;
 
-use super::conductor::Conductor;
-use super::fault::Fault;
-use super::vocabulary::{Ack, Arg, Control, Get, Outcome, Row, Run, Table, Vocabulary};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::vocabulary::{Ack, Arg, Control, Get, Outcome, Row, Run, Table, Vocabulary};
+use crate::control::conductor::Conductor;
 use events::STREAMS;
 
 /// What carrying out a call comes to.
@@ -71,10 +71,10 @@ pub fn reference() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conductor::rig;
-    use super::super::value::Value;
-    use super::super::vocabulary::{Call, Default, Kind};
     use super::*;
+    use crate::control::commands::value::Value;
+    use crate::control::commands::vocabulary::{Call, Default, Kind};
+    use crate::control::conductor::rig;
 
     #[test]
     fn every_row_is_complete_and_no_address_is_there_twice() {

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::super::conductor::Conductor;
-use super::super::conductor::subscriptions::{TOPICS, Terms};
-use super::super::fault::Fault;
-use super::super::request::Message;
-use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row};
 use super::{Ran, alias, row};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Control, Default, Kind, Outcome, Row};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::subscriptions::{TOPICS, Terms};
 use crate::engine::command::Action;
 
 const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");

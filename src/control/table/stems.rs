@@ -1,9 +1,9 @@
 //! Stems: loading, playing, stopping.
 
-use super::super::conductor::Conductor;
-use super::super::conductor::buffer::Start;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, row};
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::buffer::Start;
 
 const ID: Arg = Arg::int("id", 0, 1_000_000_000);
 const RATE: Arg = Arg::float("rate", 0.25, 4.0, "× speed");

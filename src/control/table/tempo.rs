@@ -1,10 +1,10 @@
 //! The tempo, beats and bars, and the movement that steers them.
 
-use super::super::conductor::Conductor;
-use super::super::conductor::movement::Hand;
-use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, alias, row, value};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
+use crate::control::conductor::Conductor;
+use crate::control::conductor::movement::Hand;
 
 const BPM: Arg = Arg::float("bpm", 20.0, 400.0, "BPM");
 const SECONDS: Arg = Arg::float("seconds", 0.0, 86_400.0, "s");

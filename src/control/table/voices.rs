@@ -1,10 +1,10 @@
 //! Instruments on the speakers: voices, parts, notes, the room they share, and MIDI.
 
-use super::super::conductor::Conductor;
-use super::super::fault::Fault;
-use super::super::value::Value;
-use super::super::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
 use super::{Ran, row, value};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
+use crate::control::conductor::Conductor;
 use crate::ddsp::order::{BusParam, PARTS, PartParam, Setting};
 
 const CHANNEL: Arg = Arg::of("channel", Kind::Each(PARTS as i64)).or(Default::Int(1));

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::fault::Fault;
-use super::value::Value;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::value::Value;
 
 /// The connection by which a request arrived and its answer is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,8 @@
 //! Packets of a socket are handled in order. The messages of a bundle take effect together; its time tag is the time at
 //! which the affected samples leave the converter. Malformed packets are rejected and have no other effect.
 
+pub mod ports;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -14,10 +16,10 @@ use ipnet::IpNet;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use super::connection::is_allowed;
-use super::packet;
-use super::request::{Answer, Line, Message, Origin, Request};
-use super::tally::Tally;
+use crate::control::commands::allow::is_allowed;
+use crate::control::commands::packet;
+use crate::control::commands::request::{Answer, Line, Message, Origin, Request};
+use crate::control::publish::counters::Tally;
 use crate::system::net;
 
 /// Unsent bytes in a socket beyond which pushes are dropped: half of Linux's default send buffer.

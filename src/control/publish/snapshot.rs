@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-use super::request::Message;
-use super::value::Value;
-use super::{json, packet};
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
+use crate::control::commands::{json, packet};
 
 /// Minimum interval between snapshots, and therefore between pushes of states.
 pub const EVERY: Duration = Duration::from_millis(20);

@@ -9,10 +9,10 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabel
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::super::pace::{Number, Reserve};
-use super::super::tally::Tally;
-use super::super::vocabulary::deck_name;
 use super::AppState;
+use crate::control::commands::vocabulary::deck_name;
+use crate::control::publish::counters::Tally;
+use crate::control::publish::gauges::{Number, Reserve};
 use crate::engine::DECKS;
 use crate::output::report::{Cause, Histogram, State};
 use crate::system::{guard, sensors, usage};

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::fault::Fault;
-use super::request::Origin;
-use super::stream_path::Stream;
-use super::value::Value;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::Origin;
+use crate::control::commands::stream_path::Stream;
+use crate::control::commands::value::Value;
 use crate::ddsp::order::{MOST_VOICES, PARTS};
 use crate::engine::DECKS;
 use crate::engine::eq::Band;
@@ -226,7 +226,7 @@ pub enum Outcome {
     /// It takes time: the answer comes later.
     Later,
     /// It is done, and here is what was asked for.
-    Answer(Vec<super::request::Message>),
+    Answer(Vec<crate::control::commands::request::Message>),
 }
 
 /// A checked call. Handlers ask for arguments by name.

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::fault::Fault;
-use super::request::{Answer, Line, Message};
-use super::tally::Tally;
-use super::value::Value;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Answer, Line, Message};
+use crate::control::commands::value::Value;
+use crate::control::publish::counters::Tally;
 
 /// Maximum number of answers queued for one session; a client that exceeds it does not read, and is disconnected.
 const WAITING: usize = 1024;
@@ -117,8 +117,8 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::Origin;
     use super::*;
+    use crate::control::commands::request::Origin;
 
     fn answer(session: u64, text: usize) -> Answer {
         let to = Origin { line: Line::Session(session), peer: ([127, 0, 0, 1], 1).into(), tag: 7 };

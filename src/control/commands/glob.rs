@@ -34,6 +34,11 @@ pub fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?'])
 }
 
+/// Returns whether an address is an OSC 1.0 pattern, which may match several controls.
+pub fn is_osc_pattern(address: &str) -> bool {
+    address.contains(['*', '?', '[', '{'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

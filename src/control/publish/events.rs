@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
-use super::value::Value;
+use crate::control::commands::value::Value;
 
 /// Number of events kept.
 const KEPT: usize = 2048;
@@ -35,7 +35,7 @@ impl Event {
         self.json.get_or_init(|| {
             let path = serde_json::Value::from(self.path.as_str());
             let at = serde_json::Value::from(self.at);
-            let values = super::json::list(&self.values);
+            let values = crate::control::commands::json::list(&self.values);
             format!("\"number\":{},\"at\":{at},\"path\":{path},\"values\":{values}", self.number)
         })
     }

@@ -27,10 +27,11 @@ use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::closing::Ending;
-use super::connection::{self, is_allowed, problem};
-use super::lobby::{Lobby, Visitor};
-use super::tally::StreamTally;
+use crate::control::commands::allow::is_allowed;
+use crate::control::faces::closing::Ending;
+use crate::control::faces::connection::{self, problem};
+use crate::control::faces::lobby::{Lobby, Visitor};
+use crate::control::publish::counters::StreamTally;
 use crate::ddsp::library::ModelCache;
 use crate::system::time::monotonic_ns;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::Fault;
-use super::vocabulary::deck_name;
+use crate::control::commands::fault::Fault;
+use crate::control::commands::vocabulary::deck_name;
 use crate::engine::DECKS;
 
 /// Version of the file format; files of another version are rejected.
@@ -129,7 +129,7 @@ impl Show {
     }
 
     /// Returns the settings of tempo, mixer and decks as calls: (address, values).
-    pub fn settings(&self) -> Vec<(String, Vec<super::value::Value>)> {
+    pub fn settings(&self) -> Vec<(String, Vec<crate::control::commands::value::Value>)> {
         let mut calls = vec![
             ("/groove/base_tempo".to_string(), vec![self.base_tempo.into()]),
             ("/groove/tempo".into(), vec![self.tempo.into()]),

@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::packet;
-use super::request::Message;
-use super::value::Value;
+use crate::control::commands::packet;
+use crate::control::commands::request::Message;
+use crate::control::commands::value::Value;
 use crate::engine::door::Telemetry;
 
 /// Minimum time between two messages.

@@ -11,9 +11,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
-use super::super::value::Value;
-use super::super::vocabulary::{Arg, Control, Default, Kind, Vocabulary, deck_name};
 use super::{AppState, as_json, problem};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Arg, Control, Default, Kind, Vocabulary, deck_name};
 
 /// Attributes that can be queried individually.
 const ATTRIBUTES: &[&str] =
@@ -155,7 +155,7 @@ fn describe(node: &mut Json, control: &Control, values: Option<&Vec<Value>>) {
     node["CLIPMODE"] =
         args.iter().map(|a| Json::from(if matches!(a.kind, Kind::Clamped(..)) { "both" } else { "none" })).collect();
     if let Some(values) = values {
-        node["VALUE"] = super::super::json::list(values);
+        node["VALUE"] = crate::control::commands::json::list(values);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Number, Value as Json, json};
 
-use super::stream_path::Stream;
-use super::value::Value;
-use super::vocabulary::{Arg, Control, Default, Kind};
+use crate::control::commands::stream_path::Stream;
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::{Arg, Control, Default, Kind};
 
 /// Returns a value as JSON; numbers that are not finite become null.
 pub fn of(value: &Value) -> Json {

@@ -11,10 +11,10 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrad
 use axum::response::Response;
 use serde_json::Value as Json;
 
-use super::super::board::{EVERY, State};
-use super::super::closing;
 use super::api::{Conversation, Step};
 use super::{AppState, Caller};
+use crate::control::faces::closing;
+use crate::control::publish::snapshot::{EVERY, State};
 
 /// Maximum size of a message in bytes.
 const MOST_BYTES: usize = 64 * 1024;

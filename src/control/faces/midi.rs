@@ -17,9 +17,9 @@ use alsa::seq::{
 };
 use tokio::sync::mpsc::Sender;
 
-use super::request::{Message, Request, When};
-use super::tally::MidiTally;
-use super::value::Value;
+use crate::control::commands::request::{Message, Request, When};
+use crate::control::commands::value::Value;
+use crate::control::publish::counters::MidiTally;
 use crate::ddsp::tuning::Tuning;
 
 /// The sequencer's device.
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn every_call_is_one_of_the_vocabulary() {
-        let vocabulary = super::super::table::vocabulary(false);
+        let vocabulary = crate::control::table::vocabulary(false);
         let note = EvNote { channel: 15, note: 127, velocity: 127, ..EvNote::default() };
         for event in [
             Event::new(EventType::Noteon, &note),

@@ -13,8 +13,8 @@ use std::time::Instant;
 use axum::http::{HeaderMap, StatusCode, header};
 use subtle::ConstantTimeEq;
 
-use super::super::connection::neighbourhood;
-use super::super::tally::Tally;
+use crate::control::faces::connection::neighbourhood;
+use crate::control::publish::counters::Tally;
 
 /// Wrong tokens an address may send in a burst; further ones are answered with 429.
 const PATIENCE: f64 = 10.0;

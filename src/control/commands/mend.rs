@@ -86,9 +86,9 @@ fn put(text: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::packet::{decode, messages};
-    use super::super::value::Value;
     use super::*;
+    use crate::control::commands::packet::{decode, messages};
+    use crate::control::commands::value::Value;
 
     /// Returns an element preceded by its size.
     fn sized(element: &[u8]) -> Vec<u8> {

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::super::board::{self, State};
-use super::super::bulletin::EventLog;
-use super::super::fault::Fault;
-use super::super::request::{Answer, Line, Message, Origin, Request, When};
-use super::super::table::events::STREAMS;
-use super::super::value::Value;
-use super::super::vocabulary::Vocabulary;
-use super::super::{glob, json};
+use crate::control::commands::fault::Fault;
+use crate::control::commands::request::{Answer, Line, Message, Origin, Request, When};
+use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::Vocabulary;
+use crate::control::commands::{glob, json};
+use crate::control::publish::events::EventLog;
+use crate::control::publish::snapshot::{self, State};
 
 /// Requests of one client that may be under way.
 const MOST_PENDING: usize = 256;
@@ -74,7 +73,7 @@ struct Subscription {
     /// The layout that `places` are of.
     layout: u64,
     /// Paths it wants and their places on the board.
-    places: Vec<(usize, Arc<board::Entry>)>,
+    places: Vec<(usize, Arc<snapshot::Entry>)>,
     /// The event that is told next.
     cursor: u64,
 }
@@ -244,7 +243,8 @@ impl Conversation {
             .filter(|c| glob::matches(pattern, c.address))
             .map(|c| json::control(c))
             .collect();
-        let streams: Vec<Json> = STREAMS.iter().filter(|s| glob::matches(pattern, s.path)).map(json::stream).collect();
+        let streams: Vec<Json> =
+            self.vocabulary.streams().iter().filter(|s| glob::matches(pattern, s.path)).map(json::stream).collect();
         json!({ "controls": controls, "streams": streams })
     }
 
@@ -253,7 +253,7 @@ impl Conversation {
         if let Some((control, _)) = self.vocabulary.find(path) {
             return Ok(json::control(control));
         }
-        let stream = STREAMS.iter().find(|s| s.path == path || s.is_instance(path));
+        let stream = self.vocabulary.streams().iter().find(|s| s.path == path || s.is_instance(path));
         stream.map(json::stream).ok_or_else(|| self.vocabulary.unknown(path))
     }
 
@@ -273,7 +273,7 @@ impl Conversation {
         for path in &paths {
             let known = glob::is_pattern(path)
                 || self.vocabulary.with_values().iter().any(|a| a == path)
-                || STREAMS.iter().any(|s| s.path == path || s.is_instance(path));
+                || self.vocabulary.streams().iter().any(|s| s.path == path || s.is_instance(path));
             if !known {
                 return Err(Fault::argument("paths", format!("{path:?}"), "paths of values, states or events"));
             }
@@ -304,7 +304,7 @@ impl Conversation {
         self.subscriptions.push(Subscription {
             number,
             paths,
-            every: Duration::from_secs_f64(1.0 / rate).max(board::EVERY),
+            every: Duration::from_secs_f64(1.0 / rate).max(snapshot::EVERY),
             due: Instant::now(),
             told: 0,
             layout: 0,
@@ -437,8 +437,8 @@ impl Conversation {
 
 impl Subscription {
     /// Finds its paths on the board anew. Returns those that are there no more.
-    fn find(&mut self, state: &State) -> Vec<Arc<board::Entry>> {
-        let wants = |entry: &board::Entry| self.paths.iter().any(|p| glob::matches(p, &entry.path));
+    fn find(&mut self, state: &State) -> Vec<Arc<snapshot::Entry>> {
+        let wants = |entry: &snapshot::Entry| self.paths.iter().any(|p| glob::matches(p, &entry.path));
         let found = state.entries.iter().enumerate().filter(|(_, e)| wants(e)).map(|(k, e)| (k, e.clone())).collect();
         let before = std::mem::replace(&mut self.places, found);
         self.layout = state.layout;
@@ -581,6 +581,6 @@ pub fn schema(vocabulary: &Vocabulary) -> Json {
             ] },
         },
         "x-controls": vocabulary.all().iter().map(|c| json::control(c)).collect::<Vec<_>>(),
-        "x-streams": STREAMS.iter().map(json::stream).collect::<Vec<_>>(),
+        "x-streams": vocabulary.streams().iter().map(json::stream).collect::<Vec<_>>(),
     })
 }

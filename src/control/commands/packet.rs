@@ -2,9 +2,9 @@
 
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType};
 
-use super::mend;
-use super::request::{Message, When};
-use super::value::Value;
+use crate::control::commands::mend;
+use crate::control::commands::request::{Message, When};
+use crate::control::commands::value::Value;
 use crate::system::time::timetag_to_monotonic_ns;
 
 /// Maximum number of bundles in one packet, and therefore their maximum nesting depth.
@@ -61,7 +61,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
     let mut parts = Vec::new();
     unroll(packet, When::Now, &mut parts);
     let calls = || parts.iter().flat_map(|(_, calls)| calls);
-    let (messages, patterns) = (calls().count(), calls().filter(|c| is_pattern(&c.address)).count());
+    let (messages, patterns) =
+        (calls().count(), calls().filter(|c| crate::control::commands::glob::is_osc_pattern(&c.address)).count());
     if messages > MOST_MESSAGES {
         return Err(format!("the packet has {messages} messages; at most {MOST_MESSAGES} are allowed"));
     }
@@ -69,11 +70,6 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<(When, Vec<Message>)>, String> {
         return Err(format!("the packet has {patterns} address patterns; at most {MOST_PATTERNS} are allowed"));
     }
     Ok(parts)
-}
-
-/// Returns whether an address is an OSC 1.0 pattern, which may match several controls.
-pub fn is_pattern(address: &str) -> bool {
-    address.contains(['*', '?', '[', '{'])
 }
 
 fn unroll(packet: OscPacket, when: When, parts: &mut Vec<(When, Vec<Message>)>) {

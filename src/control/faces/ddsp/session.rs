@@ -22,10 +22,10 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value as Json, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::closing;
 use super::monitor;
 use super::protocol::{self, Format, Parsed, Shape, StreamCommand};
 use super::{ClientPermit, Stall, StreamServer};
+use crate::control::faces::closing;
 use crate::ddsp::contract::Contract;
 use crate::ddsp::model::Model;
 use crate::ddsp::stream::{Stream, Update, voices};

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::lobby::Lobby;
+use crate::control::faces::lobby::Lobby;
 #[cfg(doc)]
-use super::lobby::Visitor;
+use crate::control::faces::lobby::Visitor;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
@@ -180,15 +180,10 @@ pub fn neighbourhood(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns whether an address is within one of the ranges; IPv4-mapped IPv6 addresses count as IPv4.
-pub fn is_allowed(allow: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    allow.iter().any(|net| net.contains(&address))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::commands::allow::is_allowed;
 
     #[test]
     fn private_ranges_let_neighbours_in_and_strangers_not() {
