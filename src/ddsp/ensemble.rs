@@ -401,7 +401,8 @@ impl Ensemble {
     fn note_on(&mut self, part: usize, key: f64, loudness: f64) {
         let Some(name) = self.parts.get(part).map(|p| p.instrument.clone()) else { return };
         let again = self.chairs.iter().position(|c| c.note.is_some_and(|n| n.part == part && n.key == key));
-        let Some(k) = again.or_else(|| self.free_chair(&name)).or_else(|| self.weakest()) else {
+        let Some(k) = again.or_else(|| self.free_chair(&name)).or_else(|| self.weakest(|chair| !chair.is_held()))
+        else {
             self.unplayed += 1;
             return;
         };
@@ -429,9 +430,9 @@ impl Ensemble {
         (0..self.chairs.len()).filter(free).min_by_key(rank)
     }
 
-    /// The slot whose note is to be stolen; `None` if all slots are played directly.
-    fn weakest(&self) -> Option<usize> {
-        let notes = self.chairs.iter().enumerate().filter(|(_, chair)| !chair.is_held()).map(|(k, chair)| {
+    /// The slot whose note is to be stolen, of those that `may` give way; `None` if there are none.
+    fn weakest(&self, may: impl Fn(&VoiceSlot) -> bool) -> Option<usize> {
+        let notes = self.chairs.iter().enumerate().filter(|(_, chair)| may(chair)).map(|(k, chair)| {
             (k, chair.voice.as_ref().map(|(voice, _)| &voice.performer), chair.note.map_or(0, |n| n.since))
         });
         performer::weakest(notes)
@@ -518,9 +519,9 @@ impl Ensemble {
             visitor.gain.to(0.0, RAMP_FRAMES);
             return true;
         }
-        let quietest = || (0..self.chairs.len()).find(|k| !self.chairs[*k].is_silent());
-        let sounding = |k: &usize| !self.chairs[*k].is_silent();
-        let Some(k) = self.weakest().filter(sounding).or_else(quietest) else { return false };
+        // A voice that is played directly gives way last.
+        let note = self.weakest(|chair| !chair.is_silent() && !chair.is_held());
+        let Some(k) = note.or_else(|| self.weakest(|chair| !chair.is_silent())) else { return false };
         self.chairs[k].note = None;
         if let Some((voice, _)) = &mut self.chairs[k].voice {
             voice.performer.hush();
@@ -724,6 +725,17 @@ mod tests {
         let [sound, _] = play(&mut e, 0.5);
         assert_eq!(e.chairs[0].voice.as_ref().unwrap().1, "clarinet");
         assert!(power(&sound[12_000..]) > 1e-6);
+    }
+
+    #[test]
+    fn what_is_shed_is_the_quietest_note_also_beside_idle_voices() {
+        let mut e = ensemble(4, &["flute"]);
+        e.obey(VoiceCommand::NoteOn(0, 60.0, 0.9));
+        e.obey(VoiceCommand::NoteOn(0, 72.0, 0.3));
+        play(&mut e, 0.3);
+        assert!(e.shed());
+        let left: Vec<f64> = e.chairs.iter().filter_map(|chair| chair.note.map(|n| n.key)).collect();
+        assert_eq!(left, [60.0], "the louder one stays");
     }
 
     #[test]

@@ -101,9 +101,11 @@ impl EngineLink {
         self.tickets.remove(&ticket)
     }
 
-    /// Hands over what is queued: all of it or, when the engine is behind, nothing yet.
+    /// Hands over what is queued: all of it or, when the engine is behind, nothing yet. What is held is handed over
+    /// nevertheless if it is more than fits together: waiting for the rest of its request would block everything.
     pub fn flush(&mut self) {
-        if self.outbox.is_empty() || self.held || self.door.room() < self.outbox.len().min(COMMANDS / 2) {
+        let held = self.held && !self.is_behind();
+        if self.outbox.is_empty() || held || self.door.room() < self.outbox.len().min(COMMANDS / 2) {
             return;
         }
         let rest = self.door.send(self.outbox.drain(..).collect());

@@ -54,12 +54,15 @@ impl Lenience {
         self.log_once(address, "ignored", || format!("{address} is ignored: it has no counterpart"));
     }
 
-    /// Logs the status in a line, as the older server printed it; at most once a second.
-    pub fn log_status(&mut self, line: impl FnOnce() -> String) {
-        if self.status.is_none_or(|at| at.elapsed() >= STATUS_EVERY) {
-            self.status = Some(Instant::now());
-            tracing::info!(target: log::AGAIN, "{}", line());
-        }
+    /// Whether the status may be logged: at most once a second.
+    pub fn may_log_status(&self) -> bool {
+        self.status.is_none_or(|at| at.elapsed() >= STATUS_EVERY)
+    }
+
+    /// Logs the status in a line, as the older server printed it.
+    pub fn log_status(&mut self, line: &str) {
+        self.status = Some(Instant::now());
+        tracing::info!(target: log::AGAIN, "{line}");
     }
 }
 

@@ -250,6 +250,8 @@ impl Conductor {
     pub fn fade_out(&mut self, seconds: f64) {
         let frames = Some(self.cx.ramp(seconds));
         self.cx.push(None, Action::Master { gain: 0.0, frames });
+        // A request that is half done ends here.
+        self.cx.engine.held = false;
         self.cx.engine.flush();
     }
 

@@ -110,11 +110,13 @@ pub fn matches(vocabulary: &Vocabulary, pattern: &str) -> Result<Vec<String>, Fa
 
 #[cfg(test)]
 mod tests {
+    use super::super::Conductor;
     use super::super::rig::conductor;
     use super::*;
     use crate::control::commands::packet;
     use crate::control::commands::request::{Line, Request, When};
     use crate::control::commands::value::Value;
+    use crate::engine::{Block, GRID};
 
     fn request(calls: Vec<Message>) -> Request {
         let origin = Origin { line: Line::Osc(0), peer: ([10, 0, 0, 1], 9000).into(), tag: 0 };
@@ -134,6 +136,34 @@ mod tests {
             (slices, answers) = (slices + 1, answers + made);
         }
         assert!(answers > 300 && slices > 5, "{answers} answers in {slices} slices");
+    }
+
+    /// Such a request once filled the queue beyond the point where work stops, and nothing crossed while it was half done.
+    #[test]
+    fn a_request_that_is_more_than_the_engine_takes_at_once_blocks_nothing() {
+        let (mut engine, mut conductor) = conductor();
+        let mut block = Block::new(2, GRID);
+        let origin = Origin { line: Line::Osc(0), peer: ([10, 0, 0, 1], 9000).into(), tag: 0 };
+        let call = Message::new("/deck_levels", vec![Value::Float(1.0); 4]);
+        conductor.schedule_at(0.1, Some(origin), vec![call; 1_000]).unwrap();
+        let mut turn = |conductor: &mut Conductor| {
+            conductor.tick();
+            if conductor.has_work() && !conductor.is_behind() {
+                conductor.work();
+            }
+            engine.render(&mut block);
+        };
+        for _ in 0..500 {
+            turn(&mut conductor);
+        }
+        assert!(!conductor.has_work() && !conductor.is_behind());
+        conductor.take_answers();
+        conductor.accept(request(vec![Message::new("/sync", vec![7i64.into()])]));
+        for _ in 0..100 {
+            turn(&mut conductor);
+        }
+        let answers = conductor.take_answers();
+        assert!(answers.iter().any(|a| a.messages[0].address == "/synced"), "{answers:?}");
     }
 
     #[test]

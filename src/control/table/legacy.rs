@@ -108,7 +108,7 @@ fn play(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 fn section(c: &mut Conductor, call: &Call) -> Ran {
-    log_seconds(c, "/play_stem", call.float("start_pos"));
+    log_seconds(c, "/play_stem_section", call.float("start_pos"));
     stems::section(c, call)
 }
 
@@ -153,7 +153,6 @@ fn schedule_c(c: &mut Conductor, seconds: f64, call: &Call) -> Ran {
 }
 
 fn movement(c: &mut Conductor, call: &Call) -> Ran {
-    // The part that stands in the address comes first; it is not a number.
     let number = |v: &Value| match v {
         // Invalid numbers are counted, not skipped.
         Value::Float(number) => Some(*number),
@@ -255,8 +254,10 @@ pub static ROWS: &[Row<Conductor>] = &[
         "Answers with the status as a bundle, and logs a line.",
         Ack::Done,
         |c, call| {
-            let line = status::log_line(&c.view());
-            c.lenience.log_status(|| line);
+            if c.lenience.may_log_status() {
+                let line = status::log_line(&c.view());
+                c.lenience.log_status(&line);
+            }
             session::status(c, call)
         },
         "/groove/status",
