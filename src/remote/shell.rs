@@ -28,7 +28,9 @@ pub fn list(vocabulary: &Vocabulary, pattern: &str) -> String {
     let mut out = String::new();
     for control in vocabulary.all().iter().filter(|c| glob::matches(&pattern, c.address)) {
         let usage = control.usage();
-        let doc = control.doc.split(['.', ';', ':']).next().unwrap_or_default();
+        // The first clause; a full stop within it, as in `mixer.filters`, does not end it.
+        let ends = [". ", "; ", ": "].iter().filter_map(|end| control.doc.find(end)).min();
+        let doc = control.doc[..ends.unwrap_or(control.doc.len())].trim_end_matches('.');
         let _ = writeln!(out, "{usage:<64} {doc}");
     }
     out

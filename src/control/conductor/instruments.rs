@@ -151,11 +151,18 @@ impl Instruments {
         }
     }
 
-    /// Sends what was kept.
-    fn release(&mut self, cx: &mut Context) {
-        for (at, order) in std::mem::take(&mut self.held) {
-            cx.services.voice(at, order);
-        }
+    /// Sends what was held, up to the first note whose instrument is still being opened; the rest is held on.
+    fn release(&mut self, cx: &mut Context, mut held: Vec<(Option<u64>, VoiceCommand)>) {
+        let waits = |order: &VoiceCommand| match order {
+            VoiceCommand::NoteOn(part, ..) => self.parts.get(*part).is_some_and(|p| {
+                p.instrument.has.is_empty() && self.coming.iter().any(|c| c.name == p.instrument.wants)
+            }),
+            _ => false,
+        };
+        let first = held.iter().position(|(_, order)| waits(order)).unwrap_or(held.len());
+        let rest = held.split_off(first);
+        held.into_iter().for_each(|(at, order)| cx.services.voice(at, order));
+        self.held.splice(0..0, rest);
     }
 
     /// Makes sure that there is such a voice.
@@ -559,13 +566,15 @@ impl Instruments {
                 let (here, still): (Vec<_>, Vec<_>) =
                     std::mem::take(&mut self.coming).into_iter().partition(|c| c.name == name);
                 self.coming = still;
+                // The parts get their instrument before the notes that wait for it.
+                let held = std::mem::take(&mut self.held);
                 match result {
                     Ok(card) => {
                         self.loaded.insert(name.clone(), card);
                         self.trouble.clear();
                         tracing::info!("instrument: {name}");
                         self.settle(cx, None);
-                        self.release(cx);
+                        self.release(cx, held);
                         for coming in here {
                             cx.done(coming.origin, &coming.address, vec![name.as_str().into()]);
                         }
@@ -573,7 +582,7 @@ impl Instruments {
                     Err(why) => {
                         self.trouble.clone_from(&why);
                         self.do_without(cx, &name);
-                        self.release(cx);
+                        self.release(cx, held);
                         for coming in here {
                             // Who installed none does not miss them.
                             if coming.address == FIRST && self.names.is_empty() && is_name(&name) {

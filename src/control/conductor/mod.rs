@@ -606,3 +606,53 @@ impl Conductor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::control::table;
+    use crate::ddsp::order::{Card, VoiceCommand};
+
+    /// Commands to the voices, in order.
+    struct Voices(Arc<Mutex<Vec<VoiceCommand>>>);
+
+    impl Services for Voices {
+        fn voice(&mut self, _: Option<u64>, command: VoiceCommand) {
+            self.0.lock().unwrap().push(command);
+        }
+    }
+
+    #[test]
+    fn the_first_note_follows_the_instrument_that_is_opened_for_it() {
+        let (_inner, door) = crate::engine::door::door(4, 2);
+        let mut settings = rig::settings();
+        (settings.voices, settings.instrument) = (4, "flute".into());
+        let commands = Arc::default();
+        let services = Box::new(Voices(Arc::clone(&commands)));
+        let table = table::table(false, settings.voices);
+        let mut conductor = Conductor::new(settings, table, door, services, Arc::default());
+        let note = |key: i64| Message::new("/groove/note/on", vec![Value::Int(key)]);
+        conductor.own(vec![note(60), note(64)]);
+        assert!(commands.lock().unwrap().is_empty(), "the notes wait");
+        let card = |name: &str| Card {
+            name: name.into(),
+            pitch_range: (48.0, 96.0),
+            loudness_range: (-60.0, -10.0),
+            decibels: vec![(0.0, -60.0), (1.0, -10.0)],
+            licence: String::new(),
+        };
+        // Another instrument does not release them.
+        conductor.opened(InstrumentResult::Opened("oboe".into(), Ok(card("oboe"))));
+        assert!(commands.lock().unwrap().is_empty(), "they still wait");
+        conductor.opened(InstrumentResult::Opened("flute".into(), Ok(card("flute"))));
+        let commands = commands.lock().unwrap();
+        let [VoiceCommand::Swap(None, name), VoiceCommand::NoteOn(0, 60.0, _), VoiceCommand::NoteOn(0, 64.0, _)] =
+            commands.as_slice()
+        else {
+            panic!("{commands:?}");
+        };
+        assert_eq!(name, "flute");
+    }
+}

@@ -17,7 +17,8 @@ fn engine() -> (Engine, ControlDoor) {
     (Engine::new(&EngineConfig { sample_rate: 48_000, slots: 4, ..EngineConfig::default() }, inner), outer)
 }
 
-fn settings() -> Settings {
+/// Settings for a few stems.
+pub fn settings() -> Settings {
     let mut settings = crate::daemon::settings(&crate::config::Config::default());
     settings.media.slots = 4;
     settings

@@ -100,7 +100,10 @@ pub static ROWS: &[Row<Conductor>] = &[
     ),
     row("/groove/status", &[], "Answers with the whole status, as a bundle of `/status/…`.", Ack::Done, status),
     row("/groove/stats/reset", &[], "Resets the peak render time and wake-up delay.", Ack::Done, reset_stats),
-    alias(row("/groove/load/reset", &[], "The former name.", Ack::Done, reset_stats), "/groove/stats/reset"),
+    alias(
+        row("/groove/load/reset", &[], "The former name of `/groove/stats/reset`.", Ack::Done, reset_stats),
+        "/groove/stats/reset",
+    ),
     row(
         "/groove/get",
         &[Arg::of("address", Kind::Text)],

@@ -70,7 +70,10 @@ pub static ROWS: &[Row<Conductor>] = &[
         beats_now,
     ),
     value(
-        alias(row("/groove/meter", &[BEATS], "The former name.", Ack::Quiet, beats_per_bar), "/groove/beats_per_bar"),
+        alias(
+            row("/groove/meter", &[BEATS], "The former name of `/groove/beats_per_bar`.", Ack::Quiet, beats_per_bar),
+            "/groove/beats_per_bar",
+        ),
         beats_now,
     ),
     row("/groove/clock/reset", &[], "Restarts seconds and beats at zero; stops nothing.", Ack::Done, reset),

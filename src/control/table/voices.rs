@@ -160,7 +160,7 @@ pub static ROWS: &[Row<Conductor>] = &[
     row(
         "/groove/voice/{voice}/loudness_db",
         &[Arg::float("level", -80.0, 0.0, "dBFS of the training")],
-        "The same in decibels.",
+        "Sets a voice's loudness in decibels.",
         Ack::Quiet,
         |c, call| c.instruments.set_voice_db(&mut c.cx, call.which("voice"), call.float("level"), call.at),
     ),
@@ -217,7 +217,7 @@ pub static ROWS: &[Row<Conductor>] = &[
     setting(
         "/groove/voice/{voice}/vibrato_depth",
         &[Arg::float("depth", 0.0, 12.0, "semitones to each side")],
-        "Sets how deep it is.",
+        "Sets how deep a voice's vibrato is.",
     ),
     setting(
         "/groove/voice/{voice}/glide",
