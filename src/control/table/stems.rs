@@ -17,26 +17,19 @@ pub(super) fn load(c: &mut Conductor, call: &Call) -> Ran {
     c.stems.load(&mut c.cx, call.int("id"), (&path, &name), call.origin, &call.address)
 }
 
-pub(super) fn play(c: &mut Conductor, call: &Call) -> Ran {
-    let start = Start {
-        rate: call.float("rate"),
-        volume: call.float("volume"),
-        looped: call.flag("loop"),
-        from: call.float("start_pos"),
-        seconds: 0.0,
-    };
+/// Plays `seconds` of a stem, or all of it if that is 0.
+fn start(c: &mut Conductor, call: &Call, seconds: f64) -> Ran {
+    let (rate, volume, looped) = (call.float("rate"), call.float("volume"), call.flag("loop"));
+    let start = Start { rate, volume, looped, from: call.float("start_pos"), seconds };
     c.stems.play(&mut c.cx, &c.tempo, call.int("id"), start, call.at)
 }
 
+pub(super) fn play(c: &mut Conductor, call: &Call) -> Ran {
+    start(c, call, 0.0)
+}
+
 pub(super) fn section(c: &mut Conductor, call: &Call) -> Ran {
-    let start = Start {
-        rate: call.float("rate"),
-        volume: call.float("volume"),
-        looped: call.flag("loop"),
-        from: call.float("start_pos"),
-        seconds: call.float("duration"),
-    };
-    c.stems.play(&mut c.cx, &c.tempo, call.int("id"), start, call.at)
+    start(c, call, call.float("duration"))
 }
 
 pub(super) fn stop(c: &mut Conductor, call: &Call) -> Ran {

@@ -224,7 +224,7 @@ impl Conversation {
             }
             one => vec![json::to_value(one).ok_or_else(|| wrong(one))?],
         };
-        if path.contains(['*', '?', '[', '{']) {
+        if glob::is_osc_pattern(path) {
             return Err(Fault::argument("path", format!("{path:?}"), "one path, without wildcards"));
         }
         let (control, _) = self.vocabulary.find(path).ok_or_else(|| self.vocabulary.unknown(path))?;
