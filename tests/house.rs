@@ -236,20 +236,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("stretch", &["engine", "dsp", "system"]),
     // Workers show the overseer that they respond.
     ("ddsp", &["engine", "dsp", "system"]),
+    // Where memory of a library is given back.
+    ("genome", &["system"]),
     // The shapes of glides are the clock's.
     ("movement", &["engine"]),
     ("media", &["engine", "dsp", "system"]),
     // The output can be a file, and `media` knows how files are written.
     ("output", &["engine", "dsp", "system", "media"]),
     // `control` may use the report, which the output publishes, and nothing else of the output.
-    ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "system", "output/report"]),
+    ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "system", "output/report"]),
     ("remote", &["control", "media"]),
     ("config", &["control", "output", "movement", "media", "stretch", "ddsp", "system", "engine", "dsp"]),
     (
         "daemon",
         &[
-            "remote", "stretch", "ddsp", "movement", "config", "control", "output", "media", "system", "engine", "dsp",
-            "demo",
+            "remote", "stretch", "ddsp", "genome", "movement", "config", "control", "output", "media", "system",
+            "engine", "dsp", "demo",
         ],
     ),
 ];

@@ -8,6 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use super::spent;
+
 thread_local! {
     // `const` and without a destructor: reading it never allocates.
     static MARKED: Cell<bool> = const { Cell::new(false) };
@@ -63,11 +65,14 @@ unsafe impl GlobalAlloc for GuardedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check();
         // SAFETY: the caller upholds the contract of `System`.
-        unsafe { System.alloc(layout) }
+        let memory = unsafe { System.alloc(layout) };
+        spent::note(layout.size(), memory as usize);
+        memory
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         check();
+        spent::forget(layout.size(), ptr as usize);
         // SAFETY: as above.
         unsafe { System.dealloc(ptr, layout) }
     }
@@ -80,6 +85,7 @@ unsafe impl GlobalAlloc for GuardedAllocator {
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         check();
+        spent::forget(layout.size(), ptr as usize);
         // SAFETY: as above.
         unsafe { System.realloc(ptr, layout, new_size) }
     }

@@ -12,6 +12,7 @@
 //! - [`log`]: one line per event, with repeated lines counted
 //! - `rubberband`: a GPL library, optional at build time
 //! - [`net`]: errors and queues of UDP sockets
+//! - [`spent`]: gives back memory that a library keeps and nobody reads
 //! - [`usage`]: resources used by the process; [`sensors`]: state of the machine
 //!
 //! Apart from `output::alsa`, this is the only module that may contain unsafe code.
@@ -29,5 +30,6 @@ pub mod realtime;
 pub mod rubberband;
 pub mod seccomp;
 pub mod sensors;
+pub mod spent;
 pub mod time;
 pub mod usage;

@@ -249,6 +249,12 @@ pub fn prefault_stack() {
     std::hint::black_box(&room);
 }
 
+/// Lets a closed pipe end the program quietly, as other commands do (`grooved genomes list | head`). Not for the daemon.
+pub fn end_on_broken_pipe() {
+    // SAFETY: the default action replaces Rust's choice to ignore the signal; no handler is installed.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
 /// Flushes denormals to zero on the calling thread, so that decaying filters do not become a hundred times slower.
 pub fn flush_denormals() {
     #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,227 @@
+//! The database of genomes, and those that were compiled last.
+//!
+//! Schema of the older service: `genomes (id TEXT PRIMARY KEY, data BLOB)`, where `data` is gzip of JSON, and
+//! `metadata (key TEXT PRIMARY KEY, value TEXT)`. It is read while other programs write to it.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::fault::Fault;
+use super::read::Genome;
+
+/// How long a reader waits for a writer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest id.
+const MAX_ID: usize = 128;
+/// The most bytes of a compressed genome.
+const MAX_STORED: i64 = 4 << 20;
+
+fn database(e: &rusqlite::Error) -> Fault {
+    Fault::Database(e.to_string())
+}
+
+/// A genome in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub id: String,
+    /// Compressed size in bytes.
+    pub bytes: u64,
+}
+
+/// Reads genomes by id. Calls block on the disk.
+pub struct Store {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    connection: Connection,
+    /// Changes when another program has written.
+    version: i64,
+    /// The genome used last stands first.
+    recent: VecDeque<(String, Arc<Genome>)>,
+    capacity: usize,
+}
+
+impl Store {
+    /// Opens the database read-only; `capacity` compiled genomes are kept.
+    pub fn open(path: &Path, capacity: usize) -> Result<Self, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|e| Fault::Database(format!("{}: {e}", path.display())))?;
+        connection.busy_timeout(PATIENCE).map_err(|e| database(&e))?;
+        let version = version(&connection)?;
+        let inner = Inner { connection, version, recent: VecDeque::new(), capacity: capacity.max(1) };
+        let store = Self { path: path.into(), inner: Mutex::new(inner) };
+        store.count()?;
+        Ok(store)
+    }
+
+    /// Where the database lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of genomes.
+    pub fn count(&self) -> Result<u64, Fault> {
+        let count = self.inner().connection.query_row("SELECT count(*) FROM genomes", [], |row| row.get::<_, i64>(0));
+        count.map(|n| n.unsigned_abs()).map_err(|e| database(&e))
+    }
+
+    /// All genomes, by id.
+    pub fn list(&self) -> Result<Vec<Entry>, Fault> {
+        let inner = self.inner();
+        let sql = "SELECT CAST(coalesce(id, '') AS TEXT), coalesce(length(data), 0) FROM genomes ORDER BY id";
+        let mut statement = inner.connection.prepare(sql).map_err(|e| database(&e))?;
+        let entry =
+            |row: &rusqlite::Row<'_>| Ok(Entry { id: row.get(0)?, bytes: row.get::<_, i64>(1)?.unsigned_abs() });
+        let rows = statement.query_map([], entry).map_err(|e| database(&e))?;
+        rows.collect::<Result<_, _>>().map_err(|e| database(&e))
+    }
+
+    /// The stored bytes of a genome: gzip of JSON.
+    pub fn data(&self, id: &str) -> Result<Vec<u8>, Fault> {
+        self.inner().data(id)
+    }
+
+    /// A genome ready to render, from memory if it was used lately and the database has not changed.
+    pub fn get(&self, id: &str) -> Result<Arc<Genome>, Fault> {
+        let mut inner = self.inner();
+        let version = version(&inner.connection)?;
+        if version != inner.version {
+            inner.recent.clear();
+            inner.version = version;
+        }
+        if let Some(at) = inner.recent.iter().position(|(known, _)| known == id)
+            && let Some(found) = inner.recent.remove(at)
+        {
+            let genome = found.1.clone();
+            inner.recent.push_front(found);
+            return Ok(genome);
+        }
+        let data = inner.data(id)?;
+        drop(inner);
+        let genome = Arc::new(Genome::from_bytes(&data)?);
+        let mut inner = self.inner();
+        if inner.version == version && inner.recent.iter().all(|(known, _)| known != id) {
+            inner.recent.push_front((id.into(), genome.clone()));
+        }
+        let capacity = inner.capacity;
+        inner.recent.truncate(capacity);
+        Ok(genome)
+    }
+}
+
+impl Inner {
+    fn data(&self, id: &str) -> Result<Vec<u8>, Fault> {
+        if id.is_empty() || id.len() > MAX_ID {
+            let expected = format!("1 to {MAX_ID} bytes");
+            return Err(Fault::Argument {
+                argument: "genomeId",
+                received: format!("{} bytes long", id.len()),
+                expected,
+            });
+        }
+        let sql = "SELECT coalesce(length(data), 0) FROM genomes WHERE id = ?1";
+        let size: Option<i64> =
+            self.connection.query_row(sql, [id], |row| row.get(0)).optional().map_err(|e| database(&e))?;
+        let size = size.ok_or_else(|| Fault::NotFound(id.into()))?;
+        if size > MAX_STORED {
+            let (found, limit) = (size.unsigned_abs() as usize, MAX_STORED as usize);
+            return Err(Fault::TooLarge { what: "compressed size in bytes", found, limit });
+        }
+        let sql = "SELECT coalesce(data, x'') FROM genomes WHERE id = ?1 AND length(data) <= ?2";
+        let data = self.connection.query_row(sql, (id, MAX_STORED), |row| row.get(0)).optional();
+        data.map_err(|e| database(&e))?.ok_or_else(|| Fault::Malformed(format!("'{id}' holds no data")))
+    }
+}
+
+fn version(connection: &Connection) -> Result<i64, Fault> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|e| database(&e))
+}
+
+/// Writes a genome into a database, which is made if there is none. `data` is gzip or plain JSON; it is checked.
+pub fn import(path: &Path, id: &str, data: &[u8]) -> Result<(), Fault> {
+    Genome::from_bytes(data)?;
+    if id.is_empty() || id.len() > MAX_ID {
+        let expected = format!("1 to {MAX_ID} bytes");
+        return Err(Fault::Argument { argument: "id", received: format!("{} bytes long", id.len()), expected });
+    }
+    let compressed;
+    let data = if data.starts_with(&[0x1f, 0x8b]) {
+        data
+    } else {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let written = encoder.write_all(data).and_then(|()| encoder.finish());
+        compressed = written.map_err(|e| Fault::Malformed(format!("gzip: {e}")))?;
+        &compressed[..]
+    };
+    let run = || -> rusqlite::Result<()> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS genomes (id TEXT PRIMARY KEY, data BLOB);
+             CREATE TABLE IF NOT EXISTS metadata (key TEXT PRIMARY KEY, value TEXT);",
+        )?;
+        connection.execute("INSERT OR REPLACE INTO genomes (id, data) VALUES (?1, ?2)", (id, data))?;
+        Ok(())
+    };
+    run().map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/genomes").join(name)
+    }
+
+    #[test]
+    fn a_genome_is_found_again_and_a_write_by_another_program_is_noticed() {
+        let folder = std::env::temp_dir().join(format!("grooved-store-{}", std::process::id()));
+        let path = folder.join("genomes.sqlite");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (first, second) = (
+            std::fs::read(fixture("01KSFIX000.json.gz")).unwrap(),
+            std::fs::read(fixture("01KSFIX007.json.gz")).unwrap(),
+        );
+        import(&path, "a", &first).unwrap();
+        let store = Store::open(&path, 2).unwrap();
+        let once = store.get("a").unwrap();
+        assert!(Arc::ptr_eq(&once, &store.get("a").unwrap()), "the second time it comes from memory");
+        import(&path, "a", &second).unwrap();
+        assert_ne!(once.patch.nodes.len(), store.get("a").unwrap().patch.nodes.len());
+        assert_eq!(store.get("' OR '1'='1").unwrap_err(), Fault::NotFound("' OR '1'='1".into()));
+        assert_eq!(store.get("b").unwrap_err().to_string(), "Genome b not found");
+        assert!(matches!(store.get(""), Err(Fault::Argument { .. })));
+        for id in ["b", "c", "d"] {
+            import(&path, id, &first).unwrap();
+            store.get(id).unwrap();
+        }
+        ["b", "c", "d"].iter().for_each(|id| drop(store.get(id).unwrap()));
+        assert_eq!(store.inner().recent.len(), 2);
+        assert_eq!(store.list().unwrap().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_not_a_database_is_named() {
+        let text = match Store::open(&fixture("manifest.json"), 1) {
+            Err(e) => e.to_string(),
+            Ok(_) => panic!("opened"),
+        };
+        assert!(text.starts_with("genome database: "), "{text}");
+    }
+}
