@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality bench-decoding controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
+.PHONY: run test build tools bench bench-quality bench-decoding bench-renders controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set: on the sound card if there is one, otherwise silently in real time.
 run: tools
@@ -50,6 +50,10 @@ bench: tools
 	sh benches/table
 	$(CARGO) build --release --bins
 	benches/memory $(TARGET)/release/grooved
+
+## Measures the render socket: time to the first chunk, cold and cached, and the speed of whole renders.
+bench-renders: build $(CLIENTS)
+	$(PYTHON) benches/renders.py $(TARGET)/release/grooved $(ARGS)
 
 ## Measures the quality of tempo changes beside SoundTouch, Rubber Band and Signalsmith's stretcher.
 bench-quality: build

@@ -12,7 +12,7 @@ use grooved::control::table;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
-use grooved::daemon::{manual, stretch, tune};
+use grooved::daemon::{genomes, manual, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
@@ -155,6 +155,8 @@ enum Command {
     /// Render a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument to a WAV file
     #[cfg(feature = "ddsp")]
     RenderControls(RenderInstruments),
+    /// List, show, import, export and render evolved sounds (genomes)
+    Genomes(genomes::Flags),
     /// Print the man page of grooved, or of its configuration file
     #[command(hide = true)]
     Man {
@@ -253,6 +255,9 @@ fn main() -> ExitCode {
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
     alsa::quieten();
+    if cli.command.is_some() {
+        realtime::end_on_broken_pipe();
+    }
     match go(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -319,6 +324,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::Stretch(args)) => return stretch_file(args),
+        Some(Command::Genomes(flags)) => return genomes::run(flags, &progress_bar(false)),
         None => {}
     }
     if cli.cli_sentinel.is_some() {

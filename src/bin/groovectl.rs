@@ -11,6 +11,7 @@ use grooved::control::commands::request::Message;
 use grooved::control::commands::value::Value;
 use grooved::control::table;
 use grooved::remote::ddsp::{self, StreamClient};
+use grooved::remote::genome::{self, RenderJob};
 use grooved::remote::live::{Live, LiveMessage};
 use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
@@ -111,6 +112,23 @@ enum Command {
     Ddsp {
         #[command(subcommand)]
         what: Ddsp,
+    },
+    /// Render a genome over the render socket and print how fast it came
+    Genome {
+        /// Id of the genome
+        id: String,
+        /// Length in seconds
+        #[arg(default_value_t = 5.0)]
+        seconds: f64,
+        /// Pitch in semitones
+        #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+        note_delta: f64,
+        /// Velocity, 0 to 1
+        #[arg(long, default_value_t = 0.5)]
+        velocity: f64,
+        /// Write the sound to this WAV file
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
     },
     /// Measure the latency of the DDSP stream, from a control to the first frame it changes
     Latency {
@@ -265,6 +283,13 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 save: how.save.clone(),
             };
             Ok(player.play(&order, &mut |line| say(&line)).map(|()| true)?)
+        }
+        Command::Genome { id, seconds, note_delta, velocity, save } => {
+            let (id, save) = (id.clone(), save.clone());
+            let job = RenderJob { id, seconds: *seconds, note_delta: *note_delta, velocity: *velocity, save };
+            let timeout = Duration::from_secs_f64(cli.timeout.clamp(0.1, 60.0));
+            say(&genome::render(&cli.host, cli.http_port, token.as_deref(), timeout, &job)?);
+            Ok(true)
         }
         Command::Latency { tries, ddsp_port } => {
             say(&StreamClient::connect(&cli.host, *ddsp_port)?.latency(*tries)?);

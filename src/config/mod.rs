@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 pub mod ddsp;
 mod fault;
+pub mod genomes;
 mod layers;
 pub mod movement;
 pub mod sound;
 pub mod voices;
 
 pub use ddsp::Ddsp;
+pub use genomes::Genomes;
 use ipnet::IpNet;
 pub use movement::{Map, Movement};
 use serde::{Deserialize, Serialize};
@@ -77,6 +79,8 @@ pub struct Config {
     pub movement: Movement,
     /// DDSP instruments and their stream.
     pub ddsp: Ddsp,
+    /// Evolved sounds and the render socket.
+    pub genomes: Genomes,
     /// Instrument voices in the mix.
     pub voices: Voices,
     /// MIDI input.
@@ -479,6 +483,7 @@ impl Config {
         range("stretch.max_reserve_s", self.stretch.max_reserve_s, (self.stretch.min_reserve_ms / 1e3).max(0.1), 2.0)?;
         self.movement.check()?;
         self.ddsp.check()?;
+        self.genomes.check()?;
         self.voices.check()?;
         for map in &self.maps {
             map.check()?;

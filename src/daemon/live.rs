@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::instruments::InstrumentFactory;
+use super::renders;
 use super::services::{LiveServices, Stalls};
 use super::{Failure, LastShow, Options, OutputMode, engine_config, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
@@ -420,6 +421,7 @@ async fn open_faces(
     }));
     let stream = Arc::new(StreamTally::default());
     let (end, ending) = Ending::new();
+    let renders = renders::open(config, ending.clone()).await;
     let links = AppState {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
@@ -437,6 +439,7 @@ async fn open_faces(
         voices: conductor.voices(),
         midi: conductor.midi(),
         access: access(options)?,
+        renders,
         ending: ending.clone(),
     };
     open_http(config, links).await;

@@ -4,6 +4,7 @@
 //! - [`render`]: offline render of the same engine and conductor into a file
 //! - [`tune`]: measures which period sizes this machine can sustain
 //! - [`doctor`]: checks a machine for causes of dropouts
+//! - [`genomes`]: lists, imports, exports and renders evolved sounds
 //! - [`instruments`]: voices in the mix, and the DDSP stream
 //! - [`media`]: checks audio files before a show
 //! - [`models`]: checks instruments before a show
@@ -14,6 +15,7 @@
 //! - [`plan`]: what plays at start, from the command line or the demonstration set
 
 pub mod doctor;
+pub mod genomes;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
 pub mod live;
@@ -26,6 +28,7 @@ pub mod older;
 pub mod perform;
 pub mod plan;
 pub mod render;
+mod renders;
 pub mod services;
 pub mod solo;
 pub mod stretch;

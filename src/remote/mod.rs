@@ -7,11 +7,13 @@
 //! - [`mod@bench`]: throughput and latency of controls
 //! - [`crowd`]: a simulated evening of movement
 //! - [`ddsp`]: plays over the DDSP stream, and measures its latency
+//! - [`genome`]: renders a genome over the render socket
 //! - [`shell`]: shell completion, and help for single controls
 
 pub mod bench;
 pub mod crowd;
 pub mod ddsp;
+pub mod genome;
 pub mod live;
 pub mod shell;
 pub mod status;

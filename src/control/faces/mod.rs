@@ -14,4 +14,5 @@ pub mod http;
 pub mod lobby;
 pub mod midi;
 pub mod osc;
+pub mod renders;
 pub mod sessions;

@@ -38,6 +38,7 @@ use crate::control::commands::vocabulary::Vocabulary;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::connection::{self, problem};
 use crate::control::faces::lobby::{Lobby, Visitor};
+use crate::control::faces::renders::{self, Renders};
 use crate::control::faces::sessions::Sessions;
 use crate::control::publish::counters::{MidiTally, StreamTally, Tally};
 use crate::control::publish::events::EventLog;
@@ -94,6 +95,8 @@ pub struct AppState {
     pub late: Arc<[AtomicU64; 3]>,
     /// Access control.
     pub access: Access,
+    /// The render socket, if there is a database of genomes.
+    pub renders: Option<Arc<Renders>>,
     /// Signal that the daemon is shutting down.
     pub ending: Ending,
 }
@@ -230,7 +233,7 @@ async fn root(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     if let Ok(socket) = socket {
-        return socket::listen(socket, links, caller);
+        return socket::listen(socket, links, caller, true);
     }
     let wants_html =
         headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|accept| accept.contains("text/html"));
@@ -270,7 +273,7 @@ async fn tree(
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     match socket {
-        Ok(socket) => socket::listen(socket, links, caller),
+        Ok(socket) => socket::listen(socket, links, caller, false),
         Err(_) => {
             let path = uri.path().strip_prefix("/oscquery").unwrap_or_default();
             oscquery::answer(&links, path, uri.query(), &headers).await
@@ -303,8 +306,24 @@ async fn readiness(State(links): State<Arc<AppState>>) -> Response {
     }
 }
 
-/// Fallback: answers OSCQuery requests for controls at the root, where its clients expect them; 404 for other paths.
-async fn elsewhere(State(links): State<Arc<AppState>>, uri: Uri, headers: HeaderMap) -> Response {
+/// Fallback: answers OSCQuery requests for controls at the root, where its clients expect them, and the render socket's
+/// clients, which use any path; 404 for other paths.
+async fn elsewhere(
+    State(links): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if let (Ok(socket), Some(renders)) = (socket, links.renders.clone()) {
+        return renders::session::bounded(socket).on_upgrade(move |mut socket| async move {
+            if renders::session::welcome(&mut socket).await {
+                renders::session::converse(socket, renders, None, caller.peer).await;
+            }
+            // The permit lasts as long as the connection.
+            drop(caller);
+        });
+    }
     if oscquery::has(&links.vocabulary, uri.path()) {
         return oscquery::answer(&links, uri.path(), uri.query(), &headers).await;
     }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::api::{Conversation, Step};
 use super::{AppState, Caller};
-use crate::control::faces::closing;
+use crate::control::faces::{closing, renders};
 use crate::control::publish::snapshot::{EVERY, State};
 
 /// Maximum size of a message in bytes.
@@ -274,9 +274,30 @@ async fn hear(links: &AppState, wire: &mut Wire, talk: &mut Conversation, heard:
     }
 }
 
+/// Whether a message is one of the render socket: it has no `COMMAND` of OSCQuery. What is no JSON at all is answered by
+/// the render socket, too, with an error.
+fn is_render(text: &str) -> bool {
+    /// The only field that decides; others are skipped without memory for them.
+    #[derive(serde::Deserialize)]
+    struct Command {
+        #[serde(rename = "COMMAND")]
+        command: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_str::<Command>(text).map_or(true, |message| message.command.is_none())
+}
+
 /// Accepts an upgrade of an OSCQuery client and sends OSC packets when values it listens to change.
-pub fn listen(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller) -> Response {
-    bounded(socket).on_upgrade(move |socket| async move {
+///
+/// With `shared`, clients of the render socket connect to the same path. All are greeted in their way, which OSCQuery
+/// clients ignore, because it is no command; the first message with a `type` makes the connection one of the render
+/// socket.
+pub fn listen(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller, shared: bool) -> Response {
+    let shared = links.renders.clone().filter(|_| shared);
+    let socket = if shared.is_some() { renders::session::bounded(socket) } else { bounded(socket) };
+    socket.on_upgrade(move |mut socket| async move {
+        if shared.is_some() && !renders::session::welcome(&mut socket).await {
+            return;
+        }
         let mut wire = Wire::new(socket);
         let mut board = fresh(&links);
         let mut paths: BTreeSet<String> = BTreeSet::new();
@@ -289,7 +310,13 @@ pub fn listen(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller) ->
                 heard = wire.next() => match heard {
                     ControlFlow::Continue(Received::Text(text)) => {
                         links.sessions.tally.received.fetch_add(1, Relaxed);
-                        match command(&text) {
+                        if let Some(renders) = shared.clone()
+                            && paths.is_empty()
+                            && is_render(&text)
+                        {
+                            return renders::session::converse(wire.socket, renders, Some(text), caller.peer).await;
+                        }
+                        match command(&text).filter(|_| text.len() <= MOST_BYTES) {
                             Some(("LISTEN", path))
                                 if paths.len() < MOST_LISTENED && links.vocabulary.with_values().contains(&path) =>
                             {
