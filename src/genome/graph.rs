@@ -22,8 +22,8 @@ use super::worklet::{Curve, CurveOptions, Playback, Reader};
 
 /// How much more memory the samples of a convolver take: it keeps spectra of them.
 const CONVOLVER: usize = 7;
-/// The most samples of one render that have to be evaluated before it begins: 64 MiB.
-const MOST_WHOLE: usize = 16 << 20;
+/// The most samples of one render that have to be evaluated before it begins: 192 MiB.
+const MOST_WHOLE: usize = 48 << 20;
 
 type Boxed = Box<dyn AudioNode>;
 

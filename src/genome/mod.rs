@@ -1,12 +1,12 @@
 //! Evolved sounds: genomes, each a pattern-producing network and an audio graph, rendered while they are listened to.
 //!
-//! - [`read`]: from bytes to a [`Genome`]; [`patch`]: its audio graph; [`network`]: its networks, compiled
-//! - [`sound`]: what of a genome is rendered; [`signal`]: what an output of the network feeds into a place of the graph
-//! - [`graph`]: builds the audio graph; [`worklet`]: nodes that evaluate signals while it plays; [`render`]: runs it
-//! - [`ahead`]: evaluates signals ahead of the graph, on other threads
-//! - [`course`]: whether a render goes on
-//! - [`store`]: the database; [`fault`]: what is wrong with a genome
-//! - [`trig`]: sine and cosine that round as in the older service
+//! - `read`: from bytes to a [`Genome`]; `patch`: its audio graph; `network`: its networks, compiled
+//! - `sound`: what of a genome is rendered; `signal`: what an output of the network feeds into a place of the graph
+//! - `graph`: builds the audio graph; `worklet`: nodes that evaluate signals while it plays; `render`: runs it
+//! - `ahead`: evaluates signals ahead of the graph, on other threads
+//! - `course`: whether a render goes on
+//! - `store`: the database; `fault`: what is wrong with a genome
+//! - `trig`: sine and cosine that round as in the older service
 
 mod ahead;
 mod course;
@@ -26,5 +26,5 @@ pub use fault::Fault;
 pub use patch::{Noise, Yield};
 pub use read::Genome;
 pub use render::{STACK, normalise, render, render_whole};
-pub use sound::{Evaluation, Pitch, SAMPLE_RATE, Sound};
+pub use sound::{Evaluation, MAX_DURATION, Pitch, SAMPLE_RATE, Sound};
 pub use store::{Entry, Store, import};
