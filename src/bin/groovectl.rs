@@ -347,7 +347,12 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 None => (shell::full_path(&words[0]), &words[1..]),
             };
             let (control, _) = vocabulary.find(&path).ok_or_else(|| {
-                let nearest = vocabulary.unknown(&path);
+                let commands = Cli::command();
+                let own = shell::nearest(&words[0], commands.get_subcommands().map(clap::Command::get_name));
+                let nearest = match own {
+                    Some(name) => format!("did you mean '{name}'?"),
+                    None => vocabulary.unknown(&path).to_string(),
+                };
                 Trouble::Usage(format!("{}: not a command or a control; {nearest}", words[0]))
             })?;
             if args.is_empty() && control.readable { get(&path) } else { set(&path, args) }

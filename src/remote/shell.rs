@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::control::commands::glob;
-use crate::control::commands::vocabulary::{Control, Vocabulary};
+use crate::control::commands::vocabulary::{Control, Vocabulary, distance};
 
 /// Returns the full path of a control: `deck/a/level` is short for `/groove/deck/a/level`.
 pub fn full_path(name: &str) -> String {
@@ -68,10 +68,25 @@ pub fn script(shell: &str, commands: &[String]) -> Option<String> {
     })
 }
 
+/// The name that a mistyped word is nearest to, if they differ in about a third of its letters at most.
+pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let (away, name) = names.map(|name| (distance(word, name), name)).min()?;
+    (away <= (word.len() + 1) / 3).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::control::table;
+
+    #[test]
+    fn a_mistyped_command_is_recognised_and_another_word_is_not() {
+        let names = ["status", "watch", "meter", "log"];
+        assert_eq!(nearest("stauts", names.into_iter()), Some("status"));
+        assert_eq!(nearest("wacth", names.into_iter()), Some("watch"));
+        assert_eq!(nearest("tempo", names.into_iter()), None);
+        assert_eq!(nearest("deck/a/level", names.into_iter()), None);
+    }
 
     #[test]
     fn names_are_completed_short_and_long() {
