@@ -149,6 +149,22 @@ async def limits():
             if message["type"] == "error":
                 assert message["requestId"] == 4 and "genomes.renders" in message["message"], message
                 break
+    # One after the other on as many connections as renders are allowed: there is always room.
+    async def row(connection):
+        await hear(connection)
+        for _ in range(20):
+            heard = await render(connection, genomeId="01KSFIX000", duration=0.02)
+            assert len(heard) == 960, heard
+
+    await asyncio.sleep(0.2)
+    async with connect() as a, connect() as b, connect("/", OWN) as c, connect("/x") as d:
+        await asyncio.gather(*map(row, (a, b, c, d)))
+    async with connect() as socket:
+        await hear(socket)
+        for number in range(4):
+            await socket.send(json.dumps(
+                {"type": "render", "genomeId": "01KSFIX000", "duration": 100, "ahead": 0.1, "requestId": number}))
+        await hear(socket)
     # The client is gone: its renders stop at once and leave room.
     began = time.monotonic()
     async with connect() as socket:

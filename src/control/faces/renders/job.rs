@@ -45,14 +45,18 @@ impl Job {
         let (stop, position, renders) = (job.stop.clone(), job.position.clone(), renders.clone());
         let run = move || {
             let outlet = Outlet { replies, order: &order, position, stop };
-            if let Err(fault) = outlet.render(&renders)
-                && fault != Fault::Stopped
-            {
-                tracing::info!("render socket: render failed: {fault}");
-                let reply = Reply::Error { message: fault.to_string(), request_id: order.request_id.as_ref() };
-                outlet.send(&reply);
-            }
+            let ended = outlet.render(&renders);
+            // Before the last reply: a client that asks for the next sound at once finds room.
             drop(place);
+            match ended {
+                Ok(complete) => outlet.send(&complete),
+                Err(Fault::Stopped) => {}
+                Err(fault) => {
+                    tracing::info!("render socket: render failed: {fault}");
+                    let message = fault.to_string();
+                    outlet.send(&Reply::Error { message, request_id: order.request_id.as_ref() });
+                }
+            }
         };
         let thread = std::thread::Builder::new().name("genome".into()).stack_size(genome::STACK).spawn(run);
         thread.map(drop).map_err(|e| Fault::Request(format!("no thread for the render: {e}")))?;
@@ -173,12 +177,13 @@ impl Chunks {
 }
 
 impl Outlet<'_> {
-    fn send(&self, reply: &Reply<'_>) -> bool {
-        self.replies.blocking_send(vec![Message::Text(reply.text().into())]).is_ok()
+    fn send(&self, reply: &Reply<'_>) {
+        // If the client is gone, nobody needs the reply.
+        drop(self.replies.blocking_send(vec![Message::Text(reply.text().into())]));
     }
 
-    /// Renders and sends all replies but an error.
-    fn render(&self, renders: &Renders) -> Result<(), Fault> {
+    /// Renders and sends the sound; returns the last reply.
+    fn render(&self, renders: &Renders) -> Result<Reply<'_>, Fault> {
         let order = self.order;
         let genome = match &order.genome {
             Wanted::Stored(id) => renders.store.get(id)?,
@@ -222,7 +227,6 @@ impl Outlet<'_> {
             }
             (chunks.index, chunks.sent)
         };
-        self.send(&Reply::Complete { total_chunks: chunks, total_samples: samples, duration, sample_rate, request_id });
-        Ok(())
+        Ok(Reply::Complete { total_chunks: chunks, total_samples: samples, duration, sample_rate, request_id })
     }
 }
