@@ -52,17 +52,7 @@ impl Ddsp {
     /// # Errors
     /// The key and a message, if `listen` is not an address, a port or `off`.
     pub fn address(&self) -> Result<Option<SocketAddr>, (&'static str, String)> {
-        match self.listen.as_str() {
-            "" | "off" | "0" => Ok(None),
-            port if port.parse::<u16>().is_ok() => Ok(format!("0.0.0.0:{port}").parse().ok()),
-            address => match address.parse() {
-                Ok(address) => Ok(Some(address)),
-                Err(_) => Err((
-                    "ddsp.listen",
-                    format!("\"{address}\" is not an address; expected \"0.0.0.0:8765\", a port, or \"off\""),
-                )),
-            },
-        }
+        super::address("ddsp.listen", &self.listen, "0.0.0.0:8765")
     }
 
     /// Returns the initial instrument: a name or a path.

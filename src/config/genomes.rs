@@ -58,14 +58,7 @@ impl Genomes {
         } else {
             self.listen.clone()
         };
-        match listen.as_str() {
-            "" | "off" | "0" => Ok(None),
-            port if port.parse::<u16>().is_ok() => Ok(format!("0.0.0.0:{port}").parse().ok()),
-            address => address.parse().map(Some).map_err(|_| {
-                let expected = "expected \"0.0.0.0:3000\", a port, or \"off\"";
-                ("genomes.listen", format!("\"{address}\" is not an address; {expected}"))
-            }),
-        }
+        super::address("genomes.listen", &listen, "0.0.0.0:3000")
     }
 
     /// Checks all values. An error is the key and a message.

@@ -3,6 +3,7 @@
 //! An invalid file is rejected with its name, the line and the expected value. `config/grooved.toml` documents every
 //! key with its default; a test compares the two.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub mod ddsp;
@@ -90,6 +91,21 @@ pub struct Config {
     pub maps: Vec<Map>,
     /// Realtime scheduling, power management and log.
     pub system: System,
+}
+
+/// Reads an address and TCP port: a port alone means all addresses, and empty, `off` or `0` none.
+///
+/// # Errors
+/// `key` and a message with `example`, if `listen` is none of these.
+fn address(key: &'static str, listen: &str, example: &str) -> Result<Option<SocketAddr>, (&'static str, String)> {
+    match listen {
+        "" | "off" | "0" => Ok(None),
+        port if port.parse::<u16>().is_ok() => Ok(format!("0.0.0.0:{port}").parse().ok()),
+        address => address
+            .parse()
+            .map(Some)
+            .map_err(|_| (key, format!("\"{address}\" is not an address; expected \"{example}\", a port, or \"off\""))),
+    }
 }
 
 /// Returns an error, with the key and a message, if `value` is not between `min` and `max` (inclusive).

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::renders::{self, Renders};
 use crate::genome::Store;
+
+/// How long the start waits for the disk of the database.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the database of genomes and the render socket's own port, if they are configured. What fails is only logged.
 pub async fn open(config: &Config, ending: Ending) -> Option<Arc<Renders>> {
@@ -17,7 +21,11 @@ pub async fn open(config: &Config, ending: Ending) -> Option<Arc<Renders>> {
         let store = Store::open(&path, cached)?;
         store.count().map(|count| (store, count))
     });
-    let store = match opened.await.ok()? {
+    let Ok(opened) = tokio::time::timeout(PATIENCE, opened).await else {
+        tracing::error!("genomes: the disk of the database does not answer; the render socket is disabled");
+        return None;
+    };
+    let store = match opened.ok()? {
         Ok((store, count)) => {
             tracing::info!("genomes: {count} in {}; the render socket is open", store.path().display());
             store

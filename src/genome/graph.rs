@@ -16,7 +16,7 @@ use super::ahead::Workers;
 use super::course::Course;
 use super::fault::Fault;
 use super::patch::{Kind, Node, Patch, Target, Wire};
-use super::signal::{Feed, Signal};
+use super::signal::{Feed, Signal, check_finite};
 use super::sound::{Evaluation, SAMPLE_RATE, Sound};
 use super::worklet::{Curve, CurveOptions, Playback, Reader};
 
@@ -101,13 +101,8 @@ impl<'c> Builder<'c> {
         }
         let course = &self.course;
         let samples = signal.whole(&|| course.is_stopped()).ok_or(Fault::Stopped)?;
-        match samples.iter().position(|s| !s.is_finite()) {
-            None => Ok(samples),
-            Some(at) => {
-                let problem = format!("the network's output is not finite in frame {at}");
-                Err(Fault::Connection { connection: connection.into(), problem })
-            }
-        }
+        check_finite(&samples, 0, connection)?;
+        Ok(samples)
     }
 
     fn buffer(samples: Vec<f32>) -> AudioBuffer {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::system::realtime;
 
+use super::fault::Fault;
 use super::network::{Place, Program, Scratch};
 use super::patch::Noise;
 
@@ -120,6 +121,13 @@ pub struct Feed {
     pub parameter: String,
     pub weight: f64,
     pub signal: Signal,
+}
+
+/// Checks that samples, of which the first is frame `start`, are finite; `connection` is named if they are not.
+pub fn check_finite(samples: &[f32], start: usize, connection: &str) -> Result<(), Fault> {
+    let Some(at) = samples.iter().position(|s| !s.is_finite()) else { return Ok(()) };
+    let problem = format!("the network's output is not finite in frame {}", start + at);
+    Err(Fault::Connection { connection: connection.into(), problem })
 }
 
 /// A number from 0 to 1 for each frame (splitmix64).

@@ -9,7 +9,7 @@ use super::ahead::Pieces;
 use super::course::Course;
 use super::fault::Fault;
 use super::network::Scratch;
-use super::signal::Signal;
+use super::signal::{Signal, check_finite};
 use crate::system::spent::Spent;
 
 /// Frames of a render quantum.
@@ -51,10 +51,9 @@ impl Reader {
                 }
             }
         }
-        if let Some(at) = out.iter().position(|s| !s.is_finite()) {
+        if let Err(fault) = check_finite(out, start, &self.name) {
             out.fill(0.0);
-            let problem = format!("the network's output is not finite in frame {}", start + at);
-            self.course.end(Fault::Connection { connection: self.name.clone(), problem });
+            self.course.end(fault);
         }
     }
 }

@@ -289,7 +289,7 @@ fn is_render(text: &str) -> bool {
 /// Accepts an upgrade of an OSCQuery client and sends OSC packets when values it listens to change.
 ///
 /// With `shared`, clients of the render socket connect to the same path. All are greeted in their way, which OSCQuery
-/// clients ignore, because it is no command; the first message with a `type` makes the connection one of the render
+/// clients ignore, because it is no command; a first message without `COMMAND` makes the connection one of the render
 /// socket.
 pub fn listen(socket: WebSocketUpgrade, links: Arc<AppState>, caller: Caller, shared: bool) -> Response {
     let shared = links.renders.clone().filter(|_| shared);
