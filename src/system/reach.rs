@@ -7,7 +7,8 @@
 //!
 //! Instances of generics from `core` and `alloc` do not carry the names of their users. The linker keeps code compiled
 //! together next to each other, so such a function is treated like its neighbours: it is reachable if the nearest
-//! function with a conclusive name on either side is.
+//! function with a conclusive name on either side is, or if its compilation unit contains reachable code of this crate.
+//! The functions of a unit are sorted by name, so a unit begins where the names start again.
 
 use std::ops::Range;
 
@@ -107,28 +108,18 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
         let rest = names.get(at as usize..)?;
         std::str::from_utf8(rest.split(|byte| *byte == 0).next()?).ok()
     };
-    let mut functions: Vec<(u64, u64, Whose)> = file
+    let mut functions: Vec<(u64, u64, &str)> = file
         .symbols()
         .filter(|s| s.kind() == SymbolKind::Text && s.size() > 0)
-        .map(|s| (s.address(), s.size(), name(s.elf_symbol().st_name.get(endian)).map_or(Whose::Reachable, whose)))
+        .map(|s| (s.address(), s.size(), name(s.elf_symbol().st_name.get(endian)).unwrap_or_default()))
         .collect();
     if functions.len() < 1_000 {
         return None;
     }
     functions.sort_unstable_by_key(|(address, ..)| *address);
-    // The nearest conclusive names before and after each function; beyond the ends, everything counts as reachable.
-    let telling = |last: &mut Whose, whose: Whose| {
-        if whose != Whose::Untold {
-            *last = whose;
-        }
-        *last
-    };
-    let mut last = Whose::Reachable;
-    let before: Vec<Whose> = functions.iter().map(|(.., whose)| telling(&mut last, *whose)).collect();
-    let mut last = Whose::Reachable;
-    let behind: Vec<Whose> = functions.iter().rev().map(|(.., whose)| telling(&mut last, *whose)).collect();
-    for (((address, size, _), before), behind) in functions.iter().zip(before).zip(behind.into_iter().rev()) {
-        if before == Whose::Reachable || behind == Whose::Reachable {
+    let names: Vec<&str> = functions.iter().map(|(.., name)| *name).collect();
+    for ((address, size, _), reachable) in functions.iter().zip(judge(&names)) {
+        if reachable {
             add(*address, *size);
         }
     }
@@ -144,6 +135,32 @@ pub fn reachable<'p>(program: impl ReadRef<'p>) -> Option<Vec<Range<u64>>> {
         }
     }
     Some(ranges)
+}
+
+/// Judges functions by their names, given in the order of their addresses: whether the audio thread can reach each one.
+fn judge(names: &[&str]) -> Vec<bool> {
+    let judged: Vec<Whose> = names.iter().map(|name| whose(name)).collect();
+    // The nearest conclusive names before and after each function; beyond the ends, everything counts as reachable.
+    let telling = |last: &mut Whose, whose: &Whose| {
+        if *whose != Whose::Untold {
+            *last = *whose;
+        }
+        Some(*last)
+    };
+    let before: Vec<Whose> = judged.iter().scan(Whose::Reachable, telling).collect();
+    let behind: Vec<Whose> = judged.iter().rev().scan(Whose::Reachable, telling).collect();
+    let nearest = before.iter().zip(behind.iter().rev());
+    let mut reachable: Vec<bool> = nearest.map(|(b, a)| [b, a].contains(&&Whose::Reachable)).collect();
+    let mut start = 0;
+    for unit in names.chunk_by(|name, next| name <= next) {
+        let range = start..start + unit.len();
+        start = range.end;
+        let is_ours = |name: &str| name.contains("7grooved") || name.contains("LT$grooved..");
+        if range.clone().any(|at| judged[at] == Whose::Reachable && is_ours(names[at])) {
+            range.filter(|at| judged[*at] == Whose::Untold).for_each(|at| reachable[at] = true);
+        }
+    }
+    reachable
 }
 
 /// Address ranges of the sections that only the unwinder reads, that is, only after a panic.
@@ -218,6 +235,22 @@ mod tests {
         ] {
             assert_eq!(whose(name) == Whose::Elsewhere, elsewhere, "{name}");
         }
+    }
+
+    #[test]
+    fn a_generic_is_reachable_in_a_unit_with_code_of_the_engine_whatever_its_neighbours_are() {
+        let names = [
+            "_ZN102_$LT$rustfft..avx..MixedRadix9xnAvx$GT$7process17h0E",
+            "_ZN113_$LT$core..ops..try_trait..Wrapped$LT$A$GT$$u20$as$u20$core..ops..function..FnMut$GT$8call_mut17h0E",
+            "_ZN113_$LT$rustfft..algorithm..GoodThomasAlgorithm$GT$7process17h0E",
+            "_ZN7grooved3dsp4sinc9SincTable3add17h0E",
+            "_ZN99_$LT$rustfft..avx..Butterfly9Avx$GT$7process17h0E",
+            // The next unit has none.
+            "_ZN10tract_core3ops4conv17h0E",
+            "_ZN4core3ptr13drop_in_place17h0E",
+            "_ZN5tokio7runtime17h0E",
+        ];
+        assert_eq!(judge(&names), [false, true, false, true, false, false, false, false]);
     }
 
     #[test]
