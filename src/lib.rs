@@ -32,7 +32,7 @@
 //! | `dashboard` | [`control::faces::dashboard`] | resolves a dashboard's name and sends it the tempo |
 //! | `ports` | [`control::faces::osc::ports`] | detects when another program takes over an OSC port |
 //! | `stream`, one per client | [`control::faces::ddsp`] | renders the sound of a client of the DDSP stream |
-//! | `genome`, one per render | [`control::faces::renders`] | renders a genome for a client of the render socket |
+//! | `genome`, one per render | [`control::faces::renders`], [`genome`] | renders a genome for a client of the render socket, or as a stem |
 //! | `genome-ahead`, up to 3 per render | [`genome`] | evaluates a genome's network ahead of the render |
 //! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
 //!

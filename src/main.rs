@@ -16,6 +16,7 @@ use grooved::daemon::{genomes, manual, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
+use grooved::genome::{Address, is_address};
 use grooved::output::{alsa, devices};
 use grooved::stretch::curve::Curve;
 use grooved::stretch::offline::StretchJob;
@@ -645,18 +646,22 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     if cli.decks.c_at.is_some_and(|at| !(0.0..=86_400.0).contains(&at)) {
         return Err(Failure::Usage("--c_at: must be between 0 and 86400 s".into()));
     }
-    let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| {
+    let mut deck = |id: i64, file: &Option<PathBuf>, at_once: bool| -> Result<(), Failure> {
         if let Some(file) = file {
+            if let Some(name) = file.to_str().filter(|name| is_address(name)) {
+                Address::parse(name).map_err(|fault| Failure::Usage(fault.to_string()))?;
+            }
             plan.load(id, file, "");
             if at_once {
                 plan.call("/groove/stem/play", vec![Value::Int(id), rate.into(), volume.into(), Value::Int(1)]);
             }
         }
+        Ok(())
     };
-    deck(100, &cli.decks.a, true);
-    deck(1100, &cli.decks.b, true);
-    deck(2100, &cli.decks.c_preload.clone().or(cli.decks.c.clone()), false);
-    deck(3100, &cli.decks.d, true);
+    deck(100, &cli.decks.a, true)?;
+    deck(1100, &cli.decks.b, true)?;
+    deck(2100, &cli.decks.c_preload.clone().or(cli.decks.c.clone()), false)?;
+    deck(3100, &cli.decks.d, true)?;
     if let Some(seconds) = cli.decks.c_at {
         plan.call(
             "/groove/at",

@@ -268,13 +268,7 @@ fn a_stopped_render_ends_early_and_lengths_that_are_no_multiple_of_a_block_are_c
 fn older_clients_receive_every_genome_over_the_render_socket() {
     let scratch = Scratch::new("genomes");
     let (http, own) = (free_tcp_port(), free_tcp_port());
-    let database = scratch.path("genomes.sqlite");
-    for file in std::fs::read_dir(data()).unwrap().flatten().map(|f| f.path()) {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        if let Some(id) = name.strip_suffix(".json.gz") {
-            genome::import(&database, id, &std::fs::read(&file).unwrap()).unwrap();
-        }
-    }
+    let database = database(&scratch);
     std::fs::write(scratch.path("g.toml"), "[genomes]\nduration = 600.0\n").unwrap();
     let mut command = grooved();
     let port = common::free_port();
@@ -317,6 +311,77 @@ fn older_clients_receive_every_genome_over_the_render_socket() {
     let log = daemon.log();
     assert_eq!(daemon.stop(), 0);
     assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+}
+
+/// A database with all genomes of the tests.
+fn database(scratch: &Scratch) -> PathBuf {
+    let database = scratch.path("genomes.sqlite");
+    for file in std::fs::read_dir(data()).unwrap().flatten().map(|f| f.path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        if let Some(id) = name.strip_suffix(".json.gz") {
+            genome::import(&database, id, &std::fs::read(&file).unwrap()).unwrap();
+        }
+    }
+    database
+}
+
+/// Decodes a whole file.
+fn decoded(path: &Path) -> [Vec<f32>; 2] {
+    let mut decoder = grooved::media::decode::Decoder::open(path).unwrap();
+    let frames = decoder.info().frames as usize;
+    let (mut left, mut right) = (vec![0.0; frames], vec![0.0; frames]);
+    assert_eq!(decoder.read(&mut left, &mut right).unwrap(), frames);
+    [left, right]
+}
+
+#[test]
+fn a_genome_is_a_stem_wherever_a_file_is() {
+    let scratch = Scratch::new("genome-stem");
+    let database = database(&scratch);
+    let output = grooved()
+        .current_dir(&scratch.0)
+        .env("DB_PATH", &database)
+        .args([
+            "--a",
+            "genome:01KSFIX000?duration=3&noteDelta=-5&velocity=0.9",
+            "--render",
+            "3",
+            "--output",
+            "wav:out.wav",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let genome = Genome::from_bytes(&std::fs::read(data().join("01KSFIX000.json.gz")).unwrap()).unwrap();
+    let sound = Sound { duration: 3.0, note_delta: Pitch::Semitones(-5.0), velocity: 0.9 };
+    let raw = genome::render_whole(&genome, sound, Evaluation::Eager).unwrap();
+    let [left, right] = decoded(&scratch.path("out.wav"));
+    assert_eq!(left, right);
+    // The mix delays by a constant and fades in; what is compared begins after that.
+    let part = &raw[20_000..120_000];
+    let off = |lag: usize| {
+        let mixed = &left[20_000 + lag..120_000 + lag];
+        let gain = mixed.iter().zip(part).map(|(m, p)| m * p).sum::<f32>() / part.iter().map(|p| p * p).sum::<f32>();
+        (mixed.iter().zip(part).map(|(m, p)| (m - gain * p).abs()).fold(0.0, f32::max), lag, gain)
+    };
+    let (apart, lag, gain) = (0..2_000).map(off).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+    assert!(apart < 1e-4 && gain > 0.5, "{apart} apart at a lag of {lag} and a gain of {gain}");
+
+    for (wrong, code, told) in [
+        ("genome:nosuch", 65, "'genome:nosuch' cannot be rendered: Genome nosuch not found"),
+        ("genome:01KSFIX019", 65, "'genome:01KSFIX019' cannot be rendered: genome: connection"),
+        ("genome:01KSFIX000?duration=300", 65, "at most 120 seconds (genomes.duration)"),
+        ("genome:01KSFIX000?length=3", 64, "duration, noteDelta and velocity"),
+    ] {
+        let output = grooved()
+            .current_dir(&scratch.0)
+            .env("DB_PATH", &database)
+            .args(["--a", wrong, "--render", "1", "--output", "wav:wrong.wav"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains(told), "{wrong}: {:?} {said}", output.status);
+    }
 }
 
 /// The most memory that the daemon has had resident.

@@ -235,12 +235,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     // One of the stretching methods is a library of the system.
     ("stretch", &["engine", "dsp", "system"]),
     // Workers show the overseer that they respond.
-    ("ddsp", &["engine", "dsp", "system"]),
+    ("ddsp", &["engine", "dsp", "genome", "system"]),
     // Where memory of a library is given back.
     ("genome", &["system"]),
     // The shapes of glides are the clock's.
     ("movement", &["engine"]),
-    ("media", &["engine", "dsp", "system"]),
+    ("media", &["engine", "dsp", "genome", "system"]),
     // The output can be a file, and `media` knows how files are written.
     ("output", &["engine", "dsp", "system", "media"]),
     // `control` may use the report, which the output publishes, and nothing else of the output.

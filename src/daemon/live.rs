@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::instruments::InstrumentFactory;
 use super::renders;
 use super::services::{LiveServices, Stalls};
-use super::{Failure, LastShow, Options, OutputMode, engine_config, library, older, settings};
+use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collection, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};
 use crate::control::conductor::Conductor;
@@ -35,6 +35,7 @@ use crate::control::publish::counters::StreamTally;
 use crate::control::table;
 use crate::engine::Engine;
 use crate::engine::door::door;
+use crate::genome::Collection;
 use crate::media::disk::Readers;
 use crate::media::pool::{Done, Pool};
 use crate::media::recorder::{self, Recorder, RecorderEvent};
@@ -123,8 +124,9 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let voices = workshop
         .start(config, outer.telemetry.clone(), move |m| drop(made_tx.send(m)))
         .map_err(io("the voices' threads"))?;
+    let genomes = genome_collection(config);
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
-    let pool = Pool::start(library(config, &options.plan), move |done| drop(loaded_tx.send(done)))
+    let pool = Pool::start(library(config, &options.plan, genomes.clone()), move |done| drop(loaded_tx.send(done)))
         .map_err(io("the loaders"))?;
 
     let overseer = Overseer::start(move || {
@@ -232,7 +234,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
     let inboxes = Inboxes { loaded, kept, told, made };
     let result = runtime
-        .block_on(open_faces(&options, &conductor, &workshop, &report))
+        .block_on(open_faces(&options, &conductor, &workshop, &report, genomes))
         .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
 
     // Shutdown.
@@ -401,6 +403,7 @@ async fn open_faces(
     conductor: &Conductor,
     workshop: &InstrumentFactory,
     report: &Arc<Report>,
+    genomes: Option<Arc<Collection>>,
 ) -> Result<Faces, Failure> {
     let config = &options.config;
     let bind = config.osc.bind.parse().ok();
@@ -421,7 +424,7 @@ async fn open_faces(
     }));
     let stream = Arc::new(StreamTally::default());
     let (end, ending) = Ending::new();
-    let renders = renders::open(config, ending.clone()).await;
+    let renders = renders::open(config, genomes, ending.clone()).await;
     let links = AppState {
         vocabulary: conductor.vocabulary(),
         requests: requests_tx.clone(),
@@ -622,7 +625,7 @@ fn reload(options: &Options, read: Result<Config, Failure>, conductor: &mut Cond
         (None, _) => tracing::info!(target: log::AGAIN, "reload: no configuration file"),
         (Some(path), Ok(config)) => {
             let now = options.config.reloaded(&config);
-            conductor.reconfigure(settings(&now), library(&now, &options.plan));
+            conductor.reconfigure(settings(&now), library(&now, &options.plan, None));
             tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
             let waiting = options.config.needs_restart(&config);
             if !waiting.is_empty() {

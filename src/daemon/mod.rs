@@ -35,6 +35,7 @@ pub mod stretch;
 pub mod tune;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Map};
@@ -44,6 +45,7 @@ use crate::control::conductor::show::Show;
 use crate::control::conductor::stems::SPARE_SLOTS;
 use crate::engine::EngineConfig;
 use crate::engine::cover::Bounds;
+use crate::genome::Collection;
 use crate::media::library::Library;
 use crate::system::keeper;
 use plan::Plan;
@@ -234,9 +236,15 @@ pub fn safe_config() -> Config {
     config
 }
 
+/// Returns the configured database of genomes, which is opened when it is first needed, or `None` if there is none.
+fn genome_collection(config: &Config) -> Option<Arc<Collection>> {
+    let genomes = &config.genomes;
+    Some(Arc::new(Collection::new(genomes.path()?, genomes.cached, genomes.duration)))
+}
+
 /// Returns the media library. Its roots are those of the configuration, the start folder if enabled, the folder of the
 /// demonstration set, and the folders of files from the command line.
-fn library(config: &Config, plan: &Plan) -> Library {
+fn library(config: &Config, plan: &Plan, genomes: Option<Arc<Collection>>) -> Library {
     let mut roots = config.media.roots.clone();
     if config.media.start_directory
         && let Ok(here) = std::env::current_dir()
@@ -246,5 +254,5 @@ fn library(config: &Config, plan: &Plan) -> Library {
     // The saved state may refer to the demonstration set.
     roots.extend(config.state.demo.then(plan::demo_folder));
     roots.extend(plan.folders());
-    Library::new(&roots, config.media.follow_links)
+    Library::new(&roots, config.media.follow_links).with_genomes(genomes)
 }

@@ -8,6 +8,7 @@ use crate::control::commands::request::Message;
 use crate::control::commands::value::Value;
 use crate::control::conductor::Conductor;
 use crate::demo;
+use crate::genome::is_address;
 use crate::media::wav::{Depth, WavWriter};
 
 /// Version of the demonstration set. Bumped whenever its music changes, so that an old rendering is not reused.
@@ -29,6 +30,8 @@ pub struct Plan {
     calls: Vec<Message>,
     /// Files and the numbers of their stems.
     files: Vec<(i64, PathBuf)>,
+    /// Number of stems that are sounds of genomes.
+    genomes: usize,
     /// The stem that an instrument plays over, and its tempo in BPM.
     solo: Option<(i64, f64)>,
 }
@@ -39,8 +42,13 @@ impl Plan {
         self.calls.push(Message::new(address, args));
     }
 
-    /// Adds a call that loads a file as stem `id`. The file's folder becomes a media root.
+    /// Adds a call that loads a file as stem `id`; its folder becomes a media root. `genome:ID` names a genome's sound.
     pub fn load(&mut self, id: i64, file: &Path, name: &str) {
+        if file.to_str().is_some_and(is_address) {
+            self.genomes += 1;
+            return self
+                .call("/groove/stem/load", vec![Value::Int(id), file.display().to_string().into(), name.into()]);
+        }
         let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
         self.call("/groove/stem/load", vec![Value::Int(id), file.display().to_string().into(), name.into()]);
         self.files.push((id, file));
@@ -54,7 +62,7 @@ impl Plan {
 
     /// Returns whether the plan loads no files.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && self.genomes == 0
     }
 
     /// Returns the calls in order.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use super::instruments::{InstrumentFactory, Pumped, PumpedHandle};
-use super::{Failure, Options, engine_config, library, settings};
+use super::{Failure, Options, engine_config, genome_collection, library, settings};
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, Services};
 use crate::control::conductor::settings::Settings;
@@ -71,7 +71,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let report = Arc::new(Report::default());
     // A render depends only on its command line.
     let settings = Settings { has_presets: false, save_every: None, ..settings(&options.config) };
-    let library = library(&options.config, &options.plan);
+    let library = library(&options.config, &options.plan, genome_collection(&options.config));
     let table = table::table(settings.debug, settings.voices);
     let mut conductor = Conductor::new(settings, table, outer, Box::new(services), report);
     conductor.own(options.plan.calls());

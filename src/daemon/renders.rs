@@ -7,36 +7,30 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::renders::{self, Renders};
-use crate::genome::Store;
+use crate::genome::Collection;
 
 /// How long the start waits for the disk of the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Opens the database of genomes and the render socket's own port, if they are configured. What fails is only logged.
-pub async fn open(config: &Config, ending: Ending) -> Option<Arc<Renders>> {
+/// Opens the render socket's own port, if there is a database of genomes. Requests fail as long as the database cannot
+/// be opened, which is logged.
+pub async fn open(config: &Config, genomes: Option<Arc<Collection>>, ending: Ending) -> Option<Arc<Renders>> {
     let settings = &config.genomes;
-    let path = settings.path()?;
-    let cached = settings.cached;
-    let opened = tokio::task::spawn_blocking(move || {
-        let store = Store::open(&path, cached)?;
-        store.count().map(|count| (store, count))
-    });
-    let Ok(opened) = tokio::time::timeout(PATIENCE, opened).await else {
-        tracing::error!("genomes: the disk of the database does not answer; the render socket is disabled");
-        return None;
-    };
-    let store = match opened.ok()? {
-        Ok((store, count)) => {
-            tracing::info!("genomes: {count} in {}; the render socket is open", store.path().display());
-            store
+    let genomes = genomes?;
+    let opened = genomes.clone();
+    let counting = tokio::task::spawn_blocking(move || opened.store()?.count());
+    match tokio::time::timeout(PATIENCE, counting).await {
+        Ok(Ok(Ok(count))) => tracing::info!("genomes: {count} in {}", genomes.path().display()),
+        Ok(Ok(Err(error))) => {
+            tracing::error!("{error}; requests for genomes fail until it can be opened (genomes.database)")
         }
-        Err(error) => {
-            tracing::error!("{error}; the render socket is disabled (genomes.database)");
-            return None;
+        Ok(Err(_)) => {}
+        Err(_) => {
+            tracing::error!("genomes: the disk of the database does not answer; requests for genomes wait for it")
         }
-    };
+    }
     let shared = Arc::new(Renders {
-        store,
+        genomes,
         limit: settings.renders,
         longest: settings.duration,
         allow: settings.allow.clone(),

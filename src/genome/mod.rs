@@ -4,11 +4,14 @@
 //! - `sound`: what of a genome is rendered; `signal`: what an output of the network feeds into a place of the graph
 //! - `graph`: builds the audio graph; `worklet`: nodes that evaluate signals while it plays; `render`: runs it
 //! - `ahead`: evaluates signals ahead of the graph, on other threads
-//! - `course`: whether a render goes on
-//! - `store`: the database; `fault`: what is wrong with a genome
+//! - `course`: whether a render goes on; `take`: a sound that is played while it is rendered
+//! - `store`: the database; `collection`: that of the configuration; `address`: names of sounds
+//! - `fault`: what is wrong with a genome
 //! - `trig`: sine and cosine that round as in the older service
 
+mod address;
 mod ahead;
+mod collection;
 mod course;
 mod fault;
 mod graph;
@@ -19,12 +22,16 @@ mod render;
 mod signal;
 mod sound;
 mod store;
+mod take;
 mod trig;
 mod worklet;
 
+pub use address::{Address, SCHEME, is_address};
+pub use collection::Collection;
 pub use fault::Fault;
 pub use patch::{Noise, Yield};
 pub use read::Genome;
 pub use render::{STACK, normalise, render, render_whole};
 pub use sound::{Evaluation, MAX_DURATION, Pitch, SAMPLE_RATE, Sound};
 pub use store::{Entry, Store, import};
+pub use take::{Pace, Take};

@@ -35,6 +35,13 @@ impl Pitch {
     }
 }
 
+impl Default for Sound {
+    /// Returns the values of requests that do not name them.
+    fn default() -> Self {
+        Sound { duration: 4.0, note_delta: Pitch::Semitones(0.0), velocity: 0.5 }
+    }
+}
+
 impl Sound {
     /// Checks the ranges.
     pub fn check(&self) -> Result<(), Fault> {

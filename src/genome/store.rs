@@ -33,11 +33,13 @@ pub struct Entry {
 }
 
 /// Reads genomes by id. Calls block on the disk.
+#[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     inner: Mutex<Inner>,
 }
 
+#[derive(Debug)]
 struct Inner {
     connection: Connection,
     /// Changes when another program has written.

@@ -57,10 +57,33 @@ pub trait Reopen: std::fmt::Debug + Send + Sync + std::panic::RefUnwindSafe {
     fn open(&self, watch: &Arc<IoWatch>) -> io::Result<Arc<MediaFile>>;
 }
 
-/// A regular file that is open for reading.
+/// Content that is not on a disk.
+pub trait RenderedContent: std::fmt::Debug + Send + Sync + std::panic::RefUnwindSafe {
+    /// Size in bytes.
+    fn len(&self) -> u64;
+
+    /// Reads at a byte offset; waits for content that is still being made. Returns the number of bytes read, 0 at the
+    /// end.
+    ///
+    /// # Errors
+    /// If the content will never be there.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug)]
+enum Content {
+    Disk(File),
+    Rendered(Box<dyn RenderedContent>),
+}
+
+/// Number of the device of rendered files; each has its own, so that none waits for another.
+static NEXT_DEVICE: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// A regular file that is open for reading, or content that is read like one.
 #[derive(Debug)]
 pub struct MediaFile {
-    file: File,
+    content: Content,
     path: PathBuf,
     /// Where the file can be opened again.
     place: Option<Arc<dyn Reopen>>,
@@ -101,7 +124,7 @@ impl MediaFile {
         }
         let identity = Identity { len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) };
         Ok(Arc::new(MediaFile {
-            file,
+            content: Content::Disk(file),
             path: path.into(),
             place,
             device: metadata.dev(),
@@ -112,12 +135,35 @@ impl MediaFile {
         }))
     }
 
+    /// Wraps content that is not on a disk; `name` is used in messages.
+    pub fn rendered(content: Box<dyn RenderedContent>, name: &Path) -> Arc<MediaFile> {
+        let identity = Identity { len: content.len(), modified: (0, 0) };
+        Arc::new(MediaFile {
+            content: Content::Rendered(content),
+            path: name.into(),
+            place: None,
+            device: NEXT_DEVICE.fetch_sub(1, Relaxed),
+            identity,
+            watch: Arc::default(),
+            failed: AtomicI32::new(0),
+            read: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns whether its content is not on a disk.
+    pub fn is_rendered(&self) -> bool {
+        matches!(self.content, Content::Rendered(_))
+    }
+
     /// Opens the same file again after a disk failure.
     ///
     /// # Errors
     /// Those of opening, and `NotFound` if the path now leads to another file.
     pub fn again(&self) -> io::Result<Arc<MediaFile>> {
         crate::system::guard::may_block();
+        if self.is_rendered() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "its render has ended; load it again"));
+        }
         let file = self.watch.during(|| match &self.place {
             Some(place) => place.open(&self.watch),
             None => MediaFile::open(&self.path),
@@ -158,8 +204,12 @@ impl MediaFile {
     /// # Errors
     /// Those of `pread`.
     pub fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let file = match &self.content {
+            Content::Disk(file) => file,
+            Content::Rendered(content) => return content.read_at(into, offset),
+        };
         loop {
-            match self.watch.during(|| self.file.read_at(into, offset)) {
+            match self.watch.during(|| file.read_at(into, offset)) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
                     self.failed.store(e.raw_os_error().unwrap_or(libc::EIO), Relaxed);

@@ -59,6 +59,9 @@ impl Grid {
     /// # Errors
     /// A message that names the file; the track can be played without it.
     pub fn beside(track: &Arc<MediaFile>) -> Result<Option<Grid>, String> {
+        if track.is_rendered() {
+            return Ok(None);
+        }
         let path = track.path().with_extension("json");
         let Some(name) = path.file_name() else { return Ok(None) };
         let wrong = |why: &dyn std::fmt::Display| format!("'{}': {why}", path.display());

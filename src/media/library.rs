@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::file::{IoWatch, MediaFile};
 use super::root::{Root, RootError};
+use crate::genome::Collection;
 
 /// Maximum length of a path in bytes.
 const MAX_PATH: usize = 4096;
@@ -150,6 +151,7 @@ impl Wanted {
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     roots: Vec<Root>,
+    genomes: Option<Arc<Collection>>,
 }
 
 impl Library {
@@ -162,7 +164,17 @@ impl Library {
                 roots.push(root);
             }
         }
-        Library { roots }
+        Library { roots, genomes: None }
+    }
+
+    /// Adds the database of genomes, for names such as `genome:ID`.
+    pub fn with_genomes(self, genomes: Option<Arc<Collection>>) -> Library {
+        Library { genomes, ..self }
+    }
+
+    /// The database of genomes, if there is one.
+    pub fn genomes(&self) -> Option<&Arc<Collection>> {
+        self.genomes.as_ref()
     }
 
     /// The roots, in search order.

@@ -10,6 +10,7 @@ use super::grid::Grid;
 use super::library::NotFound;
 use super::stems;
 use crate::engine::source::{CHUNK, StemSource, stream};
+use crate::genome::Fault;
 use crate::system::realtime;
 
 /// Seconds at the start of a file that stay in memory, so that it starts at once.
@@ -66,6 +67,9 @@ pub enum LoadError {
     /// The file cannot be decoded: path, reason.
     #[error("file '{0}' {1}")]
     Decode(String, DecodeError),
+    /// A genome cannot be rendered: name, reason.
+    #[error("'{0}' cannot be rendered: {1}")]
+    Genome(String, Fault),
     /// The disk does not respond: path, seconds.
     #[error("file '{0}' was not loaded: no response for {1} s")]
     NoResponse(String, u64),
@@ -159,6 +163,8 @@ fn decode(mut decoder: Decoder) -> Result<Loaded, DecodeError> {
     // Includes the small allocations in between, if the limit allows.
     let _ = realtime::lock_present_memory();
     let whole = head as u64 >= info.frames;
+    // A rendered sound stays in memory while it is played.
+    let rendered = if file.is_rendered() && !whole { file.len() as usize } else { 0 };
     Ok(Loaded {
         source: Box::new(StemSource {
             frames: info.frames,
@@ -169,7 +175,7 @@ fn decode(mut decoder: Decoder) -> Result<Loaded, DecodeError> {
         }),
         path: file.path().into(),
         feeder: (!whole).then(|| Feeder::new(decoder, [wa, wb])),
-        bytes: memory_for(&info),
+        bytes: memory_for(&info) + rendered,
         grid: Grid::beside(&file),
         name: None,
         others: Vec::new(),

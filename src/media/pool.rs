@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use super::file::{IoWatch, MediaFile};
 use super::library::{Library, Look, NotFound, Wanted, best};
 use super::loader::{LoadError, Loaded, Part, load};
+use super::rendered;
 use super::root::Root;
+use crate::genome::{Collection, is_address};
 
 /// Time limit of a path lookup in one root.
 pub const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
@@ -76,6 +78,7 @@ impl Pool {
         std::thread::Builder::new().name("loads".into()).spawn(move || {
             let mut supervisor = Supervisor {
                 seats: Vec::new(),
+                genomes: None,
                 devices: Arc::default(),
                 waiting: VecDeque::new(),
                 running: HashMap::new(),
@@ -96,7 +99,7 @@ impl Pool {
         let _ = self.mail.send(Mail::Load(job));
     }
 
-    /// Replaces the media roots.
+    /// Replaces the media roots. The database of genomes stays the same unless the library has one.
     pub fn set_roots(&self, library: Library) {
         let _ = self.mail.send(Mail::Roots(library));
     }
@@ -204,6 +207,7 @@ struct Running {
 
 struct Supervisor {
     seats: Vec<Seat>,
+    genomes: Option<Arc<Collection>>,
     devices: Arc<Devices>,
     waiting: VecDeque<LoadJob>,
     running: HashMap<u64, Running>,
@@ -233,6 +237,7 @@ impl Supervisor {
     }
 
     fn take_roots(&mut self, library: &Library) {
+        self.genomes = library.genomes().or(self.genomes.as_ref()).cloned();
         let before = std::mem::take(&mut self.seats);
         for root in library.roots() {
             let known = before.iter().find(|seat| seat.root == *root).cloned();
@@ -249,10 +254,10 @@ impl Supervisor {
         let file: Arc<Mutex<Option<Arc<MediaFile>>>> = Arc::default();
         let (seats, devices, mail) = (self.seats.clone(), self.devices.clone(), self.mail.clone());
         let (shown, nap) = (file.clone(), Duration::from_millis(self.stall_ms.swap(0, Relaxed)));
-        let requested = job.requested;
+        let (requested, genomes) = (job.requested, self.genomes.clone());
         let spawned = std::thread::Builder::new().name("loader".into()).spawn(move || {
             std::thread::sleep(nap);
-            let result = Box::new(find_and_load(&requested, &seats, &devices, &shown));
+            let result = Box::new(find_and_load(&requested, (&seats, genomes.as_ref()), &devices, &shown));
             let _ = mail.send(Mail::Ended(number, result));
         });
         self.running.insert(number, Running { tag: job.tag, file, abandoned: false });
@@ -294,12 +299,12 @@ impl Supervisor {
 /// Finds and loads a file, on a loader thread.
 fn find_and_load(
     requested: &str,
-    seats: &[Seat],
+    (seats, genomes): (&[Seat], Option<&Arc<Collection>>),
     devices: &Devices,
     shown: &Mutex<Option<Arc<MediaFile>>>,
 ) -> Result<Loaded, LoadError> {
     let (requested, part) = Part::of(requested);
-    let file = find(requested, seats)?;
+    let file = opened(requested, genomes, |path| find(path, seats))?;
     if !devices.enter(file.device()) {
         return Err(LoadError::NoResponse(file.path().display().to_string(), READ_LIMIT.as_secs()));
     }
@@ -307,6 +312,18 @@ fn find_and_load(
     // A decoder that panics on a hostile file must not take down the daemon.
     let result = std::panic::catch_unwind(|| load(&file, part));
     result.unwrap_or_else(|_| Err(LoadError::damaged(file.path(), "the decoder failed")))
+}
+
+/// Opens what a client names: the sound of a genome, or a file that `find` looks up.
+fn opened(
+    requested: &str,
+    genomes: Option<&Arc<Collection>>,
+    find: impl FnOnce(&str) -> Result<Arc<MediaFile>, NotFound>,
+) -> Result<Arc<MediaFile>, LoadError> {
+    if is_address(requested) {
+        return rendered::open(requested, genomes).map_err(|fault| LoadError::Genome(requested.into(), fault));
+    }
+    Ok(find(requested)?)
 }
 
 /// Looks up a path in all roots at once.
@@ -349,5 +366,5 @@ fn find(requested: &str, seats: &[Seat]) -> Result<Arc<MediaFile>, NotFound> {
 /// If the file cannot be found or decoded.
 pub fn load_now(library: &Library, requested: &str) -> Result<Loaded, LoadError> {
     let (requested, part) = Part::of(requested);
-    load(&library.open(requested)?, part)
+    load(&opened(requested, library.genomes(), |path| library.open(path))?, part)
 }

@@ -14,6 +14,7 @@ use crate::control::commands::vocabulary::{Outcome, deck_name};
 use crate::engine::DECKS;
 use crate::engine::command::{Action, Slot};
 use crate::engine::source::Play;
+use crate::genome::{Address, is_address};
 use crate::media::decode::Info;
 use crate::media::library::Wanted;
 use crate::media::loader::{Loaded, Part};
@@ -106,7 +107,7 @@ impl Stems {
         origin: Option<Origin>,
         address: &str,
     ) -> Result<Outcome, Fault> {
-        Wanted::of(Part::of(requested).0).map_err(|e| Fault::refused(e.to_string()))?;
+        let usual_name = usual_name(requested)?;
         let slots = cx.settings.media.slots;
         if self.loads_under_way >= slots + 16 {
             return Err(Fault::refused(format!(
@@ -120,7 +121,7 @@ impl Stems {
             )));
         }
         let name = match name {
-            "" => Path::new(requested).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
+            "" => usual_name,
             name => name.into(),
         };
         let before = match self.buffers.remove(&id) {
@@ -680,6 +681,17 @@ impl Stems {
             _ => false,
         }
     }
+}
+
+/// Checks the form of a client's path, and returns the name of its stem if the client gives none: the file name without
+/// its ending, or the id of a genome.
+fn usual_name(requested: &str) -> Result<String, Fault> {
+    let (path, _) = Part::of(requested);
+    if is_address(path) {
+        return Ok(Address::parse(path).map_err(|e| Fault::refused(e.to_string()))?.id);
+    }
+    Wanted::of(path).map_err(|e| Fault::refused(e.to_string()))?;
+    Ok(Path::new(requested).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default())
 }
 
 /// Answers those who waited for a load that will not be used.

@@ -186,7 +186,7 @@ impl Outlet<'_> {
     fn render(&self, renders: &Renders) -> Result<Reply<'_>, Fault> {
         let order = self.order;
         let genome = match &order.genome {
-            Wanted::Stored(id) => renders.store.get(id)?,
+            Wanted::Stored(id) => renders.genomes.genome(id)?,
             Wanted::Inline(genome) => genome.clone(),
         };
         let request_id = order.request_id.as_ref();

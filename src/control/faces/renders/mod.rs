@@ -31,7 +31,7 @@ use crate::control::commands::allow::is_allowed;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::connection::{self, problem};
 use crate::control::faces::lobby::{Lobby, Visitor};
-use crate::genome::Store;
+use crate::genome::Collection;
 
 /// Maximum lifetime of a connection that is not a WebSocket.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ const MOST_CLIENTS: usize = 64;
 
 /// What all clients share.
 pub struct Renders {
-    pub store: Store,
+    pub genomes: Arc<Collection>,
     /// Maximum number of renders at a time.
     pub limit: usize,
     /// Longest sound in seconds.

@@ -1,0 +1,84 @@
+//! The database of the configuration, opened when it is first needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::address::Address;
+use super::fault::Fault;
+use super::read::Genome;
+use super::store::Store;
+use super::take::Take;
+
+/// Gives genomes by id. A database that cannot be opened is tried again with the next request, so one that appears
+/// later is used. Calls block on the disk.
+#[derive(Debug)]
+pub struct Collection {
+    path: PathBuf,
+    cached: usize,
+    longest: f64,
+    store: Mutex<Option<Arc<Store>>>,
+}
+
+impl Collection {
+    /// A database at `path`, of which `cached` compiled genomes are kept; sounds may last up to `longest` seconds.
+    pub fn new(path: PathBuf, cached: usize, longest: f64) -> Collection {
+        Collection { path, cached, longest, store: Mutex::new(None) }
+    }
+
+    /// Where the database lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The longest sound in seconds.
+    pub fn longest(&self) -> f64 {
+        self.longest
+    }
+
+    /// The open database.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn store(&self) -> Result<Arc<Store>, Fault> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = &*store {
+            return Ok(store.clone());
+        }
+        let opened = Arc::new(Store::open(&self.path, self.cached)?);
+        *store = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// A genome, ready to render.
+    ///
+    /// # Errors
+    /// If the database cannot be read, has no such genome, or the genome cannot be rendered.
+    pub fn genome(&self, id: &str) -> Result<Arc<Genome>, Fault> {
+        self.store()?.get(id)
+    }
+
+    /// Starts a render, on a thread that also reads the genome.
+    ///
+    /// # Errors
+    /// If the sound is longer than allowed, or the thread cannot be started.
+    pub fn take(self: &Arc<Self>, address: &Address) -> Result<Take, Fault> {
+        self.check(address)?;
+        let (collection, id) = (self.clone(), address.id.clone());
+        Take::start(move || collection.genome(&id), address.sound, None)
+    }
+
+    /// Checks the length of a sound.
+    ///
+    /// # Errors
+    /// If it is longer than allowed.
+    pub fn check(&self, address: &Address) -> Result<(), Fault> {
+        if address.sound.duration > self.longest {
+            return Err(Fault::Argument {
+                argument: "duration",
+                received: address.sound.duration.to_string(),
+                expected: format!("at most {} seconds (genomes.duration)", self.longest),
+            });
+        }
+        Ok(())
+    }
+}
