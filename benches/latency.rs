@@ -25,7 +25,14 @@ enum What {
     /// The loudness of a voice that was silent for this many milliseconds before.
     #[cfg(feature = "ddsp")]
     Voice(u64),
+    /// A note of a genome, which is rendered then, or has been.
+    #[cfg(feature = "ddsp")]
+    Genome { rendered: bool },
 }
+
+/// Genomes that are played: instruments of as many parts.
+#[cfg(feature = "ddsp")]
+const GENOMES: i64 = 12;
 
 fn main() {
     if std::env::args().any(|a| a == "--list") {
@@ -39,6 +46,11 @@ fn main() {
     for period in [64, 256, 1024] {
         tell("a running voice", What::Voice(120), period, 2.0 * HOP_MS);
         tell("a resting voice", What::Voice(450), period, 2.0 * HOP_MS);
+    }
+    #[cfg(feature = "ddsp")]
+    for period in [64, 1024] {
+        tell("a genome's note", What::Genome { rendered: false }, period, 60.0);
+        tell("a cached note", What::Genome { rendered: true }, period, 2.0 * HOP_MS);
     }
 }
 
@@ -78,9 +90,19 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         format!("[ddsp]\nmodels = \"{models}\"\nlisten = \"off\"\ninstrument = \"flute\"\n"),
     )
     .expect("a configuration");
+    let database = folder.join("genomes.sqlite");
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port();
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_grooved"))
+    #[cfg(feature = "ddsp")]
+    if matches!(what, What::Genome { .. }) {
+        genomes(&database);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_grooved"));
+    if database.exists() {
+        command.env("DB_PATH", &database);
+    }
+    let mut daemon = command
         .current_dir(&folder)
+        .env("STATE_DIRECTORY", &folder)
         // A deep reserve does not delay the rendering of the next period, but keeps a busy machine from losing time,
         // which the recording would lack.
         .args(["--log", "warn", "--port", &port.to_string(), "--buffer-size", &period.to_string(), "--periods", "32"])
@@ -108,6 +130,14 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         None
     };
     while status().is_none() {}
+    #[cfg(feature = "ddsp")]
+    if matches!(what, What::Genome { .. }) {
+        let names: Vec<String> = genomes(&database).into_iter().map(|id| format!("genome:{id}?duration=0.3")).collect();
+        for (part, name) in (1..=GENOMES).zip(names) {
+            send("/groove/instrument/swap", vec![name.as_str().into(), Value::Int(part)]);
+        }
+        std::thread::sleep(Duration::from_secs(4));
+    }
     send("/groove/master", vec![Value::Float(0.5)]);
     std::thread::sleep(Duration::from_millis(500));
     // Rendering proceeds in steps: a period is rendered at once, and frames − time × rate is greatest just after a
@@ -120,6 +150,8 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         What::Master => (300u64, 30, 0),
         #[cfg(feature = "ddsp")]
         What::Voice(pause) => (60, pause, 100),
+        #[cfg(feature = "ddsp")]
+        What::Genome { .. } => (60, 450, 100),
     };
     for k in 0..tries {
         // Times unrelated to the period, far enough apart that each change is distinct.
@@ -131,6 +163,13 @@ fn measure(what: What, period: usize) -> Vec<f64> {
             What::Master => send("/groove/master", vec![Value::Float(level)]),
             #[cfg(feature = "ddsp")]
             What::Voice(_) => send("/groove/voice/1/loudness", vec![Value::Float(0.9)]),
+            #[cfg(feature = "ddsp")]
+            What::Genome { rendered } => {
+                let (part, turn) = (1 + k as i64 % GENOMES, k as i64 / GENOMES);
+                // Further apart than the notes that are rendered ahead.
+                let note = 40.5 + if rendered { 0.0 } else { 3.3 * turn as f64 };
+                send("/groove/note/on", vec![Value::Float(note), Value::Float(127.0), Value::Int(part)]);
+            }
         }
         if let Some((frames, ns)) = status() {
             edge = edge.max(frames - ns * 1e-9 * RATE);
@@ -138,7 +177,11 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         if hold > 0 {
             next += hold * 1_000_000;
             sleep_until(next);
-            send("/groove/voice/1/loudness", vec![Value::Float(0.0)]);
+            match what {
+                #[cfg(feature = "ddsp")]
+                What::Genome { .. } => send("/groove/note/all_off", vec![]),
+                _ => send("/groove/voice/1/loudness", vec![Value::Float(0.0)]),
+            }
         }
     }
     std::thread::sleep(Duration::from_millis(300));
@@ -161,7 +204,7 @@ fn measure(what: What, period: usize) -> Vec<f64> {
         }
         // Frames that end a silence.
         #[cfg(feature = "ddsp")]
-        What::Voice(_) => {
+        What::Voice(_) | What::Genome { .. } => {
             let mut silent = 0;
             let ends = |i: &usize| {
                 let before = if left[*i] == 0.0 { silent + 1 } else { 0 };
@@ -170,14 +213,33 @@ fn measure(what: What, period: usize) -> Vec<f64> {
             (0..frames).filter(ends).collect()
         }
     };
-    let first = changes.len().saturating_sub(sent.len());
-    sent.iter()
-        .zip(&changes[first..])
-        .map(|(sent, frame)| {
-            // The period that contains the frame was rendered when the step to its end occurred.
-            let end = (frame / period + 1) * period;
-            let rendered_ns = (end as f64 - edge) / RATE * 1e9;
-            (rendered_ns - *sent as f64) * 1e-6
-        })
-        .collect()
+    let mut changes = changes.into_iter().map(|frame| {
+        // The period that contains the frame was rendered when the step to its end occurred.
+        let end = (frame / period + 1) * period;
+        (end as f64 - edge) / RATE * 1e9
+    });
+    // Each datagram has the first change after it; the fades of the start and the end belong to none.
+    sent.iter().filter_map(|sent| Some((changes.find(|ns| *ns > *sent as f64)? - *sent as f64) * 1e-6)).collect()
+}
+
+/// Fills a database with genomes of the tests, and returns those that sound from their first frames on.
+#[cfg(feature = "ddsp")]
+fn genomes(database: &std::path::Path) -> Vec<String> {
+    use grooved::genome::{Evaluation, Genome, Sound, import, render_whole};
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/genomes");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("the genomes").flatten().map(|f| f.path()).collect();
+    files.sort();
+    let mut sounding = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(id) = name.strip_suffix(".json.gz") else { continue };
+        let bytes = std::fs::read(&file).expect("a genome");
+        import(database, id, &bytes).expect("a database");
+        let sound = Sound { duration: 0.3, ..Sound::default() };
+        let rendered = Genome::from_bytes(&bytes).and_then(|genome| render_whole(&genome, sound, Evaluation::Lazy));
+        if rendered.is_ok_and(|sound| sound[..48].iter().any(|s| s.abs() > 1e-4)) {
+            sounding.push(id.to_string());
+        }
+    }
+    sounding
 }

@@ -32,7 +32,9 @@
 //! | `dashboard` | [`control::faces::dashboard`] | resolves a dashboard's name and sends it the tempo |
 //! | `ports` | [`control::faces::osc::ports`] | detects when another program takes over an OSC port |
 //! | `stream`, one per client | [`control::faces::ddsp`] | renders the sound of a client of the DDSP stream |
-//! | `genome`, one per render | [`control::faces::renders`], [`genome`] | renders a genome for a client of the render socket, or as a stem |
+//! | `genome`, one per render | [`control::faces::renders`], [`genome`] | renders a genome for a client of the render socket, as a stem, or as a note |
+//! | `notes` | [`ddsp`] | starts the renders of genomes' notes |
+//! | `evolution` | [`daemon`] | chooses, breeds and renders the genomes that are presented |
 //! | `genome-ahead`, up to 3 per render | [`genome`] | evaluates a genome's network ahead of the render |
 //! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
 //!

@@ -384,6 +384,141 @@ fn a_genome_is_a_stem_wherever_a_file_is() {
     }
 }
 
+#[test]
+#[cfg(feature = "ddsp")]
+fn genomes_are_instruments_of_notes_and_of_the_stream() {
+    use common::{Sound as Recording, f, i, s};
+    let scratch = Scratch::new("genome-notes");
+    let (database, stream) = (database(&scratch), free_tcp_port());
+    let port = common::free_port();
+    let mut command = grooved();
+    command
+        .current_dir(&scratch.0)
+        .env("DB_PATH", &database)
+        .env("GROOVED_CONFINE", "1")
+        .args(["--output", "wav:out.wav", "--http-port", "0", "--port", &port.to_string()])
+        .args(["--ddsp-listen", &format!("127.0.0.1:{stream}")]);
+    let daemon = Daemon::spawn(&scratch, command, port);
+    let client = daemon.client();
+    for (wrong, told) in [
+        ("genome:nosuch", "'genome:nosuch' cannot be played: Genome nosuch not found"),
+        ("genome:01KSFIX019", "'genome:01KSFIX019' cannot be played: genome: connection"),
+        ("genome:01KSFIX000?speed=2", "duration, noteDelta and velocity"),
+    ] {
+        let why = client.fails("/groove/instrument/swap", vec![s(wrong), i(3)]);
+        assert!(why.contains(told), "{wrong}: {why}");
+    }
+    let name = "genome:01KSFIX000?duration=1&noteDelta=-12";
+    client.done("/groove/instrument/swap", vec![s(name), i(3)]);
+    for note in [57.0, 64.0, 57.0] {
+        client.quiet("/groove/note/on", vec![f(note), f(127.0), i(3)]);
+        std::thread::sleep(std::time::Duration::from_millis(1300));
+    }
+    // A client of the stream plays it as well.
+    let socket = std::net::TcpStream::connect(("127.0.0.1", stream)).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut socket = tungstenite::client(format!("ws://127.0.0.1:{stream}/"), socket).unwrap().0;
+    let play = format!(r#"{{"instrument":"{name}","f0s":[220],"loudness":0.8}}"#);
+    socket.send(tungstenite::Message::text(play)).unwrap();
+    let is_heard = |message| match message {
+        tungstenite::Message::Binary(frames) => frames.iter().any(|byte| *byte != 0),
+        _ => false,
+    };
+    assert!((0..600).any(|_| is_heard(socket.read().unwrap())), "{}", daemon.log());
+    drop(socket);
+    let log = daemon.log();
+    assert_eq!(daemon.stop(), 0);
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+
+    let heard = Recording::read(&scratch.path("out.wav"));
+    let genome = Genome::from_bytes(&std::fs::read(data().join("01KSFIX000.json.gz")).unwrap()).unwrap();
+    let mut from = 0;
+    for semitones in [-24.0, -17.0, -24.0] {
+        let sound = Sound { duration: 1.0, note_delta: Pitch::Semitones(semitones), velocity: 1.0 };
+        let raw = genome::render_whole(&genome, sound, Evaluation::Lazy).unwrap();
+        let begins = heard.onset(from).unwrap();
+        let part = &raw[4_000..40_000];
+        // Where the sound begins is known up to the frames that are nearly silent.
+        let off = |lag: usize| {
+            let mixed = &heard.left[begins + lag + 3_500..][..part.len()];
+            let norm = part.iter().map(|p| p * p).sum::<f32>();
+            let gain = mixed.iter().zip(part).map(|(m, p)| m * p).sum::<f32>() / norm;
+            let apart = mixed.iter().zip(part).map(|(m, p)| (m - gain * p).abs()).fold(0.0, f32::max);
+            (apart / gain.abs().max(1e-6), gain)
+        };
+        let (apart, gain) = (0..1_000).map(off).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+        let peak = part.iter().fold(0.0f32, |peak, p| peak.max(p.abs()));
+        assert!(apart < 0.01 * peak && gain > 0.05, "{semitones}: {apart} beside {peak}, at a gain of {gain}");
+        from = begins + 52_000;
+    }
+}
+
+#[test]
+fn genomes_are_bred_and_presented() {
+    use common::{Sound as Recording, f, i, s};
+    let scratch = Scratch::new("evolution");
+    let genomes = |args: &[&str]| {
+        let output = grooved().current_dir(&scratch.0).arg("genomes").args(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap(), said)
+    };
+    let evolve = ["--seed", "5", "--population", "4", "--duration", "0.5", "--generations", "2"];
+    for database in ["a.sqlite", "b.sqlite"] {
+        let (code, said) = genomes(&[&["evolve", "--database", database, "--run", "show"][..], &evolve[..]].concat());
+        assert!(code == 0 && said.contains("generation   1: 4 genomes"), "{said}");
+        let file = format!("{database}.gz");
+        assert_eq!(genomes(&["export", "show-001-03", "--database", database, "--output", &file]).0, 0);
+    }
+    assert_eq!(inflate(&scratch.path("a.sqlite.gz")), inflate(&scratch.path("b.sqlite.gz")), "the seed decides");
+    let (_, said) = genomes(&["ancestry", "--database", "a.sqlite"]);
+    assert!(said.contains("show") && said.contains("2 generations, 8 genomes"), "{said}");
+    let (_, said) = genomes(&["ancestry", "show-001-03", "--database", "a.sqlite"]);
+    assert!(said.starts_with("show-001-03") && said.contains("\n  show-000-0"), "{said}");
+    let (code, _) = genomes(&["ancestry", "show-001-03", "--database", "a.sqlite", "--svg", "tree.svg"]);
+    assert!(code == 0 && std::fs::read_to_string(scratch.path("tree.svg")).unwrap().matches("<circle").count() == 8);
+    for (args, code, told) in [
+        (&["ancestry", "nobody", "--database", "a.sqlite"][..], 64, "argument 'id' is 'nobody'"),
+        (&["ancestry", "--run", "none", "--database", "a.sqlite"], 64, "there is no run 'none'"),
+        (&["ancestry", "--database", "none.sqlite"], 74, "none.sqlite: there is no such database"),
+        (&["evolve", "--population", "1", "--database", "c.sqlite"], 64, "4 to 64 genomes"),
+        (&["evolve", "--run", "a b", "--database", "c.sqlite"], 64, "letters, digits or underscores"),
+    ] {
+        let (got, said) = genomes(args);
+        assert!(got == code && said.contains(told), "{args:?}: {got} {said}");
+    }
+
+    std::fs::write(scratch.path("g.toml"), "[genomes]\ndatabase = \"a.sqlite\"\n").unwrap();
+    let daemon = Daemon::start(&scratch, &["--output", "wav:out.wav", "--config", "g.toml"]);
+    let client = daemon.client();
+    let why = client.fails("/groove/genome/like", vec![]);
+    assert!(why.contains("no genome is presented"), "{why}");
+    let next = || {
+        let answers = client.ask("/groove/genome/next", vec![i(900)]);
+        let done = answers.iter().find(|m| m.address == "/done").unwrap_or_else(|| panic!("{answers:?}"));
+        (done.args[1].as_text(), done.args[2].as_int().unwrap())
+    };
+    for place in 0..4 {
+        assert_eq!(next(), (format!("show-001-{place:02}"), 1));
+        client.quiet("/dance/total_movement", vec![f(if place == 2 { 0.9 } else { 0.1 })]);
+        if place == 2 {
+            client.done("/groove/genome/like", vec![]);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(400));
+    }
+    client.done("/groove/genome/dislike", vec![s("show-001-00")]);
+    // All of them have been heard: the next generation is bred.
+    assert_eq!(next(), ("show-002-00".into(), 2));
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    let log = daemon.log();
+    assert_eq!(daemon.stop(), 0);
+    assert!(!log.contains("ERROR") && !log.contains("panicked"), "{log}");
+    let (_, said) = genomes(&["ancestry", "show-002-00", "--database", "a.sqlite"]);
+    let champion = said.lines().nth(1).unwrap_or_default();
+    assert!(champion.contains("show-001-02") && champion.contains("votes +1 -0, movement 0."), "{said}");
+    let heard = Recording::read(&scratch.path("out.wav"));
+    assert!(heard.rms(0.0, heard.seconds()) > 1e-3, "they are heard");
+}
+
 /// The most memory that the daemon has had resident.
 fn peak_kib(daemon: &Daemon) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();

@@ -246,7 +246,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // `control` may use the report, which the output publishes, and nothing else of the output.
     ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "system", "output/report"]),
     ("remote", &["control", "media"]),
-    ("config", &["control", "output", "movement", "media", "stretch", "ddsp", "system", "engine", "dsp"]),
+    ("config", &["control", "output", "movement", "media", "stretch", "ddsp", "genome", "system", "engine", "dsp"]),
     (
         "daemon",
         &[

@@ -17,7 +17,7 @@ use grooved::control::conductor::show::Show;
 use grooved::control::table;
 use grooved::daemon::settings;
 use grooved::ddsp::ensemble::{Ensemble, InstrumentVoices};
-use grooved::ddsp::library::{Library as Instruments, ModelCache};
+use grooved::ddsp::library::{InstrumentCache, Library as Instruments};
 use grooved::ddsp::order::VoiceCommand;
 use grooved::ddsp::worker::Worker as VoiceWorker;
 use grooved::engine::cover::WorkerEnd;
@@ -110,7 +110,7 @@ const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::
 /// Configuration, instruments, files and controls shared by all runs.
 struct House {
     config: Config,
-    shelf: ModelCache,
+    shelf: InstrumentCache,
     library: Library,
     vocabulary: Arc<Vocabulary>,
 }
@@ -124,7 +124,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
     config.mixer.filters = true;
     House {
         config,
-        shelf: ModelCache::new(Instruments::new(Some(&root.join("models")))),
+        shelf: InstrumentCache::new(Instruments::new(Some(&root.join("models"))), None),
         library: Library::new(&[root.join("tests/fixtures")], false),
         vocabulary: table::table(true, VOICES).vocabulary(),
     }

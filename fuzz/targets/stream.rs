@@ -26,7 +26,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
 
 /// Runs the target [`STREAM`].
 pub fn run(data: &[u8]) {
-    let mut stream = Stream::new(&MODEL, VOICES, SHAPE.rate).expect("a stream can be made");
+    let mut stream = Stream::new(&*MODEL, VOICES, SHAPE.rate).expect("a stream can be made");
     let mut shape = SHAPE;
     let mut block = vec![0.0; MOST_SAMPLES];
     for line in String::from_utf8_lossy(data).lines().take(MOST_FRAMES) {
@@ -35,11 +35,11 @@ pub fn run(data: &[u8]) {
             match order {
                 StreamCommand::Update(update, after) => drop(stream.update(update, after)),
                 StreamCommand::Instrument(_) => {
-                    stream.swap(voices(&MODEL, VOICES, shape.rate).expect("voices can be made"))
+                    stream.swap(voices(&*MODEL, VOICES, shape.rate).expect("voices can be made"))
                 }
                 StreamCommand::Reshape(other) => {
                     if other.rate != shape.rate {
-                        stream = stream.resample(&MODEL, other.rate).expect("a stream can be made");
+                        stream = stream.resample(&*MODEL, other.rate).expect("a stream can be made");
                     }
                     shape = other;
                 }

@@ -15,7 +15,7 @@ use grooved::remote::genome::{self, RenderJob};
 use grooved::remote::live::{Live, LiveMessage};
 use grooved::remote::status::Status;
 use grooved::remote::wire::{Wire, argument};
-use grooved::remote::{bench, crowd, shell, watch};
+use grooved::remote::{bench, crowd, dancers, shell, watch};
 
 /// Control a running grooved.
 ///
@@ -107,6 +107,12 @@ enum Command {
         /// Length of the evening in hours
         #[arg(long, default_value_t = 6.0)]
         hours: f64,
+        /// Instead, dance to this many generations of the evolution of sounds; the more a sound pulses, the more
+        #[arg(long, value_name = "GENERATIONS")]
+        genomes: Option<u32>,
+        /// With --genomes: seconds for which each sound is heard
+        #[arg(long, default_value_t = 2.0, requires = "genomes")]
+        seconds: f64,
     },
     /// Play an instrument over the DDSP stream
     Ddsp {
@@ -316,7 +322,14 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             say(&outcome);
             Ok(outcome.answered == outcome.sent)
         }
-        Command::SimulateCrowd { speed, hours } => {
+        Command::SimulateCrowd { genomes: Some(generations), seconds, .. } => {
+            if !(*generations >= 1 && *seconds >= 0.2 && *seconds <= 600.0) {
+                return Err(Trouble::Usage("--genomes must be at least 1, --seconds 0.2 to 600".into()));
+            }
+            say(&" gen  genome               movement");
+            Ok(dancers::run(&wire()?, i64::from(*generations), *seconds, |heard| say(heard)).map(|()| true)?)
+        }
+        Command::SimulateCrowd { speed, hours, .. } => {
             if !(*speed >= 1.0 && *speed <= 10_000.0 && *hours > 0.0 && *hours <= 24.0) {
                 return Err(Trouble::Usage("--speed must be 1 to 10000, --hours above 0 and up to 24".into()));
             }

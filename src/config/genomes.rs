@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::genome::population::Plan;
+
 /// Environment variables of the older service: the database, and the port.
 pub const DATABASE_VARIABLE: &str = "DB_PATH";
 pub const PORT_VARIABLE: &str = "PORT";
@@ -26,6 +28,16 @@ pub struct Genomes {
     pub duration: f64,
     /// Number of compiled genomes kept in memory, 1 to 4096.
     pub cached: usize,
+    /// Memory of rendered notes in MB, 1 to 4096.
+    pub notes_mb: usize,
+    /// Run of evolution that is presented: its name, and how it is begun.
+    pub run: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Genomes of a generation, 4 to 64.
+    pub population: usize,
+    /// Seconds of each of its sounds, 0.5 to 20.
+    pub sound: f64,
 }
 
 impl Default for Genomes {
@@ -37,6 +49,11 @@ impl Default for Genomes {
             renders: 4,
             duration: 120.0,
             cached: 64,
+            notes_mb: 48,
+            run: "show".into(),
+            seed: 1,
+            population: 12,
+            sound: 4.0,
         }
     }
 }
@@ -46,6 +63,11 @@ impl Genomes {
     pub fn path(&self) -> Option<PathBuf> {
         let named = Some(self.database.clone()).filter(|p| !p.as_os_str().is_empty());
         named.or_else(|| std::env::var_os(DATABASE_VARIABLE).filter(|p| !p.is_empty()).map(PathBuf::from))
+    }
+
+    /// Returns how the run of evolution goes.
+    pub fn plan(&self) -> Plan {
+        Plan { run: self.run.clone(), seed: self.seed, size: self.population, duration: self.sound }
     }
 
     /// Returns the address of the render socket's own port, or `None` if it has none.
@@ -66,6 +88,10 @@ impl Genomes {
         super::range("genomes.renders", self.renders, 1, 64)?;
         super::range("genomes.duration", self.duration, 1.0, 600.0)?;
         super::range("genomes.cached", self.cached, 1, 4096)?;
+        super::range("genomes.notes_mb", self.notes_mb, 1, 4096)?;
+        super::range("genomes.population", self.population, 4, 64)?;
+        super::range("genomes.sound", self.sound, 0.5, 20.0)?;
+        self.plan().check().map_err(|fault| ("genomes.run", fault.to_string()))?;
         self.address().map(drop)
     }
 }

@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use super::Failure;
+use super::evolve::{self, Ancestry, Evolve};
 use crate::config::genomes::DATABASE_VARIABLE;
 use crate::genome::{self, Evaluation, Fault, Genome, Pitch, SAMPLE_RATE, Sound, Store, Yield};
 use crate::media::wav::{Depth, WavWriter};
@@ -62,6 +63,10 @@ enum Action {
     },
     /// Render a genome to a mono WAV file at 48 kHz
     Render(Render),
+    /// Breed generations of genomes, by votes and movement of the last one or else by an automatic judge
+    Evolve(Evolve),
+    /// Show runs of evolution, or the ancestors of a genome
+    Ancestry(Ancestry),
 }
 
 #[derive(Args)]
@@ -108,6 +113,8 @@ pub fn run(flags: &Flags, bar: &ProgressBar) -> Result<(), Failure> {
         Action::List => list(&open()?),
         Action::Show { id } => show(&open()?, id),
         Action::Import { files } => import(&database, files),
+        Action::Evolve(flags) => evolve::evolve(&database, flags, bar),
+        Action::Ancestry(flags) => evolve::ancestry(&database, flags),
         Action::Export { id, output, force } => export(&open()?, id, output.as_deref(), *force),
         Action::Render(order) => render(&open()?, order, bar),
     }

@@ -12,13 +12,15 @@ use crate::control::faces::ddsp::monitor::Monitor;
 use crate::control::faces::ddsp::{self, StreamServer, StreamSettings};
 use crate::control::publish::counters::StreamTally;
 use crate::ddsp::ensemble::{Ensemble, InstrumentVoices};
-use crate::ddsp::library::{Library, ModelCache};
+use crate::ddsp::library::{InstrumentCache, Library};
+use crate::ddsp::notes::NoteCache;
 use crate::ddsp::order::VoiceCommand;
 use crate::ddsp::worker::{Clock, VoiceThread, Worker, WorkerMessage};
 use crate::engine::door::Telemetry;
 use crate::engine::source::HOLD_BACK;
 use crate::engine::voices::{VoiceCell, VoiceWriter, line};
 use crate::engine::{Engine, GRID};
+use crate::genome::Collection;
 use crate::system::overseer::{Overseer, Pulse};
 use crate::system::realtime;
 use crate::system::time::monotonic_ns;
@@ -27,7 +29,7 @@ use crate::system::time::monotonic_ns;
 /// Realtime: no.
 fn make(
     job: InstrumentJob,
-    shelf: &ModelCache,
+    shelf: &InstrumentCache,
     config: &Config,
     seat: impl FnOnce(InstrumentVoices),
 ) -> InstrumentResult {
@@ -48,9 +50,14 @@ fn make(
     }
 }
 
+/// The folder of models.
+fn models(config: &Config) -> Library {
+    Library::new(Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty()))
+}
+
 /// Instruments before their threads are started.
 pub struct InstrumentFactory {
-    shelf: Arc<ModelCache>,
+    shelf: Arc<InstrumentCache>,
     writer: Option<VoiceWriter>,
     /// Channel to the voices' worker, once it runs.
     mail: Option<Sender<WorkerMessage>>,
@@ -59,13 +66,21 @@ pub struct InstrumentFactory {
 impl InstrumentFactory {
     /// Opens the folder of instruments and, if there are voices, connects their sound to the engine.
     pub fn new(config: &Config, engine: &mut Engine) -> InstrumentFactory {
-        let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
         let writer = (config.voices.polyphony > 0).then(|| {
             let (writer, reader) = line(config.voices.pair);
             engine.attach_voices(reader);
             writer
         });
-        InstrumentFactory { shelf: Arc::new(ModelCache::new(Library::new(folder))), writer, mail: None }
+        InstrumentFactory { shelf: Arc::new(InstrumentCache::new(models(config), None)), writer, mail: None }
+    }
+
+    /// Makes instruments of genomes, if there is a collection of them; `steady` voices wait for their renders.
+    pub fn with_genomes(self, config: &Config, genomes: Option<Arc<Collection>>, steady: bool) -> InstrumentFactory {
+        let notes = genomes.and_then(|genomes| {
+            let notes = NoteCache::start(genomes, config.genomes.notes_mb << 20, steady);
+            notes.inspect_err(|e| tracing::error!("genomes: cannot be played as notes: no thread: {e}")).ok()
+        });
+        InstrumentFactory { shelf: Arc::new(InstrumentCache::new(models(config), notes)), ..self }
     }
 
     /// Returns a worker with an ensemble of the configured polyphony, or `None` if there are no voices.
@@ -251,7 +266,7 @@ impl PumpedHandle {
 /// VoiceService of an offline render, driven by [`Pumped::pump`] before each quantum.
 pub struct Pumped {
     worker: Option<Worker>,
-    shelf: Arc<ModelCache>,
+    shelf: Arc<InstrumentCache>,
     config: Config,
     asked: Arc<Mutex<Asked>>,
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::breeding;
 use super::instruments::InstrumentFactory;
 use super::renders;
 use super::services::{LiveServices, Stalls};
@@ -21,7 +22,7 @@ use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collec
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};
 use crate::control::conductor::Conductor;
-use crate::control::conductor::services::InstrumentResult;
+use crate::control::conductor::services::{GenomeResult, InstrumentResult};
 use crate::control::conductor::show::Show;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::dashboard;
@@ -89,7 +90,9 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let engine_config = engine_config(config);
     let (inner, outer) = door(engine_config.slots, 2 * engine_config.pairs);
     let mut engine = Engine::new(&engine_config, inner);
-    let mut workshop = InstrumentFactory::new(config, &mut engine);
+    let genomes = genome_collection(config);
+    let workshop = InstrumentFactory::new(config, &mut engine);
+    let mut workshop = workshop.with_genomes(config, genomes.clone(), false);
     let report = Arc::new(Report::default());
     report.cardless.store(options.output != OutputMode::Card, Relaxed);
     let orders = Arc::new(Orders::default());
@@ -124,7 +127,6 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     let voices = workshop
         .start(config, outer.telemetry.clone(), move |m| drop(made_tx.send(m)))
         .map_err(io("the voices' threads"))?;
-    let genomes = genome_collection(config);
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
     let pool = Pool::start(library(config, &options.plan, genomes.clone()), move |done| drop(loaded_tx.send(done)))
         .map_err(io("the loaders"))?;
@@ -193,6 +195,15 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     };
 
     // The conductor.
+    let (bred_tx, bred) = mpsc::unbounded_channel();
+    let breeding = match &genomes {
+        Some(genomes) => {
+            let told = move |result| drop(bred_tx.send(result));
+            let started = breeding::start(genomes.path().into(), config.genomes.plan(), told);
+            Some(started.map_err(io("the evolution thread"))?)
+        }
+        None => None,
+    };
     let services = LiveServices {
         pool: pool.clone(),
         feeders: disk.mail(),
@@ -200,6 +211,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         files: keeper.as_ref().and_then(Keeper::mail),
         recorder: recorder.as_ref().and_then(Recorder::mail),
         progress: recorder.as_ref().map(|r| r.progress.clone()),
+        genomes: breeding,
         voices: voices.handle(),
         stalls: Stalls {
             audio: orders.clone(),
@@ -232,7 +244,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     // The conductor has a runtime of its own, so that busy sockets cannot delay its ticks.
     let own =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
-    let inboxes = Inboxes { loaded, kept, told, made };
+    let inboxes = Inboxes { loaded, kept, told, made, bred };
     let result = runtime
         .block_on(open_faces(&options, &conductor, &workshop, &report, genomes))
         .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
@@ -384,6 +396,7 @@ struct Inboxes {
     kept: mpsc::UnboundedReceiver<Kept>,
     told: mpsc::UnboundedReceiver<RecorderEvent>,
     made: mpsc::UnboundedReceiver<InstrumentResult>,
+    bred: mpsc::UnboundedReceiver<GenomeResult>,
 }
 
 /// Sources of requests and destinations of their answers.
@@ -522,6 +535,7 @@ async fn serve(
             Some(kept) = inboxes.kept.recv() => conductor.kept(kept),
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
             Some(made) = inboxes.made.recv() => conductor.opened(made),
+            Some(bred) = inboxes.bred.recv() => conductor.bred(bred),
             Some(peer) = faces.gone.recv() => conductor.gone(peer),
             // One slice at a time, so that the branches above are polled in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),

@@ -4,7 +4,7 @@
 //! - [`render`]: offline render of the same engine and conductor into a file
 //! - [`tune`]: measures which period sizes this machine can sustain
 //! - [`doctor`]: checks a machine for causes of dropouts
-//! - [`genomes`]: lists, imports, exports and renders evolved sounds
+//! - [`genomes`]: lists, imports, exports, renders and evolves sounds
 //! - [`instruments`]: voices in the mix, and the DDSP stream
 //! - [`media`]: checks audio files before a show
 //! - [`models`]: checks instruments before a show
@@ -14,7 +14,9 @@
 //! - [`stretch`]: tempo and key changes of files, and their cost on this machine
 //! - [`plan`]: what plays at start, from the command line or the demonstration set
 
+mod breeding;
 pub mod doctor;
+mod evolve;
 pub mod genomes;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
@@ -171,6 +173,7 @@ pub fn settings(config: &Config) -> Settings {
         allow: config.osc.allow.clone(),
         debug: std::env::var_os("GROOVED_DEBUG").is_some_and(|v| v == "1"),
         has_presets: config.state.folder().is_some(),
+        has_genomes: config.genomes.path().is_some(),
         save_every: config.state.restore.then(|| Duration::from_secs_f64(config.state.save_s)),
         voices: if cfg!(feature = "ddsp") { config.voices.polyphony } else { 0 },
         instrument: config.instrument(),

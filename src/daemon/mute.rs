@@ -28,6 +28,11 @@ impl NoVoices {
         NoVoices
     }
 
+    /// Makes nothing of genomes.
+    pub fn with_genomes<A, B>(self, _: &Config, _: A, _: B) -> NoVoices {
+        self
+    }
+
     /// Starts nothing.
     ///
     /// # Errors

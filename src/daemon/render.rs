@@ -62,7 +62,10 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let config = engine_config(&options.config);
     let (inner, outer) = door(config.slots, 2 * config.pairs);
     let mut engine = Engine::new(&config, inner);
-    let mut voices = Pumped::new(InstrumentFactory::new(&options.config, &mut engine), &options.config);
+    let genomes = genome_collection(&options.config);
+    let factory = InstrumentFactory::new(&options.config, &mut engine);
+    let factory = factory.with_genomes(&options.config, genomes.clone(), true);
+    let mut voices = Pumped::new(factory, &options.config);
     let (jobs_tx, jobs) = channel();
     let (feeders_tx, feeders) = channel();
     let (reserves_tx, reserves) = channel();
@@ -70,8 +73,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         OfflineServices { jobs: jobs_tx, feeders: feeders_tx, reserves: reserves_tx, voices: voices.handle() };
     let report = Arc::new(Report::default());
     // A render depends only on its command line.
-    let settings = Settings { has_presets: false, save_every: None, ..settings(&options.config) };
-    let library = library(&options.config, &options.plan, genome_collection(&options.config));
+    let settings = Settings { has_presets: false, has_genomes: false, save_every: None, ..settings(&options.config) };
+    let library = library(&options.config, &options.plan, genomes);
     let table = table::table(settings.debug, settings.voices);
     let mut conductor = Conductor::new(settings, table, outer, Box::new(services), report);
     conductor.own(options.plan.calls());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 
 use super::instruments::VoiceHandle;
-use crate::control::conductor::services::{InstrumentJob, Services};
+use crate::control::conductor::services::{GenomeJob, InstrumentJob, Services};
 use crate::ddsp::order::VoiceCommand;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::voices::VoiceCell;
@@ -46,6 +46,8 @@ pub struct LiveServices {
     pub recorder: Option<Sender<RecordJob>>,
     /// The recorder's progress.
     pub progress: Option<Arc<Progress>>,
+    /// The run of evolution, if there is a database of genomes.
+    pub genomes: Option<Sender<GenomeJob>>,
     /// The voices.
     pub voices: VoiceHandle,
     /// What can be stalled.
@@ -89,6 +91,12 @@ impl Services for LiveServices {
 
     fn instrument(&mut self, job: InstrumentJob) {
         self.voices.job(job);
+    }
+
+    fn genome(&mut self, job: GenomeJob) {
+        if let Some(genomes) = &self.genomes {
+            drop(genomes.send(job));
+        }
     }
 
     fn voices(&self) -> Option<Arc<VoiceCell>> {

@@ -11,7 +11,7 @@
 //! All voices are created when an instrument is loaded, so that starting a note creates nothing.
 
 use super::guest::MonitorCommand;
-use super::library::ModelCache;
+use super::library::InstrumentCache;
 use super::order::{BusParam, Card, MOST_VOICES, PARTS, PartParam, Setting, VoiceCommand};
 use super::performer::{self, Adsr, NoteParams};
 use super::room::Room;
@@ -38,22 +38,15 @@ impl InstrumentVoices {
     /// # Errors
     /// A message that says why the instrument cannot be used.
     pub fn open(
-        shelf: &ModelCache,
+        shelf: &InstrumentCache,
         name: &str,
         voices: usize,
         sample_rate: u32,
     ) -> Result<(InstrumentVoices, Card), String> {
-        let model = shelf.model(name)?;
-        let voice = |n: usize| Voice::new(&model, sample_rate, 1 + n as u64);
+        let instrument = shelf.instrument(name)?;
+        let voice = |n: usize| Voice::new(&instrument, sample_rate, 1 + n as u64);
         let idle = (0..voices.clamp(1, MOST_VOICES) + SPARE).map(voice).collect::<Result<_, _>>()?;
-        let c = model.contract();
-        let card = Card {
-            name: name.into(),
-            pitch_range: c.pitch_range,
-            loudness_range: c.loudness_range,
-            decibels: c.loudness_map.iter().map(|(played, told)| (*played, (told - 1.0) * 80.0)).collect(),
-            licence: c.licence.clone(),
-        };
+        let card = instrument.card(name);
         Ok((InstrumentVoices { name: name.into(), idle }, card))
     }
 }
@@ -579,7 +572,7 @@ mod tests {
     const RATE: usize = 48_000;
 
     fn ensemble(voices: usize, instruments: &[&str]) -> Ensemble {
-        let shelf = ModelCache::new(Library::new(Some("models".as_ref())));
+        let shelf = InstrumentCache::new(Library::new(Some("models".as_ref())), None);
         let mut ensemble = Ensemble::new(voices, RATE as u32);
         for name in instruments {
             ensemble.seat(InstrumentVoices::open(&shelf, name, voices, RATE as u32).unwrap().0);

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use super::instrument::Instrument;
 use super::model::{Model, ModelError};
+use super::notes::{GenomeInstrument, NoteCache};
+use crate::genome::is_address;
 
 /// Default folders, in order: in the working directory, then, relative to the program's folder, where an installation
 /// and a checkout keep them.
@@ -84,32 +87,74 @@ impl Library {
     }
 }
 
-/// A cache of opened models: each instrument is read once and shared by all voices.
+/// Most genomes that are kept open.
+const MOST_GENOMES: usize = 16;
+
+/// A cache of opened instruments: each is read once and shared by all voices.
 #[derive(Debug)]
-pub struct ModelCache {
+pub struct InstrumentCache {
     /// The library that models are read from.
     pub library: Library,
     models: Mutex<HashMap<String, Model>>,
+    notes: Option<Arc<NoteCache>>,
+    /// By name, the one opened last stands last.
+    genomes: Mutex<Vec<(String, GenomeInstrument)>>,
 }
 
-impl ModelCache {
-    /// Creates an empty cache.
-    pub fn new(library: Library) -> ModelCache {
-        ModelCache { library, models: Mutex::default() }
+impl InstrumentCache {
+    /// Creates an empty cache. Genomes are instruments too if there are `notes`.
+    pub fn new(library: Library, notes: Option<Arc<NoteCache>>) -> InstrumentCache {
+        InstrumentCache { library, models: Mutex::default(), notes, genomes: Mutex::default() }
     }
 
-    /// Returns an instrument by name. Blocks for tens of milliseconds the first time. Realtime: no.
+    /// Returns an instrument by name: that of a model, or `genome:ID`. Blocks, the first time for tens of milliseconds
+    /// or as long as it takes to render a note. Realtime: no.
     ///
     /// # Errors
-    /// The message of [`LibraryError`].
-    pub fn model(&self, name: &str) -> Result<Model, String> {
+    /// Why there is none.
+    pub fn instrument(&self, name: &str) -> Result<Instrument, String> {
+        if is_address(name) {
+            return self.genome(name).map(Instrument::Genome);
+        }
         if let Some(model) = self.models.lock().ok().and_then(|models| models.get(name).cloned()) {
-            return Ok(model);
+            return Ok(Instrument::Neural(model));
         }
         let model = self.library.open(name).map_err(|e| e.to_string())?;
         if let Ok(mut models) = self.models.lock() {
             models.insert(name.into(), model.clone());
         }
-        Ok(model)
+        Ok(Instrument::Neural(model))
+    }
+
+    /// Makes sure that there is such an instrument, without opening it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find(&self, name: &str) -> Result<(), String> {
+        if is_address(name) {
+            return self.notes().map(drop);
+        }
+        self.library.find(name).map(drop).map_err(|e| e.to_string())
+    }
+
+    fn notes(&self) -> Result<&Arc<NoteCache>, String> {
+        self.notes.as_ref().ok_or_else(|| "no database of genomes is configured (genomes.database)".into())
+    }
+
+    fn genome(&self, name: &str) -> Result<GenomeInstrument, String> {
+        let notes = self.notes()?;
+        let known = self.genomes.lock().ok().and_then(|all| all.iter().find(|(n, _)| n == name).cloned());
+        // Another program may have changed it in the database.
+        if let Some((_, instrument)) = known.filter(|(_, instrument)| instrument.is_current()) {
+            return Ok(instrument);
+        }
+        let instrument = GenomeInstrument::open(notes, name)?;
+        if let Ok(mut all) = self.genomes.lock() {
+            all.retain(|(n, _)| n != name);
+            let surplus = (all.len() + 1).saturating_sub(MOST_GENOMES);
+            all.drain(..surplus);
+            all.push((name.into(), instrument.clone()));
+        }
+        Ok(instrument)
     }
 }

@@ -1,10 +1,11 @@
-//! Neural instruments (DDSP): model files, and the voices that play them.
+//! Instruments: neural models (DDSP) and genomes, and the voices that play them.
 //!
 //! - [`contract`]: the requirements for a model file, and the metadata it carries
 //! - [`model`]: a model file, read, checked and prepared; running one step of it
 //! - [`harmonics`] and [`noise`]: the two synthesis stages; [`synth`]: both combined
-//! - [`performer`]: envelope, glide, vibrato; [`voice`]: a model, a synthesiser and a performer
-//! - [`band`]: several voices of one instrument; [`library`]: finds instruments by name
+//! - [`notes`]: notes of genomes, rendered and kept; `sampled`: plays one
+//! - [`performer`]: envelope, glide, vibrato; [`voice`]: an instrument's sound and a performer
+//! - [`band`]: several voices of one instrument; [`mod@instrument`]: a model or a genome; [`library`]: finds them by name
 //! - [`score`]: notes of a MIDI file ([`smf`]) and control tables; [`tuning`]: the pitch offset of a MIDI channel
 //! - [`stream`]: the voices of one streaming client
 //! - [`ensemble`]: the voices on the speakers; [`order`]: their commands; [`room`]: their reverb
@@ -25,11 +26,15 @@ pub mod guest;
 #[cfg(feature = "ddsp")]
 pub mod harmonics;
 #[cfg(feature = "ddsp")]
+pub mod instrument;
+#[cfg(feature = "ddsp")]
 pub mod library;
 #[cfg(feature = "ddsp")]
 pub mod model;
 #[cfg(feature = "ddsp")]
 pub mod noise;
+#[cfg(feature = "ddsp")]
+pub mod notes;
 pub mod order;
 #[cfg(feature = "ddsp")]
 pub mod performer;
@@ -37,6 +42,8 @@ pub mod performer;
 pub mod processor;
 #[cfg(feature = "ddsp")]
 pub mod room;
+#[cfg(feature = "ddsp")]
+mod sampled;
 #[cfg(feature = "ddsp")]
 pub mod score;
 #[cfg(feature = "ddsp")]

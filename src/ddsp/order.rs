@@ -1,5 +1,7 @@
 //! Commands for the voices on the speakers. Plain data, compiled in builds without instruments as well.
 
+use crate::genome::{Address, is_address};
+
 /// Number of parts; like MIDI channels, each has its own instrument, bend and pedals.
 pub const PARTS: usize = 16;
 /// Maximum number of voices on the speakers.
@@ -182,8 +184,11 @@ impl Card {
     }
 }
 
-/// Returns whether a name is a plain instrument name, not a path or a file name.
+/// Returns whether a name is a plain instrument name or that of a genome, not a path or a file name.
 pub fn is_name(name: &str) -> bool {
+    if is_address(name) {
+        return Address::parse(name).is_ok();
+    }
     let is_file = [".onnx", ".tflite"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     !name.is_empty() && name.len() <= 60 && !name.starts_with('.') && !name.contains(['/', '\\']) && !is_file
 }

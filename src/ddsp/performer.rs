@@ -106,6 +106,8 @@ pub struct Performer {
     glide_left: f64,
     loudness: f64,
     vibrato: f64,
+    /// Number of notes begun, and of times that direct playing began out of silence.
+    begun: u64,
 }
 
 impl Performer {
@@ -122,12 +124,13 @@ impl Performer {
             glide_left: 0.0,
             loudness: 0.0,
             vibrato: 0.0,
+            begun: 0,
         }
     }
 
     /// Resets everything but the playing parameters.
     pub fn reset(&mut self) {
-        *self = Performer { manner: self.manner, ..Performer::new(self.hop_s) };
+        *self = Performer { manner: self.manner, begun: self.begun, ..Performer::new(self.hop_s) };
     }
 
     /// Returns the same performer for hops of another length, in seconds.
@@ -149,6 +152,16 @@ impl Performer {
         matches!(self.stage, Stage::Silent | Stage::Release)
     }
 
+    /// Increases with every note, and whenever direct playing begins out of silence.
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Pitch that the voice goes to (MIDI number) and its loudness before envelope and expression, 0 to 1.
+    pub fn target(&self) -> (f64, f64) {
+        (self.wanted, self.loudness)
+    }
+
     /// Current loudness, 0 to 1, before expression; the quietest voice is stolen first.
     pub fn present(&self) -> f64 {
         if self.stage == Stage::Held { self.loudness } else { self.envelope * self.loudness }
@@ -159,6 +172,7 @@ impl Performer {
         let silent = self.silent();
         self.stage = Stage::Held;
         self.loudness = loudness.clamp(0.0, 1.0);
+        self.begun += u64::from(silent && self.loudness > 0.0);
         self.go_to(midi_of(hz), silent);
     }
 
@@ -203,6 +217,7 @@ impl Performer {
         self.leg = 0.0;
         self.stage = Stage::Attack;
         self.vibrato = 0.0;
+        self.begun += 1;
         let first = self.manner.glide_s <= 0.0;
         self.go_to(midi, first);
     }

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use super::model::Model;
+use super::instrument::Instrument;
 use super::performer::{midi_of, weakest};
 use super::voice::{MOST_GAIN, Tone, Voice};
 
@@ -83,9 +83,12 @@ impl Stream {
     ///
     /// # Errors
     /// The error from tract, if the model cannot be set up.
-    pub fn new(model: &Model, voices: usize, sample_rate: u32) -> Result<Stream, String> {
+    pub fn new(instrument: impl Into<Instrument>, voices: usize, sample_rate: u32) -> Result<Stream, String> {
         Ok(Stream {
-            voices: self::voices(model, voices, sample_rate)?.into_iter().map(|voice| (voice, Role::Free)).collect(),
+            voices: self::voices(instrument, voices, sample_rate)?
+                .into_iter()
+                .map(|voice| (voice, Role::Free))
+                .collect(),
             leaving: Vec::new(),
             rate: f64::from(sample_rate),
             loudness: vec![0.7],
@@ -126,8 +129,8 @@ impl Stream {
     ///
     /// # Errors
     /// The error from tract, if the model cannot be set up.
-    pub fn resample(&self, model: &Model, sample_rate: u32) -> Result<Stream, String> {
-        let mut other = Stream::new(model, self.voices.len(), sample_rate)?;
+    pub fn resample(&self, instrument: impl Into<Instrument>, sample_rate: u32) -> Result<Stream, String> {
+        let mut other = Stream::new(instrument, self.voices.len(), sample_rate)?;
         let wider = f64::from(sample_rate) / self.rate;
         other.loudness.clone_from(&self.loudness);
         (other.gain, other.mix, other.notes) = (self.gain, self.mix, self.notes);
@@ -343,12 +346,14 @@ impl Stream {
 ///
 /// # Errors
 /// The error from tract, if the model cannot be set up.
-pub fn voices(model: &Model, count: usize, sample_rate: u32) -> Result<Vec<Voice>, String> {
-    (0..count).map(|n| Voice::new(model, sample_rate, 1 + n as u64)).collect()
+pub fn voices(instrument: impl Into<Instrument>, count: usize, sample_rate: u32) -> Result<Vec<Voice>, String> {
+    let instrument = instrument.into();
+    (0..count).map(|n| Voice::new(&instrument, sample_rate, 1 + n as u64)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Model;
     use super::*;
     use std::path::Path;
 

@@ -1,8 +1,9 @@
-//! A voice: model and synthesiser of one instrument, driven hop by hop, with tone and playing parameters.
+//! A voice: the sound of one instrument, driven hop by hop, with tone and playing parameters.
 
-use super::contract::Contract;
+use super::instrument::Instrument;
 use super::model::{Model, ModelRunner};
 use super::performer::{Intent, Performer};
+use super::sampled::{self, GenomeSound, Readiness};
 use super::synth::{Frame, Synth, hop_of};
 
 /// Seconds of silence after which a voice rests and its model's state is reset.
@@ -10,7 +11,7 @@ const REST_S: f64 = 0.3;
 /// Maximum gain of partials and noise: +20 dB, as in the older server.
 pub const MOST_GAIN: f64 = 10.0;
 
-/// Tone parameters of a voice.
+/// Tone parameters of a voice. Those of partials, noise and timbre have no effect on genomes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tone {
     /// Transposition in semitones, before the model.
@@ -33,15 +34,11 @@ impl Default for Tone {
 
 /// One voice of an instrument. A hop allocates within the model, so it belongs on a worker. Realtime: no.
 pub struct Voice {
-    model: Model,
-    player: ModelRunner,
-    synth: Synth,
+    source: Source,
     /// Tone parameters; may be changed at any time.
     pub tone: Tone,
     /// Source of pitch, loudness and level.
     pub performer: Performer,
-    frame: Frame,
-    distribution: Vec<f32>,
     hop: usize,
     hop_s: f64,
     silent_hops: usize,
@@ -50,33 +47,35 @@ pub struct Voice {
     taken: usize,
 }
 
+/// What makes the sound.
+enum Source {
+    Neural(Box<NeuralSound>),
+    Genome(GenomeSound),
+}
+
 impl Voice {
     /// Creates a voice at rest. The same seed and controls give the same samples.
     ///
     /// # Errors
     /// The error from tract, if the model cannot be set up.
-    pub fn new(model: &Model, sample_rate: u32, seed: u64) -> Result<Voice, String> {
-        let contract = model.contract();
-        let hop = hop_of(contract, sample_rate);
+    pub fn new(instrument: impl Into<Instrument>, sample_rate: u32, seed: u64) -> Result<Voice, String> {
+        let (source, hop) = match instrument.into() {
+            Instrument::Neural(model) => {
+                let hop = hop_of(model.contract(), sample_rate);
+                (Source::Neural(Box::new(NeuralSound::new(model, sample_rate, seed)?)), hop)
+            }
+            Instrument::Genome(genome) => (Source::Genome(GenomeSound::new(genome, sample_rate)), sampled::HOP),
+        };
         Ok(Voice {
-            player: model.player().map_err(|e| format!("{e:#}"))?,
-            synth: Synth::new(contract, sample_rate, seed),
+            source,
             tone: Tone::default(),
             performer: Performer::new(hop as f64 / f64::from(sample_rate)),
-            frame: Frame::silent(contract),
-            distribution: vec![0.0; contract.harmonics],
             hop,
             hop_s: hop as f64 / f64::from(sample_rate),
             silent_hops: usize::MAX,
             block: vec![0.0; hop],
             taken: hop,
-            model: model.clone(),
         })
-    }
-
-    /// Returns the metadata of the instrument.
-    pub fn contract(&self) -> &Contract {
-        self.model.contract()
     }
 
     /// Samples per hop.
@@ -107,14 +106,18 @@ impl Voice {
     /// Resets to the state of a new voice, cutting off its sound. The tone and the playing parameters stay.
     pub fn reset(&mut self) {
         self.performer.reset();
-        self.synth.reset();
+        if let Source::Neural(sound) = &mut self.source {
+            sound.synth.reset();
+        }
         self.rest();
         self.taken = self.hop;
     }
 
     fn rest(&mut self) {
-        // If the reset fails, so does the next step, and the voice is silent.
-        let _ = self.player.reset();
+        match &mut self.source {
+            Source::Neural(sound) => sound.rest(),
+            Source::Genome(sound) => sound.reset(),
+        }
         self.silent_hops = usize::MAX;
     }
 
@@ -145,11 +148,31 @@ impl Voice {
     }
 
     fn next_hop(&mut self) {
-        let intent = self.performer.hop();
-        self.step(intent);
         self.block.fill(0.0);
-        self.synth.add(&self.frame, &mut self.block);
         self.taken = 0;
+        let intent = match &mut self.source {
+            Source::Neural(sound) => {
+                let intent = self.performer.hop();
+                sound.add(intent, &self.tone, &mut self.block);
+                intent
+            }
+            Source::Genome(sound) => {
+                let shift = self.tone.pitch_shift;
+                if !self.performer.silent() {
+                    match sound.prepare(&mut self.performer, shift) {
+                        Readiness::Ready => {}
+                        Readiness::Over => self.performer.hush(),
+                        Readiness::Waits => {
+                            self.silent_hops = 0;
+                            return;
+                        }
+                    }
+                }
+                let intent = self.performer.hop();
+                sound.add(intent, shift, &mut self.block);
+                intent
+            }
+        };
         let silent = intent.loudness <= 0.0;
         self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
         // A note held at loudness 0 may become audible at any time, so it keeps running silently.
@@ -158,26 +181,58 @@ impl Voice {
             self.taken = self.hop;
         }
     }
+}
+
+/// A model and its synthesiser.
+struct NeuralSound {
+    model: Model,
+    player: ModelRunner,
+    synth: Synth,
+    frame: Frame,
+    distribution: Vec<f32>,
+}
+
+impl NeuralSound {
+    fn new(model: Model, sample_rate: u32, seed: u64) -> Result<NeuralSound, String> {
+        let contract = model.contract();
+        Ok(NeuralSound {
+            player: model.player().map_err(|e| format!("{e:#}"))?,
+            synth: Synth::new(contract, sample_rate, seed),
+            frame: Frame::silent(contract),
+            distribution: vec![0.0; contract.harmonics],
+            model,
+        })
+    }
+
+    fn rest(&mut self) {
+        // If the reset fails, so does the next step, and the voice is silent.
+        let _ = self.player.reset();
+    }
+
+    fn add(&mut self, intent: Intent, tone: &Tone, block: &mut [f32]) {
+        self.step(intent, tone);
+        self.synth.add(&self.frame, block);
+    }
 
     /// Runs the model for a target and writes the result to `frame`.
-    fn step(&mut self, intent: Intent) {
-        let midi = intent.midi + self.tone.pitch_shift;
+    fn step(&mut self, intent: Intent, tone: &Tone) {
+        let midi = intent.midi + tone.pitch_shift;
         self.frame.hz = 440.0 * ((midi - 69.0) / 12.0).exp2();
         let loudness = self.model.contract().loudness(intent.loudness);
-        let told = if loudness > 0.0 { loudness + self.tone.timbre_loudness_db / 80.0 } else { 0.0 };
+        let told = if loudness > 0.0 { loudness + tone.timbre_loudness_db / 80.0 } else { 0.0 };
         // The loudness offset given to the model is compensated in its output.
-        let back = if loudness > 0.0 { 10f64.powf(-self.tone.timbre_loudness_db / 20.0) } else { 1.0 };
-        let pitch = (midi + self.tone.timbre_pitch) / 127.0;
+        let back = if loudness > 0.0 { 10f64.powf(-tone.timbre_loudness_db / 20.0) } else { 1.0 };
+        let pitch = (midi + tone.timbre_pitch) / 127.0;
         let made = self.player.step(pitch as f32, told as f32, &mut self.distribution, &mut self.frame.noise);
         // Silence is exact, whatever the model returns.
         let level = if intent.loudness > 0.0 { intent.level } else { 0.0 };
         match made {
             Ok(amplitude) => {
-                let scale = amplitude * (self.tone.harmonic_gain * back * level) as f32;
+                let scale = amplitude * (tone.harmonic_gain * back * level) as f32;
                 for (partial, share) in self.frame.partials.iter_mut().zip(&self.distribution) {
                     *partial = share * scale;
                 }
-                let scale = (self.tone.noise_gain * back * level) as f32;
+                let scale = (tone.noise_gain * back * level) as f32;
                 for magnitude in &mut self.frame.noise {
                     *magnitude *= scale;
                 }

@@ -361,7 +361,7 @@ impl VoiceThread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ddsp::library::{Library, ModelCache};
+    use crate::ddsp::library::{InstrumentCache, Library};
     use crate::engine::door::door;
     use crate::engine::voices::line;
     use crate::engine::{Block, Engine, EngineConfig};
@@ -373,7 +373,7 @@ mod tests {
         let (writer, reader) = line(0);
         engine.attach_voices(reader);
         let mut ensemble = Ensemble::new(8, 48_000);
-        let shelf = ModelCache::new(Library::new(Some("models".as_ref())));
+        let shelf = InstrumentCache::new(Library::new(Some("models".as_ref())), None);
         ensemble.seat(InstrumentVoices::open(&shelf, "flute", 8, 48_000).unwrap().0);
         ensemble.obey(VoiceCommand::Swap(None, "flute".into()));
         (engine, Worker::new(ensemble, writer, 48_000))

@@ -7,16 +7,19 @@
 //! - `course`: whether a render goes on; `take`: a sound that is played while it is rendered
 //! - `store`: the database; `collection`: that of the configuration; `address`: names of sounds
 //! - `fault`: what is wrong with a genome
+//! - `evolve`: mutation, crossover, selection; `population`: generations, with their ancestry in the database
 //! - `trig`: sine and cosine that round as in the older service
 
 mod address;
 mod ahead;
 mod collection;
 mod course;
+pub mod evolve;
 mod fault;
 mod graph;
 mod network;
 mod patch;
+pub mod population;
 mod read;
 mod render;
 mod signal;

@@ -31,18 +31,7 @@ pub struct Genome {
 impl Genome {
     /// Reads gzip or plain JSON.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Fault> {
-        let inflated;
-        let json = if bytes.starts_with(&[0x1f, 0x8b]) {
-            inflated = inflate(bytes)?;
-            &inflated[..]
-        } else {
-            bytes
-        };
-        if json.len() > MAX_BYTES {
-            return Err(Fault::TooLarge { what: "size in bytes", found: json.len(), limit: MAX_BYTES });
-        }
-        let value = serde_json::from_slice(json).map_err(|e| Fault::Malformed(format!("not JSON: {e}")))?;
-        Self::from_json(&value)
+        Self::from_json(&json(bytes)?)
     }
 
     /// Reads JSON in any of its wrappings: `{genome}`, `{data}`, texts that contain JSON.
@@ -68,6 +57,21 @@ impl Genome {
     }
 }
 
+/// The JSON of a genome's bytes: gzip or plain.
+pub(super) fn json(bytes: &[u8]) -> Result<Value, Fault> {
+    let inflated;
+    let json = if bytes.starts_with(&[0x1f, 0x8b]) {
+        inflated = inflate(bytes)?;
+        &inflated[..]
+    } else {
+        bytes
+    };
+    if json.len() > MAX_BYTES {
+        return Err(Fault::TooLarge { what: "size in bytes", found: json.len(), limit: MAX_BYTES });
+    }
+    serde_json::from_slice(json).map_err(|e| Fault::Malformed(format!("not JSON: {e}")))
+}
+
 fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
     let limit = MAX_BYTES as u64 + 1;
@@ -80,7 +84,7 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 /// A value that may be a text with JSON, several times over.
-fn decode<'v>(value: &'v Value, what: &str) -> Result<Cow<'v, Value>, Fault> {
+pub(super) fn decode<'v>(value: &'v Value, what: &str) -> Result<Cow<'v, Value>, Fault> {
     let mut value = Cow::Borrowed(value);
     for _ in 0..DEPTH {
         match &*value {
@@ -93,6 +97,13 @@ fn decode<'v>(value: &'v Value, what: &str) -> Result<Cow<'v, Value>, Fault> {
         }
     }
     Err(Fault::Malformed(format!("{what} is not an object")))
+}
+
+/// The decoded patch and the decoded networks of a genome, in any of its wrappings.
+pub(super) fn parts(value: &Value) -> Result<(Value, Value), Fault> {
+    let genome = unwrap(value, DEPTH)?;
+    let part = |key: &str| decode(genome.get(key).unwrap_or(&Value::Null), key).map(Cow::into_owned);
+    Ok((part("asNEATPatch")?, part("waveNetwork")?))
 }
 
 /// What a wrapper contains.

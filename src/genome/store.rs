@@ -150,24 +150,12 @@ fn version(connection: &Connection) -> Result<i64, Fault> {
     connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|e| database(&e))
 }
 
-/// Writes a genome into a database, which is made if there is none. `data` is gzip or plain JSON; it is checked.
-pub fn import(path: &Path, id: &str, data: &[u8]) -> Result<(), Fault> {
-    Genome::from_bytes(data)?;
-    if id.is_empty() || id.len() > MAX_ID {
-        let expected = format!("1 to {MAX_ID} bytes");
-        return Err(Fault::Argument { argument: "id", received: format!("{} bytes long", id.len()), expected });
-    }
-    let compressed;
-    let data = if data.starts_with(&[0x1f, 0x8b]) {
-        data
-    } else {
-        use std::io::Write;
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        let written = encoder.write_all(data).and_then(|()| encoder.finish());
-        compressed = written.map_err(|e| Fault::Malformed(format!("gzip: {e}")))?;
-        &compressed[..]
-    };
-    let run = || -> rusqlite::Result<()> {
+/// Opens a database for writing, which is made if there is none.
+///
+/// # Errors
+/// If it cannot be opened or written.
+pub(super) fn writable(path: &Path) -> Result<Connection, Fault> {
+    let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -176,10 +164,51 @@ pub fn import(path: &Path, id: &str, data: &[u8]) -> Result<(), Fault> {
             "CREATE TABLE IF NOT EXISTS genomes (id TEXT PRIMARY KEY, data BLOB);
              CREATE TABLE IF NOT EXISTS metadata (key TEXT PRIMARY KEY, value TEXT);",
         )?;
-        connection.execute("INSERT OR REPLACE INTO genomes (id, data) VALUES (?1, ?2)", (id, data))?;
-        Ok(())
+        Ok(connection)
     };
-    run().map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
+    open().map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
+}
+
+/// A genome that has been checked and compressed.
+pub(super) struct Packed<'p> {
+    id: &'p str,
+    data: Vec<u8>,
+}
+
+impl<'p> Packed<'p> {
+    /// Checks and compresses a genome; `data` is gzip or plain JSON.
+    ///
+    /// # Errors
+    /// If it is not a genome, or the id is too long.
+    pub fn of(id: &'p str, data: &[u8]) -> Result<Self, Fault> {
+        Genome::from_bytes(data)?;
+        if id.is_empty() || id.len() > MAX_ID {
+            let expected = format!("1 to {MAX_ID} bytes");
+            return Err(Fault::Argument { argument: "id", received: format!("{} bytes long", id.len()), expected });
+        }
+        if data.starts_with(&[0x1f, 0x8b]) {
+            return Ok(Packed { id, data: data.into() });
+        }
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let written = encoder.write_all(data).and_then(|()| encoder.finish());
+        Ok(Packed { id, data: written.map_err(|e| Fault::Malformed(format!("gzip: {e}")))? })
+    }
+
+    /// Writes it, in place of one of the same id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let sql = "INSERT OR REPLACE INTO genomes (id, data) VALUES (?1, ?2)";
+        connection.execute(sql, (self.id, &self.data)).map(drop)
+    }
+}
+
+/// Writes a genome into a database, which is made if there is none. `data` is gzip or plain JSON; it is checked.
+pub fn import(path: &Path, id: &str, data: &[u8]) -> Result<(), Fault> {
+    let packed = Packed::of(id, data)?;
+    packed.write(&writable(path)?).map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
 }
 
 #[cfg(test)]

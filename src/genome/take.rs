@@ -16,7 +16,7 @@ const PIECE: usize = 1024;
 
 /// Slows a render down while others are more urgent: called after each piece with the number of frames rendered.
 /// Returning `false` ends the render.
-pub type Pace = Box<dyn Fn(usize) -> bool + Send>;
+pub type Pace = Box<dyn FnMut(usize) -> bool + Send>;
 
 /// A sound in memory, mono, that a thread is rendering or has rendered. Dropping it stops the render within a few
 /// milliseconds.
@@ -63,11 +63,12 @@ impl Take {
         });
         let stop: Arc<AtomicBool> = Arc::default();
         let take = Take { shared: shared.clone(), stop: stop.clone() };
+        let mut pace = pace;
         let run = move || {
             let into = shared.clone();
             let mut piece = Vec::with_capacity(PIECE);
             let sink = Box::new(move |block: &[f32]| {
-                into.append(&mut piece, block) && pace.as_ref().is_none_or(|p| p(into.rendered.load(Ordering::Relaxed)))
+                into.append(&mut piece, block) && pace.as_mut().is_none_or(|p| p(into.rendered.load(Ordering::Relaxed)))
             });
             let result = find().and_then(|genome| render(&genome, sound, Evaluation::Lazy, sink, &stop));
             shared.finish(result);

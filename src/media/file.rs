@@ -60,7 +60,7 @@ pub trait Reopen: std::fmt::Debug + Send + Sync + std::panic::RefUnwindSafe {
 /// Content that is not on a disk.
 pub trait RenderedContent: std::fmt::Debug + Send + Sync + std::panic::RefUnwindSafe {
     /// Size in bytes.
-    fn len(&self) -> u64;
+    fn size(&self) -> u64;
 
     /// Reads at a byte offset; waits for content that is still being made. Returns the number of bytes read, 0 at the
     /// end.
@@ -137,7 +137,7 @@ impl MediaFile {
 
     /// Wraps content that is not on a disk; `name` is used in messages.
     pub fn rendered(content: Box<dyn RenderedContent>, name: &Path) -> Arc<MediaFile> {
-        let identity = Identity { len: content.len(), modified: (0, 0) };
+        let identity = Identity { len: content.size(), modified: (0, 0) };
         Arc::new(MediaFile {
             content: Content::Rendered(content),
             path: name.into(),

@@ -18,12 +18,12 @@ struct RenderedWav {
 }
 
 impl RenderedContent for RenderedWav {
-    fn len(&self) -> u64 {
+    fn size(&self) -> u64 {
         (HEADER + self.take.bytes()) as u64
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        let length = self.len();
+        let length = self.size();
         let end = offset.saturating_add(into.len() as u64).min(length);
         if offset >= end {
             return Ok(0);

@@ -5,13 +5,14 @@
 //! - [`status`]: the daemon's status as a struct, as text and as JSON
 //! - [`watch`]: the terminal view
 //! - [`mod@bench`]: throughput and latency of controls
-//! - [`crowd`]: a simulated evening of movement
+//! - [`crowd`]: a simulated evening of movement; [`dancers`]: a crowd that moves to what it hears
 //! - [`ddsp`]: plays over the DDSP stream, and measures its latency
 //! - [`genome`]: renders a genome over the render socket
 //! - [`shell`]: shell completion, and help for single controls
 
 pub mod bench;
 pub mod crowd;
+pub mod dancers;
 pub mod ddsp;
 pub mod genome;
 pub mod live;

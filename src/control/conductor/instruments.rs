@@ -14,17 +14,16 @@ use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::ddsp::order::{BusParam, Card, PARTS, PartParam, Setting, VoiceCommand, instrument_for, is_name};
 use crate::engine::voices::VoiceCell;
+use crate::genome::{Address, is_address};
 
 /// Most instruments that are loaded at a time: each has all of its voices.
 const MOST_LOADED: usize = 16;
 /// Instruments that may be on their way at a time.
 const MOST_COMING: usize = 32;
-
 /// What stands in the place of an address for the instrument at the start.
 const FIRST: &str = "instrument";
 /// Orders that are kept while the first instrument is opened.
 const MOST_HELD: usize = 1_024;
-
 /// How often the log tells that voices come too late.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
@@ -388,6 +387,9 @@ impl Instruments {
     fn check_name(&self, name: &str) -> Result<(), Fault> {
         if is_name(name) || self.loaded.contains_key(name) {
             return Ok(());
+        }
+        if is_address(name) {
+            return Address::parse(name).map(drop).map_err(|fault| Fault::refused(fault.to_string()));
         }
         Err(Fault::argument("name", format!("{name:?}"), "the name of an instrument")
             .hint("/groove/instrument/list lists them"))

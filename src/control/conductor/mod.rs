@@ -14,7 +14,7 @@
 //! - [`mixer`]: levels, equalisers, the crossfader
 //! - [`tempo`]: beats, bars, and how decks follow them ([`pace`]); [`stretch`]: how decks are stretched
 //! - [`movement`]: the crowd; [`mapping`]: what measurements and controllers steer; [`midi_learn`]
-//! - [`instruments`]: instruments on the speakers
+//! - [`instruments`]: instruments on the speakers; [`evolution`]: which evolved sound is presented
 //! - [`recording`]; [`presets`]: the state file and presets
 //! - [`schedule`]: what waits for its time ([`waiting`]); [`work`]: calls under way, done in slices; [`syncs`]
 //! - [`subscriptions`] and `recipient`: who is sent what; [`lenience`]: towards clients of the older servers
@@ -25,6 +25,7 @@ pub mod buffer;
 pub mod context;
 pub mod cues;
 pub mod engine_link;
+pub mod evolution;
 pub mod instruments;
 pub mod lenience;
 pub mod mapping;
@@ -74,6 +75,7 @@ use crate::output::report::Report;
 use crate::system::keeper::Kept;
 use context::Context;
 use engine_link::EngineLink;
+use evolution::Evolution;
 use instruments::Instruments;
 use lenience::Lenience;
 use midi_learn::MidiLearn;
@@ -83,7 +85,7 @@ use output_watch::OutputWatch;
 use presets::Presets;
 use recording::Recording;
 use schedule::{LEAD_S, Schedule};
-use services::{InstrumentResult, Services};
+use services::{GenomeResult, InstrumentResult, Services};
 use settings::Settings;
 use stems::Stems;
 use stretch::Stretching;
@@ -112,6 +114,8 @@ pub struct Conductor {
     pub movement: Movement,
     /// Instruments on the speakers.
     pub instruments: Instruments,
+    /// Evolution of sounds.
+    pub evolution: Evolution,
     /// MIDI controllers.
     pub learn: MidiLearn,
     /// The state file and presets.
@@ -149,6 +153,7 @@ impl Conductor {
             schedule: Schedule::default(),
             movement: Movement::new(&cx.settings, &vocabulary),
             instruments: Instruments::new(cx.settings.voices, cx.services.voices()),
+            evolution: Evolution::default(),
             learn: MidiLearn::default(),
             presets: Presets::default(),
             recording: Recording::default(),
@@ -381,6 +386,8 @@ impl Conductor {
         self.stretching.watch_crowding(&mut self.cx, &self.tempo, &self.stems);
         self.stretching.watch_reserves(&self.cx, &self.tempo);
         self.movement.watch(&mut self.cx, &mut self.tempo);
+        let stems = &self.stems;
+        self.evolution.watch(&mut self.cx, self.movement.amount(), |stem| stems.is_playing(stem));
         self.stretching.show(&self.tempo, &self.gauges);
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);
@@ -415,12 +422,13 @@ impl Conductor {
 
     /// Asks the engine on behalf of clients that wait for everything to be done.
     pub fn advance_syncs(&mut self) {
-        let Conductor { syncs, cx, stems, presets, recording, instruments, .. } = self;
+        let Conductor { syncs, cx, stems, presets, recording, instruments, evolution, .. } = self;
         syncs.advance(cx, |serial| {
             stems.loads_before(serial)
                 || presets.is_busy_before(serial)
                 || recording.is_changing_since_before(serial)
                 || instruments.is_fetching_before(serial)
+                || evolution.is_busy_before(serial)
         });
     }
 
@@ -594,6 +602,13 @@ impl Conductor {
     /// Takes in an instrument that was opened, or a list of them.
     pub fn opened(&mut self, result: InstrumentResult) {
         self.instruments.opened(&mut self.cx, result);
+        self.cx.engine.flush();
+    }
+
+    /// Takes in what became of a job for the run of evolution.
+    pub fn bred(&mut self, result: GenomeResult) {
+        let calls = self.evolution.finished(&mut self.cx, result);
+        self.own(calls);
         self.cx.engine.flush();
     }
 

@@ -146,6 +146,12 @@ impl Movement {
         )
     }
 
+    /// Movement of the crowd now, if a sensor reports it.
+    pub fn amount(&self) -> Option<f64> {
+        let reports = matches!(self.crowd.reason(), Reason::Movement | Reason::Manual) && !self.latest.is_empty();
+        reports.then(|| self.crowd.raw())
+    }
+
     /// The latest value of a measurement, as it came; 0 if there is none.
     pub fn latest(&self, name: &str) -> f64 {
         self.latest.get(value::part(name)).copied().unwrap_or(0.0)

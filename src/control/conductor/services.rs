@@ -29,6 +29,61 @@ pub enum InstrumentResult {
     Names(Vec<String>),
 }
 
+/// A request to whoever keeps the run of evolution; each but `Heard` has one result, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GenomeJob {
+    /// Choose the genome that is presented next, breeding a generation if necessary.
+    Next,
+    /// Count votes.
+    Vote {
+        /// Id of the genome.
+        id: String,
+        /// Votes for it.
+        likes: u32,
+        /// Votes against it.
+        dislikes: u32,
+    },
+    /// Count what was heard.
+    Heard {
+        /// Id of the genome.
+        id: String,
+        /// Seconds for which it was heard.
+        heard_s: f64,
+        /// Seconds of these for which movement is known.
+        sensed_s: f64,
+        /// Mean movement of the crowd during these, 0 to 1.
+        movement: f64,
+    },
+}
+
+/// A genome to be presented.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presented {
+    /// Id in the database.
+    pub id: String,
+    /// Generation, from 0.
+    pub generation: u32,
+    /// Place in its generation, from 0.
+    pub place: usize,
+    /// Genomes of a generation.
+    pub size: usize,
+    /// Seconds of its sound.
+    pub duration_s: f64,
+    /// Velocity, 0 to 1.
+    pub velocity: f64,
+    /// Largest absolute sample of its sound.
+    pub peak: f64,
+}
+
+/// The result of a [`GenomeJob`], or the reason that there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GenomeResult {
+    /// The genome to present.
+    Next(Result<Presented, String>),
+    /// The votes are counted.
+    Voted(Result<(), String>),
+}
+
 /// Work that others do for the conductor. Nothing here may block; results come back through the conductor's own
 /// methods. By default every service does nothing.
 pub trait Services: Send {
@@ -54,6 +109,8 @@ pub trait Services: Send {
     fn voice(&mut self, _at: Option<u64>, _order: VoiceCommand) {}
     /// Opens or lists instruments; the result goes to [`super::Conductor::opened`].
     fn instrument(&mut self, _job: InstrumentJob) {}
+    /// Keeps the run of evolution; the result goes to [`super::Conductor::bred`].
+    fn genome(&mut self, _job: GenomeJob) {}
     /// What the voices' worker shows of itself, if there is one.
     fn voices(&self) -> Option<Arc<VoiceCell>> {
         None

@@ -34,6 +34,8 @@ pub struct Settings {
     pub debug: bool,
     /// Whether there is a folder for presets.
     pub has_presets: bool,
+    /// Whether there is a database of genomes.
+    pub has_genomes: bool,
     /// How often the state is saved, if at all.
     pub save_every: Option<Duration>,
     /// Voices on the speakers.

@@ -149,6 +149,11 @@ impl Stems {
         Ok(Outcome::Later)
     }
 
+    /// Returns whether a stem has been started and has not been stopped.
+    pub fn is_playing(&self, id: i64) -> bool {
+        self.buffers.get(&id).is_some_and(|buffer| buffer.playing)
+    }
+
     /// Takes in a load that has ended.
     pub fn finish_load(&mut self, cx: &mut Context, tempo: &mut Tempo, done: Done) {
         let now = cx.now();

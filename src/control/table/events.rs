@@ -131,6 +131,11 @@ pub static STREAMS: &[Stream] = &[
         doc: "Event: the crowd, or its absence, set another target for the tempo.",
     },
     Stream {
+        path: "/event/genome",
+        fields: &["id", "generation", "place", "population"],
+        doc: "Event: a genome of the run of evolution is presented.",
+    },
+    Stream {
         path: "/event/stretch/{what}",
         fields: &["deck", "count, or method", "level"],
         doc: "Event: a reserve ran dry (`underrun`), or a deck fell back to another method or returned (`fallback`).",

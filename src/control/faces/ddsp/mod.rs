@@ -32,7 +32,7 @@ use crate::control::faces::closing::Ending;
 use crate::control::faces::connection::{self, problem};
 use crate::control::faces::lobby::{Lobby, Visitor};
 use crate::control::publish::counters::StreamTally;
-use crate::ddsp::library::ModelCache;
+use crate::ddsp::library::InstrumentCache;
 use crate::system::time::monotonic_ns;
 
 /// Maximum lifetime of a connection that is not a WebSocket.
@@ -50,7 +50,7 @@ pub struct StreamSettings {
     /// The initial instrument: a name, or the path of a file.
     pub instrument: String,
     /// Cache of instruments.
-    pub shelf: Arc<ModelCache>,
+    pub shelf: Arc<InstrumentCache>,
     /// Voices per client, 1 to 32.
     pub voices: usize,
     /// Maximum number of concurrent clients.
@@ -133,8 +133,7 @@ impl StreamServer {
     pub fn open(settings: StreamSettings, counts: Arc<StreamTally>) -> (Arc<StreamServer>, Result<(), String>) {
         let places = Arc::new(Semaphore::new(settings.clients));
         let studio = StreamServer { settings, counts, places, stalls: Mutex::default() };
-        let first = studio.settings.shelf.library.find(&studio.settings.instrument);
-        let first = first.map(drop).map_err(|e| e.to_string());
+        let first = studio.settings.shelf.find(&studio.settings.instrument);
         (Arc::new(studio), first)
     }
 }

@@ -26,8 +26,7 @@ use super::monitor;
 use super::protocol::{self, Format, Parsed, Shape, StreamCommand};
 use super::{ClientPermit, Stall, StreamServer};
 use crate::control::faces::closing;
-use crate::ddsp::contract::Contract;
-use crate::ddsp::model::Model;
+use crate::ddsp::instrument::Instrument;
 use crate::ddsp::stream::{Stream, Update, voices};
 use crate::ddsp::voice::Voice;
 
@@ -55,11 +54,11 @@ const FIRST_LOUDNESS: f64 = 0.5;
 enum RenderMessage {
     Update(Update, f64),
     /// The stream's new shape, with the model if the sample rate changes.
-    Shape(Shape, Option<Model>),
+    Shape(Shape, Option<Instrument>),
     /// Voices of another instrument: for the client and, while it is monitored, for the speakers.
     Voices(Vec<Voice>, Option<Vec<Voice>>),
     /// Starts monitoring with a seat and the model of the instrument, or stops it.
-    Monitor(Option<(monitor::Seat, Model)>),
+    Monitor(Option<(monitor::Seat, Instrument)>),
     /// A message was read: in pull mode, a frame is due.
     Pull,
 }
@@ -103,7 +102,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<StreamServer>, place: Arc<Clie
     let shape = Shape { format: Format::S16, frame_ms: studio.settings.frame_ms, rate: 48_000, pull: false };
     let dropped = Arc::new(AtomicU64::new(0));
     let first = build(studio.clone(), studio.settings.instrument.clone(), shape.rate).await;
-    let (contract, mut stream) = match first {
+    let (instrument, mut stream) = match first {
         Ok(made) => made,
         Err(why) => {
             closing::part(&mut socket, Some(closing::frame(close_code::ERROR, &why))).await;
@@ -147,7 +146,7 @@ async fn serve(mut socket: WebSocket, studio: Arc<StreamServer>, place: Arc<Clie
     let mut reader = Reader {
         studio,
         name,
-        contract,
+        instrument,
         shape,
         tell,
         out,
@@ -186,10 +185,11 @@ async fn serve(mut socket: WebSocket, studio: Arc<StreamServer>, place: Arc<Clie
 }
 
 /// Loads an instrument and builds its stream, on a thread that may block.
-async fn build(studio: Arc<StreamServer>, name: String, rate: u32) -> Result<(Contract, Box<Stream>), String> {
+async fn build(studio: Arc<StreamServer>, name: String, rate: u32) -> Result<(Instrument, Box<Stream>), String> {
     let work = move || {
-        let model = studio.settings.shelf.model(&name)?;
-        Ok((model.contract().clone(), Box::new(Stream::new(&model, studio.settings.voices, rate)?)))
+        let instrument = studio.settings.shelf.instrument(&name)?;
+        let stream = Box::new(Stream::new(&instrument, studio.settings.voices, rate)?);
+        Ok((instrument, stream))
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
 }
@@ -228,7 +228,7 @@ struct Reader {
     studio: Arc<StreamServer>,
     /// Name or path by which the instrument was requested.
     name: String,
-    contract: Contract,
+    instrument: Instrument,
     shape: Shape,
     tell: SyncSender<RenderMessage>,
     out: mpsc::Sender<Out>,
@@ -314,7 +314,7 @@ impl Reader {
                     None
                 } else {
                     let (studio, name) = (self.studio.clone(), self.name.clone());
-                    match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
+                    match tokio::task::spawn_blocking(move || studio.settings.shelf.instrument(&name)).await {
                         Ok(Ok(model)) => Some(model),
                         Ok(Err(why)) => return self.say(json!({ "error": why, "field": "rate" })).await,
                         Err(_) => return ControlFlow::Break(()),
@@ -333,13 +333,14 @@ impl Reader {
                 let (studio, rate) = (self.studio.clone(), self.shape.rate);
                 let (asked, monitored) = (name.clone(), self.monitored);
                 let work = move || {
-                    let model = studio.settings.shelf.model(&name)?;
-                    let make = |rate| voices(&model, studio.settings.voices, rate);
-                    Ok::<_, String>((model.contract().clone(), make(rate)?, monitored.map(make).transpose()?))
+                    let instrument = studio.settings.shelf.instrument(&name)?;
+                    let make = |rate| voices(&instrument, studio.settings.voices, rate);
+                    let (here, there) = (make(rate)?, monitored.map(make).transpose()?);
+                    Ok::<_, String>((instrument, here, there))
                 };
                 match tokio::task::spawn_blocking(work).await {
-                    Ok(Ok((contract, voices, there))) => {
-                        (self.contract, self.name) = (contract, asked);
+                    Ok(Ok((instrument, voices, there))) => {
+                        (self.instrument, self.name) = (instrument, asked);
                         self.pass(RenderMessage::Voices(voices, there)).await
                     }
                     Ok(Err(why)) => {
@@ -372,7 +373,7 @@ impl Reader {
             return self.say(refuse("the maximum number of clients is already monitored (ddsp.monitors)")).await;
         };
         let (studio, name) = (self.studio.clone(), self.name.clone());
-        match tokio::task::spawn_blocking(move || studio.settings.shelf.model(&name)).await {
+        match tokio::task::spawn_blocking(move || studio.settings.shelf.instrument(&name)).await {
             Ok(Ok(model)) => {
                 self.monitored = Some(seat.rate());
                 self.pass(RenderMessage::Monitor(Some((seat, model)))).await
@@ -411,7 +412,7 @@ impl Reader {
     async fn hello(&self) -> Json {
         let shelf = self.studio.settings.shelf.clone();
         let names = tokio::task::spawn_blocking(move || shelf.library.names()).await.unwrap_or_default();
-        let (c, s) = (&self.contract, &self.shape);
+        let (card, s) = (self.instrument.card(&self.name), &self.shape);
         json!({
             "hello": "grooved",
             "version": env!("CARGO_PKG_VERSION"),
@@ -424,11 +425,11 @@ impl Reader {
             "voices": self.studio.settings.voices,
             "monitor": self.studio.settings.monitor.is_some(),
             // Clients must not learn paths of files.
-            "instrument": if self.name.contains('/') { &c.instrument } else { &self.name },
+            "instrument": if self.name.contains('/') { self.instrument.title() } else { &self.name },
             "instruments": names,
-            "pitch_range_hz": [hz(c.pitch_range.0), hz(c.pitch_range.1)],
-            "loudness_range_dbfs": [c.loudness_range.0, c.loudness_range.1],
-            "licence": c.licence,
+            "pitch_range_hz": [hz(card.pitch_range.0), hz(card.pitch_range.1)],
+            "loudness_range_dbfs": [card.loudness_range.0, card.loudness_range.1],
+            "licence": card.licence,
         })
     }
 }
