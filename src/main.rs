@@ -156,7 +156,7 @@ enum Command {
     /// Render a table 'time,f0,loudness' (seconds, Hz, 0 to 1) with an instrument to a WAV file
     #[cfg(feature = "ddsp")]
     RenderControls(RenderInstruments),
-    /// List, show, import, export and render evolved sounds (genomes)
+    /// List, show, import, export, render and breed evolved sounds (genomes)
     Genomes(genomes::Flags),
     /// Print the man page of grooved, or of its configuration file
     #[command(hide = true)]

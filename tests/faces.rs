@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use common::{Daemon, Scratch, Socket, free_tcp_port, python};
+use common::{Daemon, Scratch, Socket, free_tcp_port, grooved, python};
 use serde_json::json;
 
 /// Sends a raw request. Returns the status (0 if the connection was closed without one) and the response.
@@ -48,8 +48,13 @@ fn an_independent_client_walks_the_tree_and_sets_every_control() {
     scratch.sine("walk.wav", 48_000, 2, 440, 0.2);
     let http = free_tcp_port();
     let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
-    let config = format!("[state]\nfolder = \"kept\"\n[record]\nkeep_free_mb = 1\n[ddsp]\nmodels = \"{models}\"\n");
+    let config = format!(
+        "[state]\nfolder = \"kept\"\n[record]\nkeep_free_mb = 1\n[ddsp]\nmodels = \"{models}\"\n\
+         [genomes]\ndatabase = \"genomes.sqlite\"\n"
+    );
     std::fs::write(scratch.path("g.toml"), config).unwrap();
+    let evolve = ["genomes", "evolve", "--population", "4", "--duration", "0.5"];
+    assert!(grooved().current_dir(&scratch.0).args(evolve).status().unwrap().success());
     let daemon = Daemon::start(&scratch, &["--output", "null", "--config", "g.toml", "--http-port", &http.to_string()]);
     let output = python()
         .args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/walk.py"), &http.to_string()])

@@ -477,9 +477,9 @@ fn genomes_are_bred_and_presented() {
     let (code, _) = genomes(&["ancestry", "show-001-03", "--database", "a.sqlite", "--svg", "tree.svg"]);
     assert!(code == 0 && std::fs::read_to_string(scratch.path("tree.svg")).unwrap().matches("<circle").count() == 8);
     for (args, code, told) in [
-        (&["ancestry", "nobody", "--database", "a.sqlite"][..], 64, "argument 'id' is 'nobody'"),
+        (&["ancestry", "nobody", "--database", "a.sqlite"][..], 65, "genome 'nobody' belongs to no run"),
         (&["ancestry", "--run", "none", "--database", "a.sqlite"], 64, "there is no run 'none'"),
-        (&["ancestry", "--database", "none.sqlite"], 74, "none.sqlite: there is no such database"),
+        (&["ancestry", "--database", "none.sqlite"], 74, "none.sqlite: there is no such file"),
         (&["evolve", "--population", "1", "--database", "c.sqlite"], 64, "4 to 64 genomes"),
         (&["evolve", "--run", "a b", "--database", "c.sqlite"], 64, "letters, digits or underscores"),
     ] {
@@ -503,7 +503,7 @@ fn genomes_are_bred_and_presented() {
         if place == 2 {
             client.done("/groove/genome/like", vec![]);
         }
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
     }
     client.done("/groove/genome/dislike", vec![s("show-001-00")]);
     // All of them have been heard: the next generation is bred.

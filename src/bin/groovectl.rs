@@ -32,7 +32,7 @@ struct Cli {
     /// OSC port of the daemon
     #[arg(long, default_value_t = 57_120, global = true)]
     port: u16,
-    /// HTTP port of the daemon (for watch, meter and log)
+    /// HTTP port of the daemon (for watch, meter, log and genome)
     #[arg(long, default_value_t = 8080, global = true)]
     http_port: u16,
     /// Token, needed if the daemon is on another machine [default: GROOVED_TOKEN from the environment]
@@ -110,8 +110,8 @@ enum Command {
         /// Instead, dance to this many generations of the evolution of sounds; the more a sound pulses, the more
         #[arg(long, value_name = "GENERATIONS")]
         genomes: Option<u32>,
-        /// With --genomes: seconds for which each sound is heard
-        #[arg(long, default_value_t = 2.0, requires = "genomes")]
+        /// With --genomes: seconds for which each sound is heard, 1 to 600
+        #[arg(long, default_value_t = 3.0, requires = "genomes")]
         seconds: f64,
     },
     /// Play an instrument over the DDSP stream
@@ -123,10 +123,10 @@ enum Command {
     Genome {
         /// Id of the genome
         id: String,
-        /// Length in seconds
+        /// Length in seconds, up to genomes.duration of the daemon
         #[arg(default_value_t = 5.0)]
         seconds: f64,
-        /// Pitch in semitones
+        /// Pitch in semitones, -120 to 120
         #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
         note_delta: f64,
         /// Velocity, 0 to 1
@@ -135,6 +135,9 @@ enum Command {
         /// Write the sound to this WAV file
         #[arg(long, value_name = "FILE")]
         save: Option<PathBuf>,
+        /// Play the sound on this machine while it is received (with aplay)
+        #[arg(long)]
+        play: bool,
     },
     /// Measure the latency of the DDSP stream, from a control to the first frame it changes
     Latency {
@@ -233,6 +236,9 @@ fn main() -> ExitCode {
 }
 
 /// Prints a line. Exits with 0 if the reader of a pipe has gone, as in `groovectl log | head`.
+/// Controls whose path looks like the command `genome` with an id.
+const GENOME_CONTROLS: [&str; 4] = ["next", "like", "dislike", "every"];
+
 fn say(line: &dyn std::fmt::Display) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(0);
@@ -290,11 +296,21 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             };
             Ok(player.play(&order, &mut |line| say(&line)).map(|()| true)?)
         }
-        Command::Genome { id, seconds, note_delta, velocity, save } => {
+        Command::Genome { id, .. } if GENOME_CONTROLS.contains(&id.as_str()) => {
+            Err(Trouble::Usage(format!("'genome' renders a genome; did you mean 'groovectl genome/{id}'?")))
+        }
+        Command::Genome { id, seconds, note_delta, velocity, save, play } => {
             let (id, save) = (id.clone(), save.clone());
-            let job = RenderJob { id, seconds: *seconds, note_delta: *note_delta, velocity: *velocity, save };
+            let job =
+                RenderJob { id, seconds: *seconds, note_delta: *note_delta, velocity: *velocity, save, play: *play };
             let timeout = Duration::from_secs_f64(cli.timeout.clamp(0.1, 60.0));
-            say(&genome::render(&cli.host, cli.http_port, token.as_deref(), timeout, &job)?);
+            match genome::render(&cli.host, cli.http_port, token.as_deref(), timeout, &job)? {
+                genome::Outcome::Rendered(figures) => say(&figures),
+                genome::Outcome::Refused(why) => {
+                    eprintln!("groovectl: {why}");
+                    return Ok(false);
+                }
+            }
             Ok(true)
         }
         Command::Latency { tries, ddsp_port } => {
@@ -323,8 +339,8 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
             Ok(outcome.answered == outcome.sent)
         }
         Command::SimulateCrowd { genomes: Some(generations), seconds, .. } => {
-            if !(*generations >= 1 && *seconds >= 0.2 && *seconds <= 600.0) {
-                return Err(Trouble::Usage("--genomes must be at least 1, --seconds 0.2 to 600".into()));
+            if !(*generations >= 1 && *seconds >= 1.0 && *seconds <= 600.0) {
+                return Err(Trouble::Usage("--genomes must be at least 1, --seconds 1 to 600".into()));
             }
             say(&" gen  genome               movement");
             Ok(dancers::run(&wire()?, i64::from(*generations), *seconds, |heard| say(heard)).map(|()| true)?)

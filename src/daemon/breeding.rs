@@ -1,5 +1,6 @@
 //! The thread that keeps the run of evolution: chooses, breeds and counts, in the database of genomes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -21,7 +22,9 @@ pub fn start(
     std::thread::Builder::new().name("evolution".into()).spawn(move || {
         let mut population = None;
         for job in inbox {
-            let result = run(&database, &plan, &mut population, &job);
+            // Each job has a result, whatever happens: others wait for it.
+            let result = catch_unwind(AssertUnwindSafe(|| run(&database, &plan, &mut population, &job)));
+            let result = result.unwrap_or_else(|_| Err(Fault::Request("the evolution of genomes failed".into())));
             if result.is_err() {
                 population = None;
             }
@@ -52,6 +55,10 @@ fn run(
     population: &mut Option<Population>,
     job: &GenomeJob,
 ) -> Result<Option<Presented>, Fault> {
+    // A file that was removed or replaced is not written any more.
+    if population.as_ref().is_some_and(|population| !population.records().is_current()) {
+        *population = None;
+    }
     let population = match population {
         Some(population) => population,
         None => population.insert(Population::open(database, plan)?),

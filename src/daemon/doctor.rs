@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 #[cfg(feature = "ddsp")]
 use crate::ddsp::library::Library;
+use crate::genome::Store;
 use crate::output::devices;
 use crate::system::{realtime, sensors, time, usage};
 
@@ -128,7 +129,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     findings.extend([governor(&machine), preemption(&machine), throttling(&machine), temperature()]);
     findings.extend([cards(), memory(&machine, config, daemon), media(config)]);
     findings.push(state(config, daemon.and_then(|id| machine.state_of(id))));
-    findings.extend([ports(config, daemon.is_some()), methods(), models(config)]);
+    findings.extend([ports(config, daemon.is_some()), methods(), models(config), genomes(config)]);
     findings.push(clock(&machine, time::wall_ns() / 1_000_000_000));
     findings
 }
@@ -332,6 +333,9 @@ fn models(config: &Config) -> Finding {
     let folder = Some(config.ddsp.models.as_path()).filter(|f| !f.as_os_str().is_empty());
     let library = Library::new(folder);
     let first = config.instrument();
+    if crate::genome::is_address(&first) {
+        return good("instruments", format!("{}; {first} selected", library.names().join(", ")));
+    }
     match library.open(&first) {
         Ok(_) => good("instruments", format!("{}; {first} selected", library.names().join(", "))),
         Err(_) if config.voices.polyphony == 0 => good("instruments", "disabled (voices.polyphony = 0)"),
@@ -347,6 +351,27 @@ fn models(config: &Config) -> Finding {
 #[cfg(not(feature = "ddsp"))]
 fn models(_: &Config) -> Finding {
     good("instruments", "not included in this build (cargo feature ddsp)")
+}
+
+fn genomes(config: &Config) -> Finding {
+    let Some(path) = config.genomes.path() else { return good("genomes", "no database (genomes.database)") };
+    let counted = Store::open(&path, 1).and_then(|store| store.count());
+    let is_writable = std::fs::OpenOptions::new().append(true).open(&path).is_ok();
+    match counted {
+        Ok(count) if is_writable => good("genomes", format!("{count} in {}", path.display())),
+        Ok(count) => finding(
+            "genomes",
+            Grade::Advice,
+            format!("{count} in {}, which this account cannot write", path.display()),
+            "evolution needs a database that grooved can write: use chown on the file and its folder",
+        ),
+        Err(fault) => finding(
+            "genomes",
+            Grade::Wrong,
+            fault.to_string(),
+            "correct genomes.database, or create it with 'grooved genomes import' or 'grooved genomes evolve'",
+        ),
+    }
 }
 
 fn clock(machine: &Machine, now_s: u64) -> Finding {

@@ -16,17 +16,20 @@ pub struct Evolve {
     /// Name of the run to continue or to begin: letters, digits and underscores
     #[arg(long, default_value = "show")]
     run: String,
-    /// Seed of a new run: the same seed breeds the same genomes
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Genomes of a generation in a new run, 4 to 64
-    #[arg(long, value_name = "GENOMES", default_value_t = 12)]
-    population: usize,
-    /// Seconds of each sound in a new run, 0.5 to 20
-    #[arg(long, value_name = "SECONDS", default_value_t = 4.0, allow_negative_numbers = true)]
-    duration: f64,
-    /// Generations to breed
-    #[arg(long, default_value_t = 1)]
+    /// Seed of a new run: the same seed breeds the same genomes [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Genomes of a generation in a new run, 4 to 64 [default: 12]
+    #[arg(long, value_name = "GENOMES")]
+    population: Option<usize>,
+    /// Seconds of each sound in a new run, 0.5 to 20 [default: 4]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    duration: Option<f64>,
+    /// Genomes that a new run begins with, besides what is bred from them [default: simple random ones]
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    from: Vec<String>,
+    /// Generations to breed, 1 to 100000
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     generations: u32,
 }
 
@@ -35,10 +38,13 @@ pub struct Evolve {
 pub struct Ancestry {
     /// Genome whose ancestors to show
     id: Option<String>,
-    /// Run whose newest generation to show
+    /// Run of which to show a generation
     #[arg(long, conflicts_with = "id")]
     run: Option<String>,
-    /// Draw the whole run into an SVG file instead
+    /// Generation of the run [default: the newest]
+    #[arg(long, requires = "run")]
+    generation: Option<u32>,
+    /// Draw the whole run of ID or --run into an SVG file instead
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -63,16 +69,35 @@ fn line(member: &Candidate) -> String {
 /// # Errors
 /// If an argument is out of range, or the database cannot be written.
 pub fn evolve(database: &Path, flags: &Evolve, bar: &ProgressBar) -> Result<(), Failure> {
-    let plan = Plan { run: flags.run.clone(), seed: flags.seed, size: flags.population, duration: flags.duration };
+    let plan = Plan {
+        run: flags.run.clone(),
+        seed: flags.seed.unwrap_or(1),
+        size: flags.population.unwrap_or(12),
+        duration: flags.duration.unwrap_or(4.0),
+    };
+    plan.check()?;
+    Records::create(database)?;
     let mut population = Population::open(database, &plan)?;
-    let size = population.plan().size;
+    let own = population.plan().clone();
+    let differs = |given: bool, same: bool| given && !same;
+    if differs(flags.seed.is_some(), plan.seed == own.seed)
+        || differs(flags.population.is_some(), plan.size == own.size)
+        || differs(flags.duration.is_some(), plan.duration == own.duration)
+    {
+        let Plan { run, seed, size, duration } = &own;
+        tracing::warn!("run '{run}': goes on as it began, with seed {seed}, {size} genomes and {duration} s");
+    }
+    let size = own.size;
     let stop = Arc::default();
     for done in 0..flags.generations {
         let share = |members: usize| {
             let part = f64::from(done) + members as f64 / size as f64;
             bar.set_position((part / f64::from(flags.generations) * 1000.0) as u64);
         };
-        let members = population.advance(&stop, &mut |members| share(members))?;
+        let members = match done {
+            0 if !flags.from.is_empty() => population.begin_with(&flags.from, &stop)?,
+            _ => population.advance(&stop, &mut |members| share(members))?,
+        };
         let best = members.iter().max_by(|a, b| a.score.total_cmp(&b.score));
         let mean = members.iter().map(|m| m.score).sum::<f64>() / members.len() as f64;
         if let Some(best) = best {
@@ -95,13 +120,13 @@ pub fn evolve(database: &Path, flags: &Evolve, bar: &ProgressBar) -> Result<(), 
 /// # Errors
 /// If the database cannot be read, or has no such run or genome.
 pub fn ancestry(database: &Path, flags: &Ancestry) -> Result<(), Failure> {
-    if !database.exists() {
-        return Err(Failure::Io(format!("{}: there is no such database", database.display())));
-    }
-    let records = Records::open(database)?;
+    let records = Records::read(database)?;
     let of_genome = flags.id.as_ref().map(|id| records.member(id)).transpose()?;
     let run = flags.run.clone().or(of_genome.map(|(_, run)| run));
     let Some(run) = run else {
+        if flags.svg.is_some() {
+            return Err(Failure::Usage("--svg: expected the id of a genome or --run NAME, whose run is drawn".into()));
+        }
         let runs = records.runs()?;
         for run in &runs {
             let members = records.members(run, None)?;
@@ -126,7 +151,11 @@ pub fn ancestry(database: &Path, flags: &Ancestry) -> Result<(), Failure> {
         Some(id) => say(tree(&everyone, id).trim_end()),
         None => {
             let newest = everyone.last().map_or(0, |m| m.generation);
-            everyone.iter().filter(|m| m.generation == newest).try_for_each(|m| say(&line(m)))
+            let wanted = flags.generation.unwrap_or(newest);
+            if wanted > newest {
+                return Err(Failure::Usage(format!("--generation: run '{run}' has generations 0 to {newest}")));
+            }
+            everyone.iter().filter(|m| m.generation == wanted).try_for_each(|m| say(&line(m)))
         }
     }
 }

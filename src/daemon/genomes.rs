@@ -267,6 +267,7 @@ fn render(store: &Store, order: &Render, bar: &ProgressBar) -> Result<(), Failur
     bar.finish_and_clear();
     rendered?;
     let mut samples: Vec<f32> = receive.try_iter().flatten().collect();
+    let raw_peak = peak(&samples);
     if !order.raw {
         genome::normalise(&mut samples);
     }
@@ -276,12 +277,15 @@ fn render(store: &Store, order: &Render, bar: &ProgressBar) -> Result<(), Failur
     });
     written.map_err(|e| Failure::Io(format!("{}: {e}", order.output.display())))?;
     let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-    let peak = samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()));
-    println!(
-        "{}: {seconds:.2} s, peak {:.1} dBFS, {:.1} × real time",
-        order.output.display(),
-        20.0 * f64::from(peak.max(1e-10)).log10(),
-        seconds / took.max(1e-9)
-    );
+    let level = match 20.0 * f64::from(raw_peak.max(1e-10)).log10() {
+        level if level < -80.0 => "silent".to_string(),
+        level if level > 0.0 && !order.raw => format!("peak {level:+.1} dBFS, normalised"),
+        level => format!("peak {level:.1} dBFS"),
+    };
+    println!("{}: {seconds:.2} s, {level}, {:.1} × real time", order.output.display(), seconds / took.max(1e-9));
     Ok(())
+}
+
+fn peak(samples: &[f32]) -> f32 {
+    samples.iter().fold(0.0f32, |peak, s| peak.max(s.abs()))
 }

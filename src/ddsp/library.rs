@@ -20,7 +20,10 @@ pub enum LibraryError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// No installed instrument has that name.
-    #[error("unknown instrument '{name}': expected the path of an .onnx file or a name ({})", or_none(there))]
+    #[error(
+        "unknown instrument '{name}': expected a name ({}), the path of an .onnx file, or genome:ID",
+        or_none(there)
+    )]
     Unknown {
         /// The requested name.
         name: String,

@@ -6,7 +6,9 @@
 //! while any note is rendered that is being played.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -19,10 +21,14 @@ const VELOCITIES: u8 = 8;
 const LEAD: usize = 4_800;
 /// How long a render that must wait for others sleeps.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Pauses in a row of a render that is being played: less than half of what a piece of it lasts.
+const MOST_PAUSES: usize = 10;
 /// How often the dispatcher looks whether a render ahead has ended.
 const LOOK: Duration = Duration::from_millis(5);
 /// Distances in semitones of the notes that are rendered ahead, in this order.
 const AROUND: [f64; 8] = [1.0, -1.0, 2.0, -2.0, 12.0, -12.0, 7.0, -5.0];
+/// Notes that are kept.
+const MOST_NOTES: usize = 1_024;
 /// Notes that may wait to be rendered ahead; the oldest are dropped.
 const MOST_AHEAD: usize = 24;
 
@@ -50,6 +56,8 @@ impl Key {
 #[derive(Debug, Default)]
 pub struct Note {
     take: OnceLock<Result<Take, Fault>>,
+    /// Whether it is played, so that its render must not wait for others.
+    is_played: AtomicBool,
 }
 
 impl Note {
@@ -152,11 +160,17 @@ impl NoteCache {
         let was_played = std::mem::replace(&mut entry.played, true);
         let note = entry.note.clone();
         entries.push_front(entry);
+        note.is_played.store(true, Release);
         let mut bytes: usize = entries.iter().map(|e| e.bytes).sum();
-        while bytes > self.most_bytes && entries.len() > 1 {
-            bytes -= entries.pop_back().map_or(0, |e| e.bytes);
+        let mut surplus = Vec::new();
+        while entries.len() > 1 && (bytes > self.most_bytes || entries.len() > MOST_NOTES) {
+            let last = entries.pop_back();
+            bytes -= last.as_ref().map_or(0, |e| e.bytes);
+            surplus.extend(last);
         }
         drop(entries);
+        // Freeing takes time that others need not wait for.
+        drop(surplus);
         // The dispatcher lives as long as the cache.
         if is_new {
             let _ = self.asks.send(Ask::Now(key, note.clone(), plan.clone()));
@@ -175,7 +189,7 @@ impl NoteCache {
         }
         let size = plan.bytes();
         let mut bytes: usize = entries.iter().map(|e| e.bytes).sum();
-        while bytes + size > self.most_bytes {
+        while bytes + size > self.most_bytes || entries.len() >= MOST_NOTES {
             let oldest = entries.iter().rposition(|e| !e.played)?;
             bytes -= entries.remove(oldest).map_or(0, |e| e.bytes);
         }
@@ -252,7 +266,7 @@ impl Dispatcher {
         }
     }
 
-    fn begin(&self, key: Key, note: &Note, plan: &Arc<Plan>, is_waited_for: bool) {
+    fn begin(&self, key: Key, note: &Arc<Note>, plan: &Arc<Plan>, is_waited_for: bool) {
         let (starting, sounding) = (self.starting.clone(), self.sounding.clone());
         let pace: Pace = if is_waited_for {
             let (mut waited, counted) = (Some(Counted::new(&starting)), Counted::new(&sounding));
@@ -260,15 +274,21 @@ impl Dispatcher {
                 let _held = &counted;
                 if rendered >= LEAD {
                     drop(waited.take());
-                    while starting.load(Acquire) > 0 {
+                    // For a limited time: others may take long to begin, and this one is being played.
+                    for _ in 0..MOST_PAUSES {
+                        if starting.load(Acquire) == 0 {
+                            break;
+                        }
                         std::thread::sleep(PAUSE);
                     }
                 }
                 true
             })
         } else {
+            let note = Arc::downgrade(note);
             Box::new(move |_| {
-                while sounding.load(Acquire) > 0 {
+                let waits = || note.upgrade().is_some_and(|note| !note.is_played.load(Acquire));
+                while sounding.load(Acquire) > 0 && waits() {
                     std::thread::sleep(PAUSE);
                 }
                 true
@@ -294,6 +314,10 @@ pub struct GenomeInstrument {
 
 /// Peak of a note at full loudness, as far as the tested note is typical.
 const PEAK: f32 = 0.5;
+/// Peak below which a note is silent: -80 dBFS.
+const SILENCE: f32 = 1e-4;
+/// Seconds that a note may last.
+const LONGEST_NOTE_S: f64 = 20.0;
 /// The most that a quiet genome is amplified.
 const MOST_GAIN: f32 = 8.0;
 /// The tested note: A4 at three quarters of the velocity.
@@ -309,6 +333,13 @@ impl GenomeInstrument {
         let open = || {
             let address = crate::genome::Address::parse(name)?;
             cache.collection.check(&address)?;
+            if address.sound.duration > LONGEST_NOTE_S {
+                return Err(Fault::Argument {
+                    argument: "duration",
+                    received: address.sound.duration.to_string(),
+                    expected: format!("at most {LONGEST_NOTE_S} seconds for a note"),
+                });
+            }
             let genome = cache.collection.genome(&address.id)?;
             let transpose = match address.sound.note_delta {
                 Pitch::Semitones(count) => count,
@@ -318,17 +349,21 @@ impl GenomeInstrument {
             let serial = cache.next.fetch_add(1, Relaxed);
             let mut instrument = GenomeInstrument { id: address.id, serial, plan, gain: 1.0, cache: cache.clone() };
             instrument.gain = instrument.test()?;
+            if instrument.gain == 0.0 {
+                tracing::warn!("{name}: its tested note (A4) is silent");
+                instrument.gain = 1.0;
+            }
             Ok(instrument)
         };
         open().map_err(|fault: Fault| format!("'{name}' cannot be played: {fault}"))
     }
 
-    /// Renders the tested note; returns the gain for it.
+    /// Renders the tested note; returns the gain for it, 0 if it is silent.
     fn test(&self) -> Result<f32, Fault> {
         let sound = self.plan.sound(Key::new(self.serial, TESTED.0, TESTED.1));
         let genome = self.plan.genome.clone();
         let take = Take::start(move || Ok(genome), sound, None)?;
-        take.wait(usize::MAX)?;
+        take.wait(usize::MAX, Duration::MAX)?;
         let (mut peak, mut at, mut block) = (0.0f32, 0, [0.0; 1024]);
         loop {
             let count = take.read(at, &mut block);
@@ -338,7 +373,7 @@ impl GenomeInstrument {
             peak = block[..count].iter().fold(peak, |peak, s| peak.max(s.abs()));
             at += count;
         }
-        Ok(if peak > 0.0 { (PEAK / peak).min(MOST_GAIN) } else { 1.0 })
+        Ok(if peak > SILENCE { (PEAK / peak).min(MOST_GAIN) } else { 0.0 })
     }
 
     /// Id of the genome.

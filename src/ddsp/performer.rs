@@ -152,6 +152,11 @@ impl Performer {
         matches!(self.stage, Stage::Silent | Stage::Release)
     }
 
+    /// Returns whether another note follows with the next hop.
+    pub fn is_replaced(&self) -> bool {
+        matches!(self.stage, Stage::Stolen(..))
+    }
+
     /// Increases with every note, and whenever direct playing begins out of silence.
     pub fn begun(&self) -> u64 {
         self.begun

@@ -1,6 +1,7 @@
 //! Plays a note of a genome: the render at the note's pitch, bent by its speed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::notes::{GenomeInstrument, Note};
 use super::performer::{Adsr, Intent, Performer};
@@ -95,7 +96,7 @@ impl GenomeSound {
         let wanted = at + if playing.flows { hop } else { START.max(2 * hop) };
         if self.instrument.is_steady() {
             // Why a render ended early shows below.
-            let _ = take.wait(wanted.max(at + 2 * hop));
+            let _ = take.wait(wanted.max(at + 2 * hop), Duration::MAX);
         }
         let end = end(take);
         if at >= end {
@@ -113,7 +114,7 @@ impl GenomeSound {
 
     fn prepare_again(&mut self, performer: &mut Performer, shift: f64) -> Readiness {
         while self.playing.as_ref().is_some_and(|p| p.note.take().is_none()) {
-            std::thread::sleep(std::time::Duration::from_micros(200));
+            std::thread::sleep(Duration::from_micros(200));
         }
         self.prepare(performer, shift)
     }

@@ -163,6 +163,12 @@ impl Voice {
                         Readiness::Ready => {}
                         Readiness::Over => self.performer.hush(),
                         Readiness::Waits => {
+                            // A released note that has not begun will not; one that is replaced gives way.
+                            if self.performer.free() {
+                                self.performer.hush();
+                            } else if self.performer.is_replaced() {
+                                self.performer.hop();
+                            }
                             self.silent_hops = 0;
                             return;
                         }

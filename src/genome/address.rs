@@ -31,26 +31,25 @@ impl Address {
     /// # Errors
     /// If it is not of that form, or an argument is unknown or out of range.
     pub fn parse(name: &str) -> Result<Address, Fault> {
-        let malformed = |received: &str, expected: &str| Fault::Argument {
-            argument: "genome",
-            received: format!("'{}'", received.chars().take(80).collect::<String>()),
-            expected: expected.into(),
+        let malformed = |problem: String| {
+            let name: String = name.chars().take(120).collect();
+            Fault::Request(format!("'{name}': {problem}; expected genome:ID?duration=8&noteDelta=3&velocity=0.7"))
         };
         let rest = name.strip_prefix(SCHEME).filter(|_| name.len() <= MOST_BYTES);
-        let rest = rest.ok_or_else(|| malformed(name, "genome:ID?duration=8&noteDelta=3&velocity=0.7"))?;
+        let rest = rest.ok_or_else(|| malformed(format!("not a name of up to {MOST_BYTES} bytes")))?;
         let (id, query) = rest.split_once('?').unwrap_or((rest, ""));
         let id = unescape(id).filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| malformed(name, "the id of a genome after 'genome:'"))?;
+        let id = id.ok_or_else(|| malformed("there is no valid id of a genome".into()))?;
         let mut sound = Sound::default();
         for argument in query.split('&').filter(|a| !a.is_empty()) {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
             let number = value.parse::<f64>().ok().filter(|v| v.is_finite());
-            let number = number.ok_or_else(|| malformed(argument, "key=number"))?;
+            let number = number.ok_or_else(|| malformed(format!("'{argument}' is not key=number")))?;
             match key {
                 "duration" => sound.duration = number,
                 "noteDelta" => sound.note_delta = Pitch::Semitones(number),
                 "velocity" => sound.velocity = number,
-                other => return Err(malformed(other, KEYS)),
+                _ => return Err(malformed(format!("'{key}' is none of {KEYS}"))),
             }
         }
         sound.check()?;
@@ -91,16 +90,16 @@ mod tests {
     #[test]
     fn a_wrong_name_is_refused_with_what_is_expected() {
         for (wrong, told) in [
-            ("genome:", "id of a genome"),
-            ("genome:?duration=3", "id of a genome"),
-            ("genome:x%2", "id of a genome"),
-            ("genome:x?speed=3", "duration, noteDelta and velocity"),
-            ("genome:x?duration", "key=number"),
-            ("genome:x?duration=NaN", "key=number"),
+            ("genome:", "no valid id"),
+            ("genome:?duration=3", "no valid id"),
+            ("genome:x%2", "no valid id"),
+            ("genome:x?speed=3", "'speed' is none of duration, noteDelta and velocity"),
+            ("genome:x?duration", "'duration' is not key=number"),
+            ("genome:x?duration=NaN", "'duration=NaN' is not key=number"),
             ("genome:x?duration=1e9", "at most 600"),
             ("genome:x?velocity=2", "0 to 1"),
             ("genome:x?noteDelta=500", "-120 to 120"),
-            (&format!("genome:{}", "x".repeat(600)), "genome:ID?"),
+            (&format!("genome:{}", "x".repeat(600)), "up to 512 bytes"),
         ] {
             let why = Address::parse(wrong).unwrap_err().to_string();
             assert!(why.contains(told), "{wrong}: {why}");

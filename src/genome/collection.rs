@@ -10,7 +10,7 @@ use super::store::Store;
 use super::take::Take;
 
 /// Gives genomes by id. A database that cannot be opened is tried again with the next request, so one that appears
-/// later is used. Calls block on the disk.
+/// later, or takes the place of another, is used. Calls block on the disk.
 #[derive(Debug)]
 pub struct Collection {
     path: PathBuf,
@@ -41,9 +41,11 @@ impl Collection {
     /// If it cannot be opened.
     pub fn store(&self) -> Result<Arc<Store>, Fault> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = &*store {
+        // A file that was removed or replaced is not read any more.
+        if let Some(store) = store.as_ref().filter(|store| store.is_current()) {
             return Ok(store.clone());
         }
+        *store = None;
         let opened = Arc::new(Store::open(&self.path, self.cached)?);
         *store = Some(opened.clone());
         Ok(opened)
@@ -80,5 +82,33 @@ impl Collection {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_appears_or_is_replaced_is_used() {
+        let folder = std::env::temp_dir().join(format!("grooved-collection-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let data = |name: &str| {
+            let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/genomes");
+            std::fs::read(fixtures.join(name)).unwrap()
+        };
+        let collection = Collection::new(folder.join("genomes.sqlite"), 4, 10.0);
+        let why = collection.genome("a").unwrap_err().to_string();
+        assert!(why.contains("there is no such file"), "{why}");
+        super::super::import(collection.path(), "a", &data("01KSFIX000.json.gz")).unwrap();
+        let first = collection.genome("a").unwrap();
+        let other = folder.join("other.sqlite");
+        super::super::import(&other, "a", &data("01KSFIX007.json.gz")).unwrap();
+        for file in ["genomes.sqlite-wal", "genomes.sqlite-shm"] {
+            let _ = std::fs::remove_file(folder.join(file));
+        }
+        std::fs::rename(&other, collection.path()).unwrap();
+        assert_ne!(collection.genome("a").unwrap().patch.nodes.len(), first.patch.nodes.len());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

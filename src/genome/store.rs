@@ -4,11 +4,12 @@
 //! `metadata (key TEXT PRIMARY KEY, value TEXT)`. It is read while other programs write to it.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::fault::Fault;
 use super::read::Genome;
@@ -24,6 +25,30 @@ fn database(e: &rusqlite::Error) -> Fault {
     Fault::Database(e.to_string())
 }
 
+/// Device and number of the file that a path leads to.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|m| (m.dev(), m.ino()))
+}
+
+fn missing(path: &Path) -> Fault {
+    Fault::Database(format!(
+        "{}: there is no such file; 'grooved genomes import' and 'grooved genomes evolve' create one",
+        path.display()
+    ))
+}
+
+/// Why a database cannot be opened, with what helps.
+fn unusable(path: &Path, error: &rusqlite::Error) -> Fault {
+    let hint = match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            "; the file and its folder must be writable, unless its journal_mode is DELETE and it is only read"
+        }
+        Some(ErrorCode::Unknown) => "; it is not a database of genomes",
+        _ => "",
+    };
+    Fault::Database(format!("{}: {error}{hint}", path.display()))
+}
+
 /// A genome in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -36,31 +61,40 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    identity: (u64, u64),
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     connection: Connection,
-    /// Changes when another program has written.
-    version: i64,
-    /// The genome used last stands first.
-    recent: VecDeque<(String, Arc<Genome>)>,
+    /// The genome used last stands last.
+    recent: VecDeque<Recent>,
     capacity: usize,
+}
+
+/// A compiled genome, and the bytes it was made of.
+#[derive(Debug)]
+struct Recent {
+    id: String,
+    /// State of the database in which these were its bytes; it changes when another program writes.
+    version: i64,
+    data: Vec<u8>,
+    genome: Arc<Genome>,
 }
 
 impl Store {
     /// Opens the database read-only; `capacity` compiled genomes are kept.
     pub fn open(path: &Path, capacity: usize) -> Result<Self, Fault> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|e| Fault::Database(format!("{}: {e}", path.display())))?;
-        connection.busy_timeout(PATIENCE).map_err(|e| database(&e))?;
-        let version = version(&connection)?;
-        let inner = Inner { connection, version, recent: VecDeque::new(), capacity: capacity.max(1) };
-        let store = Self { path: path.into(), inner: Mutex::new(inner) };
-        store.count()?;
-        Ok(store)
+        let identity = identity(path).ok_or_else(|| missing(path))?;
+        let connection = readable(path)?;
+        let inner = Inner { connection, recent: VecDeque::new(), capacity: capacity.max(1) };
+        Ok(Self { path: path.into(), identity, inner: Mutex::new(inner) })
+    }
+
+    /// Whether the path still leads to the file that was opened.
+    pub fn is_current(&self) -> bool {
+        identity(&self.path) == Some(self.identity)
     }
 
     /// Where the database lies.
@@ -94,30 +128,29 @@ impl Store {
         self.inner().data(id)
     }
 
-    /// A genome ready to render, from memory if it was used lately and the database has not changed.
+    /// A genome ready to render, from memory if it was used lately and has not been changed.
     pub fn get(&self, id: &str) -> Result<Arc<Genome>, Fault> {
         let mut inner = self.inner();
         let version = version(&inner.connection)?;
-        if version != inner.version {
-            inner.recent.clear();
-            inner.version = version;
-        }
-        if let Some(at) = inner.recent.iter().position(|(known, _)| known == id)
-            && let Some(found) = inner.recent.remove(at)
-        {
-            let genome = found.1.clone();
-            inner.recent.push_front(found);
+        let known = inner.recent.iter().position(|recent| recent.id == id).and_then(|at| inner.recent.remove(at));
+        if let Some(recent) = known.as_ref().filter(|recent| recent.version == version) {
+            let genome = recent.genome.clone();
+            inner.recent.extend(known);
             return Ok(genome);
         }
         let data = inner.data(id)?;
         drop(inner);
-        let genome = Arc::new(Genome::from_bytes(&data)?);
+        // Most writes concern other genomes, or votes.
+        let genome = match known.filter(|recent| recent.data == data) {
+            Some(recent) => recent.genome,
+            None => Arc::new(Genome::from_bytes(&data)?),
+        };
         let mut inner = self.inner();
-        if inner.version == version && inner.recent.iter().all(|(known, _)| known != id) {
-            inner.recent.push_front((id.into(), genome.clone()));
+        inner.recent.retain(|recent| recent.id != id);
+        inner.recent.push_back(Recent { id: id.into(), version, data, genome: genome.clone() });
+        while inner.recent.len() > inner.capacity {
+            inner.recent.pop_front();
         }
-        let capacity = inner.capacity;
-        inner.recent.truncate(capacity);
         Ok(genome)
     }
 }
@@ -155,10 +188,14 @@ fn version(connection: &Connection) -> Result<i64, Fault> {
 /// # Errors
 /// If it cannot be opened or written.
 pub(super) fn writable(path: &Path) -> Result<Connection, Fault> {
+    let is_new = identity(path).is_none();
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // An existing database keeps its own.
+        if is_new {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+        }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.execute_batch(
             "CREATE TABLE IF NOT EXISTS genomes (id TEXT PRIMARY KEY, data BLOB);
@@ -166,7 +203,32 @@ pub(super) fn writable(path: &Path) -> Result<Connection, Fault> {
         )?;
         Ok(connection)
     };
-    open().map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
+    open().map_err(|e| unusable(path, &e))
+}
+
+/// Opens an existing database for reading.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub(super) fn readable(path: &Path) -> Result<Connection, Fault> {
+    identity(path).ok_or_else(|| missing(path))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.query_row("SELECT count(*) FROM genomes", [], |row| row.get::<_, i64>(0))?;
+        Ok(connection)
+    };
+    open().map_err(|e| unusable(path, &e))
+}
+
+/// Opens an existing database for writing.
+///
+/// # Errors
+/// If there is none, or it cannot be written.
+pub(super) fn existing(path: &Path) -> Result<Connection, Fault> {
+    identity(path).ok_or_else(|| missing(path))?;
+    writable(path)
 }
 
 /// A genome that has been checked and compressed.
@@ -195,20 +257,21 @@ impl<'p> Packed<'p> {
         Ok(Packed { id, data: written.map_err(|e| Fault::Malformed(format!("gzip: {e}")))? })
     }
 
-    /// Writes it, in place of one of the same id.
+    /// Writes it, in place of one of the same id if `replaces`.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let sql = "INSERT OR REPLACE INTO genomes (id, data) VALUES (?1, ?2)";
-        connection.execute(sql, (self.id, &self.data)).map(drop)
+    pub fn write(&self, connection: &Connection, replaces: bool) -> rusqlite::Result<()> {
+        let or = if replaces { "OR REPLACE" } else { "" };
+        let sql = format!("INSERT {or} INTO genomes (id, data) VALUES (?1, ?2)");
+        connection.execute(&sql, (self.id, &self.data)).map(drop)
     }
 }
 
 /// Writes a genome into a database, which is made if there is none. `data` is gzip or plain JSON; it is checked.
 pub fn import(path: &Path, id: &str, data: &[u8]) -> Result<(), Fault> {
     let packed = Packed::of(id, data)?;
-    packed.write(&writable(path)?).map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
+    packed.write(&writable(path)?, true).map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
 }
 
 #[cfg(test)]
@@ -232,6 +295,8 @@ mod tests {
         let store = Store::open(&path, 2).unwrap();
         let once = store.get("a").unwrap();
         assert!(Arc::ptr_eq(&once, &store.get("a").unwrap()), "the second time it comes from memory");
+        import(&path, "other", &first).unwrap();
+        assert!(Arc::ptr_eq(&once, &store.get("a").unwrap()), "another genome was written");
         import(&path, "a", &second).unwrap();
         assert_ne!(once.patch.nodes.len(), store.get("a").unwrap().patch.nodes.len());
         assert_eq!(store.get("' OR '1'='1").unwrap_err(), Fault::NotFound("' OR '1'='1".into()));
@@ -243,7 +308,7 @@ mod tests {
         }
         ["b", "c", "d"].iter().for_each(|id| drop(store.get(id).unwrap()));
         assert_eq!(store.inner().recent.len(), 2);
-        assert_eq!(store.list().unwrap().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+        assert_eq!(store.list().unwrap().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d", "other"]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

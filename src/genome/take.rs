@@ -2,9 +2,10 @@
 //!
 //! The render runs on a thread of its own, of normal priority. Readers never wait for it, unless they ask to.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::read::Genome;
@@ -13,6 +14,9 @@ use super::sound::{Evaluation, Sound};
 
 /// Frames that become readable at once.
 const PIECE: usize = 1024;
+
+/// How long a wait without a limit sleeps at a time.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Slows a render down while others are more urgent: called after each piece with the number of frames rendered.
 /// Returning `false` ends the render.
@@ -70,8 +74,10 @@ impl Take {
             let sink = Box::new(move |block: &[f32]| {
                 into.append(&mut piece, block) && pace.as_mut().is_none_or(|p| p(into.rendered.load(Ordering::Relaxed)))
             });
-            let result = find().and_then(|genome| render(&genome, sound, Evaluation::Lazy, sink, &stop));
-            shared.finish(result);
+            let work = || find().and_then(|genome| render(&genome, sound, Evaluation::Lazy, sink, &stop));
+            // Others wait for the end.
+            let result = catch_unwind(AssertUnwindSafe(work));
+            shared.finish(result.unwrap_or_else(|_| Err(Fault::Graph("the render failed".into()))));
         };
         let thread = std::thread::Builder::new().name("genome".into()).stack_size(STACK).spawn(run);
         thread.map_err(|e| Fault::Request(format!("no thread for the render: {e}")))?;
@@ -120,31 +126,29 @@ impl Take {
         at - start.min(at)
     }
 
-    /// Waits until `frames` frames can be read, or the whole sound if it is shorter.
+    /// Waits until `frames` frames can be read, or the whole sound if it is shorter, but not longer than `patience`;
+    /// returns whether they can.
     ///
     /// # Errors
     /// Why the render ended before.
-    pub fn wait(&self, frames: usize) -> Result<(), Fault> {
+    pub fn wait(&self, frames: usize, patience: Duration) -> Result<bool, Fault> {
         let wanted = frames.min(self.shared.frames);
+        let until = Instant::now().checked_add(patience);
         let mut end = self.shared.end();
         loop {
             if self.rendered() >= wanted {
-                return Ok(());
+                return Ok(true);
             }
             match &*end {
                 Some(Err(fault)) => return Err(fault.clone()),
                 Some(Ok(())) => return Err(Fault::Stopped),
                 None => {}
             }
-            end = self.shared.changed.wait(end).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Waits at most `patience` for more than `frames` frames, or for the end.
-    pub fn wait_briefly(&self, frames: usize, patience: Duration) {
-        let end = self.shared.end();
-        if self.rendered() <= frames && end.is_none() {
-            drop(self.shared.changed.wait_timeout(end, patience));
+            let left = until.map_or(LONG, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            end = self.shared.changed.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -204,11 +208,11 @@ mod tests {
         let whole = render_whole(&genome(), SOUND, Evaluation::Eager).unwrap();
         let take = Take::start(|| Ok(genome()), SOUND, None).unwrap();
         assert_eq!(take.frames(), whole.len());
-        take.wait(1).unwrap();
+        assert!(take.wait(1, LONG).unwrap());
         let mut early = vec![0.0; 700];
         assert_eq!(take.read(100, &mut early), 700);
         assert_eq!(early, whole[100..800]);
-        take.wait(usize::MAX).unwrap();
+        assert!(take.wait(usize::MAX, LONG).unwrap());
         let mut all = vec![9.0; whole.len() + 10];
         assert_eq!(take.read(0, &mut all), whole.len());
         assert_eq!(all[..whole.len()], whole);
@@ -219,9 +223,9 @@ mod tests {
     #[test]
     fn whoever_waits_learns_why_there_will_be_no_sound() {
         let take = Take::start(|| Err(Fault::NotFound("x".into())), SOUND, None).unwrap();
-        assert_eq!(take.wait(1), Err(Fault::NotFound("x".into())));
+        assert_eq!(take.wait(1, LONG), Err(Fault::NotFound("x".into())));
         let take = Take::start(|| Ok(genome()), SOUND, Some(Box::new(|frames| frames < 4096))).unwrap();
-        assert_eq!(take.wait(usize::MAX), Err(Fault::Stopped));
+        assert_eq!(take.wait(usize::MAX, LONG), Err(Fault::Stopped));
         assert!(take.rendered() >= 4096 && take.rendered() < take.frames());
         let wrong = Sound { velocity: 2.0, ..SOUND };
         assert!(matches!(Take::start(|| Ok(genome()), wrong, None), Err(Fault::Argument { argument: "velocity", .. })));

@@ -35,6 +35,8 @@ struct Feed {
     sent: u64,
     /// After a disk failure: the frame at which to resume, and the time of the next attempt.
     lost: Option<(u64, Instant)>,
+    /// The frame at which to resume once it is rendered.
+    awaited: Option<u64>,
 }
 
 /// The disk side of a stem: its file, decoders and streams.
@@ -50,7 +52,14 @@ impl Feeder {
     pub fn new(decoder: Decoder, writers: [StreamWriter; 2]) -> Feeder {
         let (file, info) = (decoder.file().clone(), decoder.info().clone());
         let mut decoder = Some(decoder);
-        let feeds = writers.map(|writer| Feed { writer, decoder: decoder.take(), play: None, sent: 0, lost: None });
+        let feeds = writers.map(|writer| Feed {
+            writer,
+            decoder: decoder.take(),
+            play: None,
+            sent: 0,
+            lost: None,
+            awaited: None,
+        });
         Feeder { file, info, feeds }
     }
 
@@ -93,7 +102,7 @@ impl Feeder {
         let feed = &mut feeds[k];
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(feed, file, info))).unwrap_or_else(|_| {
             tracing::error!("{}: the decoder failed; the stem is silent until its next start", file.path().display());
-            (feed.decoder, feed.play, feed.lost) = (None, None, None);
+            (feed.decoder, feed.play, feed.lost, feed.awaited) = (None, None, None, None);
             false
         })
     }
@@ -113,7 +122,7 @@ impl Feed {
         self.sent = 0;
         // An empty range is not played: looping over it would never end.
         self.play = Some(play).filter(|p| p.end > p.start && p.end > 0);
-        self.lost = None;
+        (self.lost, self.awaited) = (None, None);
         self.go_to(play.from, file, info);
     }
 
@@ -144,8 +153,14 @@ impl Feed {
         self.decoder.as_mut().map_or(Ok(()), |decoder| decoder.seek(frame))
     }
 
-    /// Handles an error at `frame`: after a disk error it is tried again later, after a decoding error it is not.
+    /// Handles an error at `frame`: after a disk error, or if it is not rendered yet, it is tried again later; after a
+    /// decoding error it is not.
     fn give_up(&mut self, frame: u64, file: &Arc<MediaFile>, error: &DecodeError) {
+        if matches!(error, DecodeError::Io(e) if e.kind() == std::io::ErrorKind::WouldBlock) {
+            // It is still being rendered.
+            (self.decoder, self.awaited) = (None, Some(frame));
+            return;
+        }
         if self.lost.is_none() {
             tracing::error!("{}: {error}; the stem is silent", file.path().display());
         }
@@ -161,6 +176,11 @@ impl Feed {
         let Some(play) = self.play else { return false };
         if let Some((frame, at)) = self.lost
             && (Instant::now() < at || !self.go_to(frame, file, info))
+        {
+            return false;
+        }
+        if let Some(frame) = self.awaited.take()
+            && !self.go_to(frame, file, info)
         {
             return false;
         }
@@ -195,7 +215,7 @@ impl Feed {
         }
         if chunk.len == 0 {
             self.writer.put_back(chunk);
-            if !play.looped && self.lost.is_none() {
+            if !play.looped && self.lost.is_none() && self.awaited.is_none() {
                 self.play = None;
             }
             return false;

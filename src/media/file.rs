@@ -66,8 +66,11 @@ pub trait RenderedContent: std::fmt::Debug + Send + Sync + std::panic::RefUnwind
     /// end.
     ///
     /// # Errors
-    /// If the content will never be there.
+    /// If the content will never be there; `WouldBlock` if it is not there within the time set.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Sets how long a read waits for content that is still being made; at first, for as long as it takes.
+    fn be_patient_for(&self, time: Duration);
 }
 
 /// Where the bytes of a file come from.
@@ -148,6 +151,13 @@ impl MediaFile {
             failed: AtomicI32::new(0),
             read: AtomicU64::new(0),
         })
+    }
+
+    /// Sets how long a read waits for content that is still being rendered; see [`RenderedContent`].
+    pub fn be_patient_for(&self, time: Duration) {
+        if let Content::Rendered(content) = &self.content {
+            content.be_patient_for(time);
+        }
     }
 
     /// Returns whether its content is not on a disk.

@@ -116,7 +116,7 @@ pub fn load(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, LoadError> {
 /// Loads all requested stems of a file.
 fn all(file: &Arc<MediaFile>, part: Part) -> Result<Loaded, DecodeError> {
     let name = file.path().file_name().map(|n| n.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let is_stem_file = name.ends_with(".stem.mp4") || name.ends_with(".stem.m4a");
+    let is_stem_file = !file.is_rendered() && (name.ends_with(".stem.mp4") || name.ends_with(".stem.m4a"));
     if part == Part::Usual && !is_stem_file {
         return decode(Decoder::new(file)?);
     }

@@ -30,6 +30,10 @@ pub const READ_LIMIT: Duration = Duration::from_secs(5);
 const PER_DEVICE: usize = 2;
 /// Loads that have a thread at the same time; the others wait.
 const MOST_THREADS: usize = 64;
+/// Of these, loads of genomes: their start is rendered meanwhile.
+const MOST_GENOMES: usize = 4;
+/// How long the reader of a stem waits for sound that is being rendered before it looks for other requests.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Interval at which the limits are checked.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -81,6 +85,7 @@ impl Pool {
                 genomes: None,
                 devices: Arc::default(),
                 waiting: VecDeque::new(),
+                waiting_genomes: VecDeque::new(),
                 running: HashMap::new(),
                 next: 0,
                 mail,
@@ -199,6 +204,7 @@ impl Devices {
 /// A load that has a thread.
 struct Running {
     tag: u64,
+    is_genome: bool,
     /// Its file, once decoding has begun.
     file: Arc<Mutex<Option<Arc<MediaFile>>>>,
     /// Whether the load has been reported as failed and its result is to be ignored.
@@ -210,6 +216,8 @@ struct Supervisor {
     genomes: Option<Arc<Collection>>,
     devices: Arc<Devices>,
     waiting: VecDeque<LoadJob>,
+    /// Genomes wait in a queue of their own, so that files do not wait for them.
+    waiting_genomes: VecDeque<LoadJob>,
     running: HashMap<u64, Running>,
     next: u64,
     mail: Sender<Mail>,
@@ -221,6 +229,7 @@ impl Supervisor {
     fn run(&mut self, inbox: &Receiver<Mail>) {
         loop {
             match inbox.recv_timeout(LOOK) {
+                Ok(Mail::Load(job)) if is_address(&job.requested) => self.waiting_genomes.push_back(job),
                 Ok(Mail::Load(job)) => self.waiting.push_back(job),
                 Ok(Mail::Roots(library)) => self.take_roots(&library),
                 Ok(Mail::Ended(number, result)) => self.ended(number, *result),
@@ -228,8 +237,13 @@ impl Supervisor {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.abandon_hung();
-            while self.running.len() < MOST_THREADS
+            while self.running.values().filter(|r| !r.is_genome).count() < MOST_THREADS
                 && let Some(job) = self.waiting.pop_front()
+            {
+                self.begin(job);
+            }
+            while self.running.values().filter(|r| r.is_genome).count() < MOST_GENOMES
+                && let Some(job) = self.waiting_genomes.pop_front()
             {
                 self.begin(job);
             }
@@ -255,12 +269,13 @@ impl Supervisor {
         let (seats, devices, mail) = (self.seats.clone(), self.devices.clone(), self.mail.clone());
         let (shown, nap) = (file.clone(), Duration::from_millis(self.stall_ms.swap(0, Relaxed)));
         let (requested, genomes) = (job.requested, self.genomes.clone());
+        let is_genome = is_address(&requested);
         let spawned = std::thread::Builder::new().name("loader".into()).spawn(move || {
             std::thread::sleep(nap);
             let result = Box::new(find_and_load(&requested, (&seats, genomes.as_ref()), &devices, &shown));
             let _ = mail.send(Mail::Ended(number, result));
         });
-        self.running.insert(number, Running { tag: job.tag, file, abandoned: false });
+        self.running.insert(number, Running { tag: job.tag, is_genome, file, abandoned: false });
         if let Err(error) = spawned {
             self.ended(number, Err(LoadError::NoThread(error.to_string())));
         }
@@ -311,6 +326,8 @@ fn find_and_load(
     *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
     // A decoder that panics on a hostile file must not take down the daemon.
     let result = std::panic::catch_unwind(|| load(&file, part));
+    // Its reader has other requests to serve.
+    file.be_patient_for(PATIENCE);
     result.unwrap_or_else(|_| Err(LoadError::damaged(file.path(), "the decoder failed")))
 }
 

@@ -12,6 +12,8 @@ use crate::control::commands::value::Value;
 /// Time between two looks at the meter; every fourth one, the sensor reports.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: usize = 4;
+/// Time at the start of a sound in which the meter still shows the one before.
+const LISTEN: Duration = Duration::from_millis(400);
 /// Level below which the crowd hears nothing (linear).
 const SILENCE: f64 = 0.003;
 /// Movement in silence, and the most that is added.
@@ -23,7 +25,7 @@ pub struct Heard {
     pub id: String,
     /// Generation, from 0.
     pub generation: i64,
-    /// Mean movement, 0 to 1.
+    /// Movement at its end, 0 to 1.
     pub movement: f64,
 }
 
@@ -44,8 +46,8 @@ fn movement(levels: &[f64]) -> f64 {
     MOVEMENT.0 + MOVEMENT.1 * (variance.sqrt() / mean).min(1.0)
 }
 
-/// Asks for genome after genome until `generations` have been heard, `seconds` each, and dances. `show` is called after
-/// each.
+/// Asks for genome after genome until the rest of this generation and `generations` - 1 more have been heard, `seconds`
+/// each, and dances. `show` is called after each.
 ///
 /// # Errors
 /// If the daemon does not reply, or presents no genome.
@@ -53,11 +55,10 @@ pub fn run(wire: &Wire, generations: i64, seconds: f64, mut show: impl FnMut(&He
     let mut first = None;
     loop {
         let answers = wire.ask(Message::new("/groove/genome/next", vec![]))?;
-        let (id, generation) = presented(&answers)?;
-        if generation - *first.get_or_insert(generation) >= generations {
-            return Ok(());
-        }
-        let (began, mut levels, mut all) = (Instant::now(), Vec::new(), Vec::new());
+        let Presented { id, generation, is_last } = presented(&answers)?;
+        let began = Instant::now();
+        std::thread::sleep(LISTEN);
+        let (mut levels, mut all) = (Vec::new(), Vec::new());
         while began.elapsed().as_secs_f64() < seconds {
             let answers = wire.ask(Message::new("/groove/get", vec!["/meter/deck/a".into()]))?;
             levels.extend(answers.iter().find_map(level));
@@ -68,15 +69,31 @@ pub fn run(wire: &Wire, generations: i64, seconds: f64, mut show: impl FnMut(&He
             }
             std::thread::sleep(LOOK);
         }
-        let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
-        show(&Heard { id, generation, movement: mean });
+        show(&Heard { id, generation, movement: all.last().copied().unwrap_or(0.0) });
+        if is_last && generation - *first.get_or_insert(generation) >= generations - 1 {
+            return Ok(());
+        }
+        first.get_or_insert(generation);
     }
 }
 
-/// The genome that is presented, and its generation, from the answers to the request.
-fn presented(answers: &[Message]) -> Result<(String, i64), String> {
+/// What `/groove/genome/next` answers.
+#[derive(Debug, PartialEq)]
+struct Presented {
+    id: String,
+    generation: i64,
+    /// Whether it is the last of its generation.
+    is_last: bool,
+}
+
+/// Reads the answers to the request for a genome.
+fn presented(answers: &[Message]) -> Result<Presented, String> {
     let done = answers.iter().find(|m| m.address == "/done");
-    let facts = done.and_then(|m| Some((m.args.get(1)?.as_text(), m.args.get(2)?.as_int()?)));
+    let facts = done.and_then(|m| {
+        let number = |k: usize| m.args.get(k).and_then(Value::as_int);
+        let is_last = number(3)? + 1 >= number(4)?;
+        Some(Presented { id: m.args.get(1)?.as_text(), generation: number(2)?, is_last })
+    });
     facts.ok_or_else(|| {
         let failed = answers.iter().find(|m| m.address == "/fail").and_then(|m| m.args.get(1));
         failed.map_or("no genome was presented".into(), |why| why.as_text())
@@ -104,8 +121,11 @@ mod tests {
 
     #[test]
     fn answers_tell_what_is_presented_or_why_not() {
-        let done = Message::new("/done", vec!["/groove/genome/next".into(), "show-001-02".into(), Value::Int(1)]);
-        assert_eq!(presented(&[done]), Ok(("show-001-02".into(), 1)));
+        let facts = [1, 11, 12].map(Value::Int);
+        let mut args = vec!["/groove/genome/next".into(), "show-001-11".into()];
+        args.extend(facts);
+        let last = Presented { id: "show-001-11".into(), generation: 1, is_last: true };
+        assert_eq!(presented(&[Message::new("/done", args)]), Ok(last));
         let fail = Message::new("/fail", vec!["/groove/genome/next".into(), "no database".into()]);
         assert_eq!(presented(&[fail]), Err("no database".into()));
     }

@@ -1,6 +1,8 @@
 //! A client of the render socket: requests a genome, measures, and saves its sound.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -27,6 +29,8 @@ pub struct RenderJob {
     pub velocity: f64,
     /// WAV file for the sound.
     pub save: Option<PathBuf>,
+    /// Whether it is played on this machine while it is received.
+    pub play: bool,
 }
 
 /// What was received, as far as it was measured.
@@ -38,17 +42,26 @@ struct Figures {
     peak: f32,
 }
 
-/// Renders a genome and returns the line with the figures.
+/// What came of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The line with the figures.
+    Rendered(String),
+    /// Why the daemon did not render it.
+    Refused(String),
+}
+
+/// Renders a genome.
 ///
 /// # Errors
-/// If the connection fails, the daemon answers with an error, or the file cannot be written.
+/// If the connection fails, or the sound cannot be written or played.
 pub fn render(
     host: &str,
     port: u16,
     token: Option<&str>,
     timeout: Duration,
     job: &RenderJob,
-) -> Result<String, String> {
+) -> Result<Outcome, String> {
     let hint = format!("check that grooved is running with http.port {port}, or choose another port with --http-port");
     let mut socket = live::connect(host, port, PATH, token, timeout, &hint).map_err(|e| {
         let absent = e.contains("404");
@@ -65,6 +78,7 @@ pub fn render(
         Some(path) => Some(WavWriter::create(path, 1, rate, Depth::Float).map_err(io)?),
         None => None,
     };
+    let mut player = if job.play { Some(Player::start(rate)?) } else { None };
     let began = Instant::now();
     let request = json!({
         "type": "render", "genomeId": job.id, "duration": job.seconds, "noteDelta": job.note_delta,
@@ -84,11 +98,17 @@ pub fn render(
                 if let Some(file) = &mut file {
                     file.write(&samples).map_err(io)?;
                 }
+                if let Some(player) = &mut player {
+                    player.write(&bytes)?;
+                }
             }
             Message::Text(text) => {
                 let message: Json = serde_json::from_str(&text).map_err(|e| e.to_string())?;
                 match message["type"].as_str() {
-                    Some("error") => return Err(message["message"].as_str().unwrap_or("unknown error").to_string()),
+                    Some("error") => {
+                        let why = message["message"].as_str().unwrap_or("unknown error");
+                        return Ok(Outcome::Refused(why.to_string()));
+                    }
                     Some("complete") => {
                         if message["totalSamples"].as_u64() != Some(figures.samples as u64) {
                             let total = &message["totalSamples"];
@@ -106,7 +126,8 @@ pub fn render(
     if let Some(file) = file {
         file.finish().map_err(io)?;
     }
-    Ok(format!(
+    player.map_or(Ok(()), Player::finish)?;
+    Ok(Outcome::Rendered(format!(
         "{}: {:.2} s, first chunk after {:.1} ms, {} chunks, {:.0} x real time, peak {:.1} dBFS",
         job.id,
         figures.samples as f64 / f64::from(rate),
@@ -114,7 +135,40 @@ pub fn render(
         figures.chunks,
         figures.samples as f64 / f64::from(rate) / took.max(1e-9),
         20.0 * f64::from(figures.peak.max(1e-10)).log10()
-    ))
+    )))
+}
+
+/// The program that plays raw samples.
+const PLAYER: &str = "aplay";
+
+/// Plays samples on this machine's default card.
+struct Player(std::process::Child);
+
+impl Player {
+    fn start(rate: u32) -> Result<Player, String> {
+        let rate = rate.to_string();
+        let started = Command::new(PLAYER)
+            .args(["-q", "-t", "raw", "-f", "FLOAT_LE", "-c", "1", "-r", &rate, "-"])
+            .stdin(Stdio::piped())
+            .spawn();
+        started.map(Player).map_err(|e| format!("--play: cannot run {PLAYER} (package alsa-utils): {e}"))
+    }
+
+    /// Waits for the card if it is behind.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let input = self.0.stdin.as_mut();
+        input.map_or(Ok(()), |input| input.write_all(bytes)).map_err(|e| format!("--play: {PLAYER} ended: {e}"))
+    }
+
+    /// Waits until everything has been played.
+    fn finish(mut self) -> Result<(), String> {
+        drop(self.0.stdin.take());
+        match self.0.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("--play: {PLAYER} failed ({status})")),
+            Err(e) => Err(format!("--play: {e}")),
+        }
+    }
 }
 
 fn next(socket: &mut WebSocket<std::net::TcpStream>) -> Result<Message, String> {

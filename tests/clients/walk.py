@@ -73,6 +73,8 @@ def argument(arg, path):
         return "/groove/master"
     if "/instrument" in path and name == "name":
         return "clarinet"
+    if name == "genome":
+        return "show-000-00"
     if kind in ("integer", "number"):
         low, high = arg["range"]
         if "debug" in path:

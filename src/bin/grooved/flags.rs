@@ -42,7 +42,7 @@ pub struct CardFlags {
 /// What the decks play at the start.
 #[derive(clap::Args)]
 pub struct DeckFlags {
-    /// File for deck A (buffer 100)
+    /// File for deck A (buffer 100); here and below also genome:ID, the sound of a genome
     #[arg(long, value_name = "FILE")]
     pub a: Option<PathBuf>,
     /// File for deck B (buffer 1100)

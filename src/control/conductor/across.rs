@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::Conductor;
 use super::buffer::{FIRST_ID, Playhead};
+use super::evolution::EVERY;
 use super::midi_learn;
 use super::movement::Hand;
 use super::presets::Request;
@@ -167,9 +168,15 @@ impl Conductor {
         if let Some(learned) = &show.learned {
             self.learn.restore(&self.cx, learned);
         }
-        if let Some(controls) = show.controls.as_ref().filter(|_| self.instruments.count() > 0) {
-            self.instruments.restore(&mut self.cx, controls);
-            for (address, values) in controls {
+        if let Some(controls) = &show.controls {
+            let has_voices = self.instruments.count() > 0;
+            if has_voices {
+                self.instruments.restore(&mut self.cx, controls);
+            }
+            if !controls.contains_key(EVERY) {
+                let _ = self.evolution.set_every(&mut self.cx, 0.0);
+            }
+            for (address, values) in controls.iter().filter(|(address, _)| has_voices || *address == EVERY) {
                 let values = values.iter().filter_map(json::to_value).collect();
                 self.call(None, Message::new(address.as_str(), values), None);
             }

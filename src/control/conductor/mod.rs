@@ -236,6 +236,7 @@ impl Conductor {
             stretching: &self.stretching,
             movement: &self.movement,
             instruments: &self.instruments,
+            evolution: &self.evolution,
             learn: &self.learn,
             recording: &self.recording,
         }
@@ -386,8 +387,8 @@ impl Conductor {
         self.stretching.watch_crowding(&mut self.cx, &self.tempo, &self.stems);
         self.stretching.watch_reserves(&self.cx, &self.tempo);
         self.movement.watch(&mut self.cx, &mut self.tempo);
-        let stems = &self.stems;
-        self.evolution.watch(&mut self.cx, self.movement.amount(), |stem| stems.is_playing(stem));
+        let (stems, movement) = (&self.stems, self.movement.amount(self.cx.seconds()));
+        self.evolution.watch(&mut self.cx, movement, |stem, path| stems.is_playing(stem, path));
         self.stretching.show(&self.tempo, &self.gauges);
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);

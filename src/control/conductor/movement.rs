@@ -18,6 +18,8 @@ use crate::movement::value;
 
 /// Measurements that are kept.
 const MOST_MEASUREMENTS: usize = 64;
+/// Seconds for which a measurement is the movement now.
+const RECENT_S: f64 = 3.0;
 /// Least seconds between two lines of the log about the target, …
 const LOG_EVERY_S: f64 = 10.0;
 /// … unless it has moved as far, in BPM.
@@ -29,6 +31,8 @@ pub struct Movement {
     crowd: Crowd,
     /// The latest value of each measurement.
     latest: HashMap<String, f64>,
+    /// When the last measurement came (sample time in seconds).
+    heard_s: f64,
     maps: Vec<Mapped>,
     /// When the log last reported the crowd's target (sample time in seconds), and the target.
     logged: (f64, f64),
@@ -49,6 +53,7 @@ impl Movement {
         Movement {
             crowd: Crowd::new(settings.crowd.clone(), settings.tempo.bpm),
             latest: HashMap::new(),
+            heard_s: f64::NEG_INFINITY,
             maps: mapped(settings, vocabulary),
             logged: (f64::NEG_INFINITY, 0.0),
         }
@@ -67,6 +72,7 @@ impl Movement {
             self.crowd.hear(now, part, number);
             return;
         };
+        self.heard_s = now;
         if self.latest.len() < MOST_MEASUREMENTS || self.latest.contains_key(part) {
             self.latest.insert(part.into(), number);
         }
@@ -146,10 +152,9 @@ impl Movement {
         )
     }
 
-    /// Movement of the crowd now, if a sensor reports it.
-    pub fn amount(&self) -> Option<f64> {
-        let reports = matches!(self.crowd.reason(), Reason::Movement | Reason::Manual) && !self.latest.is_empty();
-        reports.then(|| self.crowd.raw())
+    /// Movement of the crowd now (sample time in seconds), if a sensor reports it.
+    pub fn amount(&self, seconds: f64) -> Option<f64> {
+        (seconds - self.heard_s <= RECENT_S).then(|| self.crowd.raw())
     }
 
     /// The latest value of a measurement, as it came; 0 if there is none.

@@ -149,9 +149,15 @@ impl Stems {
         Ok(Outcome::Later)
     }
 
-    /// Returns whether a stem has been started and has not been stopped.
-    pub fn is_playing(&self, id: i64) -> bool {
-        self.buffers.get(&id).is_some_and(|buffer| buffer.playing)
+    /// Returns whether a stem that was loaded from `path` has been started and has not been stopped.
+    pub fn is_playing(&self, id: i64, path: &str) -> bool {
+        let is_it = |b: &&Buffer| b.playing && b.requested == path && matches!(b.state, State::Ready { .. });
+        self.buffers.get(&id).filter(is_it).is_some()
+    }
+
+    /// The path from which a stem was loaded, as requested.
+    pub fn requested(&self, id: i64) -> Option<&str> {
+        self.buffers.get(&id).map(|buffer| buffer.requested.as_str())
     }
 
     /// Takes in a load that has ended.

@@ -1,7 +1,10 @@
 //! A look at all parts of the conductor at once, for what concerns the whole.
 
+use std::collections::BTreeMap;
+
 use super::buffer::{Buffer, share};
 use super::context::Context;
+use super::evolution::{EVERY, Evolution};
 use super::instruments::Instruments;
 use super::midi_learn::MidiLearn;
 use super::mixer::{Channel, Mixer};
@@ -30,6 +33,8 @@ pub struct View<'c> {
     pub movement: &'c Movement,
     /// Instruments.
     pub instruments: &'c Instruments,
+    /// Evolution of sounds.
+    pub evolution: &'c Evolution,
     /// Learned controllers.
     pub learn: &'c MidiLearn,
     /// The recording.
@@ -57,9 +62,19 @@ impl View<'_> {
                 .map(|(channel, pace)| deck(channel, pace))
                 .collect(),
             stems: self.stems.all().map(|(id, buffer)| self.stem(id, buffer, &positions)).collect(),
-            controls: (self.cx.settings.voices > 0).then(|| self.instruments.shown()),
+            controls: self.controls(),
             learned: Some(self.learn.shown()),
         }
+    }
+
+    /// Settings of the voices and of evolution, if there is either.
+    fn controls(&self) -> Option<BTreeMap<String, Vec<serde_json::Value>>> {
+        let every = self.evolution.every();
+        let mut controls = (self.cx.settings.voices > 0).then(|| self.instruments.shown());
+        if every > 0.0 {
+            controls.get_or_insert_default().insert(EVERY.into(), vec![every.into()]);
+        }
+        controls
     }
 
     /// Positions of all places in frames, from one block.

@@ -85,9 +85,9 @@ impl Judgement {
     /// 0.2, plus 0.45 times its tone (pitch strength or, if that is more, 0.7 times what its spectrum is short of
     /// flatness), plus 0.35 times its movement. This is multiplied by factors from 0 to 1 which are 1 for usual sounds:
     /// they fall for levels from -35 to -55 dB, for an offset (which takes level from the rest), from half a sound of
-    /// silence on, for centroids from 6 to 12 kHz (to 0.1) and from 70 down to 30 Hz, and for flatness from 0.35 to
-    /// 0.85 (to 0.1). The numbers were chosen so that silence and offsets get 0, white noise gets less than 0.1, a
-    /// steady sine 0.65 and one that decays by 10 dB per second 0.8.
+    /// silence on, for centroids from 6 to 12 kHz (to 0.1) and from 200 down to 60 Hz, which small speakers do not
+    /// play, and for flatness from 0.35 to 0.85 (to 0.1). The numbers were chosen so that silence and offsets get 0,
+    /// white noise gets less than 0.1, a steady sine 0.65 and one that decays by 10 dB per second 0.8.
     pub fn score(&self) -> f64 {
         let tone = self.pitch.max(0.7 * (1.0 - self.flatness));
         let merit = 0.2 + 0.45 * tone + 0.35 * self.movement();
@@ -95,7 +95,7 @@ impl Judgement {
         let offset = 1.0 - self.dc * self.dc;
         let silence = 1.0 - smooth_step(0.5, 0.98, self.silent);
         let shrill = 1.0 - 0.9 * smooth_step(6000.0, 12_000.0, self.centroid_hz);
-        let deep = smooth_step(30.0, 70.0, self.centroid_hz);
+        let deep = smooth_step(60.0, 200.0, self.centroid_hz);
         let noise = 1.0 - 0.9 * smooth_step(0.35, 0.85, self.flatness);
         rounded((merit * level * offset * silence * shrill * deep * noise).clamp(0.0, 1.0))
     }

@@ -9,6 +9,8 @@ use super::records::Candidate;
 const STEP: (usize, usize) = (34, 22);
 /// Pixels around the drawing.
 const MARGIN: usize = 60;
+/// Generations and members that are drawn apart.
+const MOST_PLACES: usize = 10_000;
 /// Lines of a text.
 const MOST_LINES: usize = 200;
 
@@ -64,8 +66,9 @@ pub fn drawing(everyone: &[Candidate], chosen: Option<&str>) -> String {
             open.extend(member.parents.iter().map(String::as_str));
         }
     }
-    let at = |m: &Candidate| (MARGIN + STEP.0 * m.generation as usize, MARGIN + STEP.1 * m.place);
-    let most = |what: fn(&Candidate) -> usize| everyone.iter().map(what).max().unwrap_or(0);
+    let place = |k: usize| k.min(MOST_PLACES);
+    let at = |m: &Candidate| (MARGIN + STEP.0 * place(m.generation as usize), MARGIN + STEP.1 * place(m.place));
+    let most = |what: fn(&Candidate) -> usize| everyone.iter().map(what).max().unwrap_or(0).min(MOST_PLACES);
     let (width, height) =
         (2 * MARGIN + STEP.0 * most(|m| m.generation as usize), 2 * MARGIN + STEP.1 * most(|m| m.place));
     let mut svg = format!(

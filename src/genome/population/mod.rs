@@ -53,7 +53,11 @@ impl Population {
         plan.check()?;
         let records = Records::open(path)?;
         let plan = match records.plan(&plan.run)? {
-            Some(known) => known,
+            Some(known) => {
+                // Anybody may have written it.
+                known.check()?;
+                known
+            }
             None => {
                 records.begin(plan)?;
                 plan.clone()
@@ -75,6 +79,45 @@ impl Population {
     /// How a genome of the run sounds when it is presented.
     pub fn sound(&self) -> Sound {
         sound(self.plan.duration)
+    }
+
+    /// Begins the run with given genomes, which the first generation descends from; the others of it are bred from them.
+    ///
+    /// # Errors
+    /// If the run has begun already, a genome cannot be read, or the database cannot be written.
+    pub fn begin_with(&mut self, ids: &[String], stop: &Arc<AtomicBool>) -> Result<Vec<Candidate>, Fault> {
+        let run = self.plan.run.clone();
+        if self.records.newest(&run)?.is_some() {
+            return Err(Fault::Request(format!(
+                "run '{run}' has begun already; choose another name to begin with genomes"
+            )));
+        }
+        let mut given = Vec::new();
+        for id in ids.iter().take(self.plan.size) {
+            let mut stock = self.records.stock(id)?;
+            stock.repair();
+            given.push((id, stock));
+        }
+        let mut random = Random::new(self.plan.seed);
+        let parents: Vec<Member<'_>> = given.iter().map(|(id, stock)| Member { id, stock, fitness: 1.0 }).collect();
+        let mut children: Vec<Child> = given
+            .iter()
+            .map(|(id, stock)| Child { stock: stock.clone(), parents: vec![(*id).clone()], changes: Vec::new() })
+            .collect();
+        let missing = self.plan.size.saturating_sub(children.len());
+        children.extend(breed(&parents, 2 * missing, &mut random, &self.rates));
+        let mut members = Vec::new();
+        for (child, judgement) in audition(children, self.plan.duration, stop)? {
+            let place = members.len();
+            if place < self.plan.size && judgement.score() > 0.0 {
+                members.push(member(format!("{run}-000-{place:02}"), 0, place, child, &judgement));
+            }
+        }
+        if members.is_empty() {
+            return Err(Fault::Request("none of these genomes can be heard".into()));
+        }
+        self.records.add(&run, &members)?;
+        Ok(members.into_iter().map(|(candidate, _)| candidate).collect())
     }
 
     /// The next genome that has not been heard; breeds a generation if all have been. Setting `stop` ends it early.
@@ -103,13 +146,17 @@ impl Population {
         let run = self.plan.run.clone();
         let newest = self.records.newest(&run)?;
         let everyone = self.records.members(&run, None)?;
-        let before: Vec<&Candidate> = everyone.iter().filter(|m| Some(m.generation) == newest).collect();
         let generation = newest.map_or(0, |g| g + 1);
         // Each generation has numbers of its own, so that a run that was interrupted goes on as it would have.
         let seed = self.plan.seed.wrapping_add(u64::from(generation).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut random = Random::new(seed);
+        // A genome that somebody has deleted has no children.
+        let (before, stocks): (Vec<&Candidate>, Vec<Stock>) = everyone
+            .iter()
+            .filter(|m| Some(m.generation) == newest)
+            .filter_map(|m| Some((m, self.records.stock(&m.id).ok()?)))
+            .unzip();
         let fitness = fitness(&before, &everyone);
-        let stocks: Vec<Stock> = before.iter().map(|m| self.records.stock(&m.id)).collect::<Result<_, _>>()?;
         let parents: Vec<Member<'_>> = before
             .iter()
             .zip(&stocks)
@@ -120,7 +167,7 @@ impl Population {
         order.sort_by(|a, b| fitness[*b].total_cmp(&fitness[*a]).then(a.cmp(b)));
         let mut members: Vec<(Candidate, Stock)> = Vec::new();
         let id = |place: usize| format!("{run}-{generation:03}-{place:02}");
-        for at in order.into_iter().take(CHAMPIONS) {
+        for at in order.into_iter().take(CHAMPIONS.min(self.plan.size)) {
             let (old, place) = (before[at], members.len());
             let champion = Candidate {
                 parents: vec![old.id.clone()],
@@ -134,7 +181,7 @@ impl Population {
         }
         let mut spare: Vec<Judged> = Vec::new();
         for _ in 0..ROUNDS {
-            let missing = self.plan.size - members.len();
+            let missing = self.plan.size.saturating_sub(members.len());
             if missing == 0 {
                 break;
             }
@@ -152,14 +199,17 @@ impl Population {
             told(members.len());
         }
         spare.sort_by(|a, b| b.1.score().total_cmp(&a.1.score()));
-        for (child, judgement) in spare.into_iter().take(self.plan.size - members.len()) {
+        for (child, judgement) in spare.into_iter().take(self.plan.size.saturating_sub(members.len())) {
             let place = members.len();
             members.push(member(id(place), generation, place, child, &judgement));
         }
         if members.is_empty() {
             return Err(Fault::Request("no genome that was bred can be heard".into()));
         }
-        self.records.add(&run, &members)?;
+        if !self.records.add(&run, &members)? {
+            tracing::info!("run '{run}': another program has bred generation {generation}; it is used");
+            return self.records.members(&run, self.records.newest(&run)?);
+        }
         told(members.len());
         Ok(members.into_iter().map(|(candidate, _)| candidate).collect())
     }
@@ -279,6 +329,7 @@ mod tests {
         fn open(&self, name: &str) -> Population {
             let (seed, size, duration) = PLAN;
             let plan = Plan { run: "test".into(), seed, size, duration };
+            Records::create(&self.0.join(name)).unwrap();
             Population::open(&self.0.join(name), &plan).unwrap()
         }
     }
@@ -347,9 +398,43 @@ mod tests {
         let of_liked = children.iter().flat_map(|c| &c.parents).filter(|p| **p == presented[4]).count();
         assert!(of_liked >= 2, "{children:?}");
         let why = population.records().vote("nobody", 1, 0).unwrap_err().to_string();
-        assert!(why.starts_with("argument 'id' is 'nobody'"), "{why}");
+        assert!(why.starts_with("genome 'nobody' belongs to no run"), "{why}");
         let (member, run) = population.records().member(&presented[4]).unwrap();
         assert_eq!((member.likes, member.dislikes, member.heard_s, run.as_str()), (3, 0, 2.0, "test"));
+    }
+
+    #[test]
+    fn a_generation_that_another_program_has_bred_stays() {
+        let folder = Folder::new("two");
+        let (mut one, mut two) = (folder.open("a.sqlite"), folder.open("a.sqlite"));
+        let members = advance(&mut one);
+        one.records().vote(&members[0].id, 5, 0).unwrap();
+        let again: Vec<(Candidate, Stock)> =
+            members.iter().map(|m| (m.clone(), one.records().stock(&m.id).unwrap())).collect();
+        assert!(!two.records.add("test", &again).unwrap());
+        assert_eq!(one.records().member(&members[0].id).unwrap().0.likes, 5);
+        // A genome that was deleted has no children, and the run goes on.
+        let database = rusqlite::Connection::open(folder.0.join("a.sqlite")).unwrap();
+        database.execute("DELETE FROM genomes WHERE id = ?1", [&members[0].id]).unwrap();
+        assert!(advance(&mut two).iter().all(|m| !m.parents.contains(&members[0].id)));
+        database.execute("UPDATE runs SET size = 1", []).unwrap();
+        let plan = Plan { run: "test".into(), seed: 1, size: 6, duration: 1.0 };
+        let why = Population::open(&folder.0.join("a.sqlite"), &plan).map(drop).unwrap_err().to_string();
+        assert!(why.starts_with("argument 'population' is 1"), "{why}");
+    }
+
+    #[test]
+    fn a_run_begins_with_given_genomes() {
+        let folder = Folder::new("given");
+        let mut population = folder.open("a.sqlite");
+        let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/genomes/01KSFIX007.json.gz");
+        crate::genome::import(&folder.0.join("a.sqlite"), "mine", &std::fs::read(fixture).unwrap()).unwrap();
+        let stop = Arc::default();
+        assert_eq!(population.begin_with(&["no".into()], &stop).unwrap_err(), Fault::NotFound("no".into()));
+        let members = population.begin_with(&["mine".into()], &stop).unwrap();
+        assert!(members.len() > 1 && members.iter().all(|m| m.parents == ["mine"] || m.parents.len() == 2));
+        assert!(population.begin_with(&["mine".into()], &stop).unwrap_err().to_string().contains("has begun already"));
+        assert_eq!(advance(&mut population)[0].generation, 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::super::evolve::{Birth, Stock};
 use super::super::fault::Fault;
@@ -124,30 +124,61 @@ impl Candidate {
 pub struct Records {
     connection: Connection,
     path: PathBuf,
+    identity: Option<(u64, u64)>,
 }
+
+const TABLES: &str = "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, seed INTEGER NOT NULL,
+        size INTEGER NOT NULL, duration REAL NOT NULL);
+    CREATE TABLE IF NOT EXISTS lineage (id TEXT PRIMARY KEY, run TEXT NOT NULL,
+        generation INTEGER NOT NULL, place INTEGER NOT NULL, parents TEXT NOT NULL,
+        changes TEXT NOT NULL, likes INTEGER NOT NULL DEFAULT 0, dislikes INTEGER NOT NULL DEFAULT 0,
+        heard_s REAL NOT NULL DEFAULT 0, moved REAL NOT NULL DEFAULT 0,
+        sensed_s REAL NOT NULL DEFAULT 0, score REAL NOT NULL, features TEXT NOT NULL,
+        peak REAL NOT NULL);
+    CREATE INDEX IF NOT EXISTS lineage_generation ON lineage (run, generation, place);";
 
 const COLUMNS: &str = "id, generation, place, parents, changes, likes, dislikes, heard_s, \
                        CASE WHEN sensed_s > 0 THEN moved / sensed_s END, score, features, peak";
 
 impl Records {
-    /// Opens a database, which is created if there is none.
+    /// Opens an existing database, and creates the tables if they are missing.
     ///
     /// # Errors
-    /// If it cannot be opened or written.
+    /// If there is no database, or it cannot be written.
     pub fn open(path: &Path) -> Result<Records, Fault> {
-        let connection = store::writable(path)?;
-        let records = Records { connection, path: path.into() };
-        let tables = "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, seed INTEGER NOT NULL,
-                        size INTEGER NOT NULL, duration REAL NOT NULL);
-                      CREATE TABLE IF NOT EXISTS lineage (id TEXT PRIMARY KEY, run TEXT NOT NULL,
-                        generation INTEGER NOT NULL, place INTEGER NOT NULL, parents TEXT NOT NULL,
-                        changes TEXT NOT NULL, likes INTEGER NOT NULL DEFAULT 0, dislikes INTEGER NOT NULL DEFAULT 0,
-                        heard_s REAL NOT NULL DEFAULT 0, moved REAL NOT NULL DEFAULT 0,
-                        sensed_s REAL NOT NULL DEFAULT 0, score REAL NOT NULL, features TEXT NOT NULL,
-                        peak REAL NOT NULL);
-                      CREATE INDEX IF NOT EXISTS lineage_generation ON lineage (run, generation, place);";
-        records.connection.execute_batch(tables).map_err(|e| records.wrong(&e))?;
+        let connection = store::existing(path)?;
+        let records = Records { connection, path: path.into(), identity: store::identity(path) };
+        records.connection.execute_batch(TABLES).map_err(|e| records.wrong(&e))?;
         Ok(records)
+    }
+
+    /// Creates an empty database of genomes, unless there is one.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(path: &Path) -> Result<(), Fault> {
+        store::writable(path).map(drop)
+    }
+
+    /// Opens an existing database for reading only. Without the tables, there are no runs.
+    ///
+    /// # Errors
+    /// If there is no database, or it cannot be read.
+    pub fn read(path: &Path) -> Result<Records, Fault> {
+        let connection = store::readable(path)?;
+        let mut records = Records { connection, path: path.into(), identity: store::identity(path) };
+        let sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('runs', 'lineage')";
+        let tables: i64 = records.connection.query_row(sql, [], |row| row.get(0)).map_err(|e| records.wrong(&e))?;
+        if tables < 2 {
+            records.connection = Connection::open_in_memory().map_err(|e| records.wrong(&e))?;
+            records.connection.execute_batch(TABLES).map_err(|e| records.wrong(&e))?;
+        }
+        Ok(records)
+    }
+
+    /// Whether the path still leads to the file that was opened.
+    pub fn is_current(&self) -> bool {
+        store::identity(&self.path) == self.identity
     }
 
     fn wrong(&self, error: &rusqlite::Error) -> Fault {
@@ -189,11 +220,11 @@ impl Records {
         self.connection.execute(sql, values).map(drop).map_err(|e| self.wrong(&e))
     }
 
-    /// Writes a whole generation, or nothing.
+    /// Writes a whole generation, or nothing. Returns `false` if another program has written that generation meanwhile.
     ///
     /// # Errors
     /// Those of the database, and if a genome is not valid.
-    pub fn add(&mut self, run: &str, members: &[(Candidate, Stock)]) -> Result<(), Fault> {
+    pub fn add(&mut self, run: &str, members: &[(Candidate, Stock)]) -> Result<bool, Fault> {
         let mut packed = Vec::new();
         for (candidate, stock) in members {
             let birth = Birth { run: run.into(), generation: candidate.generation, parents: candidate.parents.clone() };
@@ -201,11 +232,16 @@ impl Records {
             packed.push(Packed::of(&candidate.id, json.as_bytes())?);
         }
         let path = self.path.clone();
-        let mut write = || -> rusqlite::Result<()> {
-            let change = self.connection.transaction()?;
+        let next = members.first().map_or(0, |(candidate, _)| candidate.generation);
+        let mut write = || -> rusqlite::Result<bool> {
+            let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let sql = "SELECT coalesce(max(generation) + 1, 0) FROM lineage WHERE run = ?1";
+            if change.query_row(sql, [run], |row| row.get::<_, u32>(0))? != next {
+                return Ok(false);
+            }
             for ((candidate, _), packed) in members.iter().zip(&packed) {
-                packed.write(&change)?;
-                let sql = "INSERT OR REPLACE INTO lineage (id, run, generation, place, parents, changes, score, \
+                packed.write(&change, false)?;
+                let sql = "INSERT INTO lineage (id, run, generation, place, parents, changes, score, \
                            features, peak) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
                 let features = candidate.features.map(|f| f.to_string()).join(",");
                 let place = candidate.place as u32;
@@ -213,7 +249,7 @@ impl Records {
                 let Candidate { id, generation, changes, score, peak, .. } = candidate;
                 change.execute(sql, params![id, run, generation, place, parents, changes, score, features, peak])?;
             }
-            change.commit()
+            change.commit().map(|()| true)
         };
         write().map_err(|e| Fault::Database(format!("{}: {e}", path.display())))
     }
@@ -251,10 +287,10 @@ impl Records {
         let sql = format!("SELECT {COLUMNS}, run FROM lineage WHERE id = ?1");
         let found = |row: &Row<'_>| Ok((Candidate::of_row(row)?, row.get(12)?));
         let found = self.connection.query_row(&sql, [id], found).optional().map_err(|e| self.wrong(&e))?;
-        found.ok_or_else(|| Fault::Argument {
-            argument: "id",
-            received: format!("'{}'", id.chars().take(80).collect::<String>()),
-            expected: "a genome of a run of evolution ('grooved genomes ancestry' lists them)".into(),
+        found.ok_or_else(|| {
+            let id: String = id.chars().take(80).collect();
+            let hint = "'grooved genomes ancestry --run NAME' lists those of a run";
+            Fault::Request(format!("genome '{id}' belongs to no run of evolution; {hint}"))
         })
     }
 

@@ -52,7 +52,7 @@ impl Job {
                 Ok(complete) => outlet.send(&complete),
                 Err(Fault::Stopped) => {}
                 Err(fault) => {
-                    tracing::info!("render socket: render failed: {fault}");
+                    tracing::info!("render socket: render of {} failed: {fault}", order.genome.name());
                     let message = fault.to_string();
                     outlet.send(&Reply::Error { message, request_id: order.request_id.as_ref() });
                 }

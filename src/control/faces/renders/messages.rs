@@ -36,6 +36,16 @@ pub enum Wanted {
     Inline(Arc<Genome>),
 }
 
+impl Wanted {
+    /// What it is called in the log.
+    pub fn name(&self) -> &str {
+        match self {
+            Wanted::Stored(id) => id,
+            Wanted::Inline(_) => "a genome of the request",
+        }
+    }
+}
+
 fn argument(argument: &'static str, received: &Value, expected: &str) -> Fault {
     Fault::Argument { argument, received: short(received), expected: expected.into() }
 }

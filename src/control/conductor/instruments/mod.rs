@@ -1,4 +1,7 @@
-//! Instruments on the speakers, as the conductor knows them: settings, what is loaded, what is being opened.
+//! Instruments on the speakers, as the conductor knows them: settings, what is loaded, what is being opened. `saved`: what
+//! of that belongs to a show.
+
+mod saved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::context::Context;
 use super::services::{InstrumentJob, InstrumentResult};
 use crate::control::commands::fault::Fault;
-use crate::control::commands::json;
 use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
@@ -20,10 +22,12 @@ use crate::genome::{Address, is_address};
 const MOST_LOADED: usize = 16;
 /// Instruments that may be on their way at a time.
 const MOST_COMING: usize = 32;
+
 /// What stands in the place of an address for the instrument at the start.
 const FIRST: &str = "instrument";
 /// Orders that are kept while the first instrument is opened.
 const MOST_HELD: usize = 1_024;
+
 /// How often the log tells that voices come too late.
 const WARN_AGAIN: Duration = Duration::from_secs(10);
 
@@ -378,7 +382,7 @@ impl Instruments {
         if self.loaded.contains_key(name) {
             return Ok(Outcome::Done);
         }
-        self.check_room(name)?;
+        self.check_room(cx, name)?;
         self.fetch(cx, name, origin, address);
         Ok(Outcome::Later)
     }
@@ -395,19 +399,35 @@ impl Instruments {
             .hint("/groove/instrument/list lists them"))
     }
 
-    fn check_room(&self, name: &str) -> Result<(), Fault> {
+    /// Makes room for another instrument: genomes that nobody has give way.
+    fn check_room(&mut self, cx: &mut Context, name: &str) -> Result<(), Fault> {
         if self.coming.len() >= MOST_COMING {
             return Err(Fault::refused(format!("{MOST_COMING} instruments are on their way; wait for them")));
         }
         let mut names: Vec<&str> = self.coming.iter().map(|c| c.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        if self.loaded.len() + names.iter().filter(|n| **n != name).count() >= MOST_LOADED {
+        let others = names.iter().filter(|n| **n != name).count();
+        while self.loaded.len() + others >= MOST_LOADED {
+            if let Some(unused) = self.unused_genome() {
+                self.loaded.remove(&unused);
+                self.order(cx, None, VoiceCommand::Unload(unused));
+                continue;
+            }
             return Err(Fault::refused(format!(
                 "{MOST_LOADED} instruments are loaded, which is the limit; /groove/instrument/unload forgets one"
             )));
         }
         Ok(())
+    }
+
+    /// A genome that no part and no voice has or wants.
+    fn unused_genome(&self) -> Option<String> {
+        let has = |name: &str| {
+            let mut choices = self.parts.iter().map(|p| &p.instrument).chain(&self.own);
+            choices.any(|c| c.has == name || c.wants == name)
+        };
+        self.loaded.keys().find(|name| is_address(name) && !has(name)).cloned()
     }
 
     fn fetch(&mut self, cx: &mut Context, name: &str, origin: Option<Origin>, address: &str) {
@@ -479,7 +499,7 @@ impl Instruments {
         let is_here = is_none || self.loaded.contains_key(name);
         if !is_here {
             self.check_name(name)?;
-            self.check_room(name)?;
+            self.check_room(cx, name)?;
         }
         self.choices(whom).for_each(|choice| choice.wants = name.into());
         if is_here {
@@ -669,81 +689,6 @@ impl Instruments {
                 );
             }
             cx.events.post("/event/voices", vec![late.into(), gone.into()]);
-        }
-    }
-
-    /// All that was set of voices and is not as at first: what brings it back.
-    pub fn shown(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
-        let mut calls: Vec<(String, Value)> = Vec::new();
-        let v = self;
-        // What is on its way is wanted as much as what is here.
-        let first = &v.parts[0].instrument.wants;
-        if is_name(first) {
-            calls.push(("/groove/instrument/swap".into(), first.as_str().into()));
-        }
-        for (k, part) in v.parts.iter().enumerate() {
-            let address = |name: &str| format!("/groove/part/{}/{name}", k + 1);
-            let wants = &part.instrument.wants;
-            if wants != first && is_name(wants) {
-                calls.push((address("instrument"), wants.as_str().into()));
-            }
-            // Pedals and wheels are where hands and feet hold them; volume is a setting.
-            let (_, name, usual) = PartParam::ALL[PartParam::Volume as usize];
-            if part.pedals[PartParam::Volume as usize] != usual {
-                calls.push((address(name), part.pedals[PartParam::Volume as usize].into()));
-            }
-        }
-        for (k, voice) in v.voices.iter().enumerate() {
-            let address = |name: &str| format!("/groove/voice/{}/{name}", k + 1);
-            for (value, (_, name, usual)) in voice.iter().zip(Setting::ALL) {
-                if *value != usual {
-                    calls.push((address(name), (*value).into()));
-                }
-            }
-            let wants = &v.own[k].wants;
-            if is_name(wants) {
-                calls.push((address("instrument"), wants.as_str().into()));
-            }
-        }
-        for (value, (_, address, usual)) in v.hall.iter().zip(BusParam::ALL) {
-            if *value != usual {
-                calls.push((address.into(), (*value).into()));
-            }
-        }
-        calls.into_iter().map(|(address, value)| (address, vec![json::of(&value)])).collect()
-    }
-
-    /// Resets whatever `calls` (see [`Instruments::shown`]) does not set. The calls themselves are left to the caller.
-    pub fn restore(&mut self, cx: &mut Context, calls: &BTreeMap<String, Vec<serde_json::Value>>) {
-        if self.voices.is_empty() {
-            return;
-        }
-        let is_there = |address: &str| calls.contains_key(address);
-        for k in 0..self.voices.len() {
-            for (setting, name, usual) in Setting::ALL {
-                let changed = self.voices[k][setting as usize] != usual;
-                if changed && !is_there(&format!("/groove/voice/{}/{name}", k + 1)) {
-                    let _ = self.set_voice(cx, Some(k), setting, usual, None);
-                }
-            }
-        }
-        for k in 0..PARTS {
-            let (pedal, name, usual) = PartParam::ALL[PartParam::Volume as usize];
-            let changed = self.parts[k].pedals[pedal as usize] != usual;
-            if changed && !is_there(&format!("/groove/part/{}/{name}", k + 1)) {
-                let _ = self.set_pedal(cx, Some(k), pedal, usual, None);
-            }
-        }
-        for k in 0..self.own.len() {
-            if !is_there(&format!("/groove/voice/{}/instrument", k + 1)) {
-                self.own[k].wants.clear();
-            }
-        }
-        self.settle(cx, None);
-        for (hall, address, usual) in BusParam::ALL {
-            if !is_there(address) {
-                let _ = self.set_hall(cx, hall, usual, None);
-            }
         }
     }
 }
