@@ -95,7 +95,7 @@ def spelled(path):
 
 
 async def walk_api(schema):
-    async with websockets.connect(f"ws://127.0.0.1:{port}/api/ws", max_size=1 << 22) as socket:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/api/ws", max_size=1 << 22, close_timeout=1) as socket:
         api = Api(socket, schema)
         listed = await api.ok("list")
         controls = listed["controls"]
@@ -123,6 +123,8 @@ async def walk_api(schema):
             else:
                 refused = await api.ask("set", path=path, args=args)
                 assert not refused["ok"] and "call" in refused["error"]["message"], refused
+        # Otherwise a new genome takes the place of the stem every second.
+        await api.ok("set", path="/groove/genome/every", args=[0])
         # Everything that can be done is done; what tidies up comes last, and pushes over OSC are for OSC.
         order = sorted(controls, key=lambda c: any(w in c["path"] for w in ("cleanup", "unload", "reset")))
         done = 0
@@ -215,7 +217,7 @@ async def walk_tree():
     descend(root)
     client = SimpleUDPClient("127.0.0.1", osc_port)
     heard = 0
-    async with websockets.connect(f"ws://127.0.0.1:{port}/", max_size=1 << 20) as socket:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/", max_size=1 << 20, close_timeout=1) as socket:
         for leaf in leaves:
             path = leaf["FULL_PATH"]
             assert json.loads(fetch(path + "?DESCRIPTION")) == {"DESCRIPTION": leaf["DESCRIPTION"]}
@@ -238,6 +240,9 @@ async def walk_tree():
             client.send_message(path, wanted)
             while True:
                 packet = await asyncio.wait_for(socket.recv(), 10)
+                if isinstance(packet, str):
+                    # The welcome of the render socket, which shares the address.
+                    continue
                 message = OscMessage(packet)
                 if message.address == path and all(
                     abs(a - b) < 1e-3 if not isinstance(a, str) else a == b for a, b in zip(wanted, message.params)
