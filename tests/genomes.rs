@@ -519,6 +519,27 @@ fn genomes_are_bred_and_presented() {
     assert!(heard.rms(0.0, heard.seconds()) > 1e-3, "they are heard");
 }
 
+#[test]
+fn the_demonstration_sounds_and_its_sounds_differ() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("genomes");
+    let files = std::fs::read_dir(folder).unwrap().flatten().map(|f| f.path());
+    let files: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "gz")).collect();
+    assert_eq!(files.len(), 24);
+    let mut features = Vec::new();
+    for file in &files {
+        let genome = Genome::from_bytes(&std::fs::read(file).unwrap()).unwrap();
+        let sound = Sound { duration: 4.0, note_delta: Pitch::Semitones(0.0), velocity: 0.7 };
+        let samples = genome::render_whole(&genome, sound, Evaluation::Lazy).unwrap();
+        let judgement = genome::evolve::judge(&samples, 48_000);
+        assert!(judgement.score() >= 0.5 && judgement.peak < 2.0, "{}: {judgement:?}", file.display());
+        features.push(judgement);
+    }
+    for (k, one) in features.iter().enumerate() {
+        let nearest = features[..k].iter().map(|other| one.apart(other)).fold(1.0, f64::min);
+        assert!(nearest > 0.1, "{}: {nearest}", files[k].display());
+    }
+}
+
 /// The most memory that the daemon has had resident.
 fn peak_kib(daemon: &Daemon) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
