@@ -131,6 +131,7 @@ bounded! {
     stream_voices, targets::stream::STREAM, 100;
     configurations, targets::config::CONFIG, 10_000;
     beat_grids, targets::grid::GRID, 50_000;
+    genomes, targets::genome::GENOME, 300;
     state_files, targets::state::STATE, 20_000;
     midi_files, targets::midi::MIDI, 50_000;
     model_files, targets::onnx::ONNX, 1_000;

@@ -540,6 +540,50 @@ fn the_demonstration_sounds_and_its_sounds_differ() {
     }
 }
 
+#[test]
+fn the_command_line_client_saves_and_plays() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new("genome-client");
+    let (database, http) = (database(&scratch), free_tcp_port());
+    let port = common::free_port();
+    let mut command = grooved();
+    command
+        .current_dir(&scratch.0)
+        .env("DB_PATH", &database)
+        .env("GROOVED_CONFINE", "1")
+        .args(["--output", "null", "--ddsp-listen", "off", "--port", &port.to_string()])
+        .args(["--http-port", &http.to_string()]);
+    let daemon = Daemon::spawn(&scratch, command, port);
+    // In place of a sound card: what it is given goes into a file.
+    let player = scratch.path("aplay");
+    std::fs::write(&player, "#!/bin/sh\necho \"$@\" >arguments\ncat >played\n").unwrap();
+    std::fs::set_permissions(&player, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", scratch.0.display(), std::env::var("PATH").unwrap());
+    let groovectl = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_groovectl"));
+        command.current_dir(&scratch.0).env("PATH", &path).args(["--http-port", &http.to_string()]).args(args);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap(), said)
+    };
+    let (code, said) = groovectl(&["genome", "01KSFIX000", "1", "--save", "x.wav", "--play"]);
+    assert!(code == 0 && said.contains("1.00 s, first chunk after"), "{said}");
+    let [saved, _] = decoded(&scratch.path("x.wav"));
+    let played = std::fs::read(scratch.path("played")).unwrap();
+    let (samples, rest) = played.as_chunks::<4>();
+    assert!(rest.is_empty() && samples.iter().map(|s| f32::from_le_bytes(*s)).eq(saved.iter().copied()));
+    let arguments = std::fs::read_to_string(scratch.path("arguments")).unwrap();
+    assert!(arguments.contains("-f FLOAT_LE -c 1 -r 48000"), "{arguments}");
+    for (args, code, told) in [
+        (&["genome", "nosuch"][..], 1, "groovectl: Genome nosuch not found"),
+        (&["genome", "next"], 64, "did you mean 'groovectl genome/next'?"),
+    ] {
+        let (got, said) = groovectl(args);
+        assert!(got == code && said.contains(told), "{args:?}: {got} {said}");
+    }
+    assert_eq!(daemon.stop(), 0);
+}
+
 /// The most memory that the daemon has had resident.
 fn peak_kib(daemon: &Daemon) -> i64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();

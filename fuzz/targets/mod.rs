@@ -7,6 +7,7 @@ pub mod api;
 pub mod bytes;
 pub mod conductor;
 pub mod config;
+pub mod genome;
 pub mod grid;
 pub mod media;
 pub mod midi;

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use grooved::control::commands::json;
 use grooved::control::commands::request::Message;
 use grooved::control::commands::value::Value;
+use grooved::control::commands::vocabulary::Kind;
 use grooved::control::table;
 use grooved::remote::ddsp::{self, StreamClient};
 use grooved::remote::genome::{self, RenderJob};
@@ -384,6 +385,13 @@ fn go(cli: &Cli) -> Result<bool, Trouble> {
                 };
                 Trouble::Usage(format!("{}: not a command or a control; {nearest}", words[0]))
             })?;
+            let most = control.args.len();
+            let takes_any = control.args.last().is_some_and(|arg| arg.kind == Kind::Rest);
+            if args.len() > most && !takes_any {
+                // The daemon ignores them, as the older servers did.
+                let why = format!("{path}: {} arguments: expected at most {most}: {}", args.len(), control.usage());
+                return Err(Trouble::Usage(why));
+            }
             if args.is_empty() && control.readable { get(&path) } else { set(&path, args) }
         }
     }

@@ -26,6 +26,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The peer as it is shown: an IPv4 address as such, also if it came through an IPv6 socket.
+    pub fn shown(&self) -> SocketAddr {
+        SocketAddr::new(self.peer.ip().to_canonical(), self.peer.port())
+    }
+
     /// Returns whether the client expects an answer to every request, even to controls that are not acknowledged over
     /// OSC.
     pub fn awaits_everything(&self) -> bool {

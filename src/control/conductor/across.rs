@@ -202,6 +202,7 @@ impl Conductor {
     /// Ends the subscriptions of a peer that no longer exists.
     pub fn gone(&mut self, peer: SocketAddr) {
         if self.cx.replies.subscriptions.drop_peer(peer) {
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
             tracing::info!("OSC: {peer} is gone; its subscriptions have ended");
         }
     }

@@ -134,7 +134,7 @@ impl Context {
     /// Logs a fault and answers `/fail`.
     pub fn fail(&mut self, to: Option<Origin>, address: &str, fault: &Fault) {
         match to {
-            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.peer, fault),
+            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.shown(), fault),
             None => tracing::warn!("{address:.200}: {:.500}", fault),
         }
         // An address longer than any control's is not worth sending back whole.

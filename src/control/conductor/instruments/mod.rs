@@ -684,7 +684,7 @@ impl Instruments {
             if self.warned.is_none_or(|at| now.saturating_duration_since(at) > WARN_AGAIN) {
                 self.warned = Some(now);
                 tracing::warn!(
-                    "voices: {underruns} periods late and {shed} voices dropped so far; reduce voices.polyphony or increase \
+                    "voices: late periods: {underruns}, dropped voices: {shed} so far; reduce voices.polyphony or increase \
                      voices.ahead_ms"
                 );
             }
