@@ -131,7 +131,7 @@ bounded! {
     stream_voices, targets::stream::STREAM, 100;
     configurations, targets::config::CONFIG, 10_000;
     beat_grids, targets::grid::GRID, 50_000;
-    genomes, targets::genome::GENOME, 300;
+    genomes, targets::genome::GENOME, 20_000;
     state_files, targets::state::STATE, 20_000;
     midi_files, targets::midi::MIDI, 50_000;
     model_files, targets::onnx::ONNX, 1_000;
@@ -159,6 +159,9 @@ fn examples_are_understood() {
         let read = grooved::config::Config::parse(&text, Path::new("fuzz.toml"));
         assert_eq!(read.is_err(), text.contains("buffer_size = 3"), "{text}: {read:?}");
     }
+    let genomes = (targets::genome::GENOME.seeds)();
+    let read = genomes.iter().filter(|g| grooved::genome::Genome::from_bytes(g).is_ok()).count();
+    assert_eq!((read, genomes.len()), (12, 13), "all but the name of a sound");
     let scores: Vec<_> =
         (targets::midi::MIDI.seeds)().iter().map(|s| grooved::ddsp::score::Score::parse(s).is_ok()).collect();
     assert_eq!(scores, [true, true, true, false, false, false]);

@@ -3,6 +3,8 @@
 use grooved::genome::evolve::{Birth, Random, Rates, Stock, mutate};
 use grooved::genome::{Address, Evaluation, Genome, Pitch, STACK, Sound, render_whole};
 
+use serde_json::Value;
+
 use super::Target;
 
 /// JSON or gzip as a genome, which is rendered for a moment, written again and mutated; or the name of a sound.
@@ -70,8 +72,28 @@ pub fn run(data: &[u8]) {
 
 fn seeds() -> Vec<Vec<u8>> {
     let mut random = Random::new(1);
-    let bred = (0..6).map(|_| Stock::minimal(&mut random).to_json("bred", &Birth::default()).to_string().into_bytes());
-    let mut seeds: Vec<Vec<u8>> = bred.collect();
+    let mut seeds = Vec::new();
+    for _ in 0..6 {
+        let mut genome = Stock::minimal(&mut random).to_json("bred", &Birth::default());
+        seeds.push(genome.to_string().into_bytes());
+        // The same without texts inside of texts.
+        unfold(&mut genome);
+        seeds.push(genome["genome"].to_string().into_bytes());
+    }
     seeds.push(b"genome:01JF2N9RZ07V06EJ4DJ9ZGCM2D?duration=8&noteDelta=3&velocity=0.7".to_vec());
     seeds
+}
+
+/// Replaces texts that contain JSON objects by these.
+fn unfold(value: &mut Value) {
+    if let Value::String(text) = value
+        && let Ok(inner @ Value::Object(_)) = serde_json::from_str(text)
+    {
+        *value = inner;
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(unfold),
+        Value::Array(items) => items.iter_mut().for_each(unfold),
+        _ => {}
+    }
 }
