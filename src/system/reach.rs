@@ -78,6 +78,12 @@ const ELSEWHERE: &[&str] = &[
     "addr2line",
     "miniz_oxide",
     "rustc_demangle",
+    "web_audio_api",
+    "rusqlite",
+    "sqlite3",
+    "hrtf",
+    "rubato",
+    "llq..",
 ];
 
 /// Modules of this crate of which the audio thread runs nothing, likewise.
@@ -89,6 +95,7 @@ const OWN_ELSEWHERE: &[&str] = &[
     "7grooved4demo",
     "7grooved5media",
     "7grooved4ddsp",
+    "7grooved6genome",
     "7grooved8movement",
 ];
 
