@@ -308,7 +308,10 @@ mod tests {
         }
         ["b", "c", "d"].iter().for_each(|id| drop(store.get(id).unwrap()));
         assert_eq!(store.inner().recent.len(), 2);
-        assert_eq!(store.list().unwrap().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d", "other"]);
+        assert_eq!(
+            store.list().unwrap().iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c", "d", "other"]
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 
