@@ -391,18 +391,22 @@ fn genomes_are_instruments_of_notes_and_of_the_stream() {
     let scratch = Scratch::new("genome-notes");
     let (database, stream) = (database(&scratch), free_tcp_port());
     let port = common::free_port();
+    // The stream begins with an instrument that is installed.
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+    std::fs::write(scratch.path("g.toml"), format!("[ddsp]\nmodels = \"{models}\"\n")).unwrap();
     let mut command = grooved();
     command
         .current_dir(&scratch.0)
         .env("DB_PATH", &database)
         .env("GROOVED_CONFINE", "1")
-        .args(["--output", "wav:out.wav", "--http-port", "0", "--port", &port.to_string()])
+        .args(["--output", "wav:out.wav", "--http-port", "0", "--port", &port.to_string(), "--config", "g.toml"])
         .args(["--ddsp-listen", &format!("127.0.0.1:{stream}")]);
     let daemon = Daemon::spawn(&scratch, command, port);
     let client = daemon.client();
     for (wrong, told) in [
         ("genome:nosuch", "'genome:nosuch' cannot be played: Genome nosuch not found"),
         ("genome:01KSFIX019", "'genome:01KSFIX019' cannot be played: genome: connection"),
+        ("genome:a%00b", "Genome a?b not found"),
         ("genome:01KSFIX000?speed=2", "duration, noteDelta and velocity"),
     ] {
         let why = client.fails("/groove/instrument/swap", vec![s(wrong), i(3)]);
@@ -500,10 +504,10 @@ fn genomes_are_bred_and_presented() {
     for place in 0..4 {
         assert_eq!(next(), (format!("show-001-{place:02}"), 1));
         client.quiet("/dance/total_movement", vec![f(if place == 2 { 0.9 } else { 0.1 })]);
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
         if place == 2 {
             client.done("/groove/genome/like", vec![]);
         }
-        std::thread::sleep(std::time::Duration::from_millis(1_100));
     }
     client.done("/groove/genome/dislike", vec![s("show-001-00")]);
     // All of them have been heard: the next generation is bred.

@@ -133,13 +133,16 @@ impl Context {
 
     /// Logs a fault and answers `/fail`.
     pub fn fail(&mut self, to: Option<Origin>, address: &str, fault: &Fault) {
+        // What a client sent may contain anything; it must not begin a line of the log, nor end a string of the reply.
+        let plain = |text: &str| text.replace(char::is_control, "?");
+        let (line, why) = (plain(address), plain(&fault.to_string()));
         match to {
-            Some(origin) => tracing::warn!("{address:.200} from {}: {:.500}", origin.shown(), fault),
-            None => tracing::warn!("{address:.200}: {:.500}", fault),
+            Some(origin) => tracing::warn!("{line:.200} from {}: {why:.500}", origin.shown()),
+            None => tracing::warn!("{line:.200}: {why:.500}"),
         }
         // An address longer than any control's is not worth sending back whole.
         let shown = &address[..address.floor_char_boundary(MOST_SHOWN)];
-        self.answer(to, vec![Message::new("/fail", vec![Value::from(shown), Value::from(fault.to_string())])]);
+        self.answer(to, vec![Message::new("/fail", vec![Value::from(shown), Value::from(why)])]);
         if let Some(answer) = self.replies.answers.last_mut().filter(|_| to.is_some()) {
             answer.fault = Some(fault.clone());
         }

@@ -71,6 +71,8 @@ impl Current {
 pub struct Evolution {
     asked: VecDeque<Asked>,
     current: Option<Current>,
+    /// The genome that was presented last without being heard.
+    unheard: Option<String>,
     /// Seconds for which a genome is presented; 0: until the next is asked for.
     every_s: f64,
     /// When the conductor last looked, and when the next genome is due (sample time in seconds).
@@ -102,6 +104,10 @@ impl Evolution {
         is_for: bool,
         call: &Call,
     ) -> Result<Outcome, Fault> {
+        if let Some(current) = self.current.as_ref().filter(|c| name.is_empty() && c.total_s() <= 0.0) {
+            let why = "is not heard yet; if it cannot be loaded, the log says why";
+            return Err(Fault::refused(format!("genome {} {why}", current.id)));
+        }
         let current = self.current.as_ref().map(|c| c.id.clone());
         let restored = || Some(Address::parse(restored?).ok()?.id);
         let id = Some(name.to_string()).filter(|n| !n.is_empty()).or(current).or_else(restored);
@@ -126,10 +132,18 @@ impl Evolution {
     /// Passes on what was heard of the genome that is presented.
     fn report(&mut self, cx: &mut Context) {
         let Some(current) = &mut self.current else { return };
+        if current.total_s() <= 0.0 {
+            // It is still being loaded, or could not be. It is presented once more; then others have their turn.
+            if self.unheard.as_ref() != Some(&current.id) {
+                self.unheard = Some(current.id.clone());
+                return;
+            }
+            self.unheard = None;
+        }
         let (heard_s, sensed_s, moved) = (current.heard_s, current.sensed_s, current.moved);
         current.reported_s += heard_s;
         (current.heard_s, current.sensed_s, current.moved) = (0.0, 0.0, 0.0);
-        // One that was passed over has been presented, too.
+        // One that was passed over counts as presented.
         let heard_s = heard_s.max(0.001);
         let movement = if sensed_s > 0.0 { moved / sensed_s } else { 0.0 };
         cx.services.genome(GenomeJob::Heard { id: current.id.clone(), heard_s, sensed_s, movement });
@@ -285,6 +299,7 @@ mod tests {
         assert_eq!(calls[0].args[1], path);
         assert_eq!(calls[1].args, vec![Value::Int(900), 1.0.into(), 0.5.into(), Value::Int(1)]);
         assert_eq!(evolution.current(), Some(("show-002-03", 900)));
+        assert!(evolution.vote(cx, ("", None), true, &call).unwrap_err().to_string().contains("is not heard yet"));
         // While another stem sounds, or none does, nothing is heard.
         evolution.watch(cx, Some(0.5), |stem, _| stem != 900);
         assert_eq!(evolution.current.as_ref().unwrap().heard_s, 0.0);
