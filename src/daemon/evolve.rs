@@ -79,10 +79,9 @@ pub fn evolve(database: &Path, flags: &Evolve, bar: &ProgressBar) -> Result<(), 
     Records::create(database)?;
     let mut population = Population::open(database, &plan)?;
     let own = population.plan().clone();
-    let differs = |given: bool, same: bool| given && !same;
-    if differs(flags.seed.is_some(), plan.seed == own.seed)
-        || differs(flags.population.is_some(), plan.size == own.size)
-        || differs(flags.duration.is_some(), plan.duration == own.duration)
+    if flags.seed.is_some_and(|seed| seed != own.seed)
+        || flags.population.is_some_and(|size| size != own.size)
+        || flags.duration.is_some_and(|duration| duration != own.duration)
     {
         let Plan { run, seed, size, duration } = &own;
         tracing::warn!("run '{run}': goes on as it began, with seed {seed}, {size} genomes and {duration} s");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::instrument::Instrument;
 use super::model::{Model, ModelError};
 use super::notes::{GenomeInstrument, NoteCache};
-use crate::genome::is_address;
+use crate::genome::{NO_DATABASE, is_address};
 
 /// Default folders, in order: in the working directory, then, relative to the program's folder, where an installation
 /// and a checkout keep them.
@@ -141,7 +141,7 @@ impl InstrumentCache {
     }
 
     fn notes(&self) -> Result<&Arc<NoteCache>, String> {
-        self.notes.as_ref().ok_or_else(|| "no database of genomes is configured (genomes.database)".into())
+        self.notes.as_ref().ok_or_else(|| NO_DATABASE.into())
     }
 
     fn genome(&self, name: &str) -> Result<GenomeInstrument, String> {

@@ -6,9 +6,8 @@
 //! while any note is rendered that is being played.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -56,7 +55,7 @@ impl Key {
 #[derive(Debug, Default)]
 pub struct Note {
     take: OnceLock<Result<Take, Fault>>,
-    /// Whether it is played, so that its render must not wait for others.
+    /// It is or has been played, so that its render must not wait for others.
     is_played: AtomicBool,
 }
 
@@ -72,11 +71,9 @@ struct Entry {
     key: Key,
     note: Arc<Note>,
     bytes: usize,
-    /// Whether it has been played.
-    played: bool,
 }
 
-/// What the dispatcher is asked.
+/// A request to the dispatcher.
 enum Ask {
     /// A note that is waited for.
     Now(Key, Arc<Note>, Arc<Plan>),
@@ -155,12 +152,10 @@ impl NoteCache {
         let mut entries = self.entries();
         let known = entries.iter().position(|e| e.key == key).and_then(|at| entries.remove(at));
         let is_new = known.is_none();
-        let mut entry =
-            known.unwrap_or_else(|| Entry { key, note: Arc::default(), bytes: plan.bytes(), played: false });
-        let was_played = std::mem::replace(&mut entry.played, true);
+        let entry = known.unwrap_or_else(|| Entry { key, note: Arc::default(), bytes: plan.bytes() });
         let note = entry.note.clone();
         entries.push_front(entry);
-        note.is_played.store(true, Release);
+        let was_played = note.is_played.swap(true, AcqRel);
         let mut bytes: usize = entries.iter().map(|e| e.bytes).sum();
         let mut surplus = Vec::new();
         while entries.len() > 1 && (bytes > self.most_bytes || entries.len() > MOST_NOTES) {
@@ -190,11 +185,11 @@ impl NoteCache {
         let size = plan.bytes();
         let mut bytes: usize = entries.iter().map(|e| e.bytes).sum();
         while bytes + size > self.most_bytes || entries.len() >= MOST_NOTES {
-            let oldest = entries.iter().rposition(|e| !e.played)?;
+            let oldest = entries.iter().rposition(|e| !e.note.is_played.load(Acquire))?;
             bytes -= entries.remove(oldest).map_or(0, |e| e.bytes);
         }
         let note = Arc::<Note>::default();
-        entries.push_front(Entry { key, note: note.clone(), bytes: size, played: false });
+        entries.push_front(Entry { key, note: note.clone(), bytes: size });
         Some(note)
     }
 }
@@ -391,7 +386,7 @@ impl GenomeInstrument {
         self.gain
     }
 
-    /// Whether voices wait for renders.
+    /// Returns whether voices wait for renders.
     pub fn is_steady(&self) -> bool {
         self.cache.steady
     }

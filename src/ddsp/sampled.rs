@@ -40,7 +40,7 @@ struct Playing {
     runs_dry: bool,
 }
 
-/// Whether a voice can go on.
+/// State of a note's render, for the voice that plays it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// The next hop can be played.
@@ -81,14 +81,13 @@ impl GenomeSound {
         }
         let Some(playing) = &mut self.playing else { return Readiness::Over };
         let note = playing.note.clone();
+        while self.instrument.is_steady() && note.take().is_none() {
+            // The dispatcher is about to start it.
+            std::thread::sleep(Duration::from_micros(200));
+        }
         let take = match note.take() {
             Some(Ok(take)) => take,
             Some(Err(_)) => return Readiness::Over,
-            None if self.instrument.is_steady() => {
-                // The dispatcher is about to start it.
-                std::thread::yield_now();
-                return self.prepare_again(performer, shift);
-            }
             None => return Readiness::Waits,
         };
         let hop = (HOP as f64 * self.step * MOST_SPEED) as usize + 4;
@@ -110,13 +109,6 @@ impl GenomeSound {
         }
         self.gain = 0.0;
         Readiness::Waits
-    }
-
-    fn prepare_again(&mut self, performer: &mut Performer, shift: f64) -> Readiness {
-        while self.playing.as_ref().is_some_and(|p| p.note.take().is_none()) {
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        self.prepare(performer, shift)
     }
 
     /// Adds a hop for a target of the performer, `shift` semitones higher.

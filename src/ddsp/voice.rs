@@ -47,7 +47,7 @@ pub struct Voice {
     taken: usize,
 }
 
-/// What makes the sound.
+/// The source of a voice's sound.
 enum Source {
     Neural(Box<NeuralSound>),
     Genome(GenomeSound),

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::sound::{Pitch, Sound};
 
-/// What such a name begins with.
+/// The prefix of such names.
 pub const SCHEME: &str = "genome:";
 /// The longest name in bytes.
 const MOST_BYTES: usize = 512;

@@ -9,6 +9,9 @@ use super::read::Genome;
 use super::store::Store;
 use super::take::Take;
 
+/// The message for requests of genomes if there is no collection.
+pub const NO_DATABASE: &str = "no database of genomes is configured (genomes.database)";
+
 /// Gives genomes by id. A database that cannot be opened is tried again with the next request, so one that appears
 /// later, or takes the place of another, is used. Calls block on the disk.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Collection {
         Collection { path, cached, longest, store: Mutex::new(None) }
     }
 
-    /// Where the database lies.
+    /// Path of the database.
     pub fn path(&self) -> &Path {
         &self.path
     }

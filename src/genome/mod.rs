@@ -30,11 +30,11 @@ mod trig;
 mod worklet;
 
 pub use address::{Address, SCHEME, is_address};
-pub use collection::Collection;
+pub use collection::{Collection, NO_DATABASE};
 pub use fault::Fault;
 pub use patch::{Noise, Yield};
 pub use read::Genome;
-pub use render::{STACK, normalise, render, render_whole};
+pub use render::{STACK, normalise, render, render_unless, render_whole};
 pub use sound::{Evaluation, MAX_DURATION, Pitch, SAMPLE_RATE, Sound};
 pub use store::{Entry, Store, import};
 pub use take::{Pace, Take};

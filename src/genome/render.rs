@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use web_audio_api::context::{BaseAudioContext, OfflineAudioContext};
 use web_audio_api::node::{AudioNode, AudioNodeOptions, ChannelCountMode, ChannelInterpretation};
@@ -54,10 +54,24 @@ pub fn render(
 
 /// The whole sound as it is rendered, before normalisation.
 pub fn render_whole(genome: &Genome, sound: Sound, evaluation: Evaluation) -> Result<Vec<f32>, Fault> {
-    let (send, receive) = std::sync::mpsc::channel::<Vec<f32>>();
-    let sink = Box::new(move |block: &[f32]| send.send(block.to_vec()).is_ok());
-    render(genome, sound, evaluation, sink, &Arc::default())?;
-    Ok(receive.try_iter().flatten().collect())
+    render_unless(genome, sound, evaluation, &Arc::default())
+}
+
+/// The same, unless `stop` is set before its end.
+pub fn render_unless(
+    genome: &Genome,
+    sound: Sound,
+    evaluation: Evaluation,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<f32>, Fault> {
+    let whole: Arc<Mutex<Vec<f32>>> = Arc::default();
+    let into = whole.clone();
+    let sink = Box::new(move |block: &[f32]| {
+        into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(block);
+        true
+    });
+    render(genome, sound, evaluation, sink, stop)?;
+    Ok(std::mem::take(&mut *whole.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// Maps a sound that exceeds full scale onto -1 to 1, as the older batch renderer did: between its least and its

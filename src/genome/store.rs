@@ -61,7 +61,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Option<(u64, u64)>,
     inner: Mutex<Inner>,
 }
 
@@ -86,18 +86,18 @@ struct Recent {
 impl Store {
     /// Opens the database read-only; `capacity` compiled genomes are kept.
     pub fn open(path: &Path, capacity: usize) -> Result<Self, Fault> {
-        let identity = identity(path).ok_or_else(|| missing(path))?;
         let connection = readable(path)?;
+        let identity = identity(path);
         let inner = Inner { connection, recent: VecDeque::new(), capacity: capacity.max(1) };
         Ok(Self { path: path.into(), identity, inner: Mutex::new(inner) })
     }
 
-    /// Whether the path still leads to the file that was opened.
+    /// Returns whether the path still leads to the file that was opened.
     pub fn is_current(&self) -> bool {
-        identity(&self.path) == Some(self.identity)
+        identity(&self.path) == self.identity
     }
 
-    /// Where the database lies.
+    /// Path of the database.
     pub fn path(&self) -> &Path {
         &self.path
     }

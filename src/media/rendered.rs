@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::file::{MediaFile, RenderedContent};
-use crate::genome::{Address, Collection, Fault, SAMPLE_RATE, Take};
+use crate::genome::{Address, Collection, Fault, NO_DATABASE, SAMPLE_RATE, Take};
 
 /// How long the first frame may take: convolvers and wave shapers are evaluated before.
 const FIRST_FRAME: Duration = Duration::from_secs(30);
@@ -92,8 +92,7 @@ fn header(frames: usize) -> [u8; HEADER] {
 /// If the name is not valid, the sound is too long, no database is configured, or the render cannot begin.
 pub fn open(name: &str, genomes: Option<&Arc<Collection>>) -> Result<Arc<MediaFile>, Fault> {
     let address = Address::parse(name)?;
-    let genomes =
-        genomes.ok_or_else(|| Fault::Request("no database of genomes is configured (genomes.database)".into()))?;
+    let genomes = genomes.ok_or_else(|| Fault::Request(NO_DATABASE.into()))?;
     let take = genomes.take(&address)?;
     // What is wrong with the genome is known before its first frame.
     if !take.wait(1, FIRST_FRAME)? {

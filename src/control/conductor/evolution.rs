@@ -8,7 +8,7 @@ use crate::control::commands::fault::Fault;
 use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
-use crate::genome::Address;
+use crate::genome::{Address, NO_DATABASE};
 
 /// Requests that may be on their way at a time.
 const MOST_ASKED: usize = 16;
@@ -119,7 +119,7 @@ impl Evolution {
 
     fn ask(&mut self, cx: &mut Context, stem: Option<i64>, origin: Option<Origin>, address: &str) -> Result<(), Fault> {
         if !cx.settings.has_genomes {
-            return Err(no_database());
+            return Err(Fault::refused(NO_DATABASE));
         }
         if self.asked.len() >= MOST_ASKED {
             return Err(Fault::refused(format!("{MOST_ASKED} requests for genomes are on their way; wait for them")));
@@ -156,7 +156,7 @@ impl Evolution {
     /// If there is no database of genomes.
     pub fn set_every(&mut self, cx: &mut Context, seconds: f64) -> Result<Outcome, Fault> {
         if seconds > 0.0 && !cx.settings.has_genomes {
-            return Err(no_database());
+            return Err(Fault::refused(NO_DATABASE));
         }
         self.every_s = seconds;
         // What is presented has its full time from now on; if there is nothing, the first is due.
@@ -175,7 +175,8 @@ impl Evolution {
     }
 
     /// The id of the genome that is presented, and its stem.
-    pub fn current(&self) -> Option<(&str, i64)> {
+    #[cfg(test)]
+    fn current(&self) -> Option<(&str, i64)> {
         self.current.as_ref().map(|c| (c.id.as_str(), c.stem))
     }
 
@@ -244,10 +245,6 @@ impl Evolution {
     pub fn is_busy_before(&self, serial: u64) -> bool {
         self.asked.iter().any(|asked| asked.serial < serial)
     }
-}
-
-fn no_database() -> Fault {
-    Fault::refused("no database of genomes is configured (genomes.database)")
 }
 
 fn path(next: &Presented) -> String {

@@ -118,9 +118,13 @@ impl Judgement {
 
     /// How different two sounds are, 0 to 1: the root mean square of the differences of their features.
     pub fn apart(&self, other: &Self) -> f64 {
-        let pairs = self.features().into_iter().zip(other.features());
-        (pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / 6.0).sqrt()
+        apart(&self.features(), &other.features())
     }
+}
+
+/// How different two sounds are by their features, 0 to 1: the root mean square of the differences.
+pub fn apart(a: &[f64; 6], b: &[f64; 6]) -> f64 {
+    (a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / 6.0).sqrt()
 }
 
 /// Measures a sound with one channel. Nothing that can be heard is what an empty sound is, and one with a sample that

@@ -33,7 +33,7 @@ mod write;
 pub use breed::{Child, Member, breed};
 pub use cross::{cross, distance};
 pub use genes::{Cppn, GraphConnection, GraphNode, Neuron, OUT, Role, Stock, Synapse};
-pub use judge::{Judgement, judge};
+pub use judge::{Judgement, apart, judge};
 pub use mutate::{Change, Rates, mutate};
 pub use random::Random;
 pub use write::Birth;

@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use ancestry::{drawing, tree};
 pub use records::{Candidate, Plan, Records};
 
-use super::evolve::{Birth, Child, Judgement, Member, Random, Rates, Stock, breed, judge};
+use super::evolve::{Birth, Child, Judgement, Member, Random, Rates, Stock, apart, breed, judge};
 use super::fault::Fault;
 use super::read::Genome;
-use super::render::{STACK, render};
+use super::render::{STACK, render_unless};
 use super::sound::{Evaluation, Pitch, SAMPLE_RATE, Sound};
 
 /// Score of the automatic judge below which a sound is not used.
@@ -87,10 +87,10 @@ impl Population {
     /// If the run has begun already, a genome cannot be read, or the database cannot be written.
     pub fn begin_with(&mut self, ids: &[String], stop: &Arc<AtomicBool>) -> Result<Vec<Candidate>, Fault> {
         let run = self.plan.run.clone();
+        let begun =
+            || Fault::Request(format!("run '{run}' has begun already; choose another name to begin with genomes"));
         if self.records.newest(&run)?.is_some() {
-            return Err(Fault::Request(format!(
-                "run '{run}' has begun already; choose another name to begin with genomes"
-            )));
+            return Err(begun());
         }
         let mut given = Vec::new();
         for id in ids.iter().take(self.plan.size) {
@@ -116,7 +116,9 @@ impl Population {
         if members.is_empty() {
             return Err(Fault::Request("none of these genomes can be heard".into()));
         }
-        self.records.add(&run, &members)?;
+        if !self.records.add(&run, &members)? {
+            return Err(begun());
+        }
         Ok(members.into_iter().map(|(candidate, _)| candidate).collect())
     }
 
@@ -269,19 +271,8 @@ fn audition(children: Vec<Child>, duration: f64, stop: &Arc<AtomicBool>) -> Resu
 /// Renders a genome as it is presented, and judges its sound.
 fn hear(stock: &Stock, duration: f64, stop: &Arc<AtomicBool>) -> Result<Judgement, Fault> {
     let genome = Genome::from_json(&stock.to_json("x", &Birth::default()))?;
-    let whole: Arc<Mutex<Vec<f32>>> = Arc::default();
-    let into = whole.clone();
-    let sink = Box::new(move |block: &[f32]| {
-        into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(block);
-        true
-    });
-    render(&genome, sound(duration), Evaluation::Lazy, sink, stop)?;
-    let whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
+    let whole = render_unless(&genome, sound(duration), Evaluation::Lazy, stop)?;
     Ok(judge(&whole, SAMPLE_RATE))
-}
-
-fn apart(a: &[f64; 6], b: &[f64; 6]) -> f64 {
-    (a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>() / 6.0).sqrt()
 }
 
 /// Fitness of a generation's members.

@@ -176,7 +176,7 @@ impl Records {
         Ok(records)
     }
 
-    /// Whether the path still leads to the file that was opened.
+    /// Returns whether the path still leads to the file that was opened.
     pub fn is_current(&self) -> bool {
         store::identity(&self.path) == self.identity
     }

@@ -68,7 +68,7 @@ impl Job {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
     }
 
-    /// Whether the render has ended.
+    /// Returns whether the render has ended.
     pub fn is_over(&self) -> bool {
         Arc::strong_count(&self.stop) == 1
     }
@@ -192,14 +192,7 @@ impl Outlet<'_> {
         let request_id = order.request_id.as_ref();
         let (duration, sample_rate) = (order.sound.duration, SAMPLE_RATE);
         let (chunks, samples) = if order.batch {
-            let whole: Arc<Mutex<Vec<f32>>> = Arc::default();
-            let into = whole.clone();
-            let sink = Box::new(move |block: &[f32]| {
-                into.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(block);
-                true
-            });
-            genome::render(&genome, order.sound, Evaluation::Lazy, sink, &self.stop)?;
-            let mut whole = std::mem::take(&mut *whole.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut whole = genome::render_unless(&genome, order.sound, Evaluation::Lazy, &self.stop)?;
             genome::normalise(&mut whole);
             let total_samples = whole.len();
             let result = Reply::BatchResult { request_id, total_samples, duration, sample_rate };

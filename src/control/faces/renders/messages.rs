@@ -37,7 +37,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub fn name(&self) -> &str {
         match self {
             Wanted::Stored(id) => id,
