@@ -81,7 +81,7 @@ impl Feature {
             }
             let rising = &self.slices[(BACK - back) * SLICES..];
             let peak = rising.iter().fold(0.0f32, |a, b| a.max(*b));
-            let strike = rising.iter().position(|s| *s >= STRIKE * peak).unwrap_or(0);
+            let strike = strike(rising, STRIKE * peak);
             began = Some(Rise { back: back + 1, strike: rising.len() - strike, energy });
         }
         self.past.copy_within(1.., 0);
@@ -89,6 +89,14 @@ impl Feature {
         self.slices.copy_within(SLICES.., 0);
         began
     }
+}
+
+/// Returns the first slice at which the energy reaches `threshold`: alone, or together with the next one, since a click
+/// may lie on the border between two.
+fn strike(slices: &[f32], threshold: f32) -> usize {
+    let energy = |k: usize| slices.get(k).copied().unwrap_or(0.0);
+    let first = (0..slices.len()).find(|k| energy(*k) + energy(k + 1) >= threshold).unwrap_or(0);
+    if energy(first) >= 0.5 * threshold { first } else { first + 1 }
 }
 
 /// Finds onsets in a timeline as it is fed. Realtime: yes.
@@ -289,6 +297,25 @@ mod tests {
             assert!(found.len() <= 2, "{click}: {found:?}");
             let off = found.last().map_or(i64::MAX, |f| f - click as i64);
             assert!((-8..=16).contains(&off), "{click}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_click_on_the_border_of_two_slices_strikes_at_its_beginning() {
+        // A burst of 1 kHz, whose first edge is the smallest, over a steady tone.
+        for click in 2_000..2_007 {
+            let mut onsets = Onsets::new(44_100);
+            let sound: Vec<f32> = (0..6_000usize)
+                .map(|k| {
+                    let tone = 0.06 * (k as f32 * 0.031).sin();
+                    let Some(j) = k.checked_sub(click).filter(|j| *j < 220) else { return tone };
+                    let level = 0.37 * (220 - j) as f32 / 220.0;
+                    tone + if j * 2_000 / 44_100 % 2 == 0 { level } else { -level }
+                })
+                .collect();
+            onsets.feed(&sound, &sound);
+            let found = onsets.next_from(1_500).unwrap();
+            assert!((found.strike - click as i64).abs() <= 7, "{} for {click}", found.strike);
         }
     }
 }
