@@ -53,6 +53,7 @@ pub mod media;
 pub mod movement;
 pub mod output;
 pub mod remote;
+pub mod sections;
 pub mod stretch;
 pub mod system;
 

@@ -12,7 +12,7 @@ use grooved::control::table;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
-use grooved::daemon::{genomes, manual, stretch, tune};
+use grooved::daemon::{genomes, manual, sections, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
 use grooved::engine::method::Method;
@@ -158,6 +158,8 @@ enum Command {
     RenderControls(RenderInstruments),
     /// List, show, import, export, render and breed evolved sounds (genomes)
     Genomes(genomes::Flags),
+    /// Cut mixable sections out of analysed tracks, bring them to one tempo and write a table of them
+    Sections(Box<sections::Flags>),
     /// Print the man page of grooved, or of its configuration file
     #[command(hide = true)]
     Man {
@@ -253,7 +255,8 @@ fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
         // 64 is EX_USAGE; help and version are not errors.
-        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+        let usage = if asks_for("sections") { i32::from(sections::USAGE) } else { 64 };
+        std::process::exit(if error.use_stderr() { usage } else { 0 });
     });
     alsa::quieten();
     if cli.command.is_some() {
@@ -266,6 +269,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// Returns whether the command line asks for a subcommand, even if the rest of it is invalid.
+fn asks_for(name: &str) -> bool {
+    std::env::args_os()
+        .skip(1)
+        .find(|argument| !argument.as_encoded_bytes().starts_with(b"-"))
+        .is_some_and(|a| a == name)
 }
 
 fn go(cli: Cli) -> Result<(), Failure> {
@@ -326,6 +337,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         }
         Some(Command::Stretch(args)) => return stretch_file(args),
         Some(Command::Genomes(flags)) => return genomes::run(flags, &progress_bar(false)),
+        Some(Command::Sections(flags)) => return sections::run(flags),
         None => {}
     }
     if cli.cli_sentinel.is_some() {

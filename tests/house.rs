@@ -243,6 +243,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("media", &["engine", "dsp", "genome", "system"]),
     // The output can be a file, and `media` knows how files are written.
     ("output", &["engine", "dsp", "system", "media"]),
+    ("sections", &["stretch", "media", "engine", "dsp"]),
     // `control` may use the report, which the output publishes, and nothing else of the output.
     ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "system", "output/report"]),
     ("remote", &["control", "media"]),
@@ -250,8 +251,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "daemon",
         &[
-            "remote", "stretch", "ddsp", "genome", "movement", "config", "control", "output", "media", "system",
-            "engine", "dsp", "demo",
+            "remote", "sections", "stretch", "ddsp", "genome", "movement", "config", "control", "output", "media",
+            "system", "engine", "dsp", "demo",
         ],
     ),
 ];

@@ -31,6 +31,7 @@ pub mod perform;
 pub mod plan;
 pub mod render;
 mod renders;
+pub mod sections;
 pub mod services;
 pub mod solo;
 pub mod stretch;
@@ -104,6 +105,14 @@ pub enum Failure {
     /// The command line is invalid.
     #[error("{0}")]
     Usage(String),
+    /// A command that keeps the exit codes of the program it replaces.
+    #[error("{text}")]
+    Own {
+        /// Exit code.
+        code: u8,
+        /// Why.
+        text: String,
+    },
 }
 
 impl Failure {
@@ -111,6 +120,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Ill(_) => 1,
+            Failure::Own { code, .. } => *code,
             Failure::Usage(_) => 64,
             Failure::Data(_) => 65,
             Failure::Ports(_) => 69,

@@ -30,15 +30,16 @@ impl StretchJob {
     /// Returns an error if the job cannot be done.
     pub fn check(&self) -> Result<(), String> {
         let (low, high) = self.curve.range();
+        let speed = if low == high { format!("speed {low}") } else { format!("speed {low} to {high}") };
         if !(0.125..=8.0).contains(&low) || !(0.125..=8.0).contains(&high) {
-            return Err(format!("speed {low} to {high}: must be between 0.125 and 8"));
+            return Err(format!("{speed}: must be between 0.125 and 8"));
         }
         let factor = (self.pitch / 12.0).exp2();
         if self.method != Method::PlaybackRate && (low < splice::MIN_SPEED || high > splice::MAX_SPEED) {
-            return Err(format!("speed {low} to {high}: {} supports 0.5 to 2, playback_rate 0.125 to 8", self.method));
+            return Err(format!("{speed}: {} supports 0.5 to 2, playback_rate 0.125 to 8", self.method));
         }
         if factor != 1.0 && (low / factor < KEY_SPEEDS.0 || high / factor > KEY_SPEEDS.1) {
-            return Err(format!("speed {low} to {high} is out of range for a key change of {} semitones", self.pitch));
+            return Err(format!("{speed} is out of range for a key change of {} semitones", self.pitch));
         }
         if self.formants && self.method.in_engine() != Method::Hq {
             return Err(format!("--formants: not supported by {}; use hq", self.method));

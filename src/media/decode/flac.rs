@@ -110,7 +110,7 @@ impl Info {
             let word = self.rate << 12 | (self.channels - 1) << 9 | (self.bits - 1) << 4;
             bytes[10..14].copy_from_slice(&word.to_be_bytes());
             let mut parameters = AudioCodecParameters::new();
-            parameters.for_codec(CODEC_ID_FLAC).with_extra_data(Box::new(bytes));
+            parameters.for_codec(CODEC_ID_FLAC).with_bits_per_sample(self.bits).with_extra_data(Box::new(bytes));
             Setup {
                 codec: Codec::Symphonia(Box::new(parameters)),
                 rate: self.rate,

@@ -12,6 +12,7 @@
 //! - `flac`, `ogg` with `vorbis`: streams whose frames or pages carry positions
 //! - `mp4` with `boxes` and `entry`: packets by index, or in fragments
 //! - `mix`: downmix of many channels to two
+//! - `exact`: copies of samples as they are in the file
 //!
 //! Symphonia's codecs decode MP1 to MP3, AAC, ALAC, FLAC and Vorbis; its container readers are not used.
 
@@ -24,6 +25,7 @@ mod bytes;
 mod coder;
 mod entry;
 mod error;
+mod exact;
 mod flac;
 mod frames;
 mod grid;
@@ -44,6 +46,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::DecodeError;
+pub use exact::{ExactReader, decoded_depth, pcm_depth};
 pub use mix::{MAX_CHANNELS, MAX_PAIRED};
 pub use plan::Remark;
 
