@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality bench-decoding bench-renders controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
+.PHONY: run test build tools bench bench-quality bench-decoding bench-renders bench-sections controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set: on the sound card if there is one, otherwise silently in real time.
 run: tools
@@ -61,6 +61,11 @@ bench-quality: build
 	@[ -x $(TARGET)/quality/bin/python ] || python3 -m venv $(TARGET)/quality
 	@$(TARGET)/quality/bin/python -m pip install --quiet --disable-pip-version-check -r benches/quality/requirements.txt
 	$(TARGET)/quality/bin/python benches/quality/table.py $(TARGET)/release/grooved $(ARGS)
+
+## Compares the section exporter with ffmpeg, which must be installed: make bench-sections FOLDER=path
+bench-sections: build
+	@[ -n "$(FOLDER)" ] || { echo "FOLDER is required: make bench-sections FOLDER=path" >&2; exit 64; }
+	python3 benches/sections.py $(TARGET)/release/grooved "$(FOLDER)" $(ARGS)
 
 ## Compares decoding with ffmpeg, which must be installed: make bench-decoding FOLDER=path
 bench-decoding: build

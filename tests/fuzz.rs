@@ -131,6 +131,8 @@ bounded! {
     stream_voices, targets::stream::STREAM, 100;
     configurations, targets::config::CONFIG, 10_000;
     beat_grids, targets::grid::GRID, 50_000;
+    structure_files, targets::sections::STRUCTURE, 20_000;
+    rekordbox_collections, targets::sections::REKORDBOX, 20_000;
     genomes, targets::genome::GENOME, 20_000;
     state_files, targets::state::STATE, 20_000;
     midi_files, targets::midi::MIDI, 50_000;

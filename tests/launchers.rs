@@ -150,3 +150,33 @@ fn the_older_ddsp_server_starts_by_its_name() {
     let status = wrong.end(0);
     assert_eq!(status.code(), Some(1));
 }
+
+#[test]
+fn the_older_section_exporter_runs_by_its_name() {
+    let scratch = Scratch::new("launch-sections");
+    // As in the older installation: structure files and sounds beside the program's folder.
+    std::fs::create_dir_all(scratch.path("stems/dj/struct")).unwrap();
+    scratch.sine("stems/dj/a.wav", 44_100, 8, 200, 0.1);
+    let text = r#"{"path": "/gone/a.wav", "bpm": 122, "segments": [
+        {"start": 0, "end": 1, "label": "intro"}, {"start": 1, "end": 7, "label": "verse"}]}"#;
+    std::fs::write(scratch.path("stems/dj/struct/a.json"), text).unwrap();
+    std::fs::create_dir_all(scratch.path("audio-mixer")).unwrap();
+    let link = scratch.path("audio-mixer/struct_loader.py");
+    std::os::unix::fs::symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/struct_loader.py"), &link).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command.current_dir(scratch.path("")).arg("audio-mixer/struct_loader.py").args(arguments);
+        command.env("GROOVED", env!("CARGO_BIN_EXE_grooved")).output().unwrap()
+    };
+    // Abbreviated flags, and one that the older program did not have.
+    let done = run(&["--n", "1", "--bpm", "122", "--del=3", "--csv", "out.csv", "--jobs", "1", "--no-orig"]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(done.stdout, b"/gone/a.wav\n");
+    let table = std::fs::read_to_string(scratch.path("out.csv")).unwrap();
+    let part = scratch.path("audio-mixer/parts_temp/a_sectioned.wav");
+    assert!(table.ends_with(&format!(",0:06.00,0:06.00,,{}\r\n", part.display())), "{table}");
+    assert!(part.exists());
+    for ambiguous in [&["--bpm-m", "3"][..], &["--nope"]] {
+        assert_eq!(run(ambiguous).status.code(), Some(2), "{ambiguous:?}");
+    }
+}

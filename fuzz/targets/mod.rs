@@ -14,6 +14,7 @@ pub mod midi;
 pub mod onnx;
 pub mod osc;
 pub mod protocol;
+pub mod sections;
 pub mod state;
 pub mod stream;
 
