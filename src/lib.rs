@@ -57,6 +57,7 @@ pub mod movement;
 pub mod output;
 pub mod remote;
 pub mod sections;
+pub mod sets;
 pub mod stretch;
 pub mod system;
 

@@ -11,6 +11,7 @@ use grooved::control::conductor::pace::Sync;
 use grooved::control::table;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
+use grooved::daemon::play_set::{self, Rest};
 use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
 use grooved::daemon::{genomes, manual, sections, stretch, tune};
 #[cfg(feature = "ddsp")]
@@ -160,6 +161,8 @@ enum Command {
     Genomes(genomes::Flags),
     /// Cut mixable sections out of analysed tracks, bring them to one tempo and write a table of them
     Sections(Box<sections::Flags>),
+    /// Play a table of parts, each mixed into the one before; put other flags first: grooved --device 1 play-set SET.csv
+    PlaySet(play_set::Flags),
     /// Print the man page of grooved, or of its configuration file
     #[command(hide = true)]
     Man {
@@ -338,6 +341,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         Some(Command::Stretch(args)) => return stretch_file(args),
         Some(Command::Genomes(flags)) => return genomes::run(flags, &progress_bar(false)),
         Some(Command::Sections(flags)) => return sections::run(flags),
+        Some(Command::PlaySet(flags)) => return play_set(&cli, flags),
         None => {}
     }
     if cli.cli_sentinel.is_some() {
@@ -394,6 +398,7 @@ fn go(cli: Cli) -> Result<(), Failure> {
         plan,
         show,
         measure: cli.measure,
+        ends_with_set: false,
     };
     match (cli.render, &options.output) {
         (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
@@ -407,6 +412,29 @@ fn go(cli: Cli) -> Result<(), Failure> {
             }
             live::run(options, Arc::new(move || configuration(&cli)))
         }
+    }
+}
+
+/// Plays or renders a set with this process's own engine.
+fn play_set(cli: &Cli, flags: &play_set::Flags) -> Result<(), Failure> {
+    let rest = play_set::run(flags)?;
+    let (plan, render) = match rest {
+        Rest::Done => return Ok(()),
+        Rest::Play(plan) => (plan, None),
+        Rest::Render(plan, output, seconds) => (plan, Some((output, seconds))),
+    };
+    let config = configuration(cli)?;
+    realtime::economise_heap();
+    log::start(&config.system.log);
+    let (config_path, output) = (cli.config.clone(), cli.output.clone());
+    let options =
+        Options { config, config_path, output, plan, show: LastShow::None, measure: false, ends_with_set: true };
+    match render {
+        Some((output, seconds)) => render::render(&options, seconds, &output),
+        None => live::run(options, {
+            let flags = Cli { command: None, config: cli.config.clone(), ..Cli::parse_from(["grooved"]) };
+            Arc::new(move || configuration(&flags))
+        }),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::breeding;
+use super::set::SetReader;
 use super::instruments::InstrumentFactory;
 use super::renders;
 use super::services::{LiveServices, Stalls};
@@ -22,7 +23,7 @@ use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collec
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};
 use crate::control::conductor::Conductor;
-use crate::control::conductor::services::{GenomeResult, InstrumentResult};
+use crate::control::conductor::services::{GenomeResult, InstrumentResult, SetFile};
 use crate::control::conductor::show::Show;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::dashboard;
@@ -204,6 +205,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         }
         None => None,
     };
+    let (read_tx, read) = mpsc::unbounded_channel();
     let services = LiveServices {
         pool: pool.clone(),
         feeders: disk.mail(),
@@ -212,6 +214,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         recorder: recorder.as_ref().and_then(Recorder::mail),
         progress: recorder.as_ref().map(|r| r.progress.clone()),
         genomes: breeding,
+        sets: SetReader::new(library(config, &options.plan, None), move |read| drop(read_tx.send(read))),
         voices: voices.handle(),
         stalls: Stalls {
             audio: orders.clone(),
@@ -244,7 +247,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     // The conductor has a runtime of its own, so that busy sockets cannot delay its ticks.
     let own =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
-    let inboxes = Inboxes { loaded, kept, told, made, bred };
+    let inboxes = Inboxes { loaded, kept, told, made, bred, read };
     let result = runtime
         .block_on(open_faces(&options, &conductor, &workshop, &report, genomes))
         .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
@@ -397,6 +400,7 @@ struct Inboxes {
     told: mpsc::UnboundedReceiver<RecorderEvent>,
     made: mpsc::UnboundedReceiver<InstrumentResult>,
     bred: mpsc::UnboundedReceiver<GenomeResult>,
+    read: mpsc::UnboundedReceiver<Result<SetFile, String>>,
 }
 
 /// Sources of requests and destinations of their answers.
@@ -517,6 +521,9 @@ async fn serve(
                 if let Some(solo) = &mut solo {
                     solo.play(&mut conductor);
                 }
+                if options.ends_with_set && conductor.sets.is_over() {
+                    break;
+                }
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(PING_TICKS) {
                     conductor.ping();
@@ -536,6 +543,7 @@ async fn serve(
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
             Some(made) = inboxes.made.recv() => conductor.opened(made),
             Some(bred) = inboxes.bred.recv() => conductor.bred(bred),
+            Some(read) = inboxes.read.recv() => conductor.set_read(read),
             Some(peer) = faces.gone.recv() => conductor.gone(peer),
             // One slice at a time, so that the branches above are polled in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),

@@ -20,6 +20,7 @@ mod evolve;
 pub mod genomes;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
+mod interrupt;
 pub mod live;
 pub mod manual;
 pub mod media;
@@ -29,10 +30,12 @@ pub mod older;
 #[cfg(feature = "ddsp")]
 pub mod perform;
 pub mod plan;
+pub mod play_set;
 pub mod render;
 mod renders;
 pub mod sections;
 pub mod services;
+pub mod set;
 pub mod solo;
 pub mod stretch;
 pub mod tune;
@@ -79,6 +82,8 @@ pub struct Options {
     pub show: LastShow,
     /// Whether this run only measures; then no state or recording is written.
     pub measure: bool,
+    /// Whether the daemon ends when the set of its plan has been played.
+    pub ends_with_set: bool,
 }
 
 /// Why the program ended. Each variant has an exit code, from sysexits.h where it has one.

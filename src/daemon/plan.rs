@@ -30,6 +30,8 @@ pub struct Plan {
     calls: Vec<Message>,
     /// Files and the numbers of their stems.
     files: Vec<(i64, PathBuf)>,
+    /// Folders that become media roots besides those of the files.
+    allowed: Vec<PathBuf>,
     /// Number of stems that are sounds of genomes.
     genomes: usize,
     /// The stem that an instrument plays over, and its tempo in BPM.
@@ -54,6 +56,11 @@ impl Plan {
         self.files.push((id, file));
     }
 
+    /// Makes a folder a media root.
+    pub fn allow(&mut self, folder: PathBuf) {
+        self.allowed.push(folder);
+    }
+
     /// Returns the solo over one of the plan's stems, if there is one and the conductor has voices to play it.
     pub fn solo(&self, conductor: &mut Conductor) -> Option<Solo> {
         let (stem, bpm) = self.solo.filter(|_| conductor.instruments.count() > 0)?;
@@ -72,8 +79,8 @@ impl Plan {
 
     /// Returns the folders of the plan's files.
     pub fn folders(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> =
-            self.files.iter().filter_map(|(_, f)| f.parent().map(Path::to_path_buf)).collect();
+        let of_files = self.files.iter().filter_map(|(_, f)| f.parent().map(Path::to_path_buf));
+        let mut folders: Vec<PathBuf> = self.allowed.iter().cloned().chain(of_files).collect();
         folders.dedup();
         folders
     }

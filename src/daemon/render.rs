@@ -1,14 +1,15 @@
 //! Offline render: the daemon's engine and conductor, run as fast as possible into a file.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
+use super::set;
 use super::instruments::{InstrumentFactory, Pumped, PumpedHandle};
 use super::{Failure, Options, engine_config, genome_collection, library, settings};
 use crate::control::conductor::Conductor;
-use crate::control::conductor::services::{InstrumentJob, Services};
+use crate::control::conductor::services::{InstrumentJob, Services, SetJob};
 use crate::control::conductor::settings::Settings;
 use crate::control::table;
 use crate::ddsp::order::VoiceCommand;
@@ -23,12 +24,16 @@ use crate::output::offline;
 use crate::output::report::Report;
 use crate::stretch::worker;
 
+/// Frames after the end of a set.
+const SET_TAIL: u64 = 24_000;
+
 /// The conductor's services in a render: requests are queued until [`render`] carries them out, before the next quantum.
 struct OfflineServices {
     jobs: Sender<LoadJob>,
     feeders: Sender<Feeder>,
     reserves: Sender<Vec<WorkerEnd>>,
     voices: PumpedHandle,
+    sets: Sender<SetJob>,
 }
 
 impl Services for OfflineServices {
@@ -46,6 +51,10 @@ impl Services for OfflineServices {
 
     fn voice(&mut self, at: Option<u64>, order: VoiceCommand) {
         self.voices.order(at, order);
+    }
+
+    fn set(&mut self, job: SetJob) {
+        drop(self.sets.send(job));
     }
 
     fn instrument(&mut self, job: InstrumentJob) {
@@ -69,8 +78,14 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let (jobs_tx, jobs) = channel();
     let (feeders_tx, feeders) = channel();
     let (reserves_tx, reserves) = channel();
-    let services =
-        OfflineServices { jobs: jobs_tx, feeders: feeders_tx, reserves: reserves_tx, voices: voices.handle() };
+    let (sets_tx, sets) = channel();
+    let services = OfflineServices {
+        jobs: jobs_tx,
+        feeders: feeders_tx,
+        reserves: reserves_tx,
+        voices: voices.handle(),
+        sets: sets_tx,
+    };
     let report = Arc::new(Report::default());
     // A render depends only on its command line.
     let settings = Settings { has_presets: false, has_genomes: false, save_every: None, ..settings(&options.config) };
@@ -80,18 +95,27 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
     let unplayable = RefCell::new(None);
+    // Where a set that has been played ends.
+    let over = Cell::new(None);
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
     let mut pump = |now: u64| {
         while let Ok(job) = jobs.try_recv() {
             let result = pool::load_now(&library, &job.requested);
-            if let Err(why) = &result {
+            // A set goes on without a part.
+            if let (Err(why), false) = (&result, options.plan.is_empty()) {
                 *unplayable.borrow_mut() = Some(Failure::Data(why.to_string()));
             }
             conductor.loaded(Done { tag: job.tag, result });
         }
+        while let Ok(job) = sets.try_recv() {
+            conductor.set_read(set::read(&library, &job.path));
+        }
         conductor.tick();
         conductor.finish_work();
+        if conductor.sets.is_over() {
+            over.set(Some(over.get().unwrap_or(now + SET_TAIL)));
+        }
         if let Some(solo) = &mut solo {
             solo.play(&mut conductor);
         }
@@ -108,7 +132,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", path.display()));
     let mut writer = WavWriter::create(path, 2, config.sample_rate, Depth::Float).map_err(io)?;
     let frames = (seconds * f64::from(config.sample_rate)).round() as u64;
-    offline::render(&mut engine, frames, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
+    let until = || over.get().map_or(frames, |over| over.min(frames));
+    offline::render(&mut engine, until, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
     writer.finish().map_err(io)?;
     unplayable.take().map_or(Ok(()), Err)
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 
 use super::instruments::VoiceHandle;
-use crate::control::conductor::services::{GenomeJob, InstrumentJob, Services};
+use super::set::SetReader;
+use crate::control::conductor::services::{GenomeJob, InstrumentJob, Services, SetJob};
 use crate::ddsp::order::VoiceCommand;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::voices::VoiceCell;
@@ -48,6 +49,8 @@ pub struct LiveServices {
     pub progress: Option<Arc<Progress>>,
     /// The run of evolution, if there is a database of genomes.
     pub genomes: Option<Sender<GenomeJob>>,
+    /// Reads the tables of sets.
+    pub sets: SetReader,
     /// The voices.
     pub voices: VoiceHandle,
     /// What can be stalled.
@@ -60,6 +63,7 @@ impl Services for LiveServices {
     }
 
     fn set_library(&mut self, library: Library) {
+        self.sets.library = library.clone();
         self.pool.set_roots(library);
     }
 
@@ -97,6 +101,10 @@ impl Services for LiveServices {
         if let Some(genomes) = &self.genomes {
             drop(genomes.send(job));
         }
+    }
+
+    fn set(&mut self, job: SetJob) {
+        self.sets.start(job);
     }
 
     fn voices(&self) -> Option<Arc<VoiceCell>> {

@@ -7,21 +7,21 @@ use crate::media::wav::WavWriter;
 
 /// Renders frames one quantum at a time, starting at sample time 0: what the limiter outputs before that is left out.
 ///
-/// Before each quantum, `pump` is called with the engine's time and does the work of everything that otherwise has its
+/// `frames` returns their number, which may shrink while they are rendered. Before each quantum, `pump` is called with the engine's time and does the work of everything that otherwise has its
 /// own thread (the disk, the conductor), so that the result depends only on the input. `sink` receives each quantum and
 /// the index of its first valid frame.
 pub fn render(
     engine: &mut Engine,
-    frames: u64,
+    frames: impl Fn() -> u64,
     mut pump: impl FnMut(u64),
     mut sink: impl FnMut(&Block, usize) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut block = Block::new(engine.channels(), GRID);
     let early = engine.latency() as u64;
     let mut done = 0;
-    while done < early + frames {
+    while done < early + frames() {
         pump(engine.time());
-        block.set_frames((early + frames - done).min(GRID as u64) as usize);
+        block.set_frames((early + frames()).saturating_sub(done).clamp(1, GRID as u64) as usize);
         engine.render(&mut block);
         let first = early.saturating_sub(done).min(block.frames() as u64) as usize;
         sink(&block, first)?;

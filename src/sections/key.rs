@@ -32,6 +32,11 @@ impl Key {
         format!("{}{}", (self.fifths() + 7) % 12 + 1, if self.minor { 'A' } else { 'B' })
     }
 
+    /// Returns the number on the Camelot wheel, 1 to 12, and whether the key is minor.
+    pub fn wheel(self) -> (u8, bool) {
+        ((self.fifths() + 7) % 12 + 1, self.minor)
+    }
+
     /// Returns the Open Key notation, `1d` to `12m`.
     pub fn open(self) -> String {
         format!("{}{}", self.fifths() + 1, if self.minor { 'm' } else { 'd' })

@@ -9,6 +9,8 @@ use super::evolution::EVERY;
 use super::midi_learn;
 use super::movement::Hand;
 use super::presets::Request;
+use super::sets::Sets;
+use super::sets::run::Rig;
 use super::status;
 use super::waiting::{Deferred, GroupStart};
 use crate::control::commands::fault::Fault;
@@ -36,12 +38,42 @@ impl Conductor {
     pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
         self.instruments.silence(&mut self.cx, at);
         self.stems.unload_all(&mut self.cx, &mut self.tempo, at);
+        self.sets.forget();
         for deferred in self.schedule.forget(origin) {
             if let Deferred::Group(GroupStart { origin, address, .. }) = deferred {
                 self.cx.fail(origin, &address, &Fault::refused("everything was cleaned up before the start"));
             }
         }
         self.presets.give_up(&mut self.cx, "everything was cleaned up before it was restored");
+    }
+
+    /// Lets the set act on the other parts.
+    ///
+    /// # Errors
+    /// As whatever it does.
+    pub fn with_set(
+        &mut self,
+        act: impl FnOnce(&mut Sets, &mut Rig) -> Result<Outcome, Fault>,
+    ) -> Result<Outcome, Fault> {
+        let Conductor { cx, tempo, stems, mixer, sets, .. } = self;
+        act(sets, &mut Rig { cx, tempo, stems, mixer })
+    }
+
+    /// Plays the set from its beginning.
+    ///
+    /// # Errors
+    /// If no set was loaded.
+    pub fn play_set(&mut self) -> Result<Outcome, Fault> {
+        self.with_set(|sets, rig| sets.play(rig))
+    }
+
+    /// Lets time pass for the set.
+    pub fn watch_set(&mut self) {
+        // It does not fail.
+        let _ = self.with_set(|sets, rig| {
+            sets.watch(rig);
+            Ok(Outcome::Done)
+        });
     }
 
     /// Loads a deck's track, unless it is loaded already, and makes it ready to start at `from`.

@@ -41,6 +41,7 @@ pub mod recording;
 pub mod rig;
 pub mod schedule;
 pub mod services;
+pub mod sets;
 pub mod settings;
 pub mod show;
 pub mod status;
@@ -85,7 +86,8 @@ use output_watch::OutputWatch;
 use presets::Presets;
 use recording::Recording;
 use schedule::{LEAD_S, Schedule};
-use services::{GenomeResult, InstrumentResult, Services};
+use services::{GenomeResult, InstrumentResult, Services, SetFile};
+use sets::Sets;
 use settings::Settings;
 use stems::Stems;
 use stretch::Stretching;
@@ -116,6 +118,8 @@ pub struct Conductor {
     pub instruments: Instruments,
     /// Evolution of sounds.
     pub evolution: Evolution,
+    /// The set.
+    pub sets: Sets,
     /// MIDI controllers.
     pub learn: MidiLearn,
     /// The state file and presets.
@@ -154,6 +158,7 @@ impl Conductor {
             movement: Movement::new(&cx.settings, &vocabulary),
             instruments: Instruments::new(cx.settings.voices, cx.services.voices()),
             evolution: Evolution::default(),
+            sets: Sets::default(),
             learn: MidiLearn::default(),
             presets: Presets::default(),
             recording: Recording::default(),
@@ -237,6 +242,7 @@ impl Conductor {
             movement: &self.movement,
             instruments: &self.instruments,
             evolution: &self.evolution,
+            sets: &self.sets,
             learn: &self.learn,
             recording: &self.recording,
         }
@@ -392,6 +398,7 @@ impl Conductor {
         self.stretching.show(&self.tempo, &self.gauges);
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);
+        self.watch_set();
         self.recording.chase_tape(&mut self.cx);
         if self.presets.is_save_due(&self.cx) {
             self.save_state();
@@ -423,13 +430,14 @@ impl Conductor {
 
     /// Asks the engine on behalf of clients that wait for everything to be done.
     pub fn advance_syncs(&mut self) {
-        let Conductor { syncs, cx, stems, presets, recording, instruments, evolution, .. } = self;
+        let Conductor { syncs, cx, stems, presets, recording, instruments, evolution, sets, .. } = self;
         syncs.advance(cx, |serial| {
             stems.loads_before(serial)
                 || presets.is_busy_before(serial)
                 || recording.is_changing_since_before(serial)
                 || instruments.is_fetching_before(serial)
                 || evolution.is_busy_before(serial)
+                || sets.is_busy_before(serial)
         });
     }
 
@@ -610,6 +618,15 @@ impl Conductor {
     pub fn bred(&mut self, result: GenomeResult) {
         let calls = self.evolution.finished(&mut self.cx, result);
         self.own(calls);
+        self.cx.engine.flush();
+    }
+
+    /// Takes in the table of a set.
+    pub fn set_read(&mut self, result: Result<SetFile, String>) {
+        if self.sets.read(&mut self.cx, result) {
+            // It is loaded: this cannot fail.
+            let _ = self.play_set();
+        }
         self.cx.engine.flush();
     }
 

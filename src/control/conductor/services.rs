@@ -84,6 +84,25 @@ pub enum GenomeResult {
     Voted(Result<(), String>),
 }
 
+/// A request to read the table of a set; it has one result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetJob {
+    /// Path as the client wrote it.
+    pub path: String,
+}
+
+/// The table of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetFile {
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// Its folder.
+    pub folder: String,
+}
+
+/// Maximum size of the table of a set in bytes.
+pub const MAX_SET: u64 = 16 << 20;
+
 /// Work that others do for the conductor. Nothing here may block; results come back through the conductor's own
 /// methods. By default every service does nothing.
 pub trait Services: Send {
@@ -111,6 +130,8 @@ pub trait Services: Send {
     fn instrument(&mut self, _job: InstrumentJob) {}
     /// Keeps the run of evolution; the result goes to [`super::Conductor::bred`].
     fn genome(&mut self, _job: GenomeJob) {}
+    /// Reads the table of a set; the result goes to [`super::Conductor::set_read`].
+    fn set(&mut self, _job: SetJob) {}
     /// What the voices' worker shows of itself, if there is one.
     fn voices(&self) -> Option<Arc<VoiceCell>> {
         None

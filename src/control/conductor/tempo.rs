@@ -170,27 +170,15 @@ impl Tempo {
         // The first beat, or bar, of the track after its start; a track without a grid starts on one.
         let lead = pace.grid().map_or(0.0, |g| g.next(into, unit) - into);
         let (speed, unit) = (self.deck_speed(cx, deck) * rate, unit.beats());
-        let clock = cx.engine.telemetry();
         let frames_per_s = cx.rate();
-        let (now, beat, per_frame) = (clock.time(), clock.beat(), clock.bpm() / 60.0 / frames_per_s);
-        let (slope, left) = clock.bpm_slope();
-        let (growth, left) = (slope / 60.0 / frames_per_s, left as f64);
-        // The clock's beat after some frames, and its speed then: a glide ends, and the tempo stays from there on.
-        let at = |frames: f64| {
-            let gliding = frames.clamp(0.0, left);
-            beat + per_frame * frames + growth * gliding * (frames - 0.5 * gliding)
-        };
-        let pace = |frames: f64| (per_frame + growth * frames.clamp(0.0, left)).max(1e-9);
+        let course = Course::now(cx);
         // The clock's beat at the earliest moment at which the track's could fall.
-        let first = earliest.saturating_sub(now) as f64 + lead / speed.max(1e-3) * frames_per_s;
-        let wanted = (at(first) / unit - 1e-6).ceil() * unit;
-        // Newton's method: the tempo hardly changes within a bar. The solution is never more than two units away.
-        let farthest = first + 2.0 * unit / pace(0.0).min(pace(left));
-        let mut frames = first;
-        for _ in 0..8 {
-            frames = (frames + (wanted - at(frames)) / pace(frames)).clamp(first, farthest);
-        }
-        now + (frames - lead / speed.max(1e-3) * frames_per_s).round().max(0.0) as u64
+        let first = earliest.saturating_sub(course.time) as f64 + lead / speed.max(1e-3) * frames_per_s;
+        let wanted = (course.beat(first) / unit - 1e-6).ceil() * unit;
+        // The solution is never more than two units away.
+        let farthest = first + 2.0 * unit / course.slowest();
+        let frames = course.frames_to(wanted, first, farthest);
+        course.time + (frames - lead / speed.max(1e-3) * frames_per_s).round().max(0.0) as u64
     }
 
     /// Moves a start within a file of `seconds` to the nearest beat, or bar, of its track, on decks that wait for those.
@@ -203,6 +191,66 @@ impl Tempo {
             }
             _ => from,
         }
+    }
+}
+
+/// The course of the clock from now on, if the tempo is not changed: a glide ends, and the tempo stays from there on.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// The sample at which it begins.
+    pub time: u64,
+    beat: f64,
+    /// Beats per frame at first, and their growth per frame for the next `left` frames.
+    per_frame: f64,
+    growth: f64,
+    left: f64,
+}
+
+impl Course {
+    /// The course as the engine shows it.
+    pub fn now(cx: &Context) -> Course {
+        let clock = cx.engine.telemetry();
+        let (slope, left) = clock.bpm_slope();
+        let per_s = 60.0 * cx.rate();
+        Course {
+            time: clock.time(),
+            beat: clock.beat(),
+            per_frame: clock.bpm() / per_s,
+            growth: slope / per_s,
+            left: left as f64,
+        }
+    }
+
+    /// The clock's beat after some frames.
+    fn beat(&self, frames: f64) -> f64 {
+        let gliding = frames.clamp(0.0, self.left);
+        self.beat + self.per_frame * frames + self.growth * gliding * (frames - 0.5 * gliding)
+    }
+
+    /// Beats per frame after some frames.
+    fn pace(&self, frames: f64) -> f64 {
+        (self.per_frame + self.growth * frames.clamp(0.0, self.left)).max(1e-9)
+    }
+
+    fn slowest(&self) -> f64 {
+        self.pace(0.0).min(self.pace(self.left))
+    }
+
+    /// Frames until the clock is at a beat that lies between two numbers of frames from now.
+    fn frames_to(&self, beat: f64, first: f64, farthest: f64) -> f64 {
+        // Newton's method: the tempo hardly changes within a bar.
+        let mut frames = first;
+        for _ in 0..8 {
+            frames = (frames + (beat - self.beat(frames)) / self.pace(frames)).clamp(first, farthest);
+        }
+        frames
+    }
+
+    /// The sample at which so many beats have passed since the beginning; the beginning for none and fewer.
+    pub fn sample_in(&self, beats: f64) -> u64 {
+        let beats = beats.max(0.0);
+        let frames = self.frames_to(self.beat + beats, 0.0, beats / self.slowest());
+        self.time + frames.round() as u64
     }
 }
 
@@ -226,6 +274,20 @@ mod tests {
         tempo.set_deck_bpm(&mut cx, 1, None, None);
         tempo.take_grid(&mut cx, 1, 1_100, None);
         assert_eq!(tempo.deck_bpm(1), base);
+    }
+
+    #[test]
+    fn beats_to_come_follow_a_glide() {
+        // From 120 to 60 BPM in 96 000 frames at 48 kHz: two seconds, three beats; then one beat per second.
+        let per_frame = 2.0 / 48_000.0;
+        let course = Course { time: 1_000, beat: 7.3, per_frame, growth: -per_frame / 2.0 / 96_000.0, left: 96_000.0 };
+        assert_eq!(course.sample_in(0.0), 1_000);
+        assert_eq!(course.sample_in(-1.0), 1_000);
+        assert_eq!(course.sample_in(3.0), 97_000);
+        assert_eq!(course.sample_in(5.0), 97_000 + 96_000);
+        // After 4/3 s, 2 1/3 beats have passed: 2 t - t² / 4 …
+        let at = 64_000.0 / 48_000.0;
+        assert!((course.sample_in(2.0 * at - at * at / 4.0) as f64 - 65_000.0).abs() <= 1.0);
     }
 
     #[test]

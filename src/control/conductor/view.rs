@@ -11,6 +11,7 @@ use super::mixer::{Channel, Mixer};
 use super::movement::Movement;
 use super::pace::Pace;
 use super::recording::Recording;
+use super::sets::Sets;
 use super::stems::Stems;
 use super::stretch::Stretching;
 use super::tempo::Tempo;
@@ -35,6 +36,8 @@ pub struct View<'c> {
     pub instruments: &'c Instruments,
     /// Evolution of sounds.
     pub evolution: &'c Evolution,
+    /// The set.
+    pub sets: &'c Sets,
     /// Learned controllers.
     pub learn: &'c MidiLearn,
     /// The recording.

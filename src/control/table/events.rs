@@ -39,6 +39,12 @@ pub static STREAMS: &[Stream] = &[
               late, voices that were let go for that, and the worker's share of real time.",
     },
     Stream {
+        path: "/status/set",
+        fields: &["state", "place (from 1)", "tracks", "file", "table"],
+        doc: "The set: `none`, `reading`, `loaded`, `loading`, `playing`, `held`, `fading` or `over`; the track that \
+              sounds, or fades in.",
+    },
+    Stream {
         path: "/status/midi",
         fields: &["events", "lost", "devices", "names"],
         doc: "What MIDI has brought, and the devices that are connected.",
@@ -134,6 +140,12 @@ pub static STREAMS: &[Stream] = &[
         path: "/event/genome",
         fields: &["id", "generation", "place", "population"],
         doc: "Event: a genome of the run of evolution is presented.",
+    },
+    Stream {
+        path: "/event/set/{what}",
+        fields: &["place (from 1)", "deck", "file"],
+        doc: "Events of the set: a `track` begins, or is `skipped` because it cannot be played; the set is `over` \
+              (without values).",
     },
     Stream {
         path: "/event/stretch/{what}",

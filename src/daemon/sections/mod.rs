@@ -16,7 +16,7 @@ pub use flags::{Flags, USAGE};
 use flags::{Shown, usage};
 use report::{Fate, Log, print, summary, to_stdout};
 
-use super::Failure;
+use super::{Failure, interrupt};
 use crate::media::decode::Decoder;
 use crate::sections::cues;
 use crate::sections::export::{self, Job, Outcome, Settings};
@@ -314,7 +314,9 @@ fn export(jobs: &[Job], settings: &Settings, csv: &Path, flags: &Flags, log: &Lo
         fs::create_dir_all(&folder).map_err(told(&folder))?;
     }
     let watch = Arc::new(Watch::default());
-    stop_on_interrupt(watch.clone());
+    // Without it, Ctrl-C ends the process at once; drafts stay behind then, whole parts are still whole.
+    let stopped = watch.clone();
+    interrupt::call(move || stopped.stop.store(true, Relaxed));
     if csv == Path::new("-") {
         let mut out = io::stdout().lock();
         return export_to(&mut out, jobs, settings, &watch, flags, log)
@@ -399,22 +401,4 @@ fn export_to(
     }
     let stopped = watch.stop.load(Relaxed);
     Ok((outcomes, finished(failed, jobs.len(), stopped)))
-}
-
-/// Ends the run in an orderly way at Ctrl-C or SIGTERM.
-fn stop_on_interrupt(watch: Arc<Watch>) {
-    let wait = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        runtime.block_on(async {
-            let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-            tokio::select! {
-                interrupted = tokio::signal::ctrl_c() => interrupted?,
-                _ = terminated.recv() => {}
-            }
-            watch.stop.store(true, Relaxed);
-            Ok::<(), io::Error>(())
-        })
-    };
-    // Without it, Ctrl-C ends the process at once; drafts stay behind then, whole parts are still whole.
-    let _ = std::thread::Builder::new().name("interrupt".into()).spawn(wait);
 }
