@@ -24,8 +24,8 @@ SWITCHES = [
 
 def program():
     """Returns the program: GROOVED, or grooved from the path or its default location."""
-    path = os.environ.get("GROOVED") or shutil.which("grooved") or "/usr/bin/grooved"
-    if not os.access(path, os.X_OK):
+    path = shutil.which(os.environ.get("GROOVED") or "grooved") or os.environ.get("GROOVED") or "/usr/bin/grooved"
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
         sys.exit(f"struct_loader.py: '{path}' is not executable; install grooved, or set GROOVED to its file name")
     return path
 
@@ -44,6 +44,12 @@ def translated(arguments, folder):
     result, given, has_folder = [], set(), False
     values = iter(arguments)
     for argument in values:
+        if argument == "--":
+            # Only folders follow; the older defaults come before them.
+            rest = list(values)
+            has_folder = has_folder or bool(rest)
+            result += rest
+            break
         if not argument.startswith("-") or argument == "-":
             has_folder = True
             result.append(argument)
@@ -51,8 +57,13 @@ def translated(arguments, folder):
         flag = whole(argument)
         result.append(flag)
         given.add(flag.partition("=")[0])
-        if "=" not in flag and flag not in SWITCHES:
-            result += [value for value in [next(values, None)] if value is not None]
+        joined = "=" in flag or (flag.startswith("-o") and flag != "-o")
+        if not joined and flag not in SWITCHES:
+            value = next(values, None)
+            if value is None:
+                # Without its value the command line is invalid, whatever is added: grooved says so.
+                return result
+            result.append(value)
     above = os.path.normpath(os.path.join(folder, "..", "stems", "dj"))
     if not has_folder:
         result.append(os.path.join(above, "struct"))

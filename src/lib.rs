@@ -7,7 +7,7 @@
 //!
 //! [`remote`] contains the parts of the client program, which controls a running daemon.
 //!
-//! [`sections`] cuts tracks into parts ahead of time; the daemon does not need it.
+//! [`sections`] cuts tracks into parts ahead of time; [`sets`] are tables of such parts, which the daemon plays.
 //!
 //! Imports point down: `daemon` → `control`, `output`, `sections`, `media`, `system` → `stretch`, `ddsp` → `engine` → `dsp`. A test
 //! (`tests/house.rs`) enforces this.
@@ -39,7 +39,8 @@
 //! | `evolution` | [`daemon`] | chooses, breeds and renders the genomes that are presented |
 //! | `genome-ahead`, up to 3 per render | [`genome`] | evaluates a genome's network ahead of the render |
 //! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
-//! | `interrupt` | [`daemon::sections`] | `grooved sections`: waits for Ctrl-C |
+//! | `interrupt` | [`daemon`] | waits for Ctrl-C in commands that end in an orderly way |
+//! | `set`, one per table | [`daemon::set`] | reads the table of a set |
 //!
 //! Functions of the realtime world are marked `Realtime: yes` in their documentation: they may be called on the audio
 //! thread. All others may not.

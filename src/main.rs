@@ -262,7 +262,8 @@ fn main() -> ExitCode {
         std::process::exit(if error.use_stderr() { usage } else { 0 });
     });
     alsa::quieten();
-    if cli.command.is_some() {
+    // An export that nobody listens to goes on.
+    if cli.command.as_ref().is_some_and(|command| !matches!(command, Command::Sections(_))) {
         realtime::end_on_broken_pipe();
     }
     match go(cli) {
@@ -282,7 +283,10 @@ fn asks_for(name: &str) -> bool {
         .is_some_and(|a| a == name)
 }
 
-fn go(cli: Cli) -> Result<(), Failure> {
+fn go(mut cli: Cli) -> Result<(), Failure> {
+    if let Some(Command::Sections(flags)) = &mut cli.command {
+        return sections::run(flags);
+    }
     match &cli.command {
         Some(Command::Devices) => {
             print!("{}", devices::table());
@@ -340,9 +344,8 @@ fn go(cli: Cli) -> Result<(), Failure> {
         }
         Some(Command::Stretch(args)) => return stretch_file(args),
         Some(Command::Genomes(flags)) => return genomes::run(flags, &progress_bar(false)),
-        Some(Command::Sections(flags)) => return sections::run(flags),
         Some(Command::PlaySet(flags)) => return play_set(&cli, flags),
-        None => {}
+        Some(Command::Sections(_)) | None => {}
     }
     if cli.cli_sentinel.is_some() {
         println!("grooved {}: command line is valid; nothing started", env!("CARGO_PKG_VERSION"));

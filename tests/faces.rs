@@ -46,6 +46,8 @@ fn here(port: u16) -> SocketAddr {
 fn an_independent_client_walks_the_tree_and_sets_every_control() {
     let scratch = Scratch::new("walk");
     scratch.sine("walk.wav", 48_000, 2, 440, 0.2);
+    let table = "part_file,begin_cue_adj,end_cue_adj,target_bpm\nwalk.wav,1,2,120\n";
+    std::fs::write(scratch.path("walk.csv"), table).unwrap();
     let http = free_tcp_port();
     let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
     let config = format!(

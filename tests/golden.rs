@@ -93,7 +93,15 @@ fn render_plan(scratch: &Scratch, plan: Plan, size: usize, name: &str) -> Vec<u8
     let path = scratch.path(name);
     let output = OutputMode::Wav(path.clone());
     render::render(
-        &Options { config, config_path: None, output, plan, show: LastShow::None, measure: false, ends_with_set: false },
+        &Options {
+            config,
+            config_path: None,
+            output,
+            plan,
+            show: LastShow::None,
+            measure: false,
+            ends_with_set: false,
+        },
         3.0,
         &path,
     )

@@ -246,14 +246,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sets", &["sections", "genome"]),
     ("sections", &["stretch", "media", "engine", "dsp"]),
     // `control` may use the report, which the output publishes, and nothing else of the output.
-    ("control", &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "sets", "system", "output/report"]),
+    (
+        "control",
+        &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "sets", "system", "output/report"],
+    ),
     ("remote", &["control", "media"]),
     ("config", &["control", "output", "movement", "media", "stretch", "ddsp", "genome", "system", "engine", "dsp"]),
     (
         "daemon",
         &[
-            "remote", "sections", "sets", "stretch", "ddsp", "genome", "movement", "config", "control", "output", "media",
-            "system", "engine", "dsp", "demo",
+            "remote", "sections", "sets", "stretch", "ddsp", "genome", "movement", "config", "control", "output",
+            "media", "system", "engine", "dsp", "demo",
         ],
     ),
 ];

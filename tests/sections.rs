@@ -406,3 +406,142 @@ fn tables_and_objects_on_standard_output_and_dry_runs_agree_with_the_export() {
         assert!(parts.contains("122.5 !_sectioned.wav") && parts.contains("122.5 !_6_sectioned.wav"), "{parts:?}");
     });
 }
+
+/// A folder with the track `x` and its structure file, to which others can be added.
+struct Tracks {
+    scratch: Scratch,
+}
+
+impl Tracks {
+    fn new(name: &str) -> Tracks {
+        let tracks = Tracks { scratch: Scratch::new(name) };
+        tracks.add("x", "x.wav", 200);
+        tracks
+    }
+
+    /// Adds a structure file and, if there is none yet, its sound beside it.
+    fn add(&self, name: &str, path: &str, period: usize) {
+        let sound = path.rsplit('/').next().unwrap();
+        if !self.scratch.path(sound).exists() {
+            self.scratch.sine(sound, 44_100, 8, period, 0.1);
+        }
+        let text = format!(
+            r#"{{"path": "{path}", "bpm": 120, "beats": [1, 1.5, 2, 2.5, 3], "downbeats": [1, 3], "segments": [
+                {{"start": 0, "end": 1, "label": "intro"}}, {{"start": 1, "end": 7, "label": "verse"}}]}}"#
+        );
+        std::fs::write(self.scratch.path(&format!("{name}.json")), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = common::grooved();
+        command.current_dir(self.scratch.path("")).args(["sections", ".", "--n-sections", "1", "--audio-dir", "."]);
+        let done = command.args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (done.status.code(), text(&done.stdout), text(&done.stderr))
+    }
+
+    /// Exports everything into the folder `p`.
+    fn export(&self, more: &[&str]) -> (Option<i32>, String, String) {
+        self.run(&[&["--csv-out", "out.csv", "--parts-dir", "p"], more].concat())
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.scratch.path(name)).unwrap()
+    }
+}
+
+#[test]
+fn nothing_that_is_read_is_overwritten() {
+    let tracks = Tracks::new("sections-sources");
+    tracks.add("x_sectioned", "x_sectioned.wav", 100);
+    let before = ["x.wav", "x_sectioned.wav", "x_sectioned.json"].map(|name| tracks.read(name));
+    let (code, _, said) = tracks.run(&["--csv-out", "out.csv", "--parts-dir", ".", "--no-orig"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("x.json: its part would overwrite './x_sectioned.wav'"), "{said}");
+    for wrong in ["x.json", "p"] {
+        std::fs::create_dir_all(tracks.scratch.path("p")).unwrap();
+        let (code, _, said) = tracks.run(&["--csv-out", wrong, "--parts-dir", "p"]);
+        assert_eq!((code, said.contains("--csv-out")), (Some(2), true), "{said}");
+    }
+    assert!(before == ["x.wav", "x_sectioned.wav", "x_sectioned.json"].map(|name| tracks.read(name)));
+}
+
+#[test]
+fn tables_go_through_links_and_into_pipes() {
+    let tracks = Tracks::new("sections-tables");
+    std::fs::write(tracks.scratch.path("real.csv"), "old").unwrap();
+    std::os::unix::fs::symlink("real.csv", tracks.scratch.path("out.csv")).unwrap();
+    assert_eq!(tracks.export(&[]).0, Some(0));
+    assert!(tracks.scratch.path("out.csv").is_symlink());
+    let table = tracks.read("real.csv");
+    assert!(table.starts_with(b"path,"));
+    let reader = std::process::Command::new("sh")
+        .current_dir(tracks.scratch.path(""))
+        .args(["-c", "mkfifo pipe.csv && cat pipe.csv > read.csv"])
+        .spawn();
+    let mut reader = reader.unwrap();
+    while !tracks.scratch.path("pipe.csv").exists() {
+        std::thread::yield_now();
+    }
+    assert_eq!(tracks.run(&["--csv-out", "pipe.csv", "--parts-dir", "p"]).0, Some(0));
+    assert!(reader.wait().unwrap().success());
+    assert!(tracks.read("read.csv") == table);
+}
+
+#[test]
+fn a_folder_belongs_to_one_run_at_a_time_and_to_all_tracks_in_it() {
+    let tracks = Tracks::new("sections-folder");
+    assert_eq!(tracks.export(&[]).0, Some(0));
+    // Another run writes to it.
+    let folder = std::fs::File::open(tracks.scratch.path("p")).unwrap();
+    folder.try_lock().unwrap();
+    let (code, _, said) = tracks.export(&[]);
+    assert_eq!((code, said.contains("another export is writing to it")), (Some(2), true), "{said}");
+    drop(folder);
+    // What a killed run has left goes; another track of the same name gets a name of its own.
+    std::fs::write(tracks.scratch.path("p/.x_sectioned.wav.part"), "half").unwrap();
+    std::fs::remove_file(tracks.scratch.path("x.json")).unwrap();
+    tracks.add("y", "/elsewhere/x.wav", 200);
+    let part = tracks.read("p/x_sectioned.wav");
+    assert_eq!(tracks.export(&[]).0, Some(0));
+    let table = String::from_utf8(tracks.read("out.csv")).unwrap();
+    assert!(table.ends_with(",p/orig/x_2_sectioned.wav,p/x_2_sectioned.wav\r\n"), "{table}");
+    assert!(tracks.read("p/x_sectioned.wav") == part);
+    assert!(!tracks.scratch.path("p/.x_sectioned.wav.part").exists());
+}
+
+#[test]
+fn a_resumed_run_keeps_only_what_is_whole_and_current() {
+    let tracks = Tracks::new("sections-current");
+    let kept = |tracks: &Tracks| {
+        let (code, _, said) = tracks.export(&["--resume"]);
+        assert_eq!(code, Some(0), "{said}");
+        said.contains("1 of them up to date")
+    };
+    assert!(!kept(&tracks));
+    assert!(kept(&tracks));
+    let part = tracks.read("p/x_sectioned.wav");
+    std::fs::write(tracks.scratch.path("p/x_sectioned.wav"), &part[..1_000]).unwrap();
+    assert!(!kept(&tracks), "a part that was cut off was kept");
+    assert!(tracks.read("p/x_sectioned.wav") == part);
+    let moved = String::from_utf8(tracks.read("x.json")).unwrap().replace("1.5, 2, 2.5", "1.6, 2.1, 2.6");
+    std::fs::write(tracks.scratch.path("x.json"), moved).unwrap();
+    assert!(!kept(&tracks), "the old beats were kept");
+    assert!(kept(&tracks));
+}
+
+#[test]
+fn pipes_devices_and_endless_lists_do_not_hold_a_run_up() {
+    let tracks = Tracks::new("sections-pipes");
+    let made = std::process::Command::new("mkfifo").arg(tracks.scratch.path("pipe.json")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("/dev/zero", tracks.scratch.path("zero.json")).unwrap();
+    std::fs::write(tracks.scratch.path("many.json"), format!("{{\"segments\": [{}0]}}", "0,".repeat(100_000))).unwrap();
+    let (code, out, said) = tracks.run(&[]);
+    assert_eq!((code, out.as_str()), (Some(0), "x.wav\n"), "{said}");
+    for part in ["pipe.json: it is not a regular file", "zero.json: it is not a regular file", "100001 of its segments"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(tracks.run(&["--rekordbox-xml", "/dev/zero"]).0, Some(2));
+}

@@ -15,10 +15,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::breeding;
-use super::set::SetReader;
 use super::instruments::InstrumentFactory;
 use super::renders;
 use super::services::{LiveServices, Stalls};
+use super::set::SetReader;
 use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collection, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};

@@ -70,11 +70,7 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
         return Ok(Rest::Done);
     }
     let path = std::path::absolute(&flags.set).unwrap_or_else(|_| flags.set.clone());
-    let load = vec![
-        path.display().to_string().into(),
-        flags.order.name().into(),
-        Value::Int(i64::from(flags.seed)),
-    ];
+    let load = vec![path.display().to_string().into(), flags.order.name().into(), Value::Int(i64::from(flags.seed))];
     if let Some(host) = &flags.host {
         drive(host, flags.port, load)?;
         return Ok(Rest::Done);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-use super::set;
 use super::instruments::{InstrumentFactory, Pumped, PumpedHandle};
+use super::set;
 use super::{Failure, Options, engine_config, genome_collection, library, settings};
 use crate::control::conductor::Conductor;
 use crate::control::conductor::services::{InstrumentJob, Services, SetJob};

@@ -152,7 +152,9 @@ impl Choice {
             From::FirstDownbeat => *structure.downbeats.first().ok_or(NoCues::NoDownbeats)?,
             From::Seconds(seconds) => seconds,
             From::HotCue(number) => {
-                let is_it = |m: &&super::rekordbox::Mark| m.kind == MarkKind::Cue && m.number == number;
+                let is_it = |m: &&super::rekordbox::Mark| {
+                    matches!(m.kind, MarkKind::Cue | MarkKind::Loop) && m.number == number
+                };
                 let mark = track.and_then(|track| track.marks.iter().find(is_it));
                 mark.ok_or(NoCues::NoHotCue(number))?.start
             }
@@ -235,7 +237,11 @@ fn closest(times: &[f64], time: f64) -> Option<f64> {
 
 /// Returns the time `bars` bars after `from`: by the downbeats of the analysis, after its last one by the tempo.
 fn bar(structure: &Structure, bpm: Option<f64>, from: f64, bars: usize) -> Option<f64> {
-    let after: Vec<f64> = structure.downbeats.iter().copied().filter(|t| *t >= from - TOLERANCE).collect();
+    let mut after: Vec<f64> = structure.downbeats.iter().copied().filter(|t| *t >= from - TOLERANCE).collect();
+    if bpm.is_some() && after.first().is_some_and(|first| *first > from + TOLERANCE) {
+        // It does not begin on a downbeat: bars are counted by the tempo.
+        after.clear();
+    }
     if let Some(time) = after.get(bars) {
         return Some(if bars == 0 { from } else { *time });
     }

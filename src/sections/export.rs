@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -23,6 +24,11 @@ use crate::media::file::MediaFile;
 
 /// Interval at which progress is reported.
 const REPORT: Duration = Duration::from_millis(100);
+
+/// Maximum length of a part's name in bytes, without its endings.
+const MAX_NAME: usize = 228;
+/// Maximum number of threads.
+const MOST_JOBS: usize = 64;
 
 /// How the files of parts are named.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +59,10 @@ pub struct Settings {
     pub resume: bool,
     /// Number of threads.
     pub jobs: usize,
+    /// Files that are read, and must not be overwritten: device and inode.
+    pub sources: HashSet<(u64, u64)>,
+    /// The table, which no part may replace.
+    pub table: PathBuf,
 }
 
 /// A part to be exported.
@@ -99,29 +109,28 @@ pub struct Progress<'a> {
     pub name: &'a str,
 }
 
-/// Names the files of all parts, in order, so that none has that of another.
-pub fn name_all(jobs: &mut [Job], names: &Names) {
+/// Names the files of all parts, in order, so that none has that of another, nor of another track's part that is in the
+/// folder already.
+pub fn name_all(jobs: &mut [Job], settings: &Settings) {
     let mut taken = HashSet::new();
     for job in jobs {
-        let base = base_name(job, names);
-        let free = (1..).map(|k| if k == 1 { base.clone() } else { format!("{base}_{k}") });
+        let base = base_name(job, &settings.names);
+        let names = (1..).map(|k| if k == 1 { base.clone() } else { format!("{base}_{k}") });
         // Some file systems know neither case nor Unicode forms.
         let same = |name: &str| name.nfc().collect::<String>().to_lowercase();
-        job.name = free.into_iter().find(|name| taken.insert(same(name))).unwrap_or_default();
+        let is_free = |name: &String| {
+            let record = settings.folder.join(format!("{name}_sectioned.json"));
+            record::track_of(&record).is_none_or(|track| track == job.structure.path)
+        };
+        job.name = names.filter(is_free).find(|name| taken.insert(same(name))).unwrap_or_default();
     }
 }
 
 fn base_name(job: &Job, names: &Names) -> String {
-    let stem = || job.sound.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    // A name is one component of a path, of at most 255 bytes with what is added.
-    let safe = |text: &str| -> String {
-        let text = text.replace(['/', '\\', '\0'], "_");
-        let mut end = text.len().min(200);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text[..end].to_string()
-    };
+    // A name has at most 255 bytes, with what is added to it.
+    let short = |text: &str| text[..text.floor_char_boundary(MAX_NAME)].to_string();
+    let stem = || short(&job.sound.file_stem().unwrap_or_default().to_string_lossy());
+    let safe = |text: &str| short(&text.replace(['/', '\\', '\0'], "_"));
     match names {
         Names::Stem => stem(),
         Names::Path => {
@@ -159,7 +168,7 @@ pub fn run(
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..settings.jobs.clamp(1, jobs.len().max(1)) {
+        for _ in 0..settings.jobs.min(MOST_JOBS).clamp(1, jobs.len().max(1)) {
             let (send, next) = (send.clone(), &next);
             scope.spawn(move || {
                 loop {
@@ -231,6 +240,12 @@ impl Job<'_> {
             orig: settings.with_orig.then(|| settings.folder.join("orig").join(format!("{name}.wav"))),
             record: settings.folder.join(format!("{name}.json")),
         };
+        for file in [Some(&files.part), files.orig.as_ref(), Some(&files.record)].into_iter().flatten() {
+            let is_source = identity(file).is_some_and(|file| settings.sources.contains(&file));
+            if is_source || *file == settings.table {
+                return Err(format!("its part would overwrite '{}'; choose another --parts-dir", file.display()));
+            }
+        }
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let [a, b, c, d] = self.more.clone();
         let row = Row {
@@ -286,8 +301,9 @@ impl Job<'_> {
             return Err(format!("its part would begin at {:.2} s, but its sound ends at {length:.2} s", cues.ini));
         }
         if cues.end > length + 0.02 {
-            remarks
-                .push(format!("its part would end at {:.2} s; cut where its sound ends, at {length:.2} s", cues.end));
+            let lost = if cues.begin >= length { ", before its window for mixing out" } else { "" };
+            let end = cues.end;
+            remarks.push(format!("its part would end at {end:.2} s; cut where its sound ends, at {length:.2} s{lost}"));
         }
         Ok((from, to))
     }
@@ -330,6 +346,8 @@ impl Job<'_> {
             source: self.sound.to_string_lossy().into_owned(),
             bytes: opened.len(),
             modified: modified(&self.sound),
+            track: self.structure.path.clone(),
+            analysis: analysis(self.structure, &self.chosen.key),
             from,
             to,
             speed: row.speed,
@@ -337,9 +355,11 @@ impl Job<'_> {
             part_orig: row.part_orig.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
-        let there = |path: &Path| path.metadata().is_ok_and(|meta| meta.len() > 0);
         let known = if settings.resume { record::still_true(&files.record, &record) } else { None };
-        let kept = known.filter(|_| there(&files.part) && files.orig.as_deref().is_none_or(there));
+        let lasts = |path: &Path, frames: u64| Decoder::open(path).is_ok_and(|d| d.info().frames == frames);
+        let kept = known.filter(|made| {
+            lasts(&files.part, made.frames) && files.orig.as_deref().is_none_or(|orig| lasts(orig, to - from))
+        });
         let is_kept = kept.is_some();
         let made = match kept {
             Some(made) => made,
@@ -376,6 +396,28 @@ struct Files {
     part: PathBuf,
     orig: Option<PathBuf>,
     record: PathBuf,
+}
+
+/// Returns what tells a file from all others: device and inode.
+pub fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Returns a hash of what a structure says of beats, segments and key.
+fn analysis(structure: &Structure, key: &str) -> String {
+    let Structure { beats, downbeats, segments, .. } = structure;
+    format!("{:016x}", fnv(format!("{beats:?} {downbeats:?} {segments:?} {key:?}").as_bytes()))
+}
+
+/// Removes the drafts that a run left behind when it was killed. No other run may be writing to the folder.
+pub fn remove_drafts(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b".") && name.ends_with(b".part") && name.windows(11).any(|w| w == b"_sectioned.") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn modified(path: &Path) -> i64 {

@@ -18,6 +18,8 @@ pub struct Places<'a> {
     audio: Option<&'a Path>,
     /// The paths that end with a name, by the name in composed form.
     claims: HashMap<String, HashSet<String>>,
+    /// The structure files by their names without extension.
+    stems: HashMap<String, HashSet<PathBuf>>,
     /// Names in a folder by their composed form, for folders that have been listed.
     listed: RefCell<HashMap<PathBuf, HashMap<String, OsString>>>,
 }
@@ -38,12 +40,16 @@ impl<'a> Places<'a> {
     /// name.
     pub fn new<'s>(audio: Option<&'a Path>, structures: impl Iterator<Item = &'s Structure>) -> Places<'a> {
         let mut claims: HashMap<String, HashSet<String>> = HashMap::new();
+        let mut stems: HashMap<String, HashSet<PathBuf>> = HashMap::new();
         for structure in structures {
+            if let Some(stem) = structure.file.file_stem().and_then(|stem| stem.to_str()) {
+                stems.entry(stem.into()).or_default().insert(structure.file.clone());
+            }
             if let Some(name) = components(&structure.path).last() {
                 claims.entry(composed(name)).or_default().insert(structure.path.clone());
             }
         }
-        Places { audio, claims, listed: RefCell::default() }
+        Places { audio, claims, stems, listed: RefCell::default() }
     }
 
     /// Finds the sound of a track: under the folder of sounds by the longest common tail of its path (by the name alone
@@ -64,7 +70,9 @@ impl<'a> Places<'a> {
                 }
                 return Ok(file);
             }
-            if let Some(stem) = structure.file.file_stem().and_then(|stem| stem.to_str()) {
+            if let Some(stem) = structure.file.file_stem().and_then(|stem| stem.to_str())
+                && self.stems.get(stem).is_none_or(|files| files.len() == 1)
+            {
                 let by_stem = SUFFIXES.iter().find_map(|s| self.resolve(audio, &[&format!("{stem}.{s}")]));
                 if let Some(file) = by_stem {
                     return Ok(file);
@@ -157,6 +165,7 @@ mod tests {
         put(&format!("audio/{nfd}"));
         let audio = folder.join("audio");
         let file = folder.join("struct/by stem.json");
+        let other = folder.join("struct/other.json");
         let paths = [
             "/m/one/same.wav",
             "/m/two/same.wav",
@@ -166,7 +175,8 @@ mod tests {
             "rel.wav",
             "/m/x/no",
         ];
-        let all: Vec<_> = paths.iter().map(|path| structure(&file, path)).collect();
+        let files = [&file, &file, &other, &other, &file, &other, &other];
+        let all: Vec<_> = paths.iter().zip(files).map(|(path, file)| structure(file, path)).collect();
         let places = Places::new(Some(&audio), all.iter());
         let found = |k: usize| places.find(&all[k]).map(|p| p.strip_prefix(&folder).unwrap().display().to_string());
         assert_eq!(found(0).unwrap(), "audio/one/same.wav");

@@ -75,6 +75,8 @@ pub struct Treatment {
     pub loudness: Option<f64>,
 }
 
+/// Maximum ratio of the source's sample rate to the part's.
+const MAX_RATIO: u32 = 8;
 /// Maximum true peak after a change of loudness, in dBTP.
 const MAX_PEAK_DB: f64 = -1.0;
 
@@ -418,6 +420,10 @@ impl Treatment {
         let failed = |e: io::Error| PartFault::Failed(format!("{}: {e}", to.display()));
         let info = cut.info;
         let stages = self.stages(speed, info.sample_rate);
+        if let Some(to) = self.rate.filter(|to| info.sample_rate > MAX_RATIO * to) {
+            let text = format!("--rate {to}: less than an eighth of its sound's {} Hz", info.sample_rate);
+            return Err(PartFault::Failed(text));
+        }
         let rate = self.rate.unwrap_or(info.sample_rate);
         let total = ((cut.to - cut.from) as f64 / speed * f64::from(rate) / f64::from(info.sample_rate)) as u64;
         let mut remarks = Vec::new();
@@ -438,7 +444,7 @@ impl Treatment {
             .collect();
         let channels = info.channels;
         let mut writer = Writer::create(to, channels as u16, rate, self.format, tags, &points).map_err(failed)?;
-        let mut frames = 0;
+        let (mut frames, mut clipped) = (0, 0);
         let lacking = stream(cut, &stages, watch, |block| {
             let count = (block.len() / channels) as u64;
             if gain != 1.0 || fades.length > 0 {
@@ -446,6 +452,9 @@ impl Treatment {
                     let gain = gain * fades.gain(frames + k as u64);
                     frame.iter_mut().for_each(|sample| *sample *= gain);
                 }
+            }
+            if self.format != Format::Wav32f {
+                clipped += block.iter().filter(|sample| sample.abs() > 1.0).count();
             }
             if let Some(dither) = &mut dither {
                 // Digital silence stays silent.
@@ -460,6 +469,9 @@ impl Treatment {
         writer.finish().map_err(failed)?;
         if let Some(seconds) = lacking {
             remarks.push(format!("{seconds:.2} s of its sound are missing or damaged, and silent"));
+        }
+        if clipped > 0 {
+            remarks.push(format!("{clipped} of its samples exceed full scale and are clipped"));
         }
         Ok(Written { frames, rate, remarks })
     }

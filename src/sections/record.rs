@@ -20,6 +20,10 @@ pub struct Record {
     pub bytes: u64,
     /// Modification time of the source in nanoseconds since 1970.
     pub modified: i64,
+    /// Path of the track as in its structure file.
+    pub track: String,
+    /// A hash of what the structure file says of beats, segments and key.
+    pub analysis: String,
     /// First frame of the cut.
     pub from: u64,
     /// One past its last frame.
@@ -88,12 +92,16 @@ pub fn content(
         placed.map(|time| time.max(0.0)).collect()
     };
     let (beats, downbeats) = (inside(&structure.beats), inside(&structure.downbeats));
-    let mut position = 0;
+    let is_first = |beat: &f64| downbeats.iter().any(|d| (d - beat).abs() < 0.02);
+    let firsts: Vec<usize> = (0..beats.len()).filter(|k| is_first(&beats[*k])).collect();
+    // A part that begins within a bar counts up to the first one.
+    let meter = firsts.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(4);
+    let lead = firsts.first().map_or(0, |first| meter - first % meter);
+    let mut position = lead as u32 % meter as u32;
     let beat_positions = beats
         .iter()
         .map(|beat| {
-            let is_first = downbeats.iter().any(|d| (d - beat).abs() < 0.02);
-            position = if is_first { 1 } else { position + 1 };
+            position = if is_first(beat) { 1 } else { position + 1 };
             position
         })
         .collect();
@@ -104,6 +112,12 @@ pub fn content(
     let out =
         Out { path: name, bpm, key, beats, downbeats, beat_positions, segments: segments.collect(), cut: record, made };
     serde_json::to_string_pretty(&out).unwrap_or_default()
+}
+
+/// Returns the path of the track to which the file at `path` belongs, if it lies beside a part.
+pub fn track_of(path: &Path) -> Option<String> {
+    let found: In = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    Some(found.cut.track)
 }
 
 /// Returns what the file at `path` says was made, if it was made as `record` says.
@@ -130,6 +144,8 @@ mod tests {
             source: "x.wav".into(),
             bytes: 1,
             modified: 2,
+            track: "/m/x.wav".into(),
+            analysis: "0".into(),
             from: 0,
             to: 8_000,
             speed: 1.25,

@@ -178,8 +178,10 @@ impl Selection {
             (BpmSource::FileTag, _) => track.tags.bpm,
             (BpmSource::First, _) => structure.bpm.or(average).or(track.tags.bpm),
         };
-        if entry.is_some_and(|entry| entry.varies()) && matches!(self.bpm_source, BpmSource::Rekordbox) {
-            remarks.push("its tempo varies by more than 0.5 %: the average is used (see --bpm-source tempo)".into());
+        if entry.is_some_and(|entry| entry.varies())
+            && matches!(self.bpm_source, BpmSource::Rekordbox | BpmSource::Tempo)
+        {
+            remarks.push("its tempo varies by more than 0.5 %; its part has their mean".into());
         }
         if self.half_double
             && let Some(own) = bpm
@@ -240,11 +242,13 @@ impl Selection {
         .unwrap_or_default()
     }
 
-    /// Returns the factor, of 1/2, 1 and 2, that brings a BPM nearest to the target, or to the middle of the range.
+    /// Returns the factor, of 1/2, 1 and 2, that brings a BPM into the range, and of several the one nearest to the
+    /// target.
     fn octave(&self, bpm: f64) -> f64 {
-        let Some(goal) = self.target.or(self.bpm.map(|(low, high)| (low + high) / 2.0)) else { return 1.0 };
-        let distance = |factor: f64| (goal / (bpm * factor)).log2().abs();
-        [1.0, 0.5, 2.0].into_iter().min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap_or(1.0)
+        let inside = |factor: &f64| self.bpm.is_none_or(|(low, high)| (low..=high).contains(&(bpm * factor)));
+        let distance = |factor: f64| self.target.map_or(0.0, |goal| (goal / (bpm * factor)).log2().abs());
+        let inside = [1.0, 0.5, 2.0].into_iter().filter(inside);
+        inside.min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap_or(1.0)
     }
 }
 

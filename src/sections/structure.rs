@@ -11,9 +11,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::number::decimal;
+use crate::media::file::MediaFile;
 
 /// Maximum size of a structure file in bytes.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// Segments that are named one by one.
+const MOST_REMARKS: usize = 4;
 
 /// A section of a track as it was analysed.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +49,8 @@ pub struct Structure {
     pub segments: Vec<Segment>,
     /// What could not be used of the file: one sentence each.
     pub remarks: Vec<String>,
+    /// Whether it lies beside an exported part; see [`super::record`].
+    pub is_of_part: bool,
 }
 
 impl Structure {
@@ -64,7 +70,8 @@ impl Structure {
         let beats = times(&fields, "beats", &mut remarks);
         let downbeats = times(&fields, "downbeats", &mut remarks);
         let segments = segments(&fields, &mut remarks);
-        Ok(Structure { file: file.into(), path, bpm, key, beats, downbeats, segments, remarks })
+        let is_of_part = ["cut", "made"].iter().all(|name| fields.get(*name).is_some_and(Value::is_object));
+        Ok(Structure { file: file.into(), path, bpm, key, beats, downbeats, segments, remarks, is_of_part })
     }
 
     /// Returns the text by which the track is listed: its path, or that of its structure file if it has none.
@@ -156,14 +163,20 @@ fn segments(fields: &Map<String, Value>, remarks: &mut Vec<String>) -> Vec<Segme
         }
     };
     let mut segments = Vec::with_capacity(list.len());
+    let mut wrong = Vec::new();
     for (number, value) in list.iter().enumerate().map(|(k, value)| (k + 1, value)) {
         match segment(value) {
             Ok((segment, remark)) => {
                 segments.push(segment);
-                remarks.extend(remark.map(|what| format!("segment {number}: {what}")));
+                wrong.extend(remark.map(|what| format!("segment {number}: {what}")));
             }
-            Err(what) => remarks.push(format!("segment {number}: {what}; skipped")),
+            Err(what) => wrong.push(format!("segment {number}: {what}; skipped")),
         }
+    }
+    if wrong.len() > MOST_REMARKS {
+        remarks.push(format!("{} of its segments are not as expected; the first: {}", wrong.len(), wrong[0]));
+    } else {
+        remarks.extend(wrong);
     }
     segments
 }
@@ -205,8 +218,8 @@ pub struct Structures {
 }
 
 impl Structures {
-    /// Reads every `*.json` of a folder, not of those below it. Folders and the companions that macOS writes (`._x.json`)
-    /// are passed over.
+    /// Reads every `*.json` of a folder, not of those below it. Folders, the companions that macOS writes (`._x.json`)
+    /// and the files beside exported parts are passed over.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -222,16 +235,13 @@ impl Structures {
         files.sort();
         let mut all = Structures::default();
         for file in files {
-            match fs::metadata(&file) {
-                Ok(meta) if meta.is_dir() => continue,
-                Ok(meta) if meta.len() > MAX_BYTES => {
-                    let what = format!("it has {} bytes; at most {MAX_BYTES} are read", meta.len());
-                    all.bad.push(BadStructure { file, what });
-                    continue;
-                }
-                _ => {}
+            if file.is_dir() {
+                continue;
             }
-            match fs::read(&file).map_err(|e| e.to_string()).and_then(|bytes| Structure::parse(&file, &bytes)) {
+            // Neither pipes nor devices, which have no end.
+            let bytes = MediaFile::open(&file).and_then(|open| open.read_all(MAX_BYTES));
+            match bytes.map_err(|e| e.to_string()).and_then(|bytes| Structure::parse(&file, &bytes)) {
+                Ok(structure) if structure.is_of_part => {}
                 Ok(structure) => all.good.push(structure),
                 Err(what) => all.bad.push(BadStructure { file, what }),
             }

@@ -67,6 +67,8 @@ def argument(arg, path):
         return 1
     if name in ("id", "buffer_id") and kind == "integer":
         return 100
+    if name == "path" and "/set/" in path:
+        return "walk.csv"
     if name in ("path", "file_path"):
         return file
     if name == "address":

@@ -5,8 +5,8 @@ use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcom
 use crate::control::conductor::Conductor;
 
 const PATH: Arg = Arg::of("path", Kind::Text);
-const ORDER: Arg = Arg::of("order", Kind::Choice(&["csv", "shuffle", "bpm-up", "bpm-down", "energy", "key"]))
-    .or(Default::Text("csv"));
+const ORDER: Arg =
+    Arg::of("order", Kind::Choice(&["csv", "shuffle", "bpm-up", "bpm-down", "energy", "key"])).or(Default::Text("csv"));
 const SEED: Arg = Arg::int("seed", 0, 1_000_000_000).or(Default::Int(0));
 
 fn play(c: &mut Conductor, _: &Call) -> Ran {
@@ -32,20 +32,12 @@ pub static ROWS: &[Row<Conductor>] = &[
         Ack::Done,
         play,
     ),
-    row(
-        "/groove/set/skip",
-        &[],
-        "Begins the next track at the next bar.",
-        Ack::Done,
-        |c, _| c.with_set(|sets, rig| sets.skip(rig)),
-    ),
-    row(
-        "/groove/set/back",
-        &[],
-        "Begins the track before the present one at the next bar.",
-        Ack::Done,
-        |c, _| c.with_set(|sets, rig| sets.back(rig)),
-    ),
+    row("/groove/set/skip", &[], "Begins the next track at the next bar.", Ack::Done, |c, _| {
+        c.with_set(|sets, rig| sets.skip(rig))
+    }),
+    row("/groove/set/back", &[], "Begins the track before the present one at the next bar.", Ack::Done, |c, _| {
+        c.with_set(|sets, rig| sets.back(rig))
+    }),
     value(
         row(
             "/groove/set/hold",
@@ -59,18 +51,12 @@ pub static ROWS: &[Row<Conductor>] = &[
         ),
         |c, _| vec![i64::from(c.sets.is_held()).into()],
     ),
-    row(
-        "/groove/set/stop",
-        &[],
-        "Fades the set out within a second and forgets its stems.",
-        Ack::Done,
-        |c, _| {
-            c.with_set(|sets, rig| {
-                sets.stop(rig);
-                Ok(Outcome::Done)
-            })
-        },
-    ),
+    row("/groove/set/stop", &[], "Fades the set out within a second and forgets its stems.", Ack::Done, |c, _| {
+        c.with_set(|sets, rig| {
+            sets.stop(rig);
+            Ok(Outcome::Done)
+        })
+    }),
     row("/groove/set/status", &[], "Answers with `/status/set`.", Ack::Done, |c, _| {
         Ok(Outcome::Answer(vec![c.sets.status()]))
     }),

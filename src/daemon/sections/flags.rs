@@ -1,6 +1,7 @@
 //! Command line of `grooved sections`: the flags of the older exporter, and more.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -79,10 +80,10 @@ pub struct Selecting {
     #[arg(long, value_name = "FILE")]
     pub rekordbox_xml: Option<PathBuf>,
     /// Shortest part in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = finite, default_value = "0")]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true, default_value = "0")]
     pub min_length: f64,
     /// Longest part in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = finite)]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, allow_negative_numbers = true)]
     pub max_length: Option<f64>,
 }
 
@@ -100,7 +101,7 @@ pub struct Cutting {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub bars: Option<usize>,
     /// Beginning of the part: intro (its end), first-downbeat or seconds
-    #[arg(long, value_name = "PLACE", default_value = "intro", value_parser = beginning)]
+    #[arg(long, value_name = "PLACE", default_value = "intro", value_parser = beginning, allow_negative_numbers = true)]
     pub from: cues::From,
     /// Begin the part at this hot cue of the collection: A to H
     #[arg(long, value_name = "LETTER", value_parser = hot_cue, conflicts_with = "from", requires = "rekordbox_xml")]
@@ -145,7 +146,7 @@ pub struct Exporting {
     #[arg(long, value_name = "LUFS", value_parser = finite, allow_negative_numbers = true)]
     pub normalise: Option<f64>,
     /// Length of the fades at both ends in milliseconds
-    #[arg(long, value_name = "MS", value_parser = finite, default_value = "0")]
+    #[arg(long, value_name = "MS", value_parser = positive, allow_negative_numbers = true, default_value = "0")]
     pub fade: f64,
     /// Names of the parts: stem, path, hash, or a text with {stem}, {artist}, {title}, {bpm}, {key}
     #[arg(long, value_name = "NAMES", default_value = "stem", value_parser = names)]
@@ -222,6 +223,10 @@ fn finite(text: &str) -> Result<f64, String> {
     decimal(text).filter(|value| value.is_finite()).ok_or_else(|| "must be a finite number".into())
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    finite(text).ok().filter(|value| *value >= 0.0).ok_or_else(|| "must be a number of at least 0".into())
+}
+
 fn tempo(text: &str) -> Result<f64, String> {
     finite(text).ok().filter(|bpm| *bpm > 0.0).ok_or_else(|| "must be a number above 0".into())
 }
@@ -260,22 +265,46 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+/// Returns whether all braces belong to known names.
+fn is_template(text: &str) -> bool {
+    let known = ["{stem}", "{artist}", "{title}", "{bpm}", "{key}"];
+    !known.iter().fold(text.to_string(), |text, name| text.replace(name, "")).contains(['{', '}'])
+}
+
 fn names(text: &str) -> Result<Names, String> {
     match text {
         "stem" => Ok(Names::Stem),
         "path" => Ok(Names::Path),
         "hash" => Ok(Names::Hash),
-        _ if text.contains('{') => Ok(Names::Template(text.into())),
+        _ if text.contains('{') && is_template(text) => Ok(Names::Template(text.into())),
         _ => Err("must be stem, path, hash, or a text with {stem}, {artist}, {title}, {bpm} or {key}".into()),
     }
 }
 
+/// Expands `~` where the shell did not, as in `--flag=~/x` and in scripts.
+fn expand_home(path: &mut PathBuf) {
+    if let (Ok(rest), Some(home)) = (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        *path = Path::new(&home).join(rest);
+    }
+}
+
 impl Flags {
+    /// Expands `~` in all paths.
+    pub fn expand_home(&mut self) {
+        let Flags { folder, also, select, export, .. } = self;
+        let optional = [&mut select.rekordbox_xml, &mut export.csv_out, &mut export.audio_dir];
+        let optional = optional.into_iter().filter_map(Option::as_mut);
+        [folder, &mut export.parts_dir].into_iter().chain(also).chain(optional).for_each(expand_home);
+    }
+
     /// Returns what is selected.
     ///
     /// # Errors
     /// If arguments contradict each other.
     pub fn selection(&self) -> Result<Selection, Failure> {
+        if self.show.json && self.export.csv_out.as_deref() == Some(Path::new("-")) {
+            return Err(usage("--json and --csv-out - both write to standard output; choose one".into()));
+        }
         if self.select.delta < 0.0 {
             return Err(usage(format!("--delta {}: must be 0 or more", self.select.delta)));
         }
@@ -347,13 +376,17 @@ impl Flags {
             with_orig: !self.export.no_orig,
             resume: self.export.resume,
             jobs: self.export.jobs.unwrap_or_else(cores),
+            sources: HashSet::new(),
+            table: self.export.csv_out.clone().unwrap_or_default(),
         }
     }
 
-    /// Returns whether the tags of the sounds decide which tracks are selected.
-    pub fn needs_tags(&self, selection: &Selection) -> bool {
+    /// Returns whether the tags of a track's sound are needed for its BPM or key; `has_key` tells whether the key is
+    /// known without them.
+    pub fn needs_tags(&self, selection: &Selection, has_key: bool) -> bool {
+        let key_counts = !selection.keys.is_empty() || self.export.csv_out.is_some();
         matches!(selection.bpm_source, BpmSource::FileTag | BpmSource::First)
             || selection.key_source == KeySource::FileTag
-            || (selection.key_source == KeySource::First && !selection.keys.is_empty())
+            || (selection.key_source == KeySource::First && key_counts && !has_key)
     }
 }

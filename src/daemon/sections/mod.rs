@@ -3,8 +3,10 @@
 mod flags;
 mod report;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +20,7 @@ use report::{Fate, Log, print, summary, to_stdout};
 
 use super::{Failure, interrupt};
 use crate::media::decode::Decoder;
+use crate::media::file::MediaFile;
 use crate::sections::cues;
 use crate::sections::export::{self, Job, Outcome, Settings};
 use crate::sections::key::Key;
@@ -42,11 +45,13 @@ const MAX_XML: u64 = 1 << 30;
 /// # Errors
 /// With the exit code: 1 if some parts could not be exported, 2 if the command line is invalid or a folder or the
 /// collection cannot be read, 130 after Ctrl-C.
-pub fn run(flags: &Flags) -> Result<(), Failure> {
+pub fn run(flags: &mut Flags) -> Result<(), Failure> {
+    flags.expand_home();
+    let flags = &*flags;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     let log = Log { bar };
     let mut selection = flags.selection()?;
-    let settings = flags.settings();
+    let mut settings = flags.settings();
     let structures = read_structures(flags)?;
     for bad in &structures.bad {
         log.line(&format!("{}: {}; left out", bad.file.display(), bad.what));
@@ -107,7 +112,9 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
                 log.line(&format!("{}: {what}", fate.structure.file.display()));
             }
         }
-        export::name_all(&mut jobs, &settings.names);
+        settings.sources = sources(flags, &structures, &jobs);
+        check_table(csv, &settings.sources)?;
+        export::name_all(&mut jobs, &settings);
         let (outcomes, result) = match flags.export.dry_run {
             true => plan(&jobs, &settings, csv, flags, &log)?,
             false => export(&jobs, &settings, csv, flags, &log)?,
@@ -128,8 +135,7 @@ pub fn run(flags: &Flags) -> Result<(), Failure> {
 fn read_structures(flags: &Flags) -> Result<Structures, Failure> {
     let mut all = Structures::default();
     for folder in std::iter::once(&flags.folder).chain(&flags.also) {
-        let expanded = expand_home(folder);
-        let read = Structures::read(&expanded).map_err(|e| {
+        let read = Structures::read(folder).map_err(|e| {
             usage(format!("STRUCT_DIR '{}': {e}; expected a folder of structure files", folder.display()))
         })?;
         all.extend(read);
@@ -137,21 +143,9 @@ fn read_structures(flags: &Flags) -> Result<Structures, Failure> {
     Ok(all)
 }
 
-/// Expands `~` where the shell did not, as in `--flag=~/x` and in scripts.
-fn expand_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
-        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => path.into(),
-    }
-}
-
 fn read_collection(path: &Path) -> Result<Collection, Failure> {
     let wrong = |what: String| usage(format!("--rekordbox-xml {}: {what}", path.display()));
-    let length = fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-    if length > MAX_XML {
-        return Err(wrong(format!("it has {length} bytes; at most {MAX_XML} are read")));
-    }
-    let bytes = fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    let bytes = MediaFile::open(path).and_then(|file| file.read_all(MAX_XML)).map_err(|e| wrong(e.to_string()))?;
     Collection::parse(&bytes).map_err(|e| wrong(e.to_string()))
 }
 
@@ -164,7 +158,6 @@ fn candidates<'a>(
     places: &Places,
     log: &Log,
 ) -> Vec<Candidate<'a>> {
-    let needs_tags = flags.needs_tags(selection);
     let mut candidates = Vec::with_capacity(structures.good.len());
     let (mut matched, mut missing) = (0, Vec::new());
     for structure in &structures.good {
@@ -173,11 +166,16 @@ fn candidates<'a>(
         match &found {
             Some(found) => {
                 matched += 1;
-                let how = match found.certainty {
-                    Certainty::Exact => None,
-                    Certainty::Tail => Some("the end of its path"),
-                    Certainty::Name => Some("its name and duration"),
-                    Certainty::Stem => Some("its name without extension, and duration"),
+                let compared = places.find(structure).is_ok();
+                let how = match (found.certainty, compared) {
+                    (Certainty::Exact, _) => None,
+                    (Certainty::Tail, _) => Some("the end of its path"),
+                    (Certainty::Name, true) => Some("its name and duration"),
+                    (Certainty::Stem, true) => Some("its name without extension, and duration"),
+                    (Certainty::Name, false) => Some("its name; there is no sound to compare durations with"),
+                    (Certainty::Stem, false) => {
+                        Some("its name without extension; there is no sound to compare durations with")
+                    }
                 };
                 if let Some(how) = how {
                     let (name, line) = (&found.track.name, found.track.line);
@@ -186,7 +184,9 @@ fn candidates<'a>(
             }
             None => missing.push(structure),
         }
-        let sound = if needs_tags { places.find(structure).ok() } else { None };
+        let tonality = found.as_ref().map_or("", |found| found.tonality);
+        let has_key = [&structure.key, tonality].iter().any(|key| !key.trim().is_empty());
+        let sound = if flags.needs_tags(selection, has_key) { places.find(structure).ok() } else { None };
         let tags = sound.map(|sound| SourceTags::read(&sound)).unwrap_or_default();
         candidates.push(Candidate { structure, found, tags });
     }
@@ -211,6 +211,13 @@ fn find<'a>(matcher: &'a Matcher<'a>, structure: &Structure, places: &Places) ->
         Some(decoder) => matcher.find(&structure.path, Some(decoder.info().seconds())),
         None => found,
     }
+}
+
+/// The files that are read.
+fn sources(flags: &Flags, structures: &Structures, jobs: &[Job]) -> HashSet<(u64, u64)> {
+    let files = structures.good.iter().map(|good| &good.file).chain(structures.bad.iter().map(|bad| &bad.file));
+    let files = files.chain(jobs.iter().map(|job| &job.sound)).chain(&flags.select.rekordbox_xml);
+    files.filter_map(|file| export::identity(file)).collect()
 }
 
 fn explain_bars(chosen: &Chosen, selection: &Selection, file: &str, log: &Log) {
@@ -302,38 +309,62 @@ fn tell_remarks(job: &Job, remarks: &[String], log: &Log) {
     }
 }
 
+/// Checks that the table can be written, before anything else is.
+fn check_table(csv: &Path, sources: &HashSet<(u64, u64)>) -> Result<(), Failure> {
+    let wrong = |what: &str| Err(usage(format!("--csv-out '{}': {what}", csv.display())));
+    match csv.metadata() {
+        Ok(meta) if meta.is_dir() => wrong("is a folder; expected a file"),
+        Ok(meta) if sources.contains(&(meta.dev(), meta.ino())) => wrong("is read by this export; choose another name"),
+        _ => Ok(()),
+    }
+}
+
 /// Exports all jobs and writes the table.
 fn export(jobs: &[Job], settings: &Settings, csv: &Path, flags: &Flags, log: &Log) -> Result<Results, Failure> {
     let told = |path: &Path| {
         let path = path.display().to_string();
-        move |e: io::Error| Failure::Own { code: USAGE, text: format!("{path}: {e}") }
+        move |e: io::Error| usage(format!("{path}: {e}"))
     };
-    fs::create_dir_all(&settings.folder).map_err(told(&settings.folder))?;
-    if settings.with_orig {
-        let folder = settings.folder.join("orig");
-        fs::create_dir_all(&folder).map_err(told(&folder))?;
+    let orig = settings.folder.join("orig");
+    fs::create_dir_all(if settings.with_orig { &orig } else { &settings.folder }).map_err(told(&settings.folder))?;
+    // Held until the end.
+    let lock = File::open(&settings.folder).map_err(told(&settings.folder))?;
+    if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Err(usage(format!("--parts-dir '{}': another export is writing to it", settings.folder.display())));
     }
+    [&settings.folder, &orig].into_iter().for_each(|folder| export::remove_drafts(folder));
     let watch = Arc::new(Watch::default());
     // Without it, Ctrl-C ends the process at once; drafts stay behind then, whole parts are still whole.
     let stopped = watch.clone();
     interrupt::call(move || stopped.stop.store(true, Relaxed));
+    let write = |table: &mut dyn Write| export_to(table, jobs, settings, &watch, flags, log);
+    let failed = |e: io::Error| Failure::Own { code: SOME_FAILED, text: format!("--csv-out {}: {e}", csv.display()) };
     if csv == Path::new("-") {
-        let mut out = io::stdout().lock();
-        return export_to(&mut out, jobs, settings, &watch, flags, log)
-            .map_err(|e| Failure::Io(format!("standard output: {e}")));
+        return write(&mut io::stdout().lock()).map_err(failed);
     }
     let folder = csv.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
         fs::create_dir_all(folder).map_err(told(folder))?;
     }
-    export::replace(csv, |draft| {
+    // A link stays, and what it leads to is replaced; pipes and devices are written to as they are.
+    let place = csv.canonicalize().unwrap_or_else(|_| csv.into());
+    if place.metadata().is_ok_and(|meta| !meta.is_file()) {
+        return write(&mut File::options().write(true).open(&place).map_err(failed)?).map_err(failed);
+    }
+    let mut results = None;
+    let replaced = export::replace(&place, |draft| {
         let io = |e: io::Error| PartFault::Failed(format!("--csv-out {}: {e}", csv.display()));
         let mut file = BufWriter::new(File::create(draft).map_err(io)?);
-        let results = export_to(&mut file, jobs, settings, &watch, flags, log).map_err(io)?;
+        results = Some(write(&mut file).map_err(io)?);
         file.flush().map_err(io)?;
-        Ok(results)
-    })
-    .map_err(|fault| Failure::Own { code: USAGE, text: fault.to_string() })
+        // The table of an earlier run may be complete.
+        if watch.stop.load(Relaxed) && place.exists() { Err(PartFault::Stopped) } else { Ok(()) }
+    });
+    match (replaced, results) {
+        (Ok(()) | Err(PartFault::Stopped), Some(results)) => Ok(results),
+        (Err(fault), _) => Err(Failure::Own { code: SOME_FAILED, text: fault.to_string() }),
+        (Ok(()), None) => Err(usage("nothing was exported".into())),
+    }
 }
 
 fn export_to(

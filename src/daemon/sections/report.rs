@@ -26,7 +26,8 @@ impl Log {
     pub fn line(&self, text: &str) {
         // Paths and titles may contain anything.
         let text = format!("grooved: {}", text.replace(char::is_control, "?"));
-        self.bar.suspend(|| eprintln!("{text}"));
+        // Nobody may be reading it.
+        self.bar.suspend(|| drop(writeln!(io::stderr(), "{text}")));
     }
 }
 
@@ -47,9 +48,15 @@ pub struct Fate<'a> {
 /// Writes to standard output.
 ///
 /// # Errors
-/// If nobody reads it any more.
+/// If it cannot be written.
 pub fn to_stdout(text: &str) -> Result<(), Failure> {
-    io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::Io(format!("standard output: {e}")))
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Own { code: 1, text: format!("standard output: {e}") })
+        }
+        // Whoever reads no further has seen enough.
+        _ => Ok(()),
+    }
 }
 
 /// Prints the selected tracks, or one object for each track.
@@ -64,7 +71,7 @@ pub fn print(flags: &Flags, selection: &Selection, structures: &Structures, fate
             text += &format!("{object}\n");
         }
         for fate in fates {
-            text += &format!("{}\n", object(fate, selection));
+            text += &format!("{}\n", object(fate, selection, flags.export.dry_run));
         }
     } else if flags.export.csv_out.as_deref() != Some(Path::new("-")) {
         for fate in fates.iter().filter(|fate| fate.result.is_ok()) {
@@ -75,7 +82,7 @@ pub fn print(flags: &Flags, selection: &Selection, structures: &Structures, fate
     to_stdout(&text)
 }
 
-fn object(fate: &Fate, selection: &Selection) -> Value {
+fn object(fate: &Fate, selection: &Selection, is_plan: bool) -> Value {
     let structure = fate.structure;
     let mut object = json!({
         "path": structure.path,
@@ -98,7 +105,7 @@ fn object(fate: &Fate, selection: &Selection) -> Value {
         (Ok(_), _, Some(Outcome::Exported { row, remarks, .. })) => {
             object["part"] = part(row);
             object["warnings"] = remarks.as_slice().into();
-            "exported"
+            if is_plan { "planned" } else { "exported" }
         }
         (Ok(_), _, None) => "selected",
     };
