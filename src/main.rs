@@ -258,7 +258,8 @@ fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
         // 64 is EX_USAGE; help and version are not errors.
-        let usage = if asks_for("sections") { i32::from(sections::USAGE) } else { 64 };
+        let older = ["sections", "play-set"].iter().any(|name| asks_for(name));
+        let usage = if older { i32::from(sections::USAGE) } else { 64 };
         std::process::exit(if error.use_stderr() { usage } else { 0 });
     });
     alsa::quieten();

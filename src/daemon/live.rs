@@ -18,7 +18,7 @@ use super::breeding;
 use super::instruments::InstrumentFactory;
 use super::renders;
 use super::services::{LiveServices, Stalls};
-use super::set::SetReader;
+use super::set::{self, SetReader};
 use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collection, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};
@@ -521,7 +521,7 @@ async fn serve(
                 if let Some(solo) = &mut solo {
                     solo.play(&mut conductor);
                 }
-                if options.ends_with_set && conductor.sets.is_over() {
+                if options.ends_with_set && conductor.sets.ended().is_some() {
                     break;
                 }
                 ticks = ticks.wrapping_add(1);
@@ -564,7 +564,7 @@ async fn serve(
     conductor.fade_out(FADE_OUT_S);
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;
-    Ok(())
+    if options.ends_with_set { set::outcome(conductor.sets.ended()) } else { Ok(()) }
 }
 
 /// Returns the access rules of HTTP from the configuration.

@@ -81,12 +81,24 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
     plan.call("/groove/set/play", Vec::new());
     Ok(match &flags.render {
         Some(out) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let read = std::iter::once(path.clone()).chain(tracks.iter().map(|track| folder.join(&track.part_file)));
+            if let Some(file) = read.into_iter().find(|file| is_same(file, out)) {
+                return Err(usage(format!(
+                    "--render: '{}' is read by the render; choose another name",
+                    file.display()
+                )));
+            }
             // The last fade ends with the last track; tempos stay within a factor of four of it.
             let seconds: f64 = tracks.iter().map(|track| track.end).sum();
             Rest::Render(plan, out.clone(), 4.0 * seconds + 60.0)
         }
         None => Rest::Play(plan),
     })
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 fn usage(text: String) -> Failure {
@@ -156,8 +168,9 @@ fn drive(host: &str, port: u16, load: Vec<Value>) -> Result<(), Failure> {
             println!("{line}");
             told = line;
         }
-        if matches!(status.args.first(), Some(Value::Text(state)) if &**state == "over" || &**state == "none") {
-            return Ok(());
+        match status.args.first() {
+            Some(Value::Text(state)) if matches!(&**state, "over" | "stopped" | "loaded" | "none") => return Ok(()),
+            _ => {}
         }
     }
 }

@@ -102,8 +102,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let mut pump = |now: u64| {
         while let Ok(job) = jobs.try_recv() {
             let result = pool::load_now(&library, &job.requested);
-            // A set goes on without a part.
-            if let (Err(why), false) = (&result, options.plan.is_empty()) {
+            if let Err(why) = &result {
                 *unplayable.borrow_mut() = Some(Failure::Data(why.to_string()));
             }
             conductor.loaded(Done { tag: job.tag, result });
@@ -113,7 +112,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         }
         conductor.tick();
         conductor.finish_work();
-        if conductor.sets.is_over() {
+        if conductor.sets.ended().is_some() {
             over.set(Some(over.get().unwrap_or(now + SET_TAIL)));
         }
         if let Some(solo) = &mut solo {
@@ -135,5 +134,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let until = || over.get().map_or(frames, |over| over.min(frames));
     offline::render(&mut engine, until, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
     writer.finish().map_err(io)?;
+    if options.ends_with_set {
+        return set::outcome(conductor.sets.ended());
+    }
     unplayable.take().map_or(Ok(()), Err)
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Failure;
 use crate::control::conductor::services::{MAX_SET, SetFile, SetJob};
+use crate::control::conductor::sets::Ended;
 use crate::media::library::Library;
 
 /// Takes in what was read.
@@ -29,6 +31,20 @@ impl SetReader {
             (self.tell)(Err(format!("no thread could be started to read it: {e}")));
         }
     }
+}
+
+/// Returns what a set that ended, or did not, means for the program that was started to play it.
+///
+/// # Errors
+/// With exit code 1 if nothing could be played, 130 if it was interrupted.
+pub fn outcome(ended: Option<&Ended>) -> Result<(), Failure> {
+    let (code, text) = match ended {
+        Some(Ended::Played(1..) | Ended::Stopped) => return Ok(()),
+        Some(Ended::Played(0)) => (1, "set: no part of it could be played; the log says why"),
+        Some(Ended::Failed(why)) => (1, why.as_str()),
+        None => (130, "set: interrupted"),
+    };
+    Err(Failure::Own { code, text: text.into() })
 }
 
 /// Reads a table from the media roots.

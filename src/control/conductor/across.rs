@@ -37,8 +37,8 @@ impl Conductor {
     /// Stops and forgets all stems, cues and schedules, and ends all notes; levels, equalisers and tempo stay.
     pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
         self.instruments.silence(&mut self.cx, at);
+        self.stop_set();
         self.stems.unload_all(&mut self.cx, &mut self.tempo, at);
-        self.sets.forget();
         for deferred in self.schedule.forget(origin) {
             if let Deferred::Group(GroupStart { origin, address, .. }) = deferred {
                 self.cx.fail(origin, &address, &Fault::refused("everything was cleaned up before the start"));
@@ -65,6 +65,15 @@ impl Conductor {
     /// If no set was loaded.
     pub fn play_set(&mut self) -> Result<Outcome, Fault> {
         self.with_set(|sets, rig| sets.play(rig))
+    }
+
+    /// Stops the set, if one plays.
+    pub fn stop_set(&mut self) {
+        // It does not fail.
+        let _ = self.with_set(|sets, rig| {
+            sets.stop(rig);
+            Ok(Outcome::Done)
+        });
     }
 
     /// Lets time pass for the set.
@@ -192,6 +201,7 @@ impl Conductor {
 
     /// Restores a show: settings at once, stems when all of them are loaded and fetched, on one sample.
     pub fn recall(&mut self, request: Request) {
+        self.stop_set();
         self.presets.give_up(&mut self.cx, "another preset was asked for before this one was restored");
         let show = &request.show;
         for (address, values) in show.settings() {

@@ -41,7 +41,7 @@ pub static STREAMS: &[Stream] = &[
     Stream {
         path: "/status/set",
         fields: &["state", "place (from 1)", "tracks", "file", "table"],
-        doc: "The set: `none`, `reading`, `loaded`, `loading`, `playing`, `held`, `fading` or `over`; the track that \
+        doc: "The set: `none`, `reading`, `loaded`, `loading`, `playing`, `held`, `fading`, `over` or `stopped`; the track that \
               sounds, or fades in.",
     },
     Stream {

@@ -7,7 +7,7 @@ use crate::control::conductor::Conductor;
 const PATH: Arg = Arg::of("path", Kind::Text);
 const ORDER: Arg =
     Arg::of("order", Kind::Choice(&["csv", "shuffle", "bpm-up", "bpm-down", "energy", "key"])).or(Default::Text("csv"));
-const SEED: Arg = Arg::int("seed", 0, 1_000_000_000).or(Default::Int(0));
+const SEED: Arg = Arg::int("seed", 0, u32::MAX as i64).or(Default::Int(0));
 
 fn play(c: &mut Conductor, _: &Call) -> Ran {
     c.play_set()
@@ -32,9 +32,7 @@ pub static ROWS: &[Row<Conductor>] = &[
         Ack::Done,
         play,
     ),
-    row("/groove/set/skip", &[], "Begins the next track at the next bar.", Ack::Done, |c, _| {
-        c.with_set(|sets, rig| sets.skip(rig))
-    }),
+    row("/groove/set/skip", &[], "Begins the next track at the next bar.", Ack::Done, |c, _| c.sets.skip()),
     row("/groove/set/back", &[], "Begins the track before the present one at the next bar.", Ack::Done, |c, _| {
         c.with_set(|sets, rig| sets.back(rig))
     }),
@@ -45,17 +43,15 @@ pub static ROWS: &[Row<Conductor>] = &[
             "Repeats the last eight bars before the cue until it is set to 0; the set then goes on.",
             Ack::Quiet,
             |c, call| {
-                let on = call.flag("on");
-                c.with_set(|sets, rig| sets.hold(rig, on))
+                c.sets.hold(call.flag("on"));
+                Ok(Outcome::Done)
             },
         ),
         |c, _| vec![i64::from(c.sets.is_held()).into()],
     ),
     row("/groove/set/stop", &[], "Fades the set out within a second and forgets its stems.", Ack::Done, |c, _| {
-        c.with_set(|sets, rig| {
-            sets.stop(rig);
-            Ok(Outcome::Done)
-        })
+        c.stop_set();
+        Ok(Outcome::Done)
     }),
     row("/groove/set/status", &[], "Answers with `/status/set`.", Ack::Done, |c, _| {
         Ok(Outcome::Answer(vec![c.sets.status()]))

@@ -10,7 +10,7 @@ use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::sets::arrangement::in_order;
 use crate::sets::order::Order;
-use crate::sets::track::{Set, Track};
+use crate::sets::track::Set;
 use run::{Rig, Run, Score};
 
 /// A table that is being read.
@@ -26,21 +26,29 @@ struct Asked {
     play: bool,
 }
 
-/// A table that has been read.
-#[derive(Debug)]
-struct Loaded {
-    path: String,
-    folder: String,
-    /// In order of play.
-    tracks: Vec<Track>,
+/// Fade when a set is stopped, and when another one takes its place, in seconds.
+const STOP_S: f64 = 1.0;
+const CHANGE_S: f64 = 0.05;
+
+/// How a set ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// After so many tracks.
+    Played(usize),
+    /// Somebody stopped it, or took its stems away.
+    Stopped,
+    /// It could not be read.
+    Failed(String),
 }
 
 /// The set.
 #[derive(Debug, Default)]
 pub struct Sets {
     asked: Option<Asked>,
-    loaded: Option<Loaded>,
+    loaded: Option<Score>,
     run: Option<Run>,
+    ended: Option<Ended>,
+    held: bool,
 }
 
 impl Sets {
@@ -56,6 +64,7 @@ impl Sets {
         let (path, seed) = (call.text("path"), call.int("seed").unsigned_abs());
         let (origin, serial) = (call.origin, cx.next_serial());
         cx.services.set(SetJob { path: path.clone() });
+        self.ended = None;
         self.asked = Some(Asked { origin, address: call.address.clone(), serial, path, order, seed, play: false });
         Ok(Outcome::Later)
     }
@@ -66,25 +75,27 @@ impl Sets {
         let parsed = result.and_then(|file| Ok((file.folder, Set::parse(&file.bytes)?)));
         let (folder, set) = match parsed {
             Ok(read) => read,
-            Err(why) => {
-                cx.fail(asked.origin, &asked.address, &Fault::refused(format!("set '{}': {why}", asked.path)));
-                return false;
-            }
+            Err(why) => return self.fail(cx, &asked, &why),
         };
         for line in set.faults.iter().chain(&set.remarks) {
             tracing::warn!("set {}: {line}", asked.path);
         }
         let tracks = in_order(&set, asked.order, asked.seed);
         if tracks.is_empty() {
-            let why = format!("set '{}': no track of it can be played; the log says why", asked.path);
-            cx.fail(asked.origin, &asked.address, &Fault::refused(why));
-            return false;
+            return self.fail(cx, &asked, "no track of it can be played; the log says why");
         }
         tracing::info!("set {}: {} tracks", asked.path, tracks.len());
         let facts = vec![Value::Int(tracks.len() as i64), Value::Int(set.faults.len() as i64)];
         cx.done(asked.origin, &asked.address, facts);
-        self.loaded = Some(Loaded { path: asked.path, folder, tracks });
+        self.loaded = Some(Score { path: asked.path, folder, tracks });
         asked.play
+    }
+
+    fn fail(&mut self, cx: &mut Context, asked: &Asked, why: &str) -> bool {
+        let why = format!("set '{}': {why}", asked.path);
+        cx.fail(asked.origin, &asked.address, &Fault::refused(why.as_str()));
+        self.ended = Some(Ended::Failed(why));
+        false
     }
 
     /// Plays the set from its beginning; one that is being read as soon as that is done.
@@ -96,24 +107,30 @@ impl Sets {
             asked.play = true;
             return Ok(Outcome::Done);
         }
-        let Some(first) = self.loaded.as_ref().and_then(|set| set.tracks.first()).cloned() else {
+        let Some(score) = self.loaded.clone() else {
             return Err(Fault::refused("no set is loaded; /groove/set/load loads one"));
         };
-        self.stop(rig);
-        self.run = Some(Run::begin(rig, &first));
+        self.end(rig, CHANGE_S);
+        self.ended = None;
+        let mut run = Run::begin(rig, score);
+        run.hold(self.held);
+        self.run = Some(run);
         Ok(Outcome::Done)
     }
 
     /// Stops the set, if one plays, and forgets its stems.
     pub fn stop(&mut self, rig: &mut Rig) {
-        if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
-            run.stop(rig);
-        }
+        self.end(rig, STOP_S);
     }
 
-    /// Forgets a set that plays, because its stems were taken away.
-    pub fn forget(&mut self) {
-        self.run = None;
+    fn end(&mut self, rig: &mut Rig, seconds: f64) {
+        if let Some(asked) = &mut self.asked {
+            asked.play = false;
+        }
+        if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
+            run.stop(rig, seconds);
+            self.ended = Some(Ended::Stopped);
+        }
     }
 
     fn playing(&mut self) -> Result<&mut Run, Fault> {
@@ -125,8 +142,9 @@ impl Sets {
     ///
     /// # Errors
     /// If no set plays.
-    pub fn skip(&mut self, rig: &mut Rig) -> Result<Outcome, Fault> {
-        self.playing()?.skip(rig);
+    pub fn skip(&mut self) -> Result<Outcome, Fault> {
+        self.playing()?.skip();
+        self.held = false;
         Ok(Outcome::Done)
     }
 
@@ -136,26 +154,26 @@ impl Sets {
     /// If no set plays.
     pub fn back(&mut self, rig: &mut Rig) -> Result<Outcome, Fault> {
         self.playing()?.back(rig);
+        self.held = false;
         Ok(Outcome::Done)
     }
 
-    /// Keeps the present track, or lets the set go on.
-    ///
-    /// # Errors
-    /// If no set plays.
-    pub fn hold(&mut self, rig: &mut Rig, held: bool) -> Result<Outcome, Fault> {
-        self.playing()?.hold(rig, held);
-        Ok(Outcome::Done)
+    /// Keeps the present track, or lets the set go on; a set that does not play yet keeps its first.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+        if let Some(run) = &mut self.run {
+            run.hold(held);
+        }
     }
 
     /// Whether the present track is kept.
     pub fn is_held(&self) -> bool {
-        self.run.as_ref().is_some_and(Run::is_held)
+        self.held
     }
 
-    /// Whether a set has been played to its end.
-    pub fn is_over(&self) -> bool {
-        self.run.as_ref().is_some_and(Run::is_over)
+    /// How the set ended that was asked for last; `None` while it plays, or will.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
     }
 
     /// Whether something that was asked for before `serial` is still under way.
@@ -165,18 +183,22 @@ impl Sets {
 
     /// Lets time pass.
     pub fn watch(&mut self, rig: &mut Rig) {
-        if let (Some(run), Some(set)) = (&mut self.run, &self.loaded) {
-            run.watch(rig, &Score { tracks: &set.tracks, folder: &set.folder });
+        let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) else { return };
+        run.watch(rig);
+        if run.is_over() {
+            self.ended = Some(Ended::Played(run.begun()));
         }
     }
 
     /// The status of the set: state, place (from 1), number of tracks, file, table.
     pub fn status(&self) -> Message {
         let place = self.run.as_ref().map(Run::place);
-        let tracks = self.loaded.as_ref().map_or(&[][..], |set| &set.tracks);
+        let score = self.run.as_ref().map(Run::score).or(self.loaded.as_ref());
+        let tracks = score.map_or(&[][..], |score| &score.tracks);
         let state = match (&self.run, &self.asked, &self.loaded) {
             (Some(run), ..) => run.state(),
             (None, Some(_), _) => "reading",
+            (None, None, Some(_)) if self.ended == Some(Ended::Stopped) => "stopped",
             (None, None, Some(_)) => "loaded",
             (None, None, None) => "none",
         };
@@ -186,7 +208,7 @@ impl Sets {
             Value::Int(place.map_or(0, |place| place as i64 + 1)),
             Value::Int(tracks.len() as i64),
             file.into(),
-            self.loaded.as_ref().map_or("", |set| &set.path).into(),
+            score.map_or("", |score| &score.path).into(),
         ];
         Message::new("/status/set", values)
     }

@@ -27,8 +27,6 @@ const STEM: i64 = 880;
 const PIECES: usize = 8;
 /// Commands are sent this long before they are due, in seconds, in addition to what they take to the engine.
 const LEAD_S: f64 = 0.03;
-/// Fade when a set is stopped, in seconds.
-const STOP_S: f64 = 1.0;
 /// Beats per bar of a set's tracks.
 const METER: f64 = 4.0;
 /// Bars that are repeated while a track is held.
@@ -101,17 +99,33 @@ struct Fade {
     sent: usize,
 }
 
-/// What a run needs of the set on every tick.
-pub struct Score<'a> {
-    /// Tracks in order of play.
-    pub tracks: &'a [Track],
+/// The tracks of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Score {
+    /// Path of the table as it was asked for.
+    pub path: String,
     /// Folder of the table: its paths are relative to it.
-    pub folder: &'a str,
+    pub folder: String,
+    /// Tracks in order of play.
+    pub tracks: Vec<Track>,
+}
+
+/// How a deck was before the set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Before {
+    level: f64,
+    bpm: Option<f64>,
+    sync: Sync,
 }
 
 /// A set that plays.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
+    score: Score,
+    /// How its decks were before.
+    before: [Before; DECKS],
+    /// Tracks that have begun.
+    begun: usize,
     current: Option<Voice>,
     next: Option<Voice>,
     fade: Option<Fade>,
@@ -121,6 +135,8 @@ pub struct Run {
     to_load: usize,
     /// Whether the next track waits until it is let go.
     held: bool,
+    /// Whether the track that sounds repeats its last bars for that.
+    repeats: bool,
     /// Whether the next track is to begin as soon as it can.
     hurried: bool,
     /// The cue as predicted on the last tick.
@@ -131,7 +147,12 @@ pub struct Run {
 
 impl Run {
     /// Begins a run: opens the decks and takes the first track's tempo.
-    pub fn begin(rig: &mut Rig, first: &Track) -> Run {
+    pub fn begin(rig: &mut Rig, score: Score) -> Run {
+        let before = std::array::from_fn(|deck| Before {
+            level: rig.mixer.channels[deck].level,
+            bpm: rig.tempo.paces[deck].set_bpm,
+            sync: rig.tempo.paces[deck].sync,
+        });
         rig.mixer.set_crossfade(rig.cx, 0.5, "off", None, None);
         for deck in 0..DECKS {
             rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
@@ -139,8 +160,47 @@ impl Run {
                 rig.mixer.set_band(rig.cx, deck, band, 1.0, None);
             }
         }
-        rig.tempo.glide(rig.cx, None, first.target_bpm, 0.0, Default::default());
-        Run::default()
+        if let Some(first) = score.tracks.first() {
+            rig.tempo.glide(rig.cx, None, first.target_bpm, 0.0, Default::default());
+        }
+        Run {
+            score,
+            before,
+            begun: 0,
+            current: None,
+            next: None,
+            fade: None,
+            loaded: 0,
+            to_load: 0,
+            held: false,
+            repeats: false,
+            hurried: false,
+            predicted: None,
+            over: false,
+        }
+    }
+
+    /// Leaves the decks as they were before, from a sample on; the set is over.
+    fn leave(&mut self, rig: &mut Rig, at: Option<u64>) {
+        self.over = true;
+        for (deck, before) in self.before.into_iter().enumerate() {
+            rig.mixer.set_level(rig.cx, deck, before.level, None, at);
+            rig.mixer.set_band(rig.cx, deck, Band::Low, 1.0, at);
+            rig.tempo.set_sync(rig.cx, deck, before.sync, at);
+            rig.tempo.set_deck_bpm(rig.cx, deck, before.bpm, at);
+        }
+        tracing::info!("set: over");
+        rig.cx.events.post("/event/set/over", Vec::new());
+    }
+
+    /// Number of tracks that have begun.
+    pub fn begun(&self) -> usize {
+        self.begun
+    }
+
+    /// Its tracks.
+    pub fn score(&self) -> &Score {
+        &self.score
     }
 
     /// Whether the last track has ended.
@@ -152,11 +212,6 @@ impl Run {
     pub fn place(&self) -> usize {
         let voice = self.fade.as_ref().and_then(|fade| fade.into.as_ref()).or(self.current.as_ref());
         voice.map_or(self.to_load.saturating_sub(1), |voice| voice.place)
-    }
-
-    /// Whether the next track waits.
-    pub fn is_held(&self) -> bool {
-        self.held
     }
 
     /// What happens, in a word.
@@ -177,28 +232,30 @@ impl Run {
     }
 
     /// Lets time pass.
-    pub fn watch(&mut self, rig: &mut Rig, score: &Score) {
+    pub fn watch(&mut self, rig: &mut Rig) {
         if self.over {
             return;
         }
-        self.prepare(rig, score);
+        self.prepare(rig);
         if self.fade.is_some() {
             return self.advance_fade(rig);
         }
         match &self.current {
-            None => self.start_first(rig, score),
-            Some(_) => self.await_cue(rig, score),
+            None => self.start_first(rig),
+            Some(_) => self.await_cue(rig),
         }
     }
 
     /// Loads the next track and follows its progress.
-    fn prepare(&mut self, rig: &mut Rig, score: &Score) {
+    fn prepare(&mut self, rig: &mut Rig) {
         if let Some(next) = &mut self.next {
             let buffer = rig.stems.get(next.id()).filter(|buffer| buffer.serial == next.serial);
             let Some(buffer) = buffer else {
                 tracing::warn!("set: track {} cannot be played; the next one takes its place", next.place + 1);
                 rig.cx.events.post("/event/set/skipped", facts(next));
                 self.next = None;
+                // The one in its place plays on its deck.
+                self.loaded -= 1;
                 return;
             };
             match (next.phase, &buffer.state) {
@@ -206,24 +263,23 @@ impl Run {
                     // Parts may be a little shorter than the table says.
                     let length = next.track.beats(info.seconds());
                     next.end = next.end.min(length);
-                    next.cue = next.cue.min((next.end - 1.0).max(0.0));
+                    next.cue = next.cue.min((next.end - 1.0).floor().max(0.0));
                     rig.stems.prime_for(rig.cx, next.id(), START);
                     next.phase = Phase::Priming;
                 }
                 (Phase::Priming, _) if rig.stems.is_primed(next.id()) => next.phase = Phase::Ready,
                 _ => {}
             }
-        } else if self.fade.is_none() && self.to_load < score.tracks.len() {
+        } else if self.fade.is_none() && self.to_load < self.score.tracks.len() {
             let place = self.to_load;
             self.to_load += 1;
-            self.next = self.load(rig, score, place);
+            self.next = self.load(rig, place);
         }
     }
 
-    fn load(&mut self, rig: &mut Rig, score: &Score, place: usize) -> Option<Voice> {
-        let track = score.tracks[place].clone();
+    fn load(&mut self, rig: &mut Rig, place: usize) -> Option<Voice> {
+        let track = self.score.tracks.get(place)?.clone();
         let deck = self.loaded % DECKS;
-        self.loaded += 1;
         // The deck is silent.
         rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
         rig.mixer.set_band(rig.cx, deck, Band::Low, 1.0, None);
@@ -231,27 +287,29 @@ impl Run {
             rig.tempo.set_sync(rig.cx, deck, Sync::Tempo, None);
         }
         rig.tempo.set_deck_bpm(rig.cx, deck, Some(track.target_bpm), None);
-        let path = joined(score.folder, &track.part_file);
+        let path = joined(&self.score.folder, &track.part_file);
         let id = FIRST_ID[deck] + STEM;
         if let Err(fault) = rig.stems.load(rig.cx, id, (&path, ""), None, "/groove/set/play") {
             tracing::warn!("set: track {}: {fault}; the next one takes its place", place + 1);
             return None;
         }
         let serial = rig.stems.get(id)?.serial;
+        self.loaded += 1;
         // Cues are analysed, and a few milliseconds off their beats.
         let cue = track.beats(track.begin).round().max(1.0);
         let end = cue + track.beats(track.end - track.begin).round().max(1.0);
         Some(Voice { place, track, deck, serial, phase: Phase::Loading, cue, end })
     }
 
-    fn start_first(&mut self, rig: &mut Rig, score: &Score) {
+    fn start_first(&mut self, rig: &mut Rig) {
         match &self.next {
-            None if self.to_load >= score.tracks.len() => self.over = true,
+            None if self.to_load >= self.score.tracks.len() => self.leave(rig, None),
             Some(next) if next.phase == Phase::Ready => {
                 let at = rig.cx.soon();
                 if let Some(mut voice) = self.next.take() {
                     start(rig, &mut voice, at);
                     rig.mixer.set_level(rig.cx, voice.deck, 1.0, None, Some(at));
+                    self.begun += 1;
                     self.current = Some(voice);
                 }
             }
@@ -260,7 +318,7 @@ impl Run {
     }
 
     /// Begins the fade when the track that sounds is at its cue.
-    fn await_cue(&mut self, rig: &mut Rig, score: &Score) {
+    fn await_cue(&mut self, rig: &mut Rig) {
         let Some(current) = self.current.clone() else { return };
         let Some((position, course)) = current.beats(rig) else {
             let Phase::Started(at) = current.phase else { return };
@@ -271,7 +329,8 @@ impl Run {
             }
             return;
         };
-        let is_last = self.next.is_none() && self.to_load >= score.tracks.len();
+        self.repeat(rig, &current);
+        let is_last = self.next.is_none() && self.to_load >= self.score.tracks.len();
         let is_ready = self.next.as_ref().is_some_and(|next| next.phase == Phase::Ready);
         let mut cue = current.cue;
         if self.hurried {
@@ -290,8 +349,7 @@ impl Run {
             return;
         }
         let window = (current.end - current.cue).max(1.0);
-        self.hurried = false;
-        self.predicted = None;
+        (self.hurried, self.repeats, self.predicted) = (false, false, None);
         let Some(mut next) = self.next.take() else {
             self.fade = Some(Fade { into: None, beats: window, from: cue, sent: 0 });
             return self.advance_fade(rig);
@@ -305,6 +363,7 @@ impl Run {
         }
         rig.mixer.set_band(rig.cx, next.deck, Band::Low, 0.0, None);
         start(rig, &mut next, sample);
+        self.begun += 1;
         // Its first piece is sent together with the start, before its position is known.
         self.fade = Some(Fade { into: Some(next), beats, from: 0.0, sent: 0 });
         self.send_piece(rig, sample, course.sample_in(cue - position + beats / PIECES as f64));
@@ -332,12 +391,10 @@ impl Run {
         if let Some(current) = self.current.take() {
             rig.stems.unload(rig.cx, rig.tempo, current.id(), Some(sample));
         }
-        self.over = into.is_none();
-        self.current = into;
-        if self.over {
-            tracing::info!("set: over");
-            rig.cx.events.post("/event/set/over", Vec::new());
+        if into.is_none() {
+            self.leave(rig, Some(sample));
         }
+        self.current = into;
     }
 
     /// Sends the next piece of the fade: both levels, and the bass in the middle.
@@ -383,7 +440,7 @@ impl Run {
             }
             None => {
                 self.let_go(rig);
-                self.over = true;
+                self.leave(rig, None);
             }
         }
     }
@@ -395,8 +452,8 @@ impl Run {
     }
 
     /// Begins the next track at the next bar.
-    pub fn skip(&mut self, rig: &mut Rig) {
-        self.hold(rig, false);
+    pub fn skip(&mut self) {
+        self.held = false;
         self.hurried = true;
     }
 
@@ -408,42 +465,47 @@ impl Run {
             self.loaded -= 1;
         }
         self.to_load = place.saturating_sub(1);
-        self.skip(rig);
+        self.skip();
     }
 
-    /// Repeats the last bars before the cue until it is let go.
-    pub fn hold(&mut self, rig: &mut Rig, held: bool) {
-        if self.held == held {
+    /// Sets whether the next track waits.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Repeats the last bars before the cue while the next track waits.
+    fn repeat(&mut self, rig: &mut Rig, current: &Voice) {
+        if self.held == self.repeats {
             return;
         }
-        self.held = held;
-        let Some(current) = &self.current else { return };
         let Some(State::Ready { slot, info, .. }) = rig.stems.get(current.id()).map(|b| &b.state) else { return };
+        self.repeats = self.held;
         let frames = |beats: f64| {
             let seconds = beats * 60.0 / current.track.target_bpm;
             ((seconds * f64::from(info.sample_rate)).round() as u64).min(info.frames)
         };
         let bars = (current.cue / METER).floor().clamp(0.25, HELD_BARS);
         let (start, end) = (frames(current.cue - bars * METER), frames(current.cue));
-        let play = match held {
+        let play = match self.held {
             true => Play { from: start, start, end: end.max(start + 64).min(info.frames), looped: true },
             false => Play { from: 0, start: 0, end: info.frames, looped: false },
         };
-        rig.cx.push(None, Action::Loop { slot: *slot, play });
+        let slot = *slot;
+        rig.cx.push(None, Action::Loop { slot, play });
     }
 
     /// Fades everything out and forgets the tracks.
-    pub fn stop(&mut self, rig: &mut Rig) {
+    pub fn stop(&mut self, rig: &mut Rig, seconds: f64) {
         let into = self.fade.take().and_then(|fade| fade.into);
-        let at = rig.cx.soon() + rig.cx.frames(STOP_S);
+        let at = rig.cx.soon() + rig.cx.frames(seconds);
         for voice in [self.current.take(), into, self.next.take()].into_iter().flatten() {
             let when = matches!(voice.phase, Phase::Started(_)).then_some(at);
             if when.is_some() {
-                rig.mixer.set_level(rig.cx, voice.deck, 0.0, Some(STOP_S), None);
+                rig.mixer.set_level(rig.cx, voice.deck, 0.0, Some(seconds), None);
             }
             rig.stems.unload(rig.cx, rig.tempo, voice.id(), when);
         }
-        self.over = true;
+        self.leave(rig, Some(at));
     }
 }
 
