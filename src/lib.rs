@@ -9,7 +9,8 @@
 //!
 //! [`sections`] cuts tracks into parts ahead of time; [`sets`] are tables of such parts, which the daemon plays.
 //!
-//! Imports point down: `daemon` → `control`, `output`, `sections`, `media`, `system` → `stretch`, `ddsp` → `engine` → `dsp`. A test
+//! Imports point down: `daemon` → `control`, `output`, `sets`, `sections`, `media`, `system` → `stretch`,
+//! `ddsp` → `engine` → `dsp`. A test
 //! (`tests/house.rs`) enforces this.
 //!
 //! | thread | started in | task |

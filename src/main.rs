@@ -276,12 +276,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether the command line asks for a subcommand, even if the rest of it is invalid.
+/// Returns whether the command line names a subcommand, even if the rest of it is invalid.
 fn asks_for(name: &str) -> bool {
-    std::env::args_os()
-        .skip(1)
-        .find(|argument| !argument.as_encoded_bytes().starts_with(b"-"))
-        .is_some_and(|a| a == name)
+    std::env::args_os().skip(1).any(|argument| argument == name)
 }
 
 fn go(mut cli: Cli) -> Result<(), Failure> {

@@ -4,7 +4,8 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Calls `act` at Ctrl-C, SIGTERM or SIGHUP, once; a second Ctrl-C ends the process. If that cannot be arranged, the signals end the process at once.
+/// Calls `act` at Ctrl-C, SIGTERM or SIGHUP, once; a second Ctrl-C ends the process. If that cannot be arranged, the
+/// signals end the process at once.
 pub fn call(act: impl FnOnce() + Send + 'static) {
     let wait = move || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -18,7 +19,7 @@ pub fn call(act: impl FnOnce() + Send + 'static) {
                 _ = hung_up.recv() => {}
             }
             act();
-            // Something hangs: who asks twice means it.
+            // The command may hang.
             interrupted.recv().await;
             Ok::<(), io::Error>(())
         })?;

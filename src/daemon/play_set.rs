@@ -10,10 +10,12 @@ use super::plan::Plan;
 use super::{Failure, interrupt};
 use crate::control::commands::request::Message;
 use crate::control::commands::value::Value;
+use crate::control::conductor::services::MAX_SET;
+use crate::media::file::MediaFile;
 use crate::remote::wire::Wire;
 use crate::sets::arrangement::in_order;
 use crate::sets::order::Order;
-use crate::sets::timetable::timetable;
+use crate::sets::timetable::{playlist, timetable, without_overlaps};
 use crate::sets::track::{Set, Track};
 
 /// Exit code of an invalid command line or table.
@@ -38,6 +40,9 @@ pub struct Flags {
     /// Print what will be played, and when at the tracks' own tempo
     #[arg(long, conflicts_with_all = ["render", "host"])]
     dry_run: bool,
+    /// Write the playlist of --dry-run to this file, in the format of the older player
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    playlist_out: Option<PathBuf>,
     /// Render the set into a WAV file (32-bit float), faster than real time; the same bytes every time
     #[arg(long, value_name = "OUT.wav", conflicts_with = "host")]
     pub render: Option<PathBuf>,
@@ -55,7 +60,7 @@ pub enum Rest {
     Done,
     /// Play the plan with this process's own engine and card.
     Play(Plan),
-    /// Render the plan into a file, for at most so many seconds.
+    /// Render the plan into a file, for at most this many seconds.
     Render(Plan, PathBuf, f64),
 }
 
@@ -64,9 +69,9 @@ pub enum Rest {
 /// # Errors
 /// If the table cannot be read or played, or the daemon does not answer.
 pub fn run(flags: &Flags) -> Result<Rest, Failure> {
-    let tracks = read(flags)?;
+    let (columns, tracks) = read(flags)?;
     if flags.dry_run {
-        print(&tracks);
+        plan(flags, &columns, &tracks)?;
         return Ok(Rest::Done);
     }
     let path = std::path::absolute(&flags.set).unwrap_or_else(|_| flags.set.clone());
@@ -89,9 +94,9 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
                     file.display()
                 )));
             }
-            // The last fade ends with the last track; tempos stay within a factor of four of it.
+            // The clock has the first track's tempo, from which the others' may be far away.
             let seconds: f64 = tracks.iter().map(|track| track.end).sum();
-            Rest::Render(plan, out.clone(), 4.0 * seconds + 60.0)
+            Rest::Render(plan, out.clone(), 20.0 * seconds + 60.0)
         }
         None => Rest::Play(plan),
     })
@@ -106,9 +111,10 @@ fn usage(text: String) -> Failure {
 }
 
 /// Reads the table and returns its tracks in order of play.
-fn read(flags: &Flags) -> Result<Vec<Track>, Failure> {
+fn read(flags: &Flags) -> Result<(Vec<String>, Vec<Track>), Failure> {
     let name = flags.set.display();
-    let bytes = std::fs::read(&flags.set).map_err(|e| usage(format!("set '{name}': {e}")))?;
+    let bytes = MediaFile::open(&flags.set).and_then(|file| file.read_all(MAX_SET));
+    let bytes = bytes.map_err(|e| usage(format!("set '{name}': {e}")))?;
     let set = Set::parse(&bytes).map_err(|e| usage(format!("set '{name}': {e}")))?;
     for line in set.faults.iter().chain(&set.remarks) {
         eprintln!("grooved: {name}: {line}");
@@ -117,7 +123,23 @@ fn read(flags: &Flags) -> Result<Vec<Track>, Failure> {
     if tracks.is_empty() {
         return Err(Failure::Own { code: 1, text: format!("set '{name}': no track of it can be played") });
     }
-    Ok(tracks)
+    Ok((set.columns, tracks))
+}
+
+/// Prints what will be played, and writes the playlist.
+fn plan(flags: &Flags, columns: &[String], tracks: &[Track]) -> Result<(), Failure> {
+    let (tracks, remarks) = without_overlaps(&tracks.iter().collect::<Vec<_>>());
+    remarks.iter().for_each(|remark| eprintln!("grooved: {}: {remark}", flags.set.display()));
+    print(&tracks);
+    let Some(to) = &flags.playlist_out else { return Ok(()) };
+    let times = timetable(&tracks.iter().collect::<Vec<_>>(), 0.0);
+    let rows: Vec<_> = times.into_iter().zip(&tracks).enumerate().map(|(k, (t, track))| (deck(k), t, track)).collect();
+    std::fs::write(to, playlist(columns, &rows)).map_err(|e| usage(format!("--playlist-out {}: {e}", to.display())))
+}
+
+/// Returns the deck of the k-th track.
+fn deck(k: usize) -> char {
+    char::from(b'A' + (k % 3) as u8)
 }
 
 fn print(tracks: &[Track]) {
@@ -128,7 +150,7 @@ fn print(tracks: &[Track]) {
         println!(
             "{:>4} {:<4} {:>8} {:>8} {:>8} {:>7.2} {:>5}  {}",
             k + 1,
-            char::from(b'A' + (k % 3) as u8),
+            deck(k),
             clock(times.start),
             clock(times.cue),
             clock(times.end),

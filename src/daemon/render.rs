@@ -95,7 +95,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     conductor.own(options.plan.calls());
     let mut solo = options.plan.solo(&mut conductor);
     let unplayable = RefCell::new(None);
-    // Where a set that has been played ends.
+    // Sample at which the render of a finished set ends.
     let over = Cell::new(None);
     let worker = RefCell::new(Worker::default());
     let stretcher = RefCell::new(worker::Worker::steady());
@@ -108,7 +108,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             conductor.loaded(Done { tag: job.tag, result });
         }
         while let Ok(job) = sets.try_recv() {
-            conductor.set_read(set::read(&library, &job.path));
+            conductor.set_read(set::read(&library, &job));
         }
         conductor.tick();
         conductor.finish_work();

@@ -7,9 +7,9 @@ use crate::media::wav::WavWriter;
 
 /// Renders frames one quantum at a time, starting at sample time 0: what the limiter outputs before that is left out.
 ///
-/// `frames` returns their number, which may shrink while they are rendered. Before each quantum, `pump` is called with the engine's time and does the work of everything that otherwise has its
-/// own thread (the disk, the conductor), so that the result depends only on the input. `sink` receives each quantum and
-/// the index of its first valid frame.
+/// `frames` returns their number, which may shrink while they are rendered. Before each quantum, `pump` is called with
+/// the engine's time and does the work of everything that otherwise has its own thread (the disk, the conductor), so
+/// that the result depends only on the input. `sink` receives each quantum and the index of its first valid frame.
 pub fn render(
     engine: &mut Engine,
     frames: impl Fn() -> u64,

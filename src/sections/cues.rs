@@ -15,15 +15,15 @@ const METER: usize = 4;
 /// Times of a part in seconds of the track.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cues {
-    /// Where the part begins.
+    /// Start of the part.
     pub ini: f64,
-    /// Where mixing into the next track begins.
+    /// Start of the window for mixing into the next track.
     pub begin: f64,
-    /// Where the part ends.
+    /// End of the part.
     pub end: f64,
 }
 
-/// How segments are read.
+/// Reading of segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rule {
     /// Sorted by start; those shorter than [`MIN_SECTION`] are skipped, except the markers `intro` and, as the last,
@@ -34,7 +34,7 @@ pub enum Rule {
     Strict,
 }
 
-/// Which intro counts if there are several.
+/// The intro that counts if there are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Intro {
     /// The first.
@@ -46,7 +46,7 @@ pub enum Intro {
     Longest,
 }
 
-/// Where a part begins.
+/// Beginning of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum From {
     /// At the end of the intro.
@@ -60,7 +60,7 @@ pub enum From {
     HotCue(i32),
 }
 
-/// Where a part ends.
+/// End of a part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Until {
     /// At the end of the n-th section, which is the window for mixing out.
@@ -71,7 +71,7 @@ pub enum Until {
     Bars(usize),
 }
 
-/// What the times of a part are moved to.
+/// Marks to which the times of a part are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Snap {
     /// Nothing.
@@ -85,7 +85,7 @@ pub enum Snap {
     Grid,
 }
 
-/// How the part of a track is chosen.
+/// Choice of the part of a track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// How segments are read.
@@ -100,7 +100,7 @@ pub struct Choice {
     pub snap: Snap,
 }
 
-/// Why a track has no such part.
+/// Reason that a track has no such part.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NoCues {
     /// There is no segment with the label "intro".

@@ -30,7 +30,7 @@ const MAX_NAME: usize = 228;
 /// Maximum number of threads.
 const MOST_JOBS: usize = 64;
 
-/// How the files of parts are named.
+/// Naming scheme of parts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Names {
     /// By the sound's file name.

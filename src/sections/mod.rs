@@ -5,8 +5,9 @@
 //! - [`cues`]: choice of the part of a track; [`select`]: choice of the tracks
 //! - [`lookup`]: where the sound of a track lies
 //! - [`export`]: exports the parts on several threads; [`part`]: makes one of them; [`tags`], [`flac`]: what is written
-//! - [`record`]: the file beside a part; [`table`]: the table of all parts; [`number`]: numbers as text
+//! - [`record`]: the file beside a part; [`table`]: the table of all parts; [`csv`]: records of tables; [`number`]: numbers as text
 
+pub mod csv;
 pub mod cues;
 pub mod export;
 pub mod flac;

@@ -38,17 +38,6 @@ pub fn minutes(seconds: f64) -> String {
     if rest == "60.00" { format!("{}:00.00", whole + 1.0) } else { format!("{whole}:{rest}") }
 }
 
-/// Parses a duration: `M:SS.ss`, or plain seconds.
-pub fn seconds(text: &str) -> Option<f64> {
-    match text.split_once(':') {
-        None => decimal(text),
-        Some((minutes, seconds)) => {
-            let (minutes, seconds) = (decimal(minutes)?, decimal(seconds)?);
-            (0.0..60.0).contains(&seconds).then_some(minutes * 60.0 + seconds)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,9 +86,5 @@ mod tests {
         ] {
             assert_eq!(minutes(value), text);
         }
-        assert_eq!(
-            (seconds("75:01.00"), seconds("4.5"), seconds("1:60"), seconds("a:1")),
-            (Some(4501.0), Some(4.5), None, None)
-        );
     }
 }

@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-/// How the sound of a part is made.
+/// Treatment of the sound of a part.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Treatment {
     /// How its tempo is changed.
@@ -93,7 +93,7 @@ pub struct Cut<'a> {
     pub to: u64,
 }
 
-/// Why a part was not written.
+/// Reason that a part was not written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartFault {
     /// The run was interrupted.
@@ -104,7 +104,7 @@ pub enum PartFault {
     Failed(String),
 }
 
-/// What a run tells the threads that write parts, and hears from them.
+/// Shared state of a run and the threads that write parts.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Ends the run as soon as possible.
@@ -127,7 +127,7 @@ pub struct Written {
 type Block = [Vec<f32>; 2];
 type Message = Result<Block, String>;
 
-/// Why a stage of the chain ended early.
+/// Reason that a stage of the chain ended early.
 enum Halt {
     /// What follows has ended.
     Gone,

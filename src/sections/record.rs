@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cues::Cues;
 use super::structure::Structure;
 
-/// What a part was made from, and how.
+/// Record of what a part was made from, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The source, and its size and modification time (nanoseconds since 1970).

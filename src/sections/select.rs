@@ -6,7 +6,7 @@ use super::rekordbox::Found;
 use super::source::SourceTags;
 use super::structure::Structure;
 
-/// Where the BPM of a track comes from.
+/// Source of the BPM of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum BpmSource {
     /// Its structure file.
@@ -24,7 +24,7 @@ pub enum BpmSource {
     First,
 }
 
-/// Where the key of a track comes from.
+/// Source of the key of a track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum KeySource {
     /// Its structure file.
@@ -38,7 +38,7 @@ pub enum KeySource {
     First,
 }
 
-/// What is known of a track before it is selected.
+/// A track before it is selected.
 pub struct Candidate<'a> {
     /// Its analysis.
     pub structure: &'a Structure,
@@ -68,7 +68,7 @@ pub fn is_short(key: &str) -> bool {
     note > 0 && matches!(rest, "" | "m" | "maj")
 }
 
-/// Which tracks are selected.
+/// Selection of tracks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// Range of BPM, both ends included.
@@ -108,7 +108,7 @@ pub struct Chosen {
     pub remarks: Vec<String>,
 }
 
-/// Why a track was left out.
+/// Reason that a track was left out.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Reason {
     /// The part does not exist.

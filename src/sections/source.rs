@@ -9,7 +9,7 @@ use lofty::tag::{Accessor, ItemKey};
 
 use super::number::decimal;
 
-/// What the tags of a sound say.
+/// Tags of a sound.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceTags {
     /// Its title.

@@ -146,7 +146,7 @@ fn times(fields: &Map<String, Value>, name: &str, remarks: &mut Vec<String>) -> 
         }
     }
     if wrong > 0 {
-        remarks.push(format!("{wrong} of its {name} are no numbers; skipped"));
+        remarks.push(format!("{wrong} of its {name} are not numbers; skipped"));
     }
     times.sort_by(f64::total_cmp);
     times.dedup();
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(
             found.remarks,
             [
-                "1 of its beats are no numbers; skipped",
+                "1 of its beats are not numbers; skipped",
                 "segment 2: start is null, expected seconds; skipped",
                 "segment 3: is 3, expected an object with start, end and label; skipped",
                 "segment 4: label is 4, expected a text; it has no label"

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::csv;
 use super::number::{minutes, shortest};
 
 /// Names of the columns.
@@ -75,27 +76,14 @@ impl Row {
         if more {
             fields.extend(self.more.iter().map(Cow::from));
         }
-        join(&fields)
+        csv::line(fields.iter().map(|field| &**field))
     }
 }
 
 /// Returns the header line of the table; `more` adds [`MORE_COLUMNS`].
 pub fn header(more: bool) -> String {
     let more = if more { MORE_COLUMNS } else { &[] };
-    join(&COLUMNS.iter().chain(more).map(|name| Cow::from(*name)).collect::<Vec<_>>())
-}
-
-fn join(fields: &[Cow<str>]) -> String {
-    let mut line = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
-    line.push_str("\r\n");
-    line
-}
-
-fn quoted(field: &str) -> Cow<'_, str> {
-    match field.contains([',', '"', '\r', '\n']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")).into(),
-        false => field.into(),
-    }
+    csv::line(COLUMNS.iter().chain(more).copied())
 }
 
 #[cfg(test)]

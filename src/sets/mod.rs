@@ -1,6 +1,5 @@
 //! Sets: tables of parts (CSV) that are played one after another, each mixed into the next.
 //!
-//! - [`csv`]: records of a table, and its lines
 //! - [`track`]: the set, and the tracks it consists of
 //! - [`order`]: the order in which the tracks are played
 //! - [`timetable`]: when each of them is loaded, begins and ends, and the playlist that says so
@@ -8,7 +7,6 @@
 //! Nothing here reads files, sends messages or knows the engine.
 
 pub mod arrangement;
-pub mod csv;
 pub mod order;
 pub mod timetable;
 pub mod track;

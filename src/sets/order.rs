@@ -21,8 +21,7 @@ pub enum Order {
     BpmUp,
     /// From the highest original BPM to the lowest; tracks without one come last.
     BpmDown,
-    /// At random, with the tracks of high original BPM held back to the end or, while the crowd moves more than
-    /// usual, preferred: see [`Pools`].
+    /// At random, with the tracks of high original BPM held back to the end.
     Energy,
     /// From the first row always to the nearest key that is left, by the Camelot wheel.
     Key,

@@ -2,8 +2,8 @@
 //!
 //! Each track begins where its predecessor's window begins; the fade into it lasts as long as that window.
 
-use super::csv;
 use super::track::Track;
+use crate::sections::csv;
 use crate::sections::number::shortest;
 
 /// How much longer than possible a window may be, in seconds: sums of cues are rounded.

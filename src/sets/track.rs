@@ -4,11 +4,11 @@
 //! used, and all others are kept for the playlist. Columns may come in any order. A row that cannot be played is left
 //! out and named in [`Set::faults`].
 
-use super::csv;
+use crate::sections::csv;
 use crate::sections::number::decimal;
 
 /// Maximum size of a set's file in bytes.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 16 << 20;
 /// Maximum number of rows; those after it are left out.
 const MOST_ROWS: usize = 100_000;
 /// Maximum number of columns.
@@ -357,7 +357,7 @@ mod tests {
         assert_eq!(lacks("\n\"a"), "line 2: a quote is not closed");
         assert_eq!(lacks(&",x".repeat(300)), "the header has 301 columns; at most 256 are possible");
         assert_eq!(Set::parse(b"a\nb\n\xff\n").unwrap_err(), "line 3 is not valid UTF-8");
-        assert_eq!(Set::parse(&vec![b' '; MOST_BYTES + 1]).unwrap_err(), "it is larger than 32 MiB");
+        assert_eq!(Set::parse(&vec![b' '; MOST_BYTES + 1]).unwrap_err(), "it is larger than 16 MiB");
     }
 
     #[test]

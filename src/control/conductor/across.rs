@@ -37,7 +37,7 @@ impl Conductor {
     /// Stops and forgets all stems, cues and schedules, and ends all notes; levels, equalisers and tempo stay.
     pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
         self.instruments.silence(&mut self.cx, at);
-        self.stop_set();
+        self.with_set(Sets::stop);
         self.stems.unload_all(&mut self.cx, &mut self.tempo, at);
         for deferred in self.schedule.forget(origin) {
             if let Deferred::Group(GroupStart { origin, address, .. }) = deferred {
@@ -48,41 +48,9 @@ impl Conductor {
     }
 
     /// Lets the set act on the other parts.
-    ///
-    /// # Errors
-    /// As whatever it does.
-    pub fn with_set(
-        &mut self,
-        act: impl FnOnce(&mut Sets, &mut Rig) -> Result<Outcome, Fault>,
-    ) -> Result<Outcome, Fault> {
+    pub fn with_set<T>(&mut self, act: impl FnOnce(&mut Sets, &mut Rig) -> T) -> T {
         let Conductor { cx, tempo, stems, mixer, sets, .. } = self;
         act(sets, &mut Rig { cx, tempo, stems, mixer })
-    }
-
-    /// Plays the set from its beginning.
-    ///
-    /// # Errors
-    /// If no set was loaded.
-    pub fn play_set(&mut self) -> Result<Outcome, Fault> {
-        self.with_set(|sets, rig| sets.play(rig))
-    }
-
-    /// Stops the set, if one plays.
-    pub fn stop_set(&mut self) {
-        // It does not fail.
-        let _ = self.with_set(|sets, rig| {
-            sets.stop(rig);
-            Ok(Outcome::Done)
-        });
-    }
-
-    /// Lets time pass for the set.
-    pub fn watch_set(&mut self) {
-        // It does not fail.
-        let _ = self.with_set(|sets, rig| {
-            sets.watch(rig);
-            Ok(Outcome::Done)
-        });
     }
 
     /// Loads a deck's track, unless it is loaded already, and makes it ready to start at `from`.
@@ -201,7 +169,7 @@ impl Conductor {
 
     /// Restores a show: settings at once, stems when all of them are loaded and fetched, on one sample.
     pub fn recall(&mut self, request: Request) {
-        self.stop_set();
+        self.with_set(Sets::stop);
         self.presets.give_up(&mut self.cx, "another preset was asked for before this one was restored");
         let show = &request.show;
         for (address, values) in show.settings() {

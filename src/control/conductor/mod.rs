@@ -398,7 +398,7 @@ impl Conductor {
         self.stretching.show(&self.tempo, &self.gauges);
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);
-        self.watch_set();
+        self.with_set(Sets::watch);
         self.recording.chase_tape(&mut self.cx);
         if self.presets.is_save_due(&self.cx) {
             self.save_state();
@@ -625,7 +625,7 @@ impl Conductor {
     pub fn set_read(&mut self, result: Result<SetFile, String>) {
         if self.sets.read(&mut self.cx, result) {
             // It is loaded: this cannot fail.
-            let _ = self.play_set();
+            let _ = self.with_set(Sets::play);
         }
         self.cx.engine.flush();
     }

@@ -9,6 +9,8 @@ use crate::media::feed::Feeder;
 use crate::media::library::Library;
 use crate::media::pool::LoadJob;
 use crate::media::recorder::RecordJob;
+use crate::sets::order::Order;
+use crate::sets::track::Track;
 use crate::system::keeper::FileJob;
 
 /// A request to whoever opens instruments.
@@ -89,15 +91,23 @@ pub enum GenomeResult {
 pub struct SetJob {
     /// Path as the client wrote it.
     pub path: String,
+    /// Order in which its tracks are played.
+    pub order: Order,
+    /// Seed of random orders.
+    pub seed: u64,
 }
 
 /// The table of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetFile {
-    /// Its content.
-    pub bytes: Vec<u8>,
     /// Its folder.
     pub folder: String,
+    /// Its tracks in order of play; at least one.
+    pub tracks: Vec<Arc<Track>>,
+    /// Number of rows that cannot be played.
+    pub faults: i64,
+    /// Remarks about its rows: one sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Maximum size of the table of a set in bytes.

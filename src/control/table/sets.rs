@@ -1,17 +1,14 @@
 //! Sets: tables of parts, mixed one into the other.
 
-use super::{Ran, row, value};
-use crate::control::commands::vocabulary::{Ack, Arg, Call, Default, Kind, Outcome, Row};
+use super::{row, value};
+use crate::control::commands::vocabulary::{Ack, Arg, Default, Kind, Outcome, Row};
 use crate::control::conductor::Conductor;
+use crate::control::conductor::sets::Sets;
 
 const PATH: Arg = Arg::of("path", Kind::Text);
 const ORDER: Arg =
     Arg::of("order", Kind::Choice(&["csv", "shuffle", "bpm-up", "bpm-down", "energy", "key"])).or(Default::Text("csv"));
 const SEED: Arg = Arg::int("seed", 0, u32::MAX as i64).or(Default::Int(0));
-
-fn play(c: &mut Conductor, _: &Call) -> Ran {
-    c.play_set()
-}
 
 /// The rows.
 pub static ROWS: &[Row<Conductor>] = &[
@@ -30,11 +27,11 @@ pub static ROWS: &[Row<Conductor>] = &[
         "Plays the set from its beginning on decks A, B and C in turn, at the first track's tempo: each track begins \
          on the beat of the one before at which its cue is, and both fade within the window.",
         Ack::Done,
-        play,
+        |c, _| c.with_set(Sets::play),
     ),
     row("/groove/set/skip", &[], "Begins the next track at the next bar.", Ack::Done, |c, _| c.sets.skip()),
     row("/groove/set/back", &[], "Begins the track before the present one at the next bar.", Ack::Done, |c, _| {
-        c.with_set(|sets, rig| sets.back(rig))
+        c.with_set(Sets::back)
     }),
     value(
         row(
@@ -50,7 +47,7 @@ pub static ROWS: &[Row<Conductor>] = &[
         |c, _| vec![i64::from(c.sets.is_held()).into()],
     ),
     row("/groove/set/stop", &[], "Fades the set out within a second and forgets its stems.", Ack::Done, |c, _| {
-        c.stop_set();
+        c.with_set(Sets::stop);
         Ok(Outcome::Done)
     }),
     row("/groove/set/status", &[], "Answers with `/status/set`.", Ack::Done, |c, _| {

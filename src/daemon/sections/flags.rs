@@ -42,7 +42,7 @@ pub struct Flags {
     pub show: Showing,
 }
 
-/// Which tracks are selected.
+/// Flags of the selection.
 #[derive(Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Selecting {
@@ -87,7 +87,7 @@ pub struct Selecting {
     pub max_length: Option<f64>,
 }
 
-/// Which part of a track is exported.
+/// Flags of the part.
 #[derive(Args)]
 #[command(next_help_heading = "Part")]
 pub struct Cutting {
@@ -117,7 +117,7 @@ pub struct Cutting {
     pub strict_segments: bool,
 }
 
-/// How parts are exported.
+/// Flags of the export.
 #[derive(Args)]
 #[command(next_help_heading = "Export")]
 pub struct Exporting {
@@ -168,7 +168,7 @@ pub struct Exporting {
     pub dry_run: bool,
 }
 
-/// What is printed.
+/// Flags of the output.
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
 pub struct Showing {

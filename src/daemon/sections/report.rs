@@ -31,7 +31,7 @@ impl Log {
     }
 }
 
-/// What becomes of a track.
+/// Result for a track.
 pub struct Fate<'a> {
     /// Its analysis.
     pub structure: &'a Structure,

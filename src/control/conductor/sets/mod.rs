@@ -8,9 +8,6 @@ use crate::control::commands::fault::Fault;
 use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
-use crate::sets::arrangement::in_order;
-use crate::sets::order::Order;
-use crate::sets::track::Set;
 use run::{Rig, Run, Score};
 
 /// A table that is being read.
@@ -20,22 +17,22 @@ struct Asked {
     address: String,
     serial: u64,
     path: String,
-    order: Order,
-    seed: u64,
-    /// Who asked for it to be played meanwhile.
+    /// Whether to play it once it is read.
     play: bool,
 }
 
+/// Remarks about a table that are logged one by one.
+const MOST_REMARKS: usize = 20;
 /// Fade when a set is stopped, and when another one takes its place, in seconds.
 const STOP_S: f64 = 1.0;
 const CHANGE_S: f64 = 0.05;
 
-/// How a set ended.
+/// End of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// After so many tracks.
+    /// Its last track ended; number of tracks that had begun.
     Played(usize),
-    /// Somebody stopped it, or took its stems away.
+    /// It was stopped: by a client, a cleanup or a preset.
     Stopped,
     /// It could not be read.
     Failed(String),
@@ -47,6 +44,9 @@ pub struct Sets {
     asked: Option<Asked>,
     loaded: Option<Score>,
     run: Option<Run>,
+    /// What is to be played once the decks are free, from a sample on.
+    waits: Option<Score>,
+    free_from: u64,
     ended: Option<Ended>,
     held: bool,
 }
@@ -63,38 +63,42 @@ impl Sets {
         let order = call.text("order").parse().map_err(|e: String| Fault::refused(e))?;
         let (path, seed) = (call.text("path"), call.int("seed").unsigned_abs());
         let (origin, serial) = (call.origin, cx.next_serial());
-        cx.services.set(SetJob { path: path.clone() });
-        self.ended = None;
-        self.asked = Some(Asked { origin, address: call.address.clone(), serial, path, order, seed, play: false });
+        cx.services.set(SetJob { path: path.clone(), order, seed });
+        if self.run.as_ref().is_none_or(Run::is_over) {
+            self.ended = None;
+        }
+        self.asked = Some(Asked { origin, address: call.address.clone(), serial, path, play: false });
         Ok(Outcome::Later)
     }
 
     /// Takes in a table that has been read; returns whether it is to be played.
     pub fn read(&mut self, cx: &mut Context, result: Result<SetFile, String>) -> bool {
         let Some(asked) = self.asked.take() else { return false };
-        let parsed = result.and_then(|file| Ok((file.folder, Set::parse(&file.bytes)?)));
-        let (folder, set) = match parsed {
-            Ok(read) => read,
+        let file = match result {
+            Ok(file) => file,
             Err(why) => return self.fail(cx, &asked, &why),
         };
-        for line in set.faults.iter().chain(&set.remarks) {
+        for line in file.remarks.iter().take(MOST_REMARKS) {
             tracing::warn!("set {}: {line}", asked.path);
         }
-        let tracks = in_order(&set, asked.order, asked.seed);
-        if tracks.is_empty() {
-            return self.fail(cx, &asked, "no track of it can be played; the log says why");
+        if file.remarks.len() > MOST_REMARKS {
+            tracing::warn!("set {}: {} more remarks like these", asked.path, file.remarks.len() - MOST_REMARKS);
         }
-        tracing::info!("set {}: {} tracks", asked.path, tracks.len());
-        let facts = vec![Value::Int(tracks.len() as i64), Value::Int(set.faults.len() as i64)];
-        cx.done(asked.origin, &asked.address, facts);
-        self.loaded = Some(Score { path: asked.path, folder, tracks });
+        tracing::info!("set {}: read; {} tracks", asked.path, file.tracks.len());
+        cx.done(asked.origin, &asked.address, vec![Value::Int(file.tracks.len() as i64), Value::Int(file.faults)]);
+        if self.run.as_ref().is_some_and(Run::is_over) {
+            self.run = None;
+        }
+        self.loaded = Some(Score { path: asked.path, folder: file.folder, tracks: file.tracks });
         asked.play
     }
 
     fn fail(&mut self, cx: &mut Context, asked: &Asked, why: &str) -> bool {
         let why = format!("set '{}': {why}", asked.path);
         cx.fail(asked.origin, &asked.address, &Fault::refused(why.as_str()));
-        self.ended = Some(Ended::Failed(why));
+        if self.run.is_none() {
+            self.ended = Some(Ended::Failed(why));
+        }
         false
     }
 
@@ -111,11 +115,20 @@ impl Sets {
             return Err(Fault::refused("no set is loaded; /groove/set/load loads one"));
         };
         self.end(rig, CHANGE_S);
-        self.ended = None;
+        (self.ended, self.waits) = (None, Some(score));
+        self.begin(rig);
+        Ok(Outcome::Done)
+    }
+
+    /// Begins the run that waits, once the decks are free.
+    fn begin(&mut self, rig: &mut Rig) {
+        if rig.cx.now() < self.free_from {
+            return;
+        }
+        let Some(score) = self.waits.take() else { return };
         let mut run = Run::begin(rig, score);
         run.hold(self.held);
         self.run = Some(run);
-        Ok(Outcome::Done)
     }
 
     /// Stops the set, if one plays, and forgets its stems.
@@ -127,8 +140,12 @@ impl Sets {
         if let Some(asked) = &mut self.asked {
             asked.play = false;
         }
+        if self.waits.take().is_some() {
+            self.ended = Some(Ended::Stopped);
+        }
         if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
             run.stop(rig, seconds);
+            self.free_from = run.free_from();
             self.ended = Some(Ended::Stopped);
         }
     }
@@ -171,7 +188,7 @@ impl Sets {
         self.held
     }
 
-    /// How the set ended that was asked for last; `None` while it plays, or will.
+    /// End of the set that was asked for last; `None` while it plays, or will.
     pub fn ended(&self) -> Option<&Ended> {
         self.ended.as_ref()
     }
@@ -181,11 +198,13 @@ impl Sets {
         self.asked.as_ref().is_some_and(|asked| asked.serial < serial)
     }
 
-    /// Lets time pass.
+    /// Advances the set; called on every tick.
     pub fn watch(&mut self, rig: &mut Rig) {
+        self.begin(rig);
         let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) else { return };
         run.watch(rig);
         if run.is_over() {
+            self.free_from = run.free_from();
             self.ended = Some(Ended::Played(run.begun()));
         }
     }
@@ -194,15 +213,16 @@ impl Sets {
     pub fn status(&self) -> Message {
         let place = self.run.as_ref().map(Run::place);
         let score = self.run.as_ref().map(Run::score).or(self.loaded.as_ref());
-        let tracks = score.map_or(&[][..], |score| &score.tracks);
+        let tracks = score.map_or(&[][..], |score| score.tracks.as_slice());
         let state = match (&self.run, &self.asked, &self.loaded) {
             (Some(run), ..) => run.state(),
+            _ if self.waits.is_some() => "loading",
             (None, Some(_), _) => "reading",
             (None, None, Some(_)) if self.ended == Some(Ended::Stopped) => "stopped",
             (None, None, Some(_)) => "loaded",
             (None, None, None) => "none",
         };
-        let file = place.and_then(|place| tracks.get(place)).map_or("", |track| &track.part_file);
+        let file = place.and_then(|place| tracks.get(place)).map_or("", |track| track.part_file.as_str());
         let values = vec![
             state.into(),
             Value::Int(place.map_or(0, |place| place as i64 + 1)),

@@ -5,6 +5,7 @@
 //! computed anew on every tick until the command has to be sent.
 
 use std::f64::consts::FRAC_PI_2;
+use std::sync::Arc;
 
 use super::super::buffer::{FIRST_ID, Start, State};
 use super::super::context::Context;
@@ -19,6 +20,10 @@ use crate::engine::eq::Band;
 use crate::engine::source::Play;
 use crate::sets::track::Track;
 
+/// The bands of a deck's equaliser.
+const BANDS: [Band; 3] = [Band::Low, Band::Mid, Band::High];
+/// Time for which decks rest after a set, in seconds.
+const FREE_S: f64 = 0.02;
 /// Decks on which tracks play in turn.
 const DECKS: usize = 3;
 /// Stems of a set are numbered from here on each deck, out of the way of clients'.
@@ -48,7 +53,7 @@ pub struct Rig<'a> {
     pub mixer: &'a mut Mixer,
 }
 
-/// How far a track is.
+/// State of a track.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Loading,
@@ -63,9 +68,9 @@ enum Phase {
 struct Voice {
     /// Its place in the order of play.
     place: usize,
-    track: Track,
+    track: Arc<Track>,
     deck: usize,
-    /// Which load its stem came from.
+    /// Serial number of the load of its stem.
     serial: u64,
     phase: Phase,
     /// Where the next track begins and where its own window ends, in beats of the track.
@@ -80,9 +85,20 @@ impl Voice {
 
     /// Beats since its beginning, and the course of the clock from there; `None` if it does not sound.
     fn beats(&self, rig: &Rig) -> Option<(f64, Course)> {
-        let course = Course::now(rig.cx);
-        let place = rig.stems.place_of(rig.cx, rig.tempo, self.id())?;
-        (place.time == course.time).then(|| (self.track.beats(place.seconds), course))
+        // Both from one block of the engine.
+        for _ in 0..8 {
+            let course = Course::now(rig.cx);
+            let place = rig.stems.place_of(rig.cx, rig.tempo, self.id())?;
+            if place.time == course.time {
+                return Some((self.track.beats(place.seconds), course));
+            }
+        }
+        None
+    }
+
+    /// Returns whether its stem is still there and meant to sound.
+    fn is_there(&self, rig: &Rig) -> bool {
+        rig.stems.get(self.id()).is_some_and(|buffer| buffer.serial == self.serial && buffer.playing)
     }
 }
 
@@ -107,13 +123,14 @@ pub struct Score {
     /// Folder of the table: its paths are relative to it.
     pub folder: String,
     /// Tracks in order of play.
-    pub tracks: Vec<Track>,
+    pub tracks: Vec<Arc<Track>>,
 }
 
-/// How a deck was before the set.
+/// State of a deck before the set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Before {
     level: f64,
+    bands: [f64; 3],
     bpm: Option<f64>,
     sync: Sync,
 }
@@ -122,15 +139,16 @@ struct Before {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     score: Score,
-    /// How its decks were before.
+    /// State of its decks and of the crossfader before it.
     before: [Before; DECKS],
+    crossfade: (f64, String),
+    /// Sample from which its decks are free again.
+    free_from: u64,
     /// Tracks that have begun.
     begun: usize,
     current: Option<Voice>,
     next: Option<Voice>,
     fade: Option<Fade>,
-    /// Tracks that have been loaded so far: each takes the next deck.
-    loaded: usize,
     /// Place in the order of the track to be loaded next.
     to_load: usize,
     /// Whether the next track waits until it is let go.
@@ -150,13 +168,16 @@ impl Run {
     pub fn begin(rig: &mut Rig, score: Score) -> Run {
         let before = std::array::from_fn(|deck| Before {
             level: rig.mixer.channels[deck].level,
+            bands: rig.mixer.channels[deck].bands,
             bpm: rig.tempo.paces[deck].set_bpm,
             sync: rig.tempo.paces[deck].sync,
         });
+        let crossfade = rig.mixer.crossfade();
+        let crossfade = (crossfade.0, crossfade.1.to_string());
         rig.mixer.set_crossfade(rig.cx, 0.5, "off", None, None);
         for deck in 0..DECKS {
             rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
-            for band in [Band::Low, Band::Mid, Band::High] {
+            for band in BANDS {
                 rig.mixer.set_band(rig.cx, deck, band, 1.0, None);
             }
         }
@@ -166,11 +187,12 @@ impl Run {
         Run {
             score,
             before,
+            crossfade,
+            free_from: 0,
             begun: 0,
             current: None,
             next: None,
             fade: None,
-            loaded: 0,
             to_load: 0,
             held: false,
             repeats: false,
@@ -185,12 +207,22 @@ impl Run {
         self.over = true;
         for (deck, before) in self.before.into_iter().enumerate() {
             rig.mixer.set_level(rig.cx, deck, before.level, None, at);
-            rig.mixer.set_band(rig.cx, deck, Band::Low, 1.0, at);
+            for (band, gain) in BANDS.into_iter().zip(before.bands) {
+                rig.mixer.set_band(rig.cx, deck, band, gain, at);
+            }
             rig.tempo.set_sync(rig.cx, deck, before.sync, at);
             rig.tempo.set_deck_bpm(rig.cx, deck, before.bpm, at);
         }
-        tracing::info!("set: over");
+        let (position, curve) = &self.crossfade;
+        rig.mixer.set_crossfade(rig.cx, *position, curve, None, at);
+        self.free_from = at.unwrap_or(rig.cx.now()) + rig.cx.frames(FREE_S);
+        tracing::info!("set: over; decks as before");
         rig.cx.events.post("/event/set/over", Vec::new());
+    }
+
+    /// Sample from which its decks are free again, once it is over.
+    pub fn free_from(&self) -> u64 {
+        self.free_from
     }
 
     /// Number of tracks that have begun.
@@ -203,7 +235,7 @@ impl Run {
         &self.score
     }
 
-    /// Whether the last track has ended.
+    /// Whether the set is over.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -214,7 +246,7 @@ impl Run {
         voice.map_or(self.to_load.saturating_sub(1), |voice| voice.place)
     }
 
-    /// What happens, in a word.
+    /// State as in `/status/set`.
     pub fn state(&self) -> &'static str {
         match (&self.current, &self.fade) {
             _ if self.over => "over",
@@ -225,13 +257,7 @@ impl Run {
         }
     }
 
-    /// Beats until the next track begins, or the last one fades.
-    pub fn beats_left(&self, rig: &Rig) -> Option<f64> {
-        let current = self.current.as_ref().filter(|_| self.fade.is_none())?;
-        Some((current.cue - current.beats(rig)?.0).max(0.0))
-    }
-
-    /// Lets time pass.
+    /// Advances the set; called on every tick.
     pub fn watch(&mut self, rig: &mut Rig) {
         if self.over {
             return;
@@ -254,8 +280,6 @@ impl Run {
                 tracing::warn!("set: track {} cannot be played; the next one takes its place", next.place + 1);
                 rig.cx.events.post("/event/set/skipped", facts(next));
                 self.next = None;
-                // The one in its place plays on its deck.
-                self.loaded -= 1;
                 return;
             };
             match (next.phase, &buffer.state) {
@@ -279,7 +303,7 @@ impl Run {
 
     fn load(&mut self, rig: &mut Rig, place: usize) -> Option<Voice> {
         let track = self.score.tracks.get(place)?.clone();
-        let deck = self.loaded % DECKS;
+        let deck = self.current.as_ref().map_or(0, |current| (current.deck + 1) % DECKS);
         // The deck is silent.
         rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
         rig.mixer.set_band(rig.cx, deck, Band::Low, 1.0, None);
@@ -291,10 +315,11 @@ impl Run {
         let id = FIRST_ID[deck] + STEM;
         if let Err(fault) = rig.stems.load(rig.cx, id, (&path, ""), None, "/groove/set/play") {
             tracing::warn!("set: track {}: {fault}; the next one takes its place", place + 1);
+            let values = vec![Value::Int(place as i64 + 1), deck_name(deck).into(), track.part_file.as_str().into()];
+            rig.cx.events.post("/event/set/skipped", values);
             return None;
         }
         let serial = rig.stems.get(id)?.serial;
-        self.loaded += 1;
         // Cues are analysed, and a few milliseconds off their beats.
         let cue = track.beats(track.begin).round().max(1.0);
         let end = cue + track.beats(track.end - track.begin).round().max(1.0);
@@ -322,8 +347,7 @@ impl Run {
         let Some(current) = self.current.clone() else { return };
         let Some((position, course)) = current.beats(rig) else {
             let Phase::Started(at) = current.phase else { return };
-            let is_gone = !rig.stems.get(current.id()).is_some_and(|b| b.serial == current.serial && b.playing);
-            if is_gone && rig.cx.now() > at + rig.cx.frames(SILENT_S) {
+            if !current.is_there(rig) && rig.cx.now() > at + rig.cx.frames(SILENT_S) {
                 // Somebody stopped it, or it was shorter than its cue: the next one begins at once.
                 self.let_go(rig);
             }
@@ -344,7 +368,9 @@ impl Run {
         let sample = course.sample_in(cue - position);
         let before = self.predicted.replace(sample);
         let due = soon + rig.cx.frames(LEAD_S);
-        let agree = before.is_some_and(|before| before.abs_diff(sample) <= rig.cx.frames(JITTER_S));
+        // A deck that was taken off the clock is never where it was predicted.
+        let agree = position > current.cue + METER
+            || before.is_some_and(|before| before.abs_diff(sample) <= rig.cx.frames(JITTER_S));
         if sample > due || !agree || self.held || !(is_ready || is_last) {
             return;
         }
@@ -357,7 +383,7 @@ impl Run {
         let beats = window.min(next.cue.max(1.0));
         if beats < window {
             tracing::info!(
-                "set: the window of track {} is shortened from {window:.0} to {beats:.0} beats, because the next track's begins",
+                "set: track {}: window shortened from {window:.0} to {beats:.0} beats; the next track's cue comes earlier",
                 current.place + 1
             );
         }
@@ -423,6 +449,9 @@ impl Run {
     /// Ends a fade whose measuring track does not sound, once it should.
     fn abandon_fade(&mut self, rig: &mut Rig) {
         let Some(fade) = &self.fade else { return };
+        if fade.into.as_ref().or(self.current.as_ref()).is_some_and(|voice| voice.is_there(rig)) {
+            return;
+        }
         if let Some(Voice { phase: Phase::Started(at), .. }) = &fade.into
             && rig.cx.now() < at + rig.cx.frames(SILENT_S)
         {
@@ -446,6 +475,7 @@ impl Run {
     }
 
     fn let_go(&mut self, rig: &mut Rig) {
+        (self.hurried, self.repeats, self.predicted) = (false, false, None);
         if let Some(current) = self.current.take() {
             rig.stems.unload(rig.cx, rig.tempo, current.id(), None);
         }
@@ -454,7 +484,8 @@ impl Run {
     /// Begins the next track at the next bar.
     pub fn skip(&mut self) {
         self.held = false;
-        self.hurried = true;
+        // A track that has just come in is not left again.
+        self.hurried = self.current.is_some() && self.fade.is_none();
     }
 
     /// Begins the track before the present one at the next bar.
@@ -462,7 +493,6 @@ impl Run {
         let place = self.place();
         if let Some(next) = self.next.take() {
             rig.stems.unload(rig.cx, rig.tempo, next.id(), None);
-            self.loaded -= 1;
         }
         self.to_load = place.saturating_sub(1);
         self.skip();
@@ -509,13 +539,13 @@ impl Run {
     }
 }
 
-/// How tracks of a set start.
+/// Start of a set's tracks.
 const START: Start = Start { rate: 1.0, volume: 1.0, looped: false, from: 0.0, seconds: 0.0 };
 
 fn start(rig: &mut Rig, voice: &mut Voice, at: u64) {
     rig.stems.start_exactly(rig.cx, voice.id(), START, Some(at));
     voice.phase = Phase::Started(at);
-    let Track { part_file, target_bpm, .. } = &voice.track;
+    let Track { part_file, target_bpm, .. } = &*voice.track;
     tracing::info!("set: track {} on deck {}: {part_file}, {target_bpm} BPM", voice.place + 1, deck_name(voice.deck));
     rig.cx.events.post("/event/set/track", facts(voice));
 }
