@@ -16,6 +16,7 @@ use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, m
 use grooved::daemon::{genomes, manual, sections, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
+use grooved::dsp::sinc::Quality;
 use grooved::engine::method::Method;
 use grooved::genome::{Address, is_address};
 use grooved::output::{alsa, devices};
@@ -463,7 +464,13 @@ fn stretch_file(args: &Stretch) -> Result<(), Failure> {
     if !(-12.0..=12.0).contains(&args.pitch) {
         return Err(Failure::Usage("--pitch: must be between -12 and 12 semitones".into()));
     }
-    let order = StretchJob { method: args.method, curve, pitch: args.pitch, formants: args.formants };
+    let order = StretchJob {
+        method: args.method,
+        curve,
+        pitch: args.pitch,
+        formants: args.formants,
+        quality: Quality::Standard,
+    };
     order.check().map_err(Failure::Usage)?;
     keep_apart("OUTPUT", &args.output, &args.input)?;
     let bar = progress_bar(args.quiet);

@@ -399,6 +399,7 @@ fn the_status_has_its_fields_in_order_and_subscriptions_lapse() {
             "/status/stretch",
             "/status/voices",
             "/status/midi",
+            "/status/set",
             "/done",
         ]
     );

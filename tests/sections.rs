@@ -545,3 +545,25 @@ fn pipes_devices_and_endless_lists_do_not_hold_a_run_up() {
     }
     assert_eq!(tracks.run(&["--rekordbox-xml", "/dev/zero"]).0, Some(2));
 }
+
+#[test]
+fn a_lower_sample_rate_folds_nothing_back() {
+    let tracks = Tracks::new("sections-rates");
+    // 26 kHz at 96 kHz would become 18.1 kHz at 44.1 kHz.
+    std::fs::remove_file(tracks.scratch.path("x.wav")).unwrap();
+    let path = tracks.scratch.path("x.wav");
+    let mut writer =
+        grooved::media::wav::WavWriter::create(&path, 1, 96_000, grooved::media::wav::Depth::Float).unwrap();
+    let tone = |k: usize, hz: f64| (k as f64 * hz * std::f64::consts::TAU / 96_000.0).sin() as f32;
+    let sound: Vec<f32> = (0..8 * 96_000).map(|k| 0.3 * tone(k, 26_000.0)).collect();
+    writer.write(&sound).unwrap();
+    writer.finish().unwrap();
+    let (code, _, said) = tracks.export(&["--rate", "44100", "--format", "wav32f"]);
+    assert_eq!(code, Some(0), "{said}");
+    let mut decoder = grooved::media::decode::Decoder::open(&tracks.scratch.path("p/x_sectioned.wav")).unwrap();
+    let (mut left, mut right) = (vec![0.0; 88_200], vec![0.0; 88_200]);
+    decoder.seek(44_100).unwrap();
+    decoder.read(&mut left, &mut right).unwrap();
+    let level = (left.iter().map(|s| s * s).sum::<f32>() / left.len() as f32).sqrt();
+    assert!(20.0 * (level / 0.212).log10() < -60.0, "{:.1} dB", 20.0 * (level / 0.212).log10());
+}

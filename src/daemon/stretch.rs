@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::Failure;
+use crate::dsp::sinc::Quality;
 use crate::engine::method::Method;
 use crate::media::decode::Decoder;
 use crate::media::wav::{Depth, WavWriter};
@@ -79,7 +80,13 @@ pub fn costs(seconds: f64, sample_rate: u32, period: usize) -> Vec<Cost> {
     Method::ALL
         .iter()
         .map(|&method| {
-            let order = StretchJob { method, curve: Curve::constant(1.07), pitch: 0.0, formants: false };
+            let order = StretchJob {
+                method,
+                curve: Curve::constant(1.07),
+                pitch: 0.0,
+                formants: false,
+                quality: Quality::Standard,
+            };
             let mut at = 0;
             let mut source = |l: &mut [f32], r: &mut [f32]| {
                 let n = l.len().min(sound[0].len() - at);

@@ -14,6 +14,7 @@ use std::thread::Scope;
 use super::flac::FlacWriter;
 use super::tags::{CuePoint, Tags, wav_chunks};
 use crate::dsp::dither::Dither;
+use crate::dsp::sinc::Quality;
 use crate::engine::method::Method;
 use crate::media::decode::{Decoder, ExactReader, Info, decoded_depth, pcm_depth};
 use crate::media::file::MediaFile;
@@ -376,7 +377,10 @@ impl Fades {
 impl Treatment {
     /// The steps that bring a sound at `rate` to `speed`, each with the sample rate at which it works.
     fn stages(&self, speed: f64, rate: u32) -> Vec<(StretchJob, u32)> {
-        let job = |method, speed| StretchJob { method, curve: Curve::constant(speed), pitch: 0.0, formants: false };
+        // There is time for it.
+        let quality = Quality::Fine;
+        let job =
+            |method, speed| StretchJob { method, curve: Curve::constant(speed), pitch: 0.0, formants: false, quality };
         let ratio = self.rate.map_or(1.0, |to| f64::from(rate) / f64::from(to));
         if self.method == Method::PlaybackRate {
             let speed = speed * ratio;

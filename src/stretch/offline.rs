@@ -4,7 +4,7 @@ use super::curve::{Course, Curve};
 use super::hq::Hq;
 use super::machine::Machine;
 use crate::dsp::fixed::Fixed;
-use crate::dsp::sinc::{MAX_HALF, SincBank, Walk};
+use crate::dsp::sinc::{MAX_HALF, Quality, SincBank, Walk};
 use crate::dsp::splice::window::Window;
 use crate::dsp::splice::{self, Splicer};
 use crate::engine::GRID;
@@ -24,6 +24,8 @@ pub struct StretchJob {
     pub pitch: f64,
     /// Whether formants are preserved when the key changes.
     pub formants: bool,
+    /// Quality of the interpolation with [`Method::PlaybackRate`].
+    pub quality: Quality,
 }
 
 impl StretchJob {
@@ -218,7 +220,7 @@ fn resample<E>(
     sink: &mut Sink<E>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), E> {
-    let bank = SincBank::default();
+    let bank = SincBank::new(order.quality);
     let mut course = Course::new(order.curve.clone(), sample_rate);
     let mut window = Window::new(1 << 14);
     window.restart(-(MAX_HALF as i64));
@@ -286,7 +288,13 @@ mod tests {
             (Method::Hq, 1.0, 0.0),
         ] {
             for length in [10_000usize, 10_001, 44_100] {
-                let order = StretchJob { method, curve: Curve::constant(speed), pitch, formants: false };
+                let order = StretchJob {
+                    method,
+                    curve: Curve::constant(speed),
+                    pitch,
+                    formants: false,
+                    quality: Quality::Standard,
+                };
                 let mut left = length;
                 let mut source = |l: &mut [f32], r: &mut [f32]| {
                     let n = l.len().min(left);

@@ -99,8 +99,8 @@ pub fn all(view: &View) -> Vec<Message> {
     out.push(view.movement.status(cx));
     out.extend(view.stretching.status(view.tempo));
     out.push(view.instruments.status());
-    out.push(view.sets.status());
     out.push(midi(&view.learn.tally));
+    out.push(view.sets.status());
     out
 }
 
