@@ -137,10 +137,8 @@ impl Sets {
     }
 
     fn end(&mut self, rig: &mut Rig, seconds: f64) {
-        if let Some(asked) = &mut self.asked {
-            asked.play = false;
-        }
-        if self.waits.take().is_some() {
+        let was_to_play = self.asked.as_mut().is_some_and(|asked| std::mem::take(&mut asked.play));
+        if self.waits.take().is_some() || was_to_play {
             self.ended = Some(Ended::Stopped);
         }
         if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
