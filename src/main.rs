@@ -12,7 +12,10 @@ use grooved::control::table;
 use grooved::daemon::doctor;
 use grooved::daemon::plan::{self, Plan};
 use grooved::daemon::play_set::{self, Rest};
-use grooved::daemon::{Failure, LastShow, Options, OutputMode, last_show, live, media, older, render, safe_config};
+use grooved::daemon::{
+    Failure, LastShow, OLDER_USAGE, Options, OutputMode, is_same_file, last_show, live, media, older, render,
+    safe_config,
+};
 use grooved::daemon::{genomes, manual, sections, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
@@ -260,7 +263,7 @@ fn main() -> ExitCode {
         let _ = error.print();
         // 64 is EX_USAGE; help and version are not errors.
         let older = ["sections", "play-set"].iter().any(|name| asks_for(name));
-        let usage = if older { i32::from(sections::USAGE) } else { 64 };
+        let usage = if older { i32::from(OLDER_USAGE) } else { 64 };
         std::process::exit(if error.use_stderr() { usage } else { 0 });
     });
     alsa::quieten();
@@ -442,8 +445,7 @@ fn play_set(cli: &Cli, flags: &play_set::Flags) -> Result<(), Failure> {
 
 /// Returns a usage error if `output` is the same file as `input`, which would be overwritten while it is read.
 fn keep_apart(what: &str, output: &Path, input: &Path) -> Result<(), Failure> {
-    let same = output.canonicalize().is_ok_and(|output| input.canonicalize().is_ok_and(|input| input == output));
-    match same {
+    match is_same_file(output, input) {
         true => Err(Failure::Usage(format!("{what}: '{}' is an input file; choose another name", output.display()))),
         false => Ok(()),
     }

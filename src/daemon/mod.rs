@@ -40,7 +40,7 @@ pub mod solo;
 pub mod stretch;
 pub mod tune;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +118,21 @@ pub enum Failure {
         /// Why.
         text: String,
     },
+}
+
+/// Exit code of an invalid command line in commands that keep the codes of what they replace.
+pub const OLDER_USAGE: u8 = 2;
+/// Exit code after Ctrl-C in such commands.
+const INTERRUPTED: u8 = 130;
+
+/// Returns the failure of an invalid command line in commands that keep the exit codes of what they replace.
+fn older_usage(text: String) -> Failure {
+    Failure::Own { code: OLDER_USAGE, text }
+}
+
+/// Returns whether two paths lead to the same existing file.
+pub fn is_same_file(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 impl Failure {

@@ -1,13 +1,14 @@
 //! `grooved play-set`: plays the table of parts that `grooved sections` writes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::plan::Plan;
-use super::{Failure, interrupt};
+use super::{Failure, INTERRUPTED, interrupt, is_same_file, older_usage as usage};
 use crate::control::commands::request::Message;
 use crate::control::commands::value::Value;
 use crate::control::conductor::services::MAX_SET;
@@ -18,10 +19,6 @@ use crate::sets::order::Order;
 use crate::sets::timetable::{playlist, timetable, without_overlaps};
 use crate::sets::track::{Set, Track};
 
-/// Exit code of an invalid command line or table.
-const USAGE: u8 = 2;
-/// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
 /// Time between two looks at a daemon that plays a set.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -88,7 +85,7 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
         Some(out) => {
             let folder = path.parent().unwrap_or(Path::new(""));
             let read = std::iter::once(path.clone()).chain(tracks.iter().map(|track| folder.join(&track.part_file)));
-            if let Some(file) = read.into_iter().find(|file| is_same(file, out)) {
+            if let Some(file) = read.into_iter().find(|file| is_same_file(file, out)) {
                 return Err(usage(format!(
                     "--render: '{}' is read by the render; choose another name",
                     file.display()
@@ -100,14 +97,6 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
         }
         None => Rest::Play(plan),
     })
-}
-
-fn is_same(a: &Path, b: &Path) -> bool {
-    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-}
-
-fn usage(text: String) -> Failure {
-    Failure::Own { code: USAGE, text }
 }
 
 /// Reads the table and returns its tracks in order of play.
@@ -174,8 +163,9 @@ fn drive(host: &str, port: u16, load: Vec<Value>) -> Result<(), Failure> {
     };
     ask("/groove/set/load", load)?;
     ask("/groove/set/play", Vec::new())?;
-    let stop: &'static AtomicBool = Box::leak(Box::default());
-    interrupt::call(move || stop.store(true, Relaxed));
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    interrupt::call(move || stopped.store(true, Relaxed));
     let mut told = String::new();
     loop {
         std::thread::sleep(LOOK);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Failure;
+use super::{Failure, INTERRUPTED};
 use crate::control::conductor::services::{MAX_SET, SetFile, SetJob};
 use crate::control::conductor::sets::Ended;
 use crate::media::library::Library;
@@ -44,7 +44,7 @@ pub fn outcome(ended: Option<&Ended>) -> Result<(), Failure> {
         Some(Ended::Played(1..) | Ended::Stopped) => return Ok(()),
         Some(Ended::Played(0)) => (1, "set: no part of it could be played; the log says why"),
         Some(Ended::Failed(why)) => (1, why.as_str()),
-        None => (130, "set: interrupted before its end"),
+        None => (INTERRUPTED, "set: interrupted before its end"),
     };
     Err(Failure::Own { code, text: text.into() })
 }

@@ -88,15 +88,15 @@ pub enum Snap {
 /// Choice of the part of a track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// How segments are read.
+    /// Reading of segments.
     pub rule: Rule,
-    /// Which intro counts.
+    /// The intro that counts.
     pub intro: Intro,
-    /// Where the part begins.
+    /// Beginning of the part.
     pub from: From,
-    /// Where it ends.
+    /// End of the part.
     pub until: Until,
-    /// What its times are moved to.
+    /// Marks to which its times are moved.
     pub snap: Snap,
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::source::SourceTags;
 use super::structure::Structure;
 use super::table::Row;
 use super::tags::Tags;
-use crate::media::decode::{Decoder, decoded_depth, pcm_depth};
+use crate::media::decode::{Decoder, Info, decoded_depth, pcm_depth};
 use crate::media::file::MediaFile;
 
 /// Interval at which progress is reported.
@@ -49,7 +50,7 @@ pub enum Names {
 pub struct Settings {
     /// Folder of the parts.
     pub folder: PathBuf,
-    /// How sounds are treated.
+    /// Treatment of the sounds.
     pub treatment: Treatment,
     /// How files are named.
     pub names: Names,
@@ -271,11 +272,8 @@ impl Job<'_> {
     /// If the part could not be exported.
     pub fn plan(&self, settings: &Settings) -> Result<(Row, u64, Vec<String>), String> {
         let (mut row, _) = self.row(settings)?;
-        let file = MediaFile::open(&self.sound).map_err(|e| e.to_string())?;
-        let decoder = Decoder::new(&file).map_err(|e| format!("its sound {e}"))?;
-        let info = decoder.info();
         let mut remarks = self.chosen.remarks.clone();
-        let (from, to) = self.frames(info.sample_rate, info.frames, &mut remarks)?;
+        let Source { info, from, to, .. } = self.open(&mut remarks)?;
         let rate = settings.treatment.rate.unwrap_or(info.sample_rate);
         let ratio = f64::from(rate) / f64::from(info.sample_rate);
         let frames = ((to - from) as f64 / row.speed * ratio).floor();
@@ -283,11 +281,19 @@ impl Job<'_> {
         let channels = info.channels as f64;
         let mut bytes = frames * channels * f64::from(settings.treatment.format.bytes());
         if settings.with_orig {
-            let depth = pcm_depth(info).unwrap_or_else(|| decoded_depth(info));
+            let depth = pcm_depth(&info).unwrap_or_else(|| decoded_depth(&info));
             bytes += (to - from) as f64 * channels * f64::from(depth.bytes());
         }
         row.more[4] = remarks.join("; ");
         Ok((row, bytes as u64, remarks))
+    }
+
+    /// Opens the sound and finds the frames of the cut.
+    fn open(&self, remarks: &mut Vec<String>) -> Result<Source, String> {
+        let file = MediaFile::open(&self.sound).map_err(|e| format!("its sound cannot be opened: {e}"))?;
+        let info = Decoder::new(&file).map_err(|e| format!("its sound {e}"))?.info().clone();
+        let (from, to) = self.frames(info.sample_rate, info.frames, remarks)?;
+        Ok(Source { file, info, from, to })
     }
 
     /// Returns the frames of the cut.
@@ -323,10 +329,8 @@ impl Job<'_> {
         let failed = PartFault::Failed;
         let treatment = &settings.treatment;
         let (mut row, files) = self.row(settings).map_err(failed)?;
-        let opened = MediaFile::open(&self.sound).map_err(|e| failed(format!("its sound cannot be opened: {e}")))?;
-        let info = Decoder::new(&opened).map_err(|e| failed(format!("its sound {e}")))?.info().clone();
         let mut remarks = self.chosen.remarks.clone();
-        let (from, to) = self.frames(info.sample_rate, info.frames, &mut remarks).map_err(failed)?;
+        let Source { file, info, from, to } = self.open(&mut remarks).map_err(failed)?;
         let title = self.tags.title.clone().unwrap_or_else(|| self.name.clone());
         let comment = format!(
             "cut {:.2}–{:.2} s of {} at speed {:.6}",
@@ -344,7 +348,7 @@ impl Job<'_> {
         };
         let record = Record {
             source: self.sound.to_string_lossy().into_owned(),
-            bytes: opened.len(),
+            bytes: file.len(),
             modified: modified(&self.sound),
             track: self.structure.path.clone(),
             analysis: analysis(self.structure, &self.chosen.key),
@@ -366,7 +370,7 @@ impl Job<'_> {
             None => {
                 // Beside a part that is being replaced, its record would not be true.
                 let _ = fs::remove_file(&files.record);
-                let cut = Cut { file: &opened, info: &info, from, to };
+                let cut = Cut { file: &file, info: &info, from, to };
                 if let Some(orig) = &files.orig {
                     replace(orig, |draft| part::write_exact(cut, draft, watch))?;
                 }
@@ -389,6 +393,14 @@ impl Job<'_> {
         row.more[4] = remarks.join("; ");
         Ok((row, is_kept, remarks))
     }
+}
+
+/// An opened sound and the frames of the cut.
+struct Source {
+    file: Arc<MediaFile>,
+    info: Info,
+    from: u64,
+    to: u64,
 }
 
 /// Files of a part.

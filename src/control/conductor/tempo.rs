@@ -246,7 +246,7 @@ impl Course {
         frames
     }
 
-    /// The sample at which so many beats have passed since the beginning; the beginning for none and fewer.
+    /// Returns the sample at which `beats` beats have passed since `time`; `time` itself if `beats` is 0 or less.
     pub fn sample_in(&self, beats: f64) -> u64 {
         let beats = beats.max(0.0);
         let frames = self.frames_to(self.beat + beats, 0.0, beats / self.slowest());

@@ -54,3 +54,15 @@ pub static ROWS: &[Row<Conductor>] = &[
         Ok(Outcome::Answer(vec![c.sets.status()]))
     }),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sets::order::Order;
+
+    #[test]
+    fn all_orders_can_be_chosen() {
+        let Kind::Choice(names) = ORDER.kind else { panic!("{:?}", ORDER.kind) };
+        assert!(names.iter().copied().eq(Order::NAMES.iter().map(|(name, _)| *name)));
+    }
+}

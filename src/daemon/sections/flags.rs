@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::daemon::Failure;
+use crate::daemon::{Failure, older_usage as usage};
 use crate::engine::method::Method;
 use crate::sections::cues::{self, Choice, Intro, Rule, Snap, Until};
 use crate::sections::export::{Names, Settings};
@@ -14,14 +14,6 @@ use crate::sections::key::{Harmony, Key};
 use crate::sections::number::decimal;
 use crate::sections::part::{Format, Treatment};
 use crate::sections::select::{BpmSource, KeySource, Selection, WantedKey, is_short};
-
-/// Exit code of an invalid command line, as in the older exporter.
-pub const USAGE: u8 = 2;
-
-/// Returns the failure of an invalid command line.
-pub fn usage(text: String) -> Failure {
-    Failure::Own { code: USAGE, text }
-}
 
 /// Command line of `grooved sections`.
 #[derive(Args)]

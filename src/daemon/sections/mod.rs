@@ -3,6 +3,7 @@
 mod flags;
 mod report;
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -14,11 +15,11 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-pub use flags::{Flags, USAGE};
-use flags::{Shown, usage};
+pub use flags::Flags;
+use flags::Shown;
 use report::{Fate, Log, print, summary, to_stdout};
 
-use super::{Failure, interrupt};
+use super::{Failure, INTERRUPTED, interrupt, older_usage as usage};
 use crate::media::decode::Decoder;
 use crate::media::file::MediaFile;
 use crate::sections::cues;
@@ -35,8 +36,6 @@ use crate::sections::table;
 
 /// Exit code if some parts could not be exported.
 const SOME_FAILED: u8 = 1;
-/// Exit code after Ctrl-C.
-const INTERRUPTED: u8 = 130;
 /// Maximum size of a Rekordbox collection in bytes.
 const MAX_XML: u64 = 1 << 30;
 
@@ -162,20 +161,18 @@ fn candidates<'a>(
     let (mut matched, mut missing) = (0, Vec::new());
     for structure in &structures.good {
         let file = structure.file.display();
-        let found = matcher.and_then(|matcher| find(matcher, structure, places));
+        let sound = LazyCell::new(|| places.find(structure).ok());
+        let found = matcher.and_then(|matcher| find(matcher, structure, || sound.as_deref()));
         match &found {
             Some(found) => {
                 matched += 1;
-                let compared = places.find(structure).is_ok();
-                let how = match (found.certainty, compared) {
-                    (Certainty::Exact, _) => None,
-                    (Certainty::Tail, _) => Some("the end of its path"),
-                    (Certainty::Name, true) => Some("its name and duration"),
-                    (Certainty::Stem, true) => Some("its name without extension, and duration"),
-                    (Certainty::Name, false) => Some("its name; there is no sound to compare durations with"),
-                    (Certainty::Stem, false) => {
-                        Some("its name without extension; there is no sound to compare durations with")
-                    }
+                let how = match found.certainty {
+                    Certainty::Exact => None,
+                    Certainty::Tail => Some("the end of its path"),
+                    Certainty::Name if sound.is_some() => Some("its name and duration"),
+                    Certainty::Stem if sound.is_some() => Some("its name without extension, and duration"),
+                    Certainty::Name => Some("its name; there is no sound to compare durations with"),
+                    Certainty::Stem => Some("its name without extension; there is no sound to compare durations with"),
                 };
                 if let Some(how) = how {
                     let (name, line) = (&found.track.name, found.track.line);
@@ -186,8 +183,8 @@ fn candidates<'a>(
         }
         let tonality = found.as_ref().map_or("", |found| found.tonality);
         let has_key = [&structure.key, tonality].iter().any(|key| !key.trim().is_empty());
-        let sound = if flags.needs_tags(selection, has_key) { places.find(structure).ok() } else { None };
-        let tags = sound.map(|sound| SourceTags::read(&sound)).unwrap_or_default();
+        let sound = if flags.needs_tags(selection, has_key) { sound.as_deref() } else { None };
+        let tags = sound.map(SourceTags::read).unwrap_or_default();
         candidates.push(Candidate { structure, found, tags });
     }
     if matcher.is_some() {
@@ -201,13 +198,16 @@ fn candidates<'a>(
 }
 
 /// Finds a track's entry in the collection; where only names agree, the duration of its sound must agree too.
-fn find<'a>(matcher: &'a Matcher<'a>, structure: &Structure, places: &Places) -> Option<Found<'a>> {
+fn find<'a, 's>(
+    matcher: &'a Matcher<'a>,
+    structure: &Structure,
+    sound: impl FnOnce() -> Option<&'s Path>,
+) -> Option<Found<'a>> {
     let found = matcher.find(&structure.path, None);
     if matches!(&found, Some(Found { certainty: Certainty::Exact | Certainty::Tail, .. })) {
         return found;
     }
-    let sound = places.find(structure).ok();
-    match sound.and_then(|sound| Decoder::open(&sound).ok()) {
+    match sound().and_then(|sound| Decoder::open(sound).ok()) {
         Some(decoder) => matcher.find(&structure.path, Some(decoder.info().seconds())),
         None => found,
     }

@@ -41,7 +41,7 @@ pub struct Fate<'a> {
     pub result: Result<Chosen, Reason>,
     /// Index of its job, if it has one; else why not.
     pub job: Option<Result<usize, String>>,
-    /// What became of the job.
+    /// Outcome of the job.
     pub outcome: Option<Outcome>,
 }
 

@@ -17,7 +17,7 @@ struct Asked {
     address: String,
     serial: u64,
     path: String,
-    /// Whether to play it once it is read.
+    /// Whether playback begins after reading.
     play: bool,
 }
 
@@ -181,7 +181,7 @@ impl Sets {
         }
     }
 
-    /// Whether the present track is kept.
+    /// Whether the set is held at its present track.
     pub fn is_held(&self) -> bool {
         self.held
     }

@@ -43,7 +43,7 @@ const JITTER_S: f64 = 0.0005;
 
 /// The parts of the conductor that a run uses.
 pub struct Rig<'a> {
-    /// What all parts share.
+    /// State that all parts share.
     pub cx: &'a mut Context,
     /// The tempo.
     pub tempo: &'a mut Tempo,
@@ -151,7 +151,7 @@ pub struct Run {
     fade: Option<Fade>,
     /// Place in the order of the track to be loaded next.
     to_load: usize,
-    /// Whether the next track waits until it is let go.
+    /// Whether the next track waits for `/groove/set/hold 0`.
     held: bool,
     /// Whether the track that sounds repeats its last bars for that.
     repeats: bool,
@@ -159,7 +159,7 @@ pub struct Run {
     hurried: bool,
     /// The cue as predicted on the last tick.
     predicted: Option<u64>,
-    /// Whether everything has been played.
+    /// Whether the last track has ended.
     over: bool,
 }
 
@@ -242,8 +242,12 @@ impl Run {
 
     /// Place of the track that sounds, or comes first.
     pub fn place(&self) -> usize {
-        let voice = self.fade.as_ref().and_then(|fade| fade.into.as_ref()).or(self.current.as_ref());
-        voice.map_or(self.to_load.saturating_sub(1), |voice| voice.place)
+        self.latest().map_or(self.to_load.saturating_sub(1), |voice| voice.place)
+    }
+
+    /// The track that comes in, or else the one that sounds.
+    fn latest(&self) -> Option<&Voice> {
+        self.fade.as_ref().and_then(|fade| fade.into.as_ref()).or(self.current.as_ref())
     }
 
     /// State as in `/status/set`.
@@ -259,9 +263,6 @@ impl Run {
 
     /// Advances the set; called on every tick.
     pub fn watch(&mut self, rig: &mut Rig) {
-        if self.over {
-            return;
-        }
         self.prepare(rig);
         if self.fade.is_some() {
             return self.advance_fade(rig);
@@ -278,7 +279,7 @@ impl Run {
             let buffer = rig.stems.get(next.id()).filter(|buffer| buffer.serial == next.serial);
             let Some(buffer) = buffer else {
                 tracing::warn!("set: track {} cannot be played; the next one takes its place", next.place + 1);
-                rig.cx.events.post("/event/set/skipped", facts(next));
+                rig.cx.events.post("/event/set/skipped", facts(next.place, next.deck, &next.track));
                 self.next = None;
                 return;
             };
@@ -315,8 +316,7 @@ impl Run {
         let id = FIRST_ID[deck] + STEM;
         if let Err(fault) = rig.stems.load(rig.cx, id, (&path, ""), None, "/groove/set/play") {
             tracing::warn!("set: track {}: {fault}; the next one takes its place", place + 1);
-            let values = vec![Value::Int(place as i64 + 1), deck_name(deck).into(), track.part_file.as_str().into()];
-            rig.cx.events.post("/event/set/skipped", values);
+            rig.cx.events.post("/event/set/skipped", facts(place, deck, &track));
             return None;
         }
         let serial = rig.stems.get(id)?.serial;
@@ -398,8 +398,7 @@ impl Run {
     /// Sends the pieces of the fade as they come due.
     fn advance_fade(&mut self, rig: &mut Rig) {
         let Some(fade) = &self.fade else { return };
-        let measure = fade.into.as_ref().or(self.current.as_ref());
-        let Some((beats, course)) = measure.and_then(|voice| voice.beats(rig)) else {
+        let Some((beats, course)) = self.latest().and_then(|voice| voice.beats(rig)) else {
             self.abandon_fade(rig);
             return;
         };
@@ -449,7 +448,7 @@ impl Run {
     /// Ends a fade whose measuring track does not sound, once it should.
     fn abandon_fade(&mut self, rig: &mut Rig) {
         let Some(fade) = &self.fade else { return };
-        if fade.into.as_ref().or(self.current.as_ref()).is_some_and(|voice| voice.is_there(rig)) {
+        if self.latest().is_some_and(|voice| voice.is_there(rig)) {
             return;
         }
         if let Some(Voice { phase: Phase::Started(at), .. }) = &fade.into
@@ -547,13 +546,12 @@ fn start(rig: &mut Rig, voice: &mut Voice, at: u64) {
     voice.phase = Phase::Started(at);
     let Track { part_file, target_bpm, .. } = &*voice.track;
     tracing::info!("set: track {} on deck {}: {part_file}, {target_bpm} BPM", voice.place + 1, deck_name(voice.deck));
-    rig.cx.events.post("/event/set/track", facts(voice));
+    rig.cx.events.post("/event/set/track", facts(voice.place, voice.deck, &voice.track));
 }
 
 /// Place (from 1), deck and file of a track.
-fn facts(voice: &Voice) -> Vec<Value> {
-    let place = Value::Int(voice.place as i64 + 1);
-    vec![place, deck_name(voice.deck).into(), voice.track.part_file.as_str().into()]
+fn facts(place: usize, deck: usize, track: &Track) -> Vec<Value> {
+    vec![Value::Int(place as i64 + 1), deck_name(deck).into(), track.part_file.as_str().into()]
 }
 
 fn joined(folder: &str, part: &str) -> String {
