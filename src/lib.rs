@@ -7,9 +7,10 @@
 //!
 //! [`remote`] contains the parts of the client program, which controls a running daemon.
 //!
-//! [`sections`] cuts tracks into parts ahead of time; [`sets`] are tables of such parts, which the daemon plays.
+//! [`sections`] cuts tracks into parts ahead of time; [`sets`] are tables of such parts, and [`plans`] remixes in sections,
+//! which the daemon plays.
 //!
-//! Imports point down: `daemon` → `control`, `output`, `sets`, `sections`, `media`, `system` → `stretch`,
+//! Imports point down: `daemon` → `control`, `output`, `plans`, `sets`, `sections`, `media`, `system` → `stretch`,
 //! `ddsp` → `engine` → `dsp`. A test
 //! (`tests/house.rs`) enforces this.
 //!
@@ -41,7 +42,8 @@
 //! | `genome-ahead`, up to 3 per render | [`genome`] | evaluates a genome's network ahead of the render |
 //! | `keeper` | [`system::keeper`] | reads and writes the files of the saved state |
 //! | `interrupt` | [`daemon`] | waits for Ctrl-C in commands that end in an orderly way |
-//! | `set`, one per table | [`daemon::set`] | reads the table of a set |
+//! | `set`, `plan`, one per file | [`daemon::reader`] | reads the table of a set, or a plan |
+//! | `run-plan`, `plan link`, `console`, `screen` | [`daemon::run_plan`] | drives the engine, receives its answers, reads commands |
 //!
 //! Functions of the realtime world are marked `Realtime: yes` in their documentation: they may be called on the audio
 //! thread. All others may not.
@@ -57,6 +59,7 @@ pub mod genome;
 pub mod media;
 pub mod movement;
 pub mod output;
+pub mod plans;
 pub mod remote;
 pub mod sections;
 pub mod sets;

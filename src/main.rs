@@ -10,15 +10,16 @@ use grooved::control::commands::value::Value;
 use grooved::control::conductor::pace::Sync;
 use grooved::control::table;
 use grooved::daemon::doctor;
-use grooved::daemon::plan::{self, Plan};
-use grooved::daemon::play_set::{self, Rest};
+use grooved::daemon::opening::{self, Opening};
+use grooved::daemon::until::{Rest, Until};
 use grooved::daemon::{
-    Failure, LastShow, OLDER_USAGE, Options, OutputMode, is_same_file, last_show, live, media, older, render,
-    safe_config,
+    Failure, LastShow, Options, OutputMode, is_same_file, last_show, live, media, older, render, safe_config,
+    usage_code,
 };
 use grooved::daemon::{genomes, manual, sections, stretch, tune};
 #[cfg(feature = "ddsp")]
 use grooved::daemon::{models, perform};
+use grooved::daemon::{play_set, run_plan};
 use grooved::dsp::sinc::Quality;
 use grooved::engine::method::Method;
 use grooved::genome::{Address, is_address};
@@ -167,6 +168,8 @@ enum Command {
     Sections(Box<sections::Flags>),
     /// Play a table of parts, each mixed into the one before; put other flags first: grooved --device 1 play-set SET.csv
     PlaySet(play_set::Flags),
+    /// Play a DJ plan, section after section; put other flags first: grooved --device 1 run-plan PLAN.json
+    RunPlan(Box<run_plan::flags::Flags>),
     /// Print the man page of grooved, or of its configuration file
     #[command(hide = true)]
     Man {
@@ -261,10 +264,8 @@ fn main() -> ExitCode {
     }
     let cli = Cli::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        // 64 is EX_USAGE; help and version are not errors.
-        let older = ["sections", "play-set"].iter().any(|name| asks_for(name));
-        let usage = if older { i32::from(OLDER_USAGE) } else { 64 };
-        std::process::exit(if error.use_stderr() { usage } else { 0 });
+        // Help and version are not errors.
+        std::process::exit(if error.use_stderr() { usage_code() } else { 0 });
     });
     alsa::quieten();
     // An export that nobody listens to goes on.
@@ -278,11 +279,6 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
-}
-
-/// Returns whether the command line names a subcommand, even if the rest of it is invalid.
-fn asks_for(name: &str) -> bool {
-    std::env::args_os().skip(1).any(|argument| argument == name)
 }
 
 fn go(mut cli: Cli) -> Result<(), Failure> {
@@ -321,8 +317,8 @@ fn go(mut cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::MakeDemo) => {
-            let folder = plan::demo_folder();
-            plan::make_demo(&folder).map_err(|e| Failure::Io(format!("{}: {e}", folder.display())))?;
+            let folder = opening::demo_folder();
+            opening::make_demo(&folder).map_err(|e| Failure::Io(format!("{}: {e}", folder.display())))?;
             println!("{}", folder.display());
             return Ok(());
         }
@@ -346,7 +342,12 @@ fn go(mut cli: Cli) -> Result<(), Failure> {
         }
         Some(Command::Stretch(args)) => return stretch_file(args),
         Some(Command::Genomes(flags)) => return genomes::run(flags, &progress_bar(false)),
-        Some(Command::PlaySet(flags)) => return play_set(&cli, flags),
+        Some(Command::PlaySet(flags)) => return perform_rest(&cli, configuration(&cli)?, play_set::run(flags)?),
+        Some(Command::RunPlan(flags)) => {
+            let config = configuration(&cli)?;
+            let rest = run_plan::start::run(flags, &config)?;
+            return perform_rest(&cli, config, rest);
+        }
         Some(Command::Sections(_)) | None => {}
     }
     if cli.cli_sentinel.is_some() {
@@ -368,19 +369,19 @@ fn go(mut cli: Cli) -> Result<(), Failure> {
              'systemctl reset-failed grooved; systemctl start grooved'"
         );
     }
-    let mut plan = plan_of(&cli)?;
+    let mut opening = opening_of(&cli)?;
     let mut show = LastShow::None;
-    if plan.is_empty() {
+    if opening.is_empty() {
         if cli.render.is_none() {
             show = last_show(&config);
         }
         if config.state.demo && !matches!(show, LastShow::Show(_)) {
-            plan = demo()?;
+            opening = demo()?;
         }
     } else if config.state.restore {
         tracing::info!("files given on the command line: not restoring the previous session");
     }
-    for file in plan.missing() {
+    for file in opening.missing() {
         let is = if file.is_dir() { "is a folder" } else { "does not exist" };
         let why = format!("file '{}' {is}", file.display());
         // A render without the file would be wrong; a show goes on without it, as in the older server.
@@ -389,22 +390,15 @@ fn go(mut cli: Cli) -> Result<(), Failure> {
         }
         tracing::error!("{why}: its deck stays empty");
     }
-    plan.leave_out_missing();
+    opening.leave_out_missing();
     if let OutputMode::Wav(output) = &cli.output {
         [&cli.decks.a, &cli.decks.b, &cli.decks.c, &cli.decks.d, &cli.decks.c_preload]
             .into_iter()
             .flatten()
             .try_for_each(|file| keep_apart("--output", output, file))?;
     }
-    let options = Options {
-        config,
-        config_path: cli.config.clone(),
-        output: cli.output.clone(),
-        plan,
-        show,
-        measure: cli.measure,
-        ends_with_set: false,
-    };
+    let (config_path, output, measure) = (cli.config.clone(), cli.output.clone(), cli.measure);
+    let options = Options { config, config_path, output, opening, show, measure, until: Until::Signal };
     match (cli.render, &options.output) {
         (Some(seconds), OutputMode::Wav(path)) if seconds > 0.0 && seconds <= 86_400.0 => {
             render::render(&options, seconds, &path.clone())
@@ -420,20 +414,22 @@ fn go(mut cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// Plays or renders a set with this process's own engine.
-fn play_set(cli: &Cli, flags: &play_set::Flags) -> Result<(), Failure> {
-    let rest = play_set::run(flags)?;
-    let (plan, render) = match rest {
+/// Plays or renders a set or a plan with this process's own engine.
+fn perform_rest(cli: &Cli, mut config: Config, rest: Rest) -> Result<(), Failure> {
+    let (opening, until, port, render) = match rest {
         Rest::Done => return Ok(()),
-        Rest::Play(plan) => (plan, None),
-        Rest::Render(plan, output, seconds) => (plan, Some((output, seconds))),
+        Rest::Play { opening, until, port } => (opening, until, port, None),
+        Rest::Render { opening, until, out, seconds } => (opening, until, None, Some((out, seconds))),
     };
-    let config = configuration(cli)?;
+    if let Some(port) = port {
+        config.osc.ports = vec![port];
+    }
     realtime::economise_heap();
-    log::start(&config.system.log);
+    // The driver of a plan reports what happens.
+    let is_driven = matches!(until, Until::Driver(_)) && cli.log.is_none();
+    log::start(if is_driven { "warn" } else { &config.system.log });
     let (config_path, output) = (cli.config.clone(), cli.output.clone());
-    let options =
-        Options { config, config_path, output, plan, show: LastShow::None, measure: false, ends_with_set: true };
+    let options = Options { config, config_path, output, opening, show: LastShow::None, measure: false, until };
     match render {
         Some((output, seconds)) => render::render(&options, seconds, &output),
         None => live::run(options, {
@@ -576,7 +572,7 @@ fn tune(cli: &Cli, seconds: f64, sizes: &[usize], write: bool) -> Result<(), Fai
     if write && cli.config.is_none() {
         return Err(Failure::Usage("--write requires --config FILE before 'tune'".into()));
     }
-    let plays = cli.demo || !plan_of(cli)?.is_empty() || config.state.restore;
+    let plays = cli.demo || !opening_of(cli)?.is_empty() || config.state.restore;
     let flags: Vec<String> = std::env::args().skip(1).take_while(|a| a != "tune").collect();
     match tune::run(&flags, plays, sizes, seconds)? {
         None => println!("None of these sizes is stable. Try larger ones, or see docs/tuning.md."),
@@ -663,14 +659,14 @@ fn configured(cli: &Cli) -> Result<(Config, Vec<String>), Failure> {
     Ok((config, remarks))
 }
 
-/// Returns the plan of the demonstration set. Renders the set first if it does not exist yet.
-fn demo() -> Result<Plan, Failure> {
-    let folder = plan::demo_folder();
+/// Returns the opening of the demonstration set. Renders the set first if it does not exist yet.
+fn demo() -> Result<Opening, Failure> {
+    let folder = opening::demo_folder();
     let failed = |e| Failure::Io(format!("{}: {e}", folder.display()));
     if !folder.is_dir() {
         eprintln!("Rendering the demonstration set (once, a few seconds) …");
     }
-    if !plan::has_demo(&folder) {
+    if !opening::has_demo(&folder) {
         // In a process of its own, so that its memory, and the fragmentation of its heap, end with it.
         let mut child = std::env::current_exe().map(std::process::Command::new).map_err(failed)?;
         let done = child.arg("make-demo").stdout(std::process::Stdio::null()).status().map_err(failed)?;
@@ -678,15 +674,17 @@ fn demo() -> Result<Plan, Failure> {
             return Err(failed(std::io::Error::other("the demonstration set could not be rendered")));
         }
     }
-    Ok(plan::demo_plan(&folder))
+    Ok(opening::demo_opening(&folder))
 }
 
-/// Returns the plan given by the flags: the demonstration set, safe mode's signal, or the files of the decks.
-fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
-    let mut plan = match (cli.demo, cli.safe) {
+/// Returns the opening given by the flags: the demonstration set, safe mode's signal, or the files of the decks.
+fn opening_of(cli: &Cli) -> Result<Opening, Failure> {
+    let mut opening = match (cli.demo, cli.safe) {
         (true, _) => demo()?,
-        (_, true) => plan::safe_plan(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("safe mode: {e}")))?,
-        _ => Plan::default(),
+        (_, true) => {
+            opening::safe_opening(&std::env::temp_dir()).map_err(|e| Failure::Io(format!("safe mode: {e}")))?
+        }
+        _ => Opening::default(),
     };
     let mut remarks = Vec::new();
     let mut clamped =
@@ -701,9 +699,9 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
             if let Some(name) = file.to_str().filter(|name| is_address(name)) {
                 Address::parse(name).map_err(|fault| Failure::Usage(fault.to_string()))?;
             }
-            plan.load(id, file, "");
+            opening.load(id, file, "");
             if at_once {
-                plan.call("/groove/stem/play", vec![Value::Int(id), rate.into(), volume.into(), Value::Int(1)]);
+                opening.call("/groove/stem/play", vec![Value::Int(id), rate.into(), volume.into(), Value::Int(1)]);
             }
         }
         Ok(())
@@ -713,7 +711,7 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     deck(2100, &cli.decks.c_preload.clone().or(cli.decks.c.clone()), false)?;
     deck(3100, &cli.decks.d, true)?;
     if let Some(seconds) = cli.decks.c_at {
-        plan.call(
+        opening.call(
             "/groove/at",
             vec![seconds.into(), "/groove/stem/play".into(), Value::Int(2100), rate.into(), volume.into()],
         );
@@ -721,12 +719,12 @@ fn plan_of(cli: &Cli) -> Result<Plan, Failure> {
     if let Some(seconds) = cli.dummy_after {
         let mut args = vec![seconds.into(), "/dummy".into()];
         args.extend(cli.dummy_args.iter().map(|a| Value::from(a.as_str())));
-        plan.call("/groove/at", args);
+        opening.call("/groove/at", args);
     }
     if cli.watch {
-        plan.call("/groove/clock/print", vec![Value::Int(1)]);
+        opening.call("/groove/clock/print", vec![Value::Int(1)]);
     }
-    Ok(plan)
+    Ok(opening)
 }
 
 /// Prints a short introduction for somebody who has just typed `make run`.

@@ -48,6 +48,10 @@ fn an_independent_client_walks_the_tree_and_sets_every_control() {
     scratch.sine("walk.wav", 48_000, 2, 440, 0.2);
     let table = "part_file,begin_cue_adj,end_cue_adj,target_bpm\nwalk.wav,1,2,120\n";
     std::fs::write(scratch.path("walk.csv"), table).unwrap();
+    let stems = serde_json::json!({"bass": {"song": "Walk", "file": "walk.wav", "bpm": 120, "pitch_shift": 1.0}});
+    let section = serde_json::json!({"type": "walk", "stems": stems});
+    let plan = serde_json::json!({"base_bpm": 120, "sections": {"00_x": section, "01_x": section, "02_x": section}});
+    std::fs::write(scratch.path("walk.json"), plan.to_string()).unwrap();
     let http = free_tcp_port();
     let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
     let config = format!(

@@ -5,7 +5,8 @@ mod common;
 use common::{Scratch, grooved};
 use grooved::config::Config;
 use grooved::control::commands::value::Value;
-use grooved::daemon::plan::Plan;
+use grooved::daemon::opening::Opening;
+use grooved::daemon::until::Until;
 use grooved::daemon::{LastShow, Options, OutputMode, render};
 
 fn render(scratch: &Scratch, name: &str, args: &[&str]) -> Vec<u8> {
@@ -59,18 +60,18 @@ fn renders_are_equal_for_every_period_size_and_every_time() {
     assert!(render(&scratch, "other.wav", &other) != reference);
 }
 
-/// Returns a plan for what the command line has no flags for: equalisers, crossfades and notes, some at a later time.
-fn plan(scratch: &Scratch, with_notes: bool) -> Plan {
-    let mut plan = Plan::default();
-    plan.load(100, &scratch.path("a.wav"), "noise");
-    plan.load(1100, &scratch.path("b.wav"), "tone");
+/// Returns an opening for what the command line has no flags for: equalisers, crossfades and notes, some at a later time.
+fn opening(scratch: &Scratch, with_notes: bool) -> Opening {
+    let mut opening = Opening::default();
+    opening.load(100, &scratch.path("a.wav"), "noise");
+    opening.load(1100, &scratch.path("b.wav"), "tone");
     let f = Value::Float;
-    plan.call("/groove/stem/play", vec![Value::Int(100), f(1.013), f(0.8), Value::Int(1)]);
-    plan.call("/groove/stem/play", vec![Value::Int(1100), f(0.77), f(0.6), Value::Int(1)]);
-    plan.call("/groove/deck/a/eq/low", vec![f(10.0)]);
-    plan.call("/groove/deck/b/eq/high", vec![f(95.0)]);
+    opening.call("/groove/stem/play", vec![Value::Int(100), f(1.013), f(0.8), Value::Int(1)]);
+    opening.call("/groove/stem/play", vec![Value::Int(1100), f(0.77), f(0.6), Value::Int(1)]);
+    opening.call("/groove/deck/a/eq/low", vec![f(10.0)]);
+    opening.call("/groove/deck/b/eq/high", vec![f(95.0)]);
     let mut later = |seconds: f64, address: &str, args: Vec<Value>| {
-        plan.call("/groove/at", [vec![f(seconds), address.into()], args].concat());
+        opening.call("/groove/at", [vec![f(seconds), address.into()], args].concat());
     };
     later(0.5, "/groove/deck/a/eq/mid", vec![f(80.0)]);
     later(0.7, "/groove/crossfade", vec![f(1.0), "power".into(), f(1.0)]);
@@ -81,10 +82,10 @@ fn plan(scratch: &Scratch, with_notes: bool) -> Plan {
         }
         later(2.0, "/groove/note/off", vec![f(60.0)]);
     }
-    plan
+    opening
 }
 
-fn render_plan(scratch: &Scratch, plan: Plan, size: usize, name: &str) -> Vec<u8> {
+fn render_opening(scratch: &Scratch, opening: Opening, size: usize, name: &str) -> Vec<u8> {
     let mut config = Config::default();
     config.output.buffer_size = size;
     config.ddsp.models = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
@@ -97,10 +98,10 @@ fn render_plan(scratch: &Scratch, plan: Plan, size: usize, name: &str) -> Vec<u8
             config,
             config_path: None,
             output,
-            plan,
+            opening,
             show: LastShow::None,
             measure: false,
-            ends_with_set: false,
+            until: Until::Signal,
         },
         3.0,
         &path,
@@ -117,12 +118,12 @@ fn equalisers_and_notes_are_equal_for_every_period_size_too() {
         (noise, -0.5 * noise)
     });
     scratch.sine("b.wav", 96_000, 2, 333, 0.2);
-    let mixed = render_plan(&scratch, plan(&scratch, false), 1024, "mixed.wav");
+    let mixed = render_opening(&scratch, opening(&scratch, false), 1024, "mixed.wav");
     for size in [64, 441] {
-        assert!(render_plan(&scratch, plan(&scratch, false), size, "again.wav") == mixed, "period {size}");
+        assert!(render_opening(&scratch, opening(&scratch, false), size, "again.wav") == mixed, "period {size}");
     }
-    let voiced = render_plan(&scratch, plan(&scratch, true), 1024, "voiced.wav");
-    assert!(render_plan(&scratch, plan(&scratch, true), 1024, "again.wav") == voiced, "not reproducible");
+    let voiced = render_opening(&scratch, opening(&scratch, true), 1024, "voiced.wav");
+    assert!(render_opening(&scratch, opening(&scratch, true), 1024, "again.wav") == voiced, "not reproducible");
     assert!(!cfg!(feature = "ddsp") || voiced != mixed, "notes are not heard");
     // `make test-arm64` compares them with those of another processor.
     if let Some(folder) = std::env::var_os("GROOVED_RENDERS") {

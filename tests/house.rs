@@ -243,20 +243,33 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("media", &["engine", "dsp", "genome", "system"]),
     // The output can be a file, and `media` knows how files are written.
     ("output", &["engine", "dsp", "system", "media"]),
+    ("plans", &[]),
     ("sets", &["sections", "genome"]),
     ("sections", &["stretch", "media", "engine", "dsp"]),
     // `control` may use the report, which the output publishes, and nothing else of the output.
     (
         "control",
-        &["engine", "dsp", "media", "movement", "stretch", "ddsp", "genome", "sets", "system", "output/report"],
+        &[
+            "engine",
+            "dsp",
+            "media",
+            "movement",
+            "stretch",
+            "ddsp",
+            "genome",
+            "plans",
+            "sets",
+            "system",
+            "output/report",
+        ],
     ),
     ("remote", &["control", "media"]),
     ("config", &["control", "output", "movement", "media", "stretch", "ddsp", "genome", "system", "engine", "dsp"]),
     (
         "daemon",
         &[
-            "remote", "sections", "sets", "stretch", "ddsp", "genome", "movement", "config", "control", "output",
-            "media", "system", "engine", "dsp", "demo",
+            "remote", "sections", "plans", "sets", "stretch", "ddsp", "genome", "movement", "config", "control",
+            "output", "media", "system", "engine", "dsp", "demo",
         ],
     ),
 ];

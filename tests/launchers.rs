@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use common::{Scratch, free_port, grooved};
+use common::{Daemon, Scratch, free_port, grooved};
 
 /// A launcher, started as in the older scripts: by its name, in its folder.
 struct Launched {
@@ -179,4 +179,110 @@ fn the_older_section_exporter_runs_by_its_name() {
     for ambiguous in [&["--bpm-m", "3"][..], &["--nope"]] {
         assert_eq!(run(ambiguous).status.code(), Some(2), "{ambiguous:?}");
     }
+}
+
+#[test]
+fn the_older_plan_executor_and_its_launcher_run_by_their_names() {
+    let scratch = Scratch::new("launch-plan");
+    std::fs::create_dir_all(scratch.path("stems/Song")).unwrap();
+    std::fs::create_dir_all(scratch.path("autodj-plan")).unwrap();
+    scratch.sine("stems/Song/bass.wav", 44_100, 1, 200, 0.1);
+    let plan = r#"{"theme": "short", "base_bpm": 240, "sections": {"00_intro": {"type": "intro", "stems": {
+        "bass": {"song": "Song", "file": "../stems/Song/bass.wav", "bpm": 240, "pitch_shift": 1.0}}}}}"#;
+    std::fs::write(scratch.path("autodj-plan/remix.json"), plan).unwrap();
+    let run = |name: &str, port: u16, arguments: &[&str]| {
+        let launcher = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat").join(name);
+        let mut command = Command::new("python3");
+        command.current_dir(scratch.path("autodj-plan")).arg(launcher).args(arguments);
+        if port > 0 {
+            command.args(["--port", &port.to_string()]);
+        }
+        command.env("GROOVED", env!("CARGO_BIN_EXE_grooved")).output().unwrap()
+    };
+    let info = run("dj_plan_executor.py", 0, &["remix.json", "--mode", "info"]);
+    assert!(info.status.success() && String::from_utf8_lossy(&info.stdout).contains("short"), "{info:?}");
+    // Where the older executor talked to nobody, this one says so.
+    let nobody = run("dj_plan_executor.py", free_port(), &["remix.json", "--mode=full"]);
+    assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
+    let daemon = Daemon::start(&scratch, &["--output", "null"]);
+    let played = run("dj_plan_executor.py", daemon.port, &["remix.json", "--mode=full"]);
+    assert!(played.status.success(), "{played:?}");
+    assert_eq!(daemon.client().status("plan", 0), common::s("over"));
+    daemon.stop();
+    let one_step = run("run_python_dj.py", 0, &["remix.json", "--render", "mix.wav"]);
+    assert!(one_step.status.success() && scratch.path("autodj-plan/mix.wav").exists(), "{one_step:?}");
+}
+#[test]
+fn the_older_set_player_runs_by_its_name() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let scratch = Scratch::new("launch-set");
+    // In place of the program: prints its arguments, one a line.
+    let fake = scratch.path("fake-grooved");
+    std::fs::write(&fake, "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n").unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command.current_dir(scratch.path(""));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/mixer_tracks.py")).args(arguments);
+        command.env("GROOVED", program).output().unwrap()
+    };
+    let default = "track_data_Cm-Gm_122-d3.csv --order=energy --seed=1";
+    let engine = "--host=127.0.0.1 --port=57120";
+    let list = "--playlist-out=playlist_operational.csv";
+    // Older flags, and what is given to grooved play-set for them.
+    let table: [(&[&str], String); 10] = [
+        (&["--seed", "1"], format!("{default} {engine} {list}")),
+        (&["--se=1", "--ho", "0.0.0.0", "--po=57122"], format!("{default} --host=127.0.0.1 --port=57122 {list}")),
+        (&["--seed=1", "--host=::"], format!("{default} {engine} {list}")),
+        (&["--seed=1", "--c", "-"], format!("./- --order=energy --seed=1 {engine} {list}")),
+        (&["--seed=1", "--preload-offset", "2"], format!("{default} {engine} --preload=2.0 {list}")),
+        (&["--seed=1", "--preload=-1"], format!("{default} {engine} --preload=0.0 {list}")),
+        (&["--seed=1", "--print"], format!("{default} --dry-run --preload=1.0 {list}")),
+        (&["--seed=1", "--playlist", "p.csv"], format!("{default} {engine} --playlist-out=p.csv")),
+        // Flags that the older player did not have.
+        (&["--seed=1", "--render", "x.wav", "--limit=2"], format!("{default} --render x.wav --limit=2")),
+        (&["--order", "key", "--loop"], format!("track_data_Cm-Gm_122-d3.csv {engine} {list} --order key --loop")),
+    ];
+    for (older, expected) in &table {
+        let done = run(&fake, older);
+        assert_eq!(done.status.code(), Some(7), "{older:?}: {done:?}");
+        assert_eq!(String::from_utf8_lossy(&done.stdout).trim_end().replace('\n', " "), format!("play-set {expected}"));
+        assert!(done.stderr.is_empty(), "{older:?}: {done:?}");
+    }
+    // Movement and tempo are the daemon's: their older defaults are accepted in silence.
+    for (older, named) in [
+        (&["--movement-port", "57120", "--tempo-base=120.0", "--xfade-steps=40"][..], ""),
+        (&["--tempo-i", "5", "--tempo-step", "1"], "--tempo-step, --tempo-interval: ignored; the daemon itself"),
+        (&["--movement-host", "::1"], "see osc.bind in grooved.toml"),
+        (&["--xfade=8"], "see [movement] in grooved.toml"),
+    ] {
+        let done = run(&fake, &[older, &["--seed=1"]].concat());
+        assert_eq!(String::from_utf8_lossy(&done.stdout).lines().count(), 7, "{older:?}: {done:?}");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(said.contains(named) && said.lines().count() == usize::from(!named.is_empty()), "{older:?}: {said}");
+    }
+    for wrong in ["--port=x", "--p=1", "--tempo=1", "--seed=1.5", "--movement-i=x", "--xfade-steps=4.5", "--csv"] {
+        let done = run(&fake, &[wrong]);
+        assert!(done.status.code() == Some(2) && done.stdout.is_empty(), "{wrong}: {done:?}");
+    }
+    // An order without a seed can be repeated.
+    let once = run(&fake, &[]);
+    let seed = String::from_utf8_lossy(&once.stderr).split(' ').nth(2).unwrap().to_owned();
+    assert_eq!(run(&fake, &["--seed", &seed]).stdout, once.stdout);
+
+    let real = Path::new(env!("CARGO_BIN_EXE_grooved"));
+    let missing = run(real, &["--seed", "1"]);
+    assert_eq!(missing.status.code(), Some(2), "{missing:?}");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("track_data_Cm-Gm_122-d3.csv"), "{missing:?}");
+    let rows = "bpm,begin_cue_adj,end_cue_adj,part_file\r\n120,4.0,6.0,a.wav\r\n120,4.0,6.0,b.wav\r\n";
+    std::fs::write(scratch.path("set.csv"), rows).unwrap();
+    let flags = ["--csv", "set.csv", "--seed", "1", "--print-playlist", "--playlist-csv", "lists/list.csv"];
+    let printed = run(real, &flags);
+    assert!(printed.status.success() && printed.stdout.ends_with(b".wav\n"), "{printed:?}");
+    let playlist = std::fs::read_to_string(scratch.path("lists/list.csv")).unwrap();
+    let starts: Vec<&str> = playlist.lines().skip(1).collect();
+    // Times as the older player wrote them, its second before the first track included.
+    assert!(starts[0].starts_with("A,0.0,1.0,5.0,7.0,") && starts[1].starts_with("B,4.0,5.0,9.0,11.0,"), "{playlist}");
+    assert_eq!(run(real, &["--csv", "set.csv", "--nope"]).status.code(), Some(2));
 }

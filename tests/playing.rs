@@ -400,6 +400,7 @@ fn the_status_has_its_fields_in_order_and_subscriptions_lapse() {
             "/status/voices",
             "/status/midi",
             "/status/set",
+            "/status/plan",
             "/done",
         ]
     );

@@ -151,7 +151,7 @@ impl Covered {
     fn start(&mut self, slot: u16, source: Box<StemSource>, rate: f64, gain: f32) {
         let play = Play { from: 0, start: 0, end: source.frames, looped: true };
         self.send(None, Action::Install { slot, deck: 0, source });
-        self.send(None, Action::Start { slot, play, rate, gain });
+        self.send(None, Action::Start { slot, play, rate, gain, exact: false });
     }
 
     fn send(&mut self, at: Option<u64>, action: Action) {
@@ -196,7 +196,7 @@ fn render(methods: &[Method], changes: &[Change], frames: u64) -> Vec<Vec<f32>> 
         send(&mut control, None, Action::Stretch { deck, method: method.in_engine(), kit });
         send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(seconds) });
         let play = Play { from: 0, start: 0, end: (seconds * RATE as usize) as u64, looped: true };
-        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
+        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0, exact: false });
     }
     let mut block = Block::new(8, 480);
     let mut out = vec![Vec::with_capacity(frames as usize); methods.len()];
@@ -325,11 +325,11 @@ fn gains_and_stops_behind_a_plan_are_immediate_and_do_not_click() {
     send(&mut control, None, Action::Stretch { deck: 0, method: Method::Wsola, kit });
     send(&mut control, None, Action::Install { slot: 0, deck: 0, source: tone(100.0) });
     let play = Play { from: 0, start: 0, end: 30 * u64::from(RATE), looped: false };
-    send(&mut control, None, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 });
+    send(&mut control, None, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0, exact: false });
     send(&mut control, Some(48_000), Action::Tempo { bpm: 132.0, frames: 2_400, shape: Shape::Linear });
     // Two seconds after the start: a mute, at three a return, at four another rate, at five a stop.
-    send(&mut control, Some(96_000), Action::StemGain { slot: 0, gain: 0.0 });
-    send(&mut control, Some(144_000), Action::StemGain { slot: 0, gain: 1.0 });
+    send(&mut control, Some(96_000), Action::StemGain { slot: 0, gain: 0.0, frames: None });
+    send(&mut control, Some(144_000), Action::StemGain { slot: 0, gain: 1.0, frames: None });
     send(&mut control, Some(192_000), Action::StemRate { slot: 0, rate: 0.8 });
     send(&mut control, Some(216_000), Action::Stretch { deck: 0, method: Method::PlaybackRate, kit: None });
     send(&mut control, Some(228_000), Action::Stretch { deck: 0, method: Method::Wsola, kit: None });
@@ -372,7 +372,7 @@ fn changing_the_method_keeps_the_beat() {
     let play = Play { from: 0, start: 0, end: 60 * u64::from(RATE), looped: true };
     for deck in 0..2 {
         send(&mut control, None, Action::Install { slot: deck as u16, deck, source: ticks(60) });
-        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0 });
+        send(&mut control, None, Action::Start { slot: deck as u16, play, rate: 1.0, gain: 1.0, exact: false });
     }
     for Change { at, bpm, frames } in &changes {
         send(&mut control, Some(*at), Action::Tempo { bpm: *bpm, frames: *frames, shape: Shape::Linear });
@@ -416,7 +416,7 @@ fn what_is_muted_or_stopped_behind_a_reserve_is_not_heard_again() {
     for (slot, hz) in [110.0, 175.0, 260.0].into_iter().enumerate() {
         rig.start(slot as u16, tone(hz), 1.0, 0.5);
     }
-    rig.send(Some(144_000), Action::StemGain { slot: 1, gain: 0.0 });
+    rig.send(Some(144_000), Action::StemGain { slot: 1, gain: 0.0, frames: None });
     rig.send(Some(240_000), Action::Stop { slot: 2 });
     let mut block = Block::new(2, 480);
     let mut sound = Vec::new();

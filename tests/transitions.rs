@@ -376,7 +376,7 @@ impl Rig {
 
     fn start(&mut self, slot: u16, from: u64) {
         let play = self.play(from);
-        self.send(Action::Start { slot, play, rate: 1.0, gain: 0.5 });
+        self.send(Action::Start { slot, play, rate: 1.0, gain: 0.5, exact: false });
     }
 
     fn stretch(&mut self) {
@@ -484,14 +484,14 @@ const CONTROLS: &[Moves] = &[
             r.start(A, 0);
             r.start(SECOND, 0);
         },
-        act: |r, k| r.send(Action::StemGain { slot: A, gain: other(k, 0.0, 0.5) }),
+        act: |r, k| r.send(Action::StemGain { slot: A, gain: other(k, 0.0, 0.5), frames: None }),
     },
     Moves {
         name: "every stem at once",
         prepare: |r| [A, SECOND, B].into_iter().for_each(|slot| r.start(slot, 0)),
         act: |r, k| {
             for slot in [A, SECOND, B] {
-                r.send(Action::StemGain { slot, gain: other(k, 0.0, 0.5) });
+                r.send(Action::StemGain { slot, gain: other(k, 0.0, 0.5), frames: None });
             }
         },
     },
@@ -580,7 +580,7 @@ const CONTROLS: &[Moves] = &[
             r.send(Action::Tempo { bpm: 126.0, frames: 0, shape: Shape::Linear });
             r.start(A, 0);
         },
-        act: |r, k| r.send(Action::StemGain { slot: A, gain: other(k, 0.0, 0.5) }),
+        act: |r, k| r.send(Action::StemGain { slot: A, gain: other(k, 0.0, 0.5), frames: None }),
     },
     Moves {
         name: "test tone",

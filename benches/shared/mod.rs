@@ -78,7 +78,7 @@ impl Rig {
             let play = Play { from: 0, start: 0, end: frames as u64, looped: true };
             let slot = k as u16;
             actions.push(Action::Install { slot, deck, source });
-            actions.push(Action::Start { slot, play, rate, gain: [1.0, 0.9, 0.8, 0.7, 0.6][k / 4] });
+            actions.push(Action::Start { slot, play, rate, gain: [1.0, 0.9, 0.8, 0.7, 0.6][k / 4], exact: false });
         }
         if !pair && graph != "flat" {
             for deck in 0..4 {

@@ -16,14 +16,17 @@ use tokio::sync::mpsc;
 
 use super::breeding;
 use super::instruments::InstrumentFactory;
+use super::plan;
+use super::reader::Reader;
 use super::renders;
 use super::services::{LiveServices, Stalls};
-use super::set::{self, SetReader};
+use super::set;
+use super::until::Until;
 use super::{Failure, LastShow, Options, OutputMode, engine_config, genome_collection, library, older, settings};
 use crate::config::{Auth, Config, ConfigError, Realtime};
 use crate::control::commands::request::{Line, Request};
 use crate::control::conductor::Conductor;
-use crate::control::conductor::services::{GenomeResult, InstrumentResult, SetFile};
+use crate::control::conductor::services::{GenomeResult, InstrumentResult, PlanJob, SetFile, SetJob};
 use crate::control::conductor::show::Show;
 use crate::control::faces::closing::Ending;
 use crate::control::faces::dashboard;
@@ -47,6 +50,7 @@ use crate::output::player::{Orders, Player, PlayerIo, card_door};
 use crate::output::report::Report;
 use crate::output::supervisor::{Notice, Supervisor, open_alsa};
 use crate::output::tap::WavTap;
+use crate::plans::score::Score;
 use crate::stretch::worker::StretchThread;
 use crate::system::keeper::{self, Keeper, Kept};
 use crate::system::notify::{self, Watchdog};
@@ -129,7 +133,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         .start(config, outer.telemetry.clone(), move |m| drop(made_tx.send(m)))
         .map_err(io("the voices' threads"))?;
     let (loaded_tx, loaded) = mpsc::unbounded_channel();
-    let pool = Pool::start(library(config, &options.plan, genomes.clone()), move |done| drop(loaded_tx.send(done)))
+    let pool = Pool::start(library(config, &options.opening, genomes.clone()), move |done| drop(loaded_tx.send(done)))
         .map_err(io("the loaders"))?;
 
     let overseer = Overseer::start(move || {
@@ -206,6 +210,8 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         None => None,
     };
     let (read_tx, read) = mpsc::unbounded_channel();
+    let (planned_tx, planned) = mpsc::unbounded_channel();
+    let roots = library(config, &options.opening, None);
     let services = LiveServices {
         pool: pool.clone(),
         feeders: disk.mail(),
@@ -214,7 +220,8 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
         recorder: recorder.as_ref().and_then(Recorder::mail),
         progress: recorder.as_ref().map(|r| r.progress.clone()),
         genomes: breeding,
-        sets: SetReader::new(library(config, &options.plan, None), move |read| drop(read_tx.send(read))),
+        sets: Reader::new(("set", roots.clone()), set::read, move |job, read| drop(read_tx.send((job, read)))),
+        plans: Reader::new(("plan", roots), plan::read, move |job, read| drop(planned_tx.send((job, read)))),
         voices: voices.handle(),
         stalls: Stalls {
             audio: orders.clone(),
@@ -247,7 +254,7 @@ pub fn run(options: Options, reread: Reread) -> Result<(), Failure> {
     // The conductor has a runtime of its own, so that busy sockets cannot delay its ticks.
     let own =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io("the conductor's runtime"))?;
-    let inboxes = Inboxes { loaded, kept, told, made, bred, read };
+    let inboxes = Inboxes { loaded, kept, told, made, bred, read, planned };
     let result = runtime
         .block_on(open_faces(&options, &conductor, &workshop, &report, genomes))
         .and_then(|faces| own.block_on(serve(&options, &reread, conductor, inboxes, faces, report.clone())));
@@ -400,7 +407,8 @@ struct Inboxes {
     told: mpsc::UnboundedReceiver<RecorderEvent>,
     made: mpsc::UnboundedReceiver<InstrumentResult>,
     bred: mpsc::UnboundedReceiver<GenomeResult>,
-    read: mpsc::UnboundedReceiver<Result<SetFile, String>>,
+    read: mpsc::UnboundedReceiver<(SetJob, Result<SetFile, String>)>,
+    planned: mpsc::UnboundedReceiver<(PlanJob, Result<Score, String>)>,
 }
 
 /// Sources of requests and destinations of their answers.
@@ -497,8 +505,8 @@ async fn serve(
     let config = &options.config;
     watch(conductor.engine_answers(), report.clone(), config.output.sample_rate)
         .map_err(|e| Failure::Io(format!("the watchdog's thread: {e}")))?;
-    conductor.own(options.plan.calls());
-    let mut solo = options.plan.solo(&mut conductor);
+    conductor.own(options.opening.calls());
+    let mut solo = options.opening.solo(&mut conductor);
 
     let mut signals = Signals::new().map_err(|e| Failure::Io(format!("signals: {e}")))?;
     let mut tick = tokio::time::interval(TICK);
@@ -508,7 +516,9 @@ async fn serve(
     let (read_tx, mut read) = mpsc::unbounded_channel();
     let mut counted = Losses::default();
     notify::ready();
-    older::announce();
+    if matches!(options.until, Until::Signal) {
+        older::announce();
+    }
     loop {
         tokio::select! {
             biased;
@@ -521,7 +531,7 @@ async fn serve(
                 if let Some(solo) = &mut solo {
                     solo.play(&mut conductor);
                 }
-                if options.ends_with_set && conductor.sets.ended().is_some() {
+                if options.until.is_over(&conductor) {
                     break;
                 }
                 ticks = ticks.wrapping_add(1);
@@ -543,7 +553,8 @@ async fn serve(
             Some(told) = inboxes.told.recv() => conductor.recorded(told),
             Some(made) = inboxes.made.recv() => conductor.opened(made),
             Some(bred) = inboxes.bred.recv() => conductor.bred(bred),
-            Some(read) = inboxes.read.recv() => conductor.set_read(read),
+            Some((job, read)) = inboxes.read.recv() => conductor.set_read(&job, read),
+            Some((job, read)) = inboxes.planned.recv() => conductor.plan_read(&job, read),
             Some(peer) = faces.gone.recv() => conductor.gone(peer),
             // One slice at a time, so that the branches above are polled in between.
             () = std::future::ready(()), if conductor.has_work() && !conductor.is_behind() => conductor.work(),
@@ -564,7 +575,7 @@ async fn serve(
     conductor.fade_out(FADE_OUT_S);
     let latency = report.buffer_frames.load(Relaxed) as f64 / f64::from(config.output.sample_rate);
     tokio::time::sleep(Duration::from_secs_f64(FADE_OUT_S + latency.min(1.0) + 0.02)).await;
-    if options.ends_with_set { set::outcome(conductor.sets.ended()) } else { Ok(()) }
+    options.until.outcome(&conductor)
 }
 
 /// Returns the access rules of HTTP from the configuration.
@@ -647,7 +658,7 @@ fn reload(options: &Options, read: Result<Config, Failure>, conductor: &mut Cond
         (None, _) => tracing::info!(target: log::AGAIN, "reload: no configuration file"),
         (Some(path), Ok(config)) => {
             let now = options.config.reloaded(&config);
-            conductor.reconfigure(settings(&now), library(&now, &options.plan, None));
+            conductor.reconfigure(settings(&now), library(&now, &options.opening, None));
             tracing::info!(target: log::AGAIN, "reload: {} applied", path.display());
             let waiting = options.config.needs_restart(&config);
             if !waiting.is_empty() {

@@ -12,11 +12,13 @@
 //! - [`older`]: flags of the older servers that are more than a setting
 //! - [`solo`]: the instrument of the demonstration set
 //! - [`stretch`]: tempo and key changes of files, and their cost on this machine
-//! - [`plan`]: what plays at start, from the command line or the demonstration set
+//! - [`opening`]: what plays at start, from the command line or the demonstration set
+//! - [`play_set`], [`run_plan`]: plays a set or a plan; [`until`]: what ends a run; [`failure`]: why it ended
 
 mod breeding;
 pub mod doctor;
 mod evolve;
+pub mod failure;
 pub mod genomes;
 #[cfg_attr(not(feature = "ddsp"), path = "mute.rs")]
 pub mod instruments;
@@ -27,24 +29,28 @@ pub mod media;
 #[cfg(feature = "ddsp")]
 pub mod models;
 pub mod older;
+pub mod opening;
 #[cfg(feature = "ddsp")]
 pub mod perform;
 pub mod plan;
 pub mod play_set;
+pub mod reader;
 pub mod render;
 mod renders;
+pub mod run_plan;
 pub mod sections;
 pub mod services;
 pub mod set;
 pub mod solo;
 pub mod stretch;
 pub mod tune;
+pub mod until;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Map};
+use crate::config::{Config, Map};
 use crate::control::conductor::presets::STATE_FILE;
 use crate::control::conductor::settings::{MediaSettings, MixerSettings, Settings, TempoSettings};
 use crate::control::conductor::show::Show;
@@ -54,7 +60,9 @@ use crate::engine::cover::Bounds;
 use crate::genome::Collection;
 use crate::media::library::Library;
 use crate::system::keeper;
-use plan::Plan;
+pub use failure::{Failure, INTERRUPTED, OLDER_USAGE, older_usage, usage_code};
+use opening::Opening;
+use until::Until;
 
 /// Destination of the sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,78 +85,18 @@ pub struct Options {
     /// Destination of the sound.
     pub output: OutputMode,
     /// What plays at start.
-    pub plan: Plan,
-    /// The show to restore, if the plan is empty.
+    pub opening: Opening,
+    /// The show to restore, if the opening is empty.
     pub show: LastShow,
     /// Whether this run only measures; then no state or recording is written.
     pub measure: bool,
-    /// Whether the daemon ends when the set of its plan has been played.
-    pub ends_with_set: bool,
-}
-
-/// Why the program ended. Each variant has an exit code, from sysexits.h where it has one.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The configuration is invalid, so a restart will not help.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// None of the OSC ports could be opened.
-    #[error("no OSC port could be opened: {0}")]
-    Ports(String),
-    /// Realtime scheduling is required by the configuration and was refused.
-    #[error("realtime is required (system.realtime), but {0}")]
-    Realtime(String),
-    /// An input file (music, MIDI, model) is invalid or damaged.
-    #[error("{0}")]
-    Data(String),
-    /// `grooved doctor` found this many problems that cause audible faults.
-    #[error("{0} of the checks failed")]
-    Ill(usize),
-    /// An operation of the system failed.
-    #[error("{0}")]
-    Io(String),
-    /// The command line is invalid.
-    #[error("{0}")]
-    Usage(String),
-    /// A command that keeps the exit codes of the program it replaces.
-    #[error("{text}")]
-    Own {
-        /// Exit code.
-        code: u8,
-        /// Why.
-        text: String,
-    },
-}
-
-/// Exit code of an invalid command line in commands that keep the codes of what they replace.
-pub const OLDER_USAGE: u8 = 2;
-/// Exit code after Ctrl-C in such commands.
-const INTERRUPTED: u8 = 130;
-
-/// Returns the failure of an invalid command line in commands that keep the exit codes of what they replace.
-fn older_usage(text: String) -> Failure {
-    Failure::Own { code: OLDER_USAGE, text }
+    /// Condition that ends the run.
+    pub until: Until,
 }
 
 /// Returns whether two paths lead to the same existing file.
 pub fn is_same_file(a: &Path, b: &Path) -> bool {
     a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-}
-
-impl Failure {
-    /// Returns the exit code of the process.
-    pub fn code(&self) -> u8 {
-        match self {
-            Failure::Ill(_) => 1,
-            Failure::Own { code, .. } => *code,
-            Failure::Usage(_) => 64,
-            Failure::Data(_) => 65,
-            Failure::Ports(_) => 69,
-            Failure::Io(_) => 74,
-            Failure::Realtime(_) => 77,
-            Failure::Config(_) => 78,
-        }
-    }
 }
 
 fn engine_config(config: &Config) -> EngineConfig {
@@ -277,7 +225,7 @@ fn genome_collection(config: &Config) -> Option<Arc<Collection>> {
 
 /// Returns the media library. Its roots are those of the configuration, the start folder if enabled, the folder of the
 /// demonstration set, and the folders of files from the command line.
-fn library(config: &Config, plan: &Plan, genomes: Option<Arc<Collection>>) -> Library {
+fn library(config: &Config, opening: &Opening, genomes: Option<Arc<Collection>>) -> Library {
     let mut roots = config.media.roots.clone();
     if config.media.start_directory
         && let Ok(here) = std::env::current_dir()
@@ -285,7 +233,7 @@ fn library(config: &Config, plan: &Plan, genomes: Option<Arc<Collection>>) -> Li
         roots.push(here);
     }
     // The saved state may refer to the demonstration set.
-    roots.extend(config.state.demo.then(plan::demo_folder));
-    roots.extend(plan.folders());
+    roots.extend(config.state.demo.then(opening::demo_folder));
+    roots.extend(opening.folders());
     Library::new(&roots, config.media.follow_links).with_genomes(genomes)
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use super::instruments::{InstrumentFactory, Pumped, PumpedHandle};
+use super::plan;
 use super::set;
+use super::until::Until;
 use super::{Failure, Options, engine_config, genome_collection, library, settings};
 use crate::control::conductor::Conductor;
-use crate::control::conductor::services::{InstrumentJob, Services, SetJob};
+use crate::control::conductor::services::{InstrumentJob, PlanJob, Services, SetJob};
 use crate::control::conductor::settings::Settings;
 use crate::control::table;
 use crate::ddsp::order::VoiceCommand;
@@ -34,6 +36,7 @@ struct OfflineServices {
     reserves: Sender<Vec<WorkerEnd>>,
     voices: PumpedHandle,
     sets: Sender<SetJob>,
+    plans: Sender<PlanJob>,
 }
 
 impl Services for OfflineServices {
@@ -57,16 +60,20 @@ impl Services for OfflineServices {
         drop(self.sets.send(job));
     }
 
+    fn plan(&mut self, job: PlanJob) {
+        drop(self.plans.send(job));
+    }
+
     fn instrument(&mut self, job: InstrumentJob) {
         self.voices.job(job);
     }
 }
 
-/// Renders `seconds` of the options' plan into a WAV file. Everything that has its own thread in the daemon is pumped
+/// Renders `seconds` of the options' opening into a WAV file. Everything that has its own thread in the daemon is pumped
 /// before each quantum, so the same input gives the same file, bit for bit.
 ///
 /// # Errors
-/// If the output cannot be written, or if a file of the plan could not be played; the output is then still complete.
+/// If the output cannot be written, or if a file of the opening could not be played; the output is then still complete.
 pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failure> {
     let config = engine_config(&options.config);
     let (inner, outer) = door(config.slots, 2 * config.pairs);
@@ -79,21 +86,23 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let (feeders_tx, feeders) = channel();
     let (reserves_tx, reserves) = channel();
     let (sets_tx, sets) = channel();
+    let (plans_tx, plans) = channel();
     let services = OfflineServices {
         jobs: jobs_tx,
         feeders: feeders_tx,
         reserves: reserves_tx,
         voices: voices.handle(),
         sets: sets_tx,
+        plans: plans_tx,
     };
     let report = Arc::new(Report::default());
     // A render depends only on its command line.
     let settings = Settings { has_presets: false, has_genomes: false, save_every: None, ..settings(&options.config) };
-    let library = library(&options.config, &options.plan, genomes);
+    let library = library(&options.config, &options.opening, genomes);
     let table = table::table(settings.debug, settings.voices);
     let mut conductor = Conductor::new(settings, table, outer, Box::new(services), report);
-    conductor.own(options.plan.calls());
-    let mut solo = options.plan.solo(&mut conductor);
+    conductor.own(options.opening.calls());
+    let mut solo = options.opening.solo(&mut conductor);
     let unplayable = RefCell::new(None);
     // Sample at which the render of a finished set ends.
     let over = Cell::new(None);
@@ -108,12 +117,22 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
             conductor.loaded(Done { tag: job.tag, result });
         }
         while let Ok(job) = sets.try_recv() {
-            conductor.set_read(set::read(&library, &job));
+            let read = set::read(&library, &job);
+            conductor.set_read(&job, read);
+        }
+        while let Ok(job) = plans.try_recv() {
+            let read = plan::read(&library, &job);
+            conductor.plan_read(&job, read);
         }
         conductor.tick();
         conductor.finish_work();
         if conductor.sets.ended().is_some() {
             over.set(Some(over.get().unwrap_or(now + SET_TAIL)));
+        }
+        if let Some(at) = conductor.plans.ends() {
+            over.set(Some(at));
+        } else if conductor.plans.ended().is_some() {
+            over.set(Some(over.get().unwrap_or(now)));
         }
         if let Some(solo) = &mut solo {
             solo.play(&mut conductor);
@@ -126,7 +145,7 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
         stretcher.pump();
         voices.pump(now, &mut conductor);
     };
-    // Everything the plan loads must be loaded before the first frame.
+    // Everything the opening loads must be loaded before the first frame.
     pump(0);
     let io = |e: std::io::Error| Failure::Io(format!("{}: {e}", path.display()));
     let mut writer = WavWriter::create(path, 2, config.sample_rate, Depth::Float).map_err(io)?;
@@ -134,8 +153,8 @@ pub fn render(options: &Options, seconds: f64, path: &Path) -> Result<(), Failur
     let until = || over.get().map_or(frames, |over| over.min(frames));
     offline::render(&mut engine, until, &mut pump, offline::to_wav(&mut writer)).map_err(io)?;
     writer.finish().map_err(io)?;
-    if options.ends_with_set {
-        return set::outcome(conductor.sets.ended());
+    if !matches!(options.until, Until::Signal) {
+        return options.until.outcome(&conductor);
     }
     unplayable.take().map_or(Ok(()), Err)
 }

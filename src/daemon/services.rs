@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 
 use super::instruments::VoiceHandle;
-use super::set::SetReader;
-use crate::control::conductor::services::{GenomeJob, InstrumentJob, Services, SetJob};
+use super::reader::Reader;
+use crate::control::conductor::services::{GenomeJob, InstrumentJob, PlanJob, Services, SetFile, SetJob};
 use crate::ddsp::order::VoiceCommand;
 use crate::engine::cover::WorkerEnd;
 use crate::engine::voices::VoiceCell;
@@ -15,6 +15,7 @@ use crate::media::library::Library;
 use crate::media::pool::{LoadJob, Pool};
 use crate::media::recorder::{Progress, RecordJob};
 use crate::output::player::Orders;
+use crate::plans::score::Score;
 use crate::system::keeper::FileJob;
 use crate::system::overseer::Pulse;
 use crate::system::realtime;
@@ -50,7 +51,9 @@ pub struct LiveServices {
     /// The run of evolution, if there is a database of genomes.
     pub genomes: Option<Sender<GenomeJob>>,
     /// Reads the tables of sets.
-    pub sets: SetReader,
+    pub sets: Reader<SetJob, SetFile>,
+    /// Reads plans.
+    pub plans: Reader<PlanJob, Score>,
     /// The voices.
     pub voices: VoiceHandle,
     /// What can be stalled.
@@ -64,6 +67,7 @@ impl Services for LiveServices {
 
     fn set_library(&mut self, library: Library) {
         self.sets.library = library.clone();
+        self.plans.library = library.clone();
         self.pool.set_roots(library);
     }
 
@@ -105,6 +109,10 @@ impl Services for LiveServices {
 
     fn set(&mut self, job: SetJob) {
         self.sets.start(job);
+    }
+
+    fn plan(&mut self, job: PlanJob) {
+        self.plans.start(job);
     }
 
     fn voices(&self) -> Option<Arc<VoiceCell>> {

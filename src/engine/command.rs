@@ -31,14 +31,16 @@ pub enum Action {
     Remove { slot: Slot },
     /// Prefetches the samples that a later [`Action::Start`] with the same `play` needs.
     Prime { slot: Slot, play: Play },
-    /// Starts playback from `play.from`; whatever this slot was playing fades out.
-    Start { slot: Slot, play: Play, rate: f64, gain: f32 },
+    /// Starts playback from `play.from`; whatever this slot was playing fades out. Stems of one rate are interpolated
+    /// together, so that one that is added begins up to half a frame of its file beside its time; if `exact` is set, it
+    /// is interpolated by itself rather.
+    Start { slot: Slot, play: Play, rate: f64, gain: f32, exact: bool },
     /// Cancels a start that is still waiting for its sample time.
     Cancel { ticket: u32 },
     /// Fades a stem out and stops it.
     Stop { slot: Slot },
-    /// Sets a stem's volume (linear).
-    StemGain { slot: Slot, gain: f32 },
+    /// Sets a stem's volume (linear); `frames` as in [`Action::DeckLevel`].
+    StemGain { slot: Slot, gain: f32, frames: Option<u32> },
     /// Sets a stem's own playback rate (1 = its original speed).
     StemRate { slot: Slot, rate: f64 },
     /// Sets a deck's level within `frames` frames; `None`, or less than an ordinary ramp, means an ordinary ramp.

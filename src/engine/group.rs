@@ -19,6 +19,9 @@ use crate::dsp::sinc::{MAX_HALF, MAX_RATIO, SincBank, Walk};
 /// shifted only occasionally.
 const WINDOW: usize = 4 * MAX_HALF + 2 * (GRID * 9) + 1024;
 
+/// Distance from a frame below which a position counts as there.
+const ON_FRAME: f64 = 1.0 / 64.0;
+
 pub use super::plan::Member;
 
 /// A group of stems of one deck at one rate, interpolated together. Realtime: yes, except [`Group::new`].
@@ -90,6 +93,26 @@ impl Group {
             && self.source_rate == source_rate
             && self.rate == rate
             && self.method() == method
+    }
+
+    /// Returns the index of a group for a stem with these properties, if one is in use; with `exact`, of one that has a
+    /// frame just now, unless no other group is left.
+    pub fn choose(
+        groups: &[Group],
+        (deck, source_rate, rate, method): (usize, u32, f64, Method),
+        exact: bool,
+    ) -> Option<usize> {
+        let suits = |g: &Group| g.suits(deck, source_rate, rate, method);
+        // Groups that are stretched are few.
+        if !exact || method != Method::PlaybackRate || groups.iter().all(|g| g.active) {
+            return groups.iter().position(suits);
+        }
+        groups.iter().position(|g| suits(g) && g.is_on_frame())
+    }
+
+    /// Returns whether its position is that of a frame.
+    fn is_on_frame(&self) -> bool {
+        (self.position - Fixed::from_int(self.position.round())).to_f64().abs() < ON_FRAME
     }
 
     /// Returns the method of changing tempo. A group without a cover, even if one was wanted, counts as

@@ -346,9 +346,9 @@ impl Engine {
         }
         let head = &stem.heads[k];
         let late = now.saturating_sub(head.asked_at());
-        let (deck, rate, source_rate) = (stem.deck, stem.rate, source.sample_rate);
+        let (deck, rate, source_rate, exact) = (stem.deck, stem.rate, source.sample_rate, stem.exact && !follows);
         let method = self.method_for(deck, source_rate, rate);
-        let found = self.groups.iter().position(|g| g.suits(deck, source_rate, rate, method));
+        let found = Group::choose(&self.groups, (deck, source_rate, rate, method), exact);
         if let Some(group) = found.map(|g| &self.groups[g]).filter(|g| g.is_stretched()) {
             // The other members have been read ahead; this one must be too, and the disk must have delivered that much.
             let need = (group.ahead().max(0) as usize).min(24 * CHUNK);
@@ -468,7 +468,7 @@ impl Engine {
                     stem.heads[k].prepare(source, k, play, Phase::Priming, now);
                 }
             }),
-            Action::Start { slot, play, rate, gain } => {
+            Action::Start { slot, play, rate, gain, exact } => {
                 let ramp = self.ramp_frames;
                 let done = self.with_stem(slot, |stem| {
                     if stem.removing {
@@ -480,7 +480,7 @@ impl Engine {
                         stem.gain.jump(gain);
                         stem.span = (gain, gain);
                     }
-                    stem.rate = rate;
+                    (stem.rate, stem.exact) = (rate, exact);
                     stem.stops = stem.stops.wrapping_add(1);
                     true
                 });
@@ -507,7 +507,7 @@ impl Engine {
                         self.tell(Event::Ended { slot, still: false });
                     }
                 }),
-            Action::StemGain { slot, gain } => self.with_stem(slot, |stem| stem.gain.to(gain, ordinary)),
+            Action::StemGain { slot, gain, frames } => self.with_stem(slot, |s| s.gain.to(gain, within(frames))),
             Action::Loop { slot, play } => self.enter_loop(slot, play, now),
             Action::StemRate { slot, rate } => self.set_rate(slot, rate, now),
             Action::DeckLevel { deck, level, frames } => {

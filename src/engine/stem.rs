@@ -534,7 +534,8 @@ impl Head {
         }
         if !self.ending && remaining <= (want + TAIL) as u64 {
             self.ending = true;
-            self.envelope.to(0.0, remaining as u32);
+            // Its last frame is heard.
+            self.envelope.to(0.0, remaining as u32 + 1);
         }
         let take = (want as u64).min(available) as usize;
         let wait = take.min(self.envelope.wait() as usize);
@@ -598,6 +599,8 @@ pub struct Stem {
     pub span: (f32, f32),
     /// Playback rate.
     pub rate: f64,
+    /// True if it begins exactly at its time.
+    pub exact: bool,
     /// A start that is waiting for a free head.
     pub pending: Option<Play>,
     /// Whether a rate change is waiting for a free head.
@@ -619,6 +622,7 @@ impl Stem {
             gain: Ramp::new(0.0),
             span: (0.0, 0.0),
             rate: 1.0,
+            exact: false,
             pending: None,
             resettle: false,
             removing: false,

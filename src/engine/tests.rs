@@ -97,7 +97,7 @@ impl Rig {
     }
 
     fn start(&mut self, at: Option<u64>, slot: u16, play: Play, rate: f64) {
-        self.send(at, Action::Start { slot, play, rate, gain: 1.0 });
+        self.send(at, Action::Start { slot, play, rate, gain: 1.0, exact: false });
     }
 
     /// Renders like an offline renderer: workers are pumped before each quantum.
@@ -333,7 +333,7 @@ fn the_output_is_the_same_to_the_bit_for_every_period_size() {
         rig.send(Some(3_000), Action::Tempo { bpm: 133.3, frames: 2_000, shape: Shape::Linear });
         rig.send(Some(5_001), Action::Eq { deck: 0, band: Band::Low, gain: 0.0 });
         rig.send(Some(6_000), Action::DeckLevel { deck: 1, level: 0.1, frames: Some(3_000) });
-        rig.send(Some(7_777), Action::StemGain { slot: slots[2], gain: 0.3 });
+        rig.send(Some(7_777), Action::StemGain { slot: slots[2], gain: 0.3, frames: None });
         rig.send(Some(9_000), Action::Stop { slot: slots[3] });
         rig.send(Some(9_500), Action::Eq { deck: 0, band: Band::Low, gain: 1.0 });
         rig.send(Some(9_501), Action::Tone { hz: 440.0, gain: 0.1, frames: 500 });

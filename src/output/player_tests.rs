@@ -56,10 +56,13 @@ fn rig_tapped(limiter: Kind, tap: Option<HeapProd<f32>>) -> Rig {
     });
     let play = Play { from: 0, start: 0, end: LOOP, looped: true };
     outer.send(
-        [Action::Install { slot: 0, deck: 0, source }, Action::Start { slot: 0, play, rate: 1.0, gain: 1.0 }]
-            .into_iter()
-            .map(|action| Command { at: None, ticket: 0, action })
-            .collect(),
+        [
+            Action::Install { slot: 0, deck: 0, source },
+            Action::Start { slot: 0, play, rate: 1.0, gain: 1.0, exact: false },
+        ]
+        .into_iter()
+        .map(|action| Command { at: None, ticket: 0, action })
+        .collect(),
     );
     let world = FakeWorld::default();
     world.look().now_ns = 1_000_000_000;

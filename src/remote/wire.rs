@@ -1,6 +1,6 @@
 //! Requests over OSC and their replies.
 
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::control::commands::packet;
@@ -36,14 +36,46 @@ impl Wire {
     /// # Errors
     /// If the host name cannot be resolved, or no socket can be opened.
     pub fn open(host: &str, port: u16, timeout_s: f64) -> Result<Wire, String> {
-        let peer = (host, port)
-            .to_socket_addrs()
-            .map_err(|e| format!("--host {host}: {e}"))?
-            .next()
-            .ok_or_else(|| format!("--host {host}: no such host"))?;
+        let peers = Wire::addresses(host, port)?;
+        Wire::to(*peers.first().ok_or_else(|| format!("--host {host}: no such host"))?, timeout_s)
+    }
+
+    /// Returns all addresses of a host, in the resolver's order and each once; there is at least one. `localhost` has
+    /// both loopback addresses, whatever the resolver knows.
+    ///
+    /// # Errors
+    /// If the host name cannot be resolved.
+    pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let mut peers = Vec::new();
+        let found = (host, port).to_socket_addrs().map_err(|e| format!("--host {host}: {e}"))?;
+        let loopback = [IpAddr::from(Ipv6Addr::LOCALHOST), Ipv4Addr::LOCALHOST.into()].map(|ip| (ip, port).into());
+        let loopback = loopback.into_iter().filter(|_| host.eq_ignore_ascii_case("localhost"));
+        for peer in found.chain(loopback) {
+            if !peers.contains(&peer) {
+                peers.push(peer);
+            }
+        }
+        if peers.is_empty() { Err(format!("--host {host}: no such host")) } else { Ok(peers) }
+    }
+
+    /// Opens a connection to an address. Requests wait `timeout_s` seconds for replies.
+    ///
+    /// # Errors
+    /// If no socket can be opened.
+    pub fn to(peer: SocketAddr, timeout_s: f64) -> Result<Wire, String> {
         let any = if peer.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any).and_then(|s| s.connect(peer).map(|()| s)).map_err(|e| e.to_string())?;
         Ok(Wire { socket, peer, timeout: Duration::from_secs_f64(timeout_s) })
+    }
+
+    /// The address of the daemon.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Returns the message for a request that failed with `error`.
+    pub fn silence(&self, error: &std::io::Error) -> String {
+        silence(error, self.peer, self.timeout)
     }
 
     /// Sends a message without waiting for replies.

@@ -1,6 +1,6 @@
 //! The tracks of a set in the order in which they are played.
 
-use super::order::{Order, arranged};
+use super::order::{Order, arranged, high};
 use super::track::{Set, Track};
 use crate::genome::evolve::Random;
 use crate::sections::key::Key;
@@ -10,8 +10,9 @@ use crate::sections::key::Key;
 pub fn in_order(set: &Set, order: Order, seed: u64) -> Vec<Track> {
     let mut random = Random::new(seed);
     let camelot = |key: &str| key.parse::<Key>().ok().map(Key::wheel);
+    let is_high = if order == Order::Energy { high(&set.tracks) } else { vec![false; set.tracks.len()] };
     let order = arranged(&set.tracks, order, &mut |n| random.below(n), &camelot);
-    order.into_iter().filter_map(|k| set.tracks.get(k).cloned()).collect()
+    order.into_iter().filter_map(|k| Some(Track { is_high: is_high[k], ..set.tracks.get(k)?.clone() })).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Orders in which the tracks of a set are played.
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::VecDeque;
 use std::str::FromStr;
 
@@ -11,9 +13,11 @@ const HIGH_QUANTILE: f64 = 0.7;
 const UNKNOWN: u8 = u8::MAX;
 
 /// An order of tracks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// As in the file.
+    #[default]
     Csv,
     /// At random.
     Shuffle,
@@ -97,12 +101,8 @@ pub struct Pools {
 impl Pools {
     /// Returns both pools in random order; `below(n)` returns a random whole number below `n`.
     pub fn new(tracks: &[Track], below: &mut dyn FnMut(usize) -> usize) -> Pools {
-        let mut bpms: Vec<f64> = tracks.iter().filter_map(|track| track.bpm).collect();
-        bpms.sort_by(f64::total_cmp);
-        let place = (bpms.len().saturating_sub(1) as f64 * HIGH_QUANTILE).round_ties_even();
-        let threshold = bpms.get(place as usize).copied().unwrap_or(f64::INFINITY);
-        let is_high = |k: &usize| tracks[*k].bpm.is_some_and(|bpm| bpm >= threshold);
-        let (mut high, mut normal): (Vec<_>, Vec<_>) = (0..tracks.len()).partition(is_high);
+        let is_high = high(tracks);
+        let (mut high, mut normal): (Vec<_>, Vec<_>) = (0..tracks.len()).partition(|k| is_high[*k]);
         shuffle(&mut normal, below);
         shuffle(&mut high, below);
         Pools { normal, high }
@@ -117,6 +117,15 @@ impl Pools {
         };
         first.pop().or_else(|| second.pop())
     }
+}
+
+/// Returns for each track whether it is a high one.
+pub fn high(tracks: &[Track]) -> Vec<bool> {
+    let mut bpms: Vec<f64> = tracks.iter().filter_map(|track| track.bpm).collect();
+    bpms.sort_by(f64::total_cmp);
+    let place = (bpms.len().saturating_sub(1) as f64 * HIGH_QUANTILE).round_ties_even();
+    let threshold = bpms.get(place as usize).copied().unwrap_or(f64::INFINITY);
+    tracks.iter().map(|track| track.bpm.is_some_and(|bpm| bpm >= threshold)).collect()
 }
 
 /// Shuffles by Fisher and Yates, from the end.

@@ -52,6 +52,8 @@ pub struct Track {
     pub begin: f64,
     /// Where the window ends, in seconds of the part: by then the next track has taken over.
     pub end: f64,
+    /// Whether movement calls for it, in orders that follow movement.
+    pub is_high: bool,
     /// The row as read, one field per column; fields at its end may be missing.
     pub fields: Vec<String>,
 }
@@ -197,6 +199,7 @@ impl Places {
             target_bpm,
             begin,
             end,
+            is_high: false,
             fields: Vec::new(),
         };
         if end <= begin {

@@ -69,6 +69,10 @@ def argument(arg, path):
         return 100
     if name == "path" and "/set/" in path:
         return "walk.csv"
+    if name == "path" and "/plan/" in path:
+        return "walk.json"
+    if name == "sections":
+        return "2"
     if name in ("path", "file_path"):
         return file
     if name == "address":

@@ -8,10 +8,11 @@ use super::buffer::{FIRST_ID, Playhead};
 use super::evolution::EVERY;
 use super::midi_learn;
 use super::movement::Hand;
+use super::plans::Plans;
 use super::presets::Request;
-use super::sets::Sets;
-use super::sets::run::Rig;
+use super::sets::{STOP_S, Sets};
 use super::status;
+use super::takeover::{CHANGE_S, Parts};
 use super::waiting::{Deferred, GroupStart};
 use crate::control::commands::fault::Fault;
 use crate::control::commands::json;
@@ -19,6 +20,7 @@ use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::control::conductor::show::Show;
+use crate::sets::mix::Mix;
 
 impl Conductor {
     /// Stops a stem; a restoration that is under way will not start it.
@@ -37,7 +39,8 @@ impl Conductor {
     /// Stops and forgets all stems, cues and schedules, and ends all notes; levels, equalisers and tempo stay.
     pub fn cleanup(&mut self, at: Option<u64>, origin: Option<Origin>) {
         self.instruments.silence(&mut self.cx, at);
-        self.with_set(Sets::stop);
+        self.with_set(|sets, parts| sets.stop(parts, STOP_S));
+        self.with_plan(|plans, parts| plans.stop(parts, CHANGE_S));
         self.stems.unload_all(&mut self.cx, &mut self.tempo, at);
         for deferred in self.schedule.forget(origin) {
             if let Deferred::Group(GroupStart { origin, address, .. }) = deferred {
@@ -47,10 +50,52 @@ impl Conductor {
         self.presets.give_up(&mut self.cx, "everything was cleaned up before it was restored");
     }
 
+    /// Plays the set that was loaded, in place of a plan.
+    ///
+    /// # Errors
+    /// If no set was loaded.
+    pub fn play_set(&mut self, mix: Mix) -> Result<Outcome, Fault> {
+        self.sets.may_play()?;
+        if !self.sets.is_reading() {
+            self.make_way_for_set();
+        }
+        self.with_set(|sets, parts| sets.play(parts, mix))
+    }
+
+    /// Ends the plan because a set is about to begin.
+    pub fn make_way_for_set(&mut self) {
+        self.with_plan(|plans, parts| plans.stop(parts, CHANGE_S));
+        self.sets.set_blocked(self.plans.holds_decks());
+    }
+
+    /// Plays sections of the plan that was loaded, in place of a set.
+    ///
+    /// # Errors
+    /// If no plan was loaded, or it has no such sections.
+    pub fn play_plan(&mut self, range: &str, looped: bool) -> Result<Outcome, Fault> {
+        let played = self.with_plan(|plans, parts| plans.play(parts, range, looped))?;
+        self.make_way_for_plan();
+        Ok(played)
+    }
+
+    /// Ends the set if a plan is about to begin.
+    pub fn make_way_for_plan(&mut self) {
+        if self.plans.waits() {
+            self.with_set(|sets, parts| sets.stop(parts, CHANGE_S));
+            self.plans.wait_until(self.sets.free_from());
+        }
+    }
+
+    /// Lets the plan act on the other parts.
+    pub fn with_plan<T>(&mut self, act: impl FnOnce(&mut Plans, &mut Parts) -> T) -> T {
+        let Conductor { cx, tempo, stems, mixer, stretching, plans, .. } = self;
+        act(plans, &mut Parts { cx, tempo, stems, mixer, stretching })
+    }
+
     /// Lets the set act on the other parts.
-    pub fn with_set<T>(&mut self, act: impl FnOnce(&mut Sets, &mut Rig) -> T) -> T {
-        let Conductor { cx, tempo, stems, mixer, sets, .. } = self;
-        act(sets, &mut Rig { cx, tempo, stems, mixer })
+    pub fn with_set<T>(&mut self, act: impl FnOnce(&mut Sets, &mut Parts) -> T) -> T {
+        let Conductor { cx, tempo, stems, mixer, stretching, sets, .. } = self;
+        act(sets, &mut Parts { cx, tempo, stems, mixer, stretching })
     }
 
     /// Loads a deck's track, unless it is loaded already, and makes it ready to start at `from`.
@@ -169,7 +214,9 @@ impl Conductor {
 
     /// Restores a show: settings at once, stems when all of them are loaded and fetched, on one sample.
     pub fn recall(&mut self, request: Request) {
-        self.with_set(Sets::stop);
+        self.with_set(|sets, parts| sets.stop(parts, STOP_S));
+        self.with_plan(|plans, parts| plans.stop(parts, CHANGE_S));
+        let (plan, set) = (request.show.plan.clone(), request.show.set.clone());
         self.presets.give_up(&mut self.cx, "another preset was asked for before this one was restored");
         let show = &request.show;
         for (address, values) in show.settings() {
@@ -192,6 +239,11 @@ impl Conductor {
             }
         }
         self.presets.begin(&mut self.cx, &mut self.tempo, &mut self.stems, request);
+        if let Some(plan) = plan {
+            self.with_plan(|plans, parts| plans.resume(parts, plan));
+        } else if let Some(set) = set {
+            self.sets.resume(&mut self.cx, set);
+        }
     }
 
     /// Where a stem is that plays, and how fast it goes; `None` if it does not.

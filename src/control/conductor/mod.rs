@@ -14,6 +14,7 @@
 //! - [`mixer`]: levels, equalisers, the crossfader
 //! - [`tempo`]: beats, bars, and how decks follow them ([`pace`]); [`stretch`]: how decks are stretched
 //! - [`movement`]: the crowd; [`mapping`]: what measurements and controllers steer; [`midi_learn`]
+//! - [`sets`] and [`plans`]: what plays by itself, on decks that it takes ([`takeover`])
 //! - [`instruments`]: instruments on the speakers; [`evolution`]: which evolved sound is presented
 //! - [`recording`]; [`presets`]: the state file and presets
 //! - [`schedule`]: what waits for its time ([`waiting`]); [`work`]: calls under way, done in slices; [`syncs`]
@@ -34,6 +35,7 @@ pub mod mixer;
 pub mod movement;
 pub mod output_watch;
 pub mod pace;
+pub mod plans;
 pub mod presets;
 mod recipient;
 pub mod recording;
@@ -49,6 +51,7 @@ pub mod stems;
 pub mod stretch;
 pub mod subscriptions;
 pub mod syncs;
+pub mod takeover;
 pub mod tempo;
 pub mod view;
 pub mod waiting;
@@ -73,6 +76,7 @@ use crate::media::library::Library;
 use crate::media::pool::Done;
 use crate::media::recorder::RecorderEvent;
 use crate::output::report::Report;
+use crate::plans::score::Score;
 use crate::system::keeper::Kept;
 use context::Context;
 use engine_link::EngineLink;
@@ -83,10 +87,11 @@ use midi_learn::MidiLearn;
 use mixer::Mixer;
 use movement::Movement;
 use output_watch::OutputWatch;
+use plans::Plans;
 use presets::Presets;
 use recording::Recording;
 use schedule::{LEAD_S, Schedule};
-use services::{GenomeResult, InstrumentResult, Services, SetFile};
+use services::{GenomeResult, InstrumentResult, PlanJob, Services, SetFile, SetJob};
 use sets::Sets;
 use settings::Settings;
 use stems::Stems;
@@ -120,6 +125,8 @@ pub struct Conductor {
     pub evolution: Evolution,
     /// The set.
     pub sets: Sets,
+    /// The plan.
+    pub plans: Plans,
     /// MIDI controllers.
     pub learn: MidiLearn,
     /// The state file and presets.
@@ -159,6 +166,7 @@ impl Conductor {
             instruments: Instruments::new(cx.settings.voices, cx.services.voices()),
             evolution: Evolution::default(),
             sets: Sets::default(),
+            plans: Plans::default(),
             learn: MidiLearn::default(),
             presets: Presets::default(),
             recording: Recording::default(),
@@ -243,6 +251,7 @@ impl Conductor {
             instruments: &self.instruments,
             evolution: &self.evolution,
             sets: &self.sets,
+            plans: &self.plans,
             learn: &self.learn,
             recording: &self.recording,
         }
@@ -398,7 +407,9 @@ impl Conductor {
         self.stretching.show(&self.tempo, &self.gauges);
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);
-        self.with_set(Sets::watch);
+        self.sets.set_blocked(self.plans.holds_decks());
+        self.with_set(|sets, parts| sets.watch(parts, movement));
+        self.with_plan(Plans::watch);
         self.recording.chase_tape(&mut self.cx);
         if self.presets.is_save_due(&self.cx) {
             self.save_state();
@@ -430,7 +441,7 @@ impl Conductor {
 
     /// Asks the engine on behalf of clients that wait for everything to be done.
     pub fn advance_syncs(&mut self) {
-        let Conductor { syncs, cx, stems, presets, recording, instruments, evolution, sets, .. } = self;
+        let Conductor { syncs, cx, stems, presets, recording, instruments, evolution, sets, plans, .. } = self;
         syncs.advance(cx, |serial| {
             stems.loads_before(serial)
                 || presets.is_busy_before(serial)
@@ -438,6 +449,7 @@ impl Conductor {
                 || instruments.is_fetching_before(serial)
                 || evolution.is_busy_before(serial)
                 || sets.is_busy_before(serial)
+                || plans.is_busy_before(serial)
         });
     }
 
@@ -622,11 +634,18 @@ impl Conductor {
     }
 
     /// Takes in the table of a set.
-    pub fn set_read(&mut self, result: Result<SetFile, String>) {
-        if self.sets.read(&mut self.cx, result) {
-            // It is loaded: this cannot fail.
-            let _ = self.with_set(Sets::play);
+    pub fn set_read(&mut self, job: &SetJob, result: Result<SetFile, String>) {
+        if result.is_ok() && self.sets.is_to_play(job.serial) {
+            self.make_way_for_set();
         }
+        self.with_set(|sets, parts| sets.finish_read(parts, job, result));
+        self.cx.engine.flush();
+    }
+
+    /// Takes in a plan.
+    pub fn plan_read(&mut self, job: &PlanJob, result: Result<Score, String>) {
+        self.with_plan(|plans, parts| plans.finish_read(parts, job, result));
+        self.make_way_for_plan();
         self.cx.engine.flush();
     }
 

@@ -9,6 +9,7 @@ use crate::media::feed::Feeder;
 use crate::media::library::Library;
 use crate::media::pool::LoadJob;
 use crate::media::recorder::RecordJob;
+use crate::plans::score::Wishes;
 use crate::sets::order::Order;
 use crate::sets::track::Track;
 use crate::system::keeper::FileJob;
@@ -89,6 +90,8 @@ pub enum GenomeResult {
 /// A request to read the table of a set; it has one result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetJob {
+    /// Number of the request; comes back with the result.
+    pub serial: u64,
     /// Path as the client wrote it.
     pub path: String,
     /// Order in which its tracks are played.
@@ -109,6 +112,24 @@ pub struct SetFile {
     /// Remarks about its rows: one sentence each.
     pub remarks: Vec<String>,
 }
+
+/// A request to read a plan; it has one result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanJob {
+    /// Number of the request; comes back with the result.
+    pub serial: u64,
+    /// Path as the client wrote it.
+    pub path: String,
+    /// Requested way of playing it.
+    pub wishes: Wishes,
+    /// Tempo in BPM, should the plan have none.
+    pub bpm: f64,
+    /// Beats per bar.
+    pub meter: f64,
+}
+
+/// Maximum size of a plan in bytes.
+pub const MAX_PLAN: u64 = 16 << 20;
 
 /// Maximum size of the table of a set in bytes.
 pub const MAX_SET: u64 = 16 << 20;
@@ -140,6 +161,8 @@ pub trait Services: Send {
     fn instrument(&mut self, _job: InstrumentJob) {}
     /// Keeps the run of evolution; the result goes to [`super::Conductor::bred`].
     fn genome(&mut self, _job: GenomeJob) {}
+    /// Reads a plan; the result goes to [`super::Conductor::plan_read`].
+    fn plan(&mut self, _job: PlanJob) {}
     /// Reads the table of a set; the result goes to [`super::Conductor::set_read`].
     fn set(&mut self, _job: SetJob) {}
     /// What the voices' worker shows of itself, if there is one.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::control::commands::fault::Fault;
 use crate::control::commands::vocabulary::deck_name;
 use crate::engine::DECKS;
+use crate::plans::score::Wishes;
+use crate::sets::mix::Mix;
+use crate::sets::order::Order;
 
 /// Version of the file format; files of another version are rejected.
 pub const FORM: u32 = 1;
@@ -39,6 +42,62 @@ pub struct Show {
     /// Mappings of MIDI controllers, if saved.
     #[serde(default)]
     pub learned: Option<Vec<Learned>>,
+    /// The plan that plays, if one does. Its stems and the settings of its decks are not saved.
+    #[serde(default)]
+    pub plan: Option<SavedPlan>,
+    /// The set that plays, if one does. As with a plan, its stems and the settings of its decks are not saved.
+    #[serde(default)]
+    pub set: Option<SavedSet>,
+}
+
+/// A set that plays, and the place to go on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedSet {
+    /// Path of its table, as requested.
+    pub path: String,
+    /// Order of its tracks.
+    pub order: Order,
+    /// Seed of random orders.
+    pub seed: u64,
+    /// Way of mixing.
+    pub mix: Mix,
+    /// Lines of the table that were played; the last one is playing.
+    pub played: Vec<usize>,
+    /// Whole bars of that track that have passed, in beats.
+    pub beats: f64,
+    /// True if the track is held.
+    pub held: bool,
+}
+
+/// A plan that plays, and the place to go on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPlan {
+    /// Path of the plan, as requested.
+    pub path: String,
+    /// Requested way of playing it.
+    pub wishes: Wishes,
+    /// First and last section that are played, from 0.
+    pub first: usize,
+    /// See `first`.
+    pub last: usize,
+    /// True if they are repeated.
+    pub looped: bool,
+    /// True if the present section is repeated.
+    pub held: bool,
+    /// Fade in beats, if it was set.
+    pub fade: Option<f64>,
+    /// The present section, from 0.
+    pub section: usize,
+    /// Its key.
+    pub key: String,
+    /// The present bar of it, from 1.
+    pub bar: f64,
+    /// Beats that stems had played before the section began.
+    pub offsets: BTreeMap<String, f64>,
+    /// Number of its stems that were missing.
+    pub missing: usize,
 }
 
 /// Settings of a deck.

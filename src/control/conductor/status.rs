@@ -101,6 +101,7 @@ pub fn all(view: &View) -> Vec<Message> {
     out.push(view.instruments.status());
     out.push(midi(&view.learn.tally));
     out.push(view.sets.status());
+    out.push(view.plans.status(cx));
     out
 }
 

@@ -439,6 +439,15 @@ impl Stems {
 
     /// Starts a buffer exactly where and when is said; one that is still loading as soon as it is loaded.
     pub fn start_exactly(&mut self, cx: &mut Context, id: i64, start: Start, at: Option<u64>) {
+        self.begin(cx, id, (start, false), at);
+    }
+
+    /// Starts a buffer as [`Stems::start_exactly`], to a fraction of a frame of its file even if others play already.
+    pub fn start_on_sample(&mut self, cx: &mut Context, id: i64, start: Start, at: u64) {
+        self.begin(cx, id, (start, true), Some(at));
+    }
+
+    fn begin(&mut self, cx: &mut Context, id: i64, (start, exact): (Start, bool), at: Option<u64>) {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.playing = true;
         buffer.start = start;
@@ -452,8 +461,15 @@ impl Stems {
         }
         let (ticket, due) = (cx.engine.new_ticket(), at.unwrap_or(cx.now()));
         buffer.starting = Some((ticket, due));
-        let action = Action::Start { slot, play, rate: start.rate, gain: start.volume as f32 };
+        let action = Action::Start { slot, play, rate: start.rate, gain: start.volume as f32, exact };
         cx.engine.push_ticketed(at, ticket, action);
+    }
+
+    /// Cancels a start of a buffer that the engine has not carried out yet.
+    pub fn cancel_start(&mut self, cx: &mut Context, id: i64) {
+        if let Some((ticket, _)) = self.buffers.get_mut(&id).and_then(|buffer| buffer.starting.take()) {
+            cx.push(None, Action::Cancel { ticket });
+        }
     }
 
     /// The engine has carried out, or refused, the command with this ticket.
@@ -549,11 +565,10 @@ impl Stems {
         let Some(buffer) = self.buffers.get_mut(&id) else { return };
         buffer.playing = false;
         // A start that waits for a beat is cancelled; one that was asked for by its sample is not.
-        let waits = buffer.starting.filter(|_| at.is_none() && tempo.paces[deck_of(id)].starts_on_beats());
-        if let Some((ticket, _)) = waits {
-            buffer.starting = None;
-            cx.push(None, Action::Cancel { ticket });
+        if at.is_none() && tempo.paces[deck_of(id)].starts_on_beats() {
+            self.cancel_start(cx, id);
         }
+        let Some(buffer) = self.buffers.get_mut(&id) else { return };
         if let State::Loading { then, before, .. } = &mut buffer.state {
             *then = None;
             if let Some(before) = before {
@@ -565,17 +580,24 @@ impl Stems {
         }
     }
 
-    /// Sets a buffer's volume (linear).
+    /// Sets a buffer's volume (linear), within `seconds` or an ordinary ramp.
     ///
     /// # Errors
     /// If there is no such buffer.
-    pub fn set_volume(&mut self, cx: &mut Context, id: i64, volume: f64, at: Option<u64>) -> Result<Outcome, Fault> {
+    pub fn set_volume(
+        &mut self,
+        cx: &mut Context,
+        id: i64,
+        (volume, seconds): (f64, Option<f64>),
+        at: Option<u64>,
+    ) -> Result<Outcome, Fault> {
+        let frames = seconds.map(|s| cx.ramp(s));
         let buffer = self.known(id)?;
         buffer.start.volume = volume;
         match &mut buffer.state {
             State::Loading { then: Some((_, start)), .. } => start.volume = volume,
             State::Loading { .. } => {}
-            State::Ready { slot, .. } => cx.push(at, Action::StemGain { slot: *slot, gain: volume as f32 }),
+            State::Ready { slot, .. } => cx.push(at, Action::StemGain { slot: *slot, gain: volume as f32, frames }),
         }
         Ok(Outcome::Done)
     }

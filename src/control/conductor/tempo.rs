@@ -221,6 +221,22 @@ impl Course {
         }
     }
 
+    /// Returns the course of a clock that keeps its tempo.
+    #[cfg(test)]
+    pub fn steady(time: u64, beat: f64, per_frame: f64) -> Course {
+        Course { time, beat, per_frame, growth: 0.0, left: 0.0 }
+    }
+
+    /// Returns the clock's beat at `time`.
+    pub fn beat_now(&self) -> f64 {
+        self.beat
+    }
+
+    /// Returns the beats that pass between `time` and another sample, before it or after.
+    pub fn beats_until(&self, sample: u64) -> f64 {
+        self.beat(sample as f64 - self.time as f64) - self.beat
+    }
+
     /// The clock's beat after some frames.
     fn beat(&self, frames: f64) -> f64 {
         let gliding = frames.clamp(0.0, self.left);

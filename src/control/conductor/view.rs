@@ -10,6 +10,7 @@ use super::midi_learn::MidiLearn;
 use super::mixer::{Channel, Mixer};
 use super::movement::Movement;
 use super::pace::Pace;
+use super::plans::Plans;
 use super::recording::Recording;
 use super::sets::Sets;
 use super::stems::Stems;
@@ -38,6 +39,8 @@ pub struct View<'c> {
     pub evolution: &'c Evolution,
     /// The set.
     pub sets: &'c Sets,
+    /// The plan.
+    pub plans: &'c Plans,
     /// Learned controllers.
     pub learn: &'c MidiLearn,
     /// The recording.
@@ -49,7 +52,7 @@ impl View<'_> {
     pub fn show(&self) -> Show {
         let (position, curve) = self.mixer.crossfade();
         let positions = self.positions();
-        Show {
+        let mut show = Show {
             form: FORM,
             tempo: self.tempo.bpm(),
             base_tempo: self.tempo.base_bpm(),
@@ -67,7 +70,12 @@ impl View<'_> {
             stems: self.stems.all().map(|(id, buffer)| self.stem(id, buffer, &positions)).collect(),
             controls: self.controls(),
             learned: Some(self.learn.shown()),
-        }
+            plan: None,
+            set: None,
+        };
+        self.sets.put_in((self.cx, self.stems, self.tempo), &mut show);
+        self.plans.put_in(self.cx, &mut show);
+        show
     }
 
     /// Settings of the voices and of evolution, if there is either.

@@ -45,6 +45,29 @@ pub static STREAMS: &[Stream] = &[
               sounds, or fades in.",
     },
     Stream {
+        path: "/status/set/played",
+        fields: &["number", "deck", "file", "loaded (s)", "began (s)", "left (s)", "ended (s)"],
+        doc: "Answer to `/groove/set/played`: a track that was played, in seconds after the first was loaded; 0 for what \
+              has not happened yet.",
+    },
+    Stream {
+        path: "/status/plan",
+        fields: &[
+            "state",
+            "section (from 1)",
+            "sections",
+            "name",
+            "bar (from 1)",
+            "bars",
+            "held",
+            "fade (beats)",
+            "BPM",
+            "plan",
+            "missing stems",
+        ],
+        doc: "The plan: `none`, `reading`, `loaded`, `loading`, `playing`, `over` or `stopped`; the section that sounds.",
+    },
+    Stream {
         path: "/status/midi",
         fields: &["events", "lost", "devices", "names"],
         doc: "What MIDI has brought, and the devices that are connected.",
@@ -146,6 +169,12 @@ pub static STREAMS: &[Stream] = &[
         fields: &["place (from 1)", "deck", "file"],
         doc: "Events of the set: a `track` begins, or is `skipped` because it cannot be played; the set is `over` \
               (without values).",
+    },
+    Stream {
+        path: "/event/plan/{what}",
+        fields: &["section (from 1)", "name, or stem", "seconds, or reason", "decks"],
+        doc: "Events of the plan: a `section` begins (with its name, length and decks), a stem is `missing`; the plan is \
+              `over` (without values).",
     },
     Stream {
         path: "/event/stretch/{what}",

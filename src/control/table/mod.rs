@@ -1,7 +1,7 @@
 //! The controls: every row of the vocabulary, with what carries it out on the conductor.
 //!
 //! - [`stems`], [`decks`], [`tempo`], [`voices`], [`session`]: the product's own tree
-//! - [`genomes`]: evolution of sounds; [`sets`]: sets; [`debug`]: faults on purpose
+//! - [`genomes`]: evolution of sounds; [`sets`]: sets; [`plans`]: plans; [`debug`]: faults on purpose
 //! - [`events`]: paths that can be subscribed to besides
 //! - [`legacy`]: the addresses of the servers that grooved replaces; each does what a row of the tree does
 
@@ -10,6 +10,7 @@ pub mod decks;
 pub mod events;
 pub mod genomes;
 pub mod legacy;
+pub mod plans;
 pub mod session;
 pub mod sets;
 pub mod stems;
@@ -51,7 +52,8 @@ const fn alias(mut row: Row<Conductor>, same_as: &'static str) -> Row<Conductor>
 /// All rows; those of [`debug`] only when asked for. `voices` is how many voices there are.
 pub fn table(debug: bool, voices: usize) -> Table<Conductor> {
     let debugging = if debug { debug::ROWS } else { &[] };
-    let tree = [stems::ROWS, decks::ROWS, tempo::ROWS, session::ROWS, voices::ROWS, genomes::ROWS, sets::ROWS];
+    let tree =
+        [stems::ROWS, decks::ROWS, tempo::ROWS, session::ROWS, voices::ROWS, genomes::ROWS, sets::ROWS, plans::ROWS];
     let rows = tree.into_iter().flatten().chain(debugging).chain(legacy::ROWS).collect();
     Table::new(rows, STREAMS, voices)
 }

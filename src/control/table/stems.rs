@@ -38,7 +38,7 @@ pub(super) fn stop(c: &mut Conductor, call: &Call) -> Ran {
 }
 
 pub(super) fn volume(c: &mut Conductor, call: &Call) -> Ran {
-    c.stems.set_volume(&mut c.cx, call.int("id"), call.float("volume"), call.at)
+    c.stems.set_volume(&mut c.cx, call.int("id"), (call.float("volume"), None), call.at)
 }
 
 /// The rows.

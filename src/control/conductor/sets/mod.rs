@@ -1,14 +1,23 @@
 //! Sets: tables of parts that are played one after the other, each mixed into the one before.
 
 pub mod run;
+mod trend;
 
 use super::context::Context;
 use super::services::{SetFile, SetJob};
+use super::show::{SavedSet, Show};
+use super::stems::Stems;
+use super::takeover::{CHANGE_S, Ended, Parts};
+use super::tempo::Tempo;
 use crate::control::commands::fault::Fault;
 use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
 use crate::control::commands::vocabulary::{Call, Outcome};
-use run::{Rig, Run, Score};
+use crate::sets::mix::Mix;
+use crate::sets::order::Order;
+use run::{Run, Score};
+use trend::Trend;
 
 /// A table that is being read.
 #[derive(Debug)]
@@ -17,26 +26,33 @@ struct Asked {
     address: String,
     serial: u64,
     path: String,
-    /// Whether playback begins after reading.
-    play: bool,
+    order: Order,
+    seed: u64,
+    then: Then,
 }
 
+/// Consequence of a table that has been read.
+#[derive(Clone, Debug, PartialEq)]
+enum Then {
+    /// Nothing.
+    Rest,
+    /// It is played.
+    Play(Mix),
+    /// It goes on as saved.
+    Resume(Box<SavedSet>),
+    /// Rows that were added are appended to what plays.
+    Append,
+}
+
+/// Most tracks in an answer about those that were played.
+const MOST_TOLD: usize = 50;
 /// Remarks about a table that are logged one by one.
 const MOST_REMARKS: usize = 20;
-/// Fade when a set is stopped, and when another one takes its place, in seconds.
-const STOP_S: f64 = 1.0;
-const CHANGE_S: f64 = 0.05;
+/// Fade when a set is stopped, in seconds.
+pub const STOP_S: f64 = 1.0;
 
-/// End of a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Its last track ended; number of tracks that had begun.
-    Played(usize),
-    /// It was stopped: by a client, a cleanup or a preset.
-    Stopped,
-    /// It could not be read.
-    Failed(String),
-}
+/// A set that is to be played: its tracks, how they are mixed, and where the first one begins, in beats.
+type Waiting = (Score, Mix, f64);
 
 /// The set.
 #[derive(Debug, Default)]
@@ -45,10 +61,15 @@ pub struct Sets {
     loaded: Option<Score>,
     run: Option<Run>,
     /// What is to be played once the decks are free, from a sample on.
-    waits: Option<Score>,
+    waits: Option<Waiting>,
     free_from: u64,
     ended: Option<Ended>,
     held: bool,
+    /// True while others have its decks.
+    is_blocked: bool,
+    trend: Trend,
+    /// Number of tracks that had begun when the table was last read.
+    looked: usize,
 }
 
 impl Sets {
@@ -57,27 +78,48 @@ impl Sets {
     /// # Errors
     /// If one is being read already, or the order is unknown.
     pub fn load(&mut self, cx: &mut Context, call: &Call) -> Result<Outcome, Fault> {
-        if self.asked.is_some() {
-            return Err(Fault::refused("another set is being read; wait for it"));
-        }
         let order = call.text("order").parse().map_err(|e: String| Fault::refused(e))?;
         let (path, seed) = (call.text("path"), call.int("seed").unsigned_abs());
-        let (origin, serial) = (call.origin, cx.next_serial());
-        cx.services.set(SetJob { path: path.clone(), order, seed });
         if self.run.as_ref().is_none_or(Run::is_over) {
             self.ended = None;
         }
-        self.asked = Some(Asked { origin, address: call.address.clone(), serial, path, play: false });
+        self.ask(cx, (call.origin, call.address.clone()), (path, order, seed), Then::Rest);
         Ok(Outcome::Later)
     }
 
-    /// Takes in a table that has been read; returns whether it is to be played.
-    pub fn read(&mut self, cx: &mut Context, result: Result<SetFile, String>) -> bool {
-        let Some(asked) = self.asked.take() else { return false };
+    fn ask(
+        &mut self,
+        cx: &mut Context,
+        (origin, address): (Option<Origin>, String),
+        (path, order, seed): (String, Order, u64),
+        then: Then,
+    ) {
+        if let Some(Asked { origin: Some(origin), address, .. }) = self.asked.take() {
+            cx.fail(Some(origin), &address, &Fault::refused("another set was asked for before it was read"));
+        }
+        let serial = cx.next_serial();
+        cx.services.set(SetJob { serial, path: path.clone(), order, seed });
+        self.asked = Some(Asked { origin, address, serial, path, order, seed, then });
+    }
+
+    /// Takes in a table that has been read.
+    pub fn finish_read(&mut self, parts: &mut Parts, job: &SetJob, result: Result<SetFile, String>) {
+        let Some(asked) = self.asked.take_if(|asked| asked.serial == job.serial) else { return };
         let file = match result {
             Ok(file) => file,
-            Err(why) => return self.fail(cx, &asked, &why),
+            // The table may be written just now.
+            Err(_) if asked.then == Then::Append => return,
+            Err(why) => return self.fail(parts.cx, &asked, &why),
         };
+        if asked.then == Then::Append {
+            if let Some(run) = self.run.as_mut().filter(|run| run.score().path == asked.path) {
+                let more = run.append(&file.tracks);
+                if more > 0 {
+                    tracing::info!("set {}: {more} more tracks", asked.path);
+                }
+            }
+            return;
+        }
         for line in file.remarks.iter().take(MOST_REMARKS) {
             tracing::warn!("set {}: {line}", asked.path);
         }
@@ -85,64 +127,154 @@ impl Sets {
             tracing::warn!("set {}: {} more remarks like these", asked.path, file.remarks.len() - MOST_REMARKS);
         }
         tracing::info!("set {}: read; {} tracks", asked.path, file.tracks.len());
-        cx.done(asked.origin, &asked.address, vec![Value::Int(file.tracks.len() as i64), Value::Int(file.faults)]);
+        let counts = vec![Value::Int(file.tracks.len() as i64), Value::Int(file.faults)];
+        parts.cx.done(asked.origin, &asked.address, counts);
         if self.run.as_ref().is_some_and(Run::is_over) {
             self.run = None;
         }
-        self.loaded = Some(Score { path: asked.path, folder: file.folder, tracks: file.tracks });
-        asked.play
+        let Asked { path, order, seed, then, .. } = asked;
+        let score = Score { path, order, seed, folder: file.folder, tracks: file.tracks };
+        self.loaded = Some(score.clone());
+        match then {
+            Then::Rest | Then::Append => {}
+            Then::Play(mix) => self.play_score(parts, (score, mix, 0.0)),
+            Then::Resume(saved) => self.go_on(parts, score, *saved),
+        }
     }
 
-    fn fail(&mut self, cx: &mut Context, asked: &Asked, why: &str) -> bool {
+    /// Goes on with a set as saved: with the track that played, and then those that had not.
+    fn go_on(&mut self, parts: &mut Parts, mut score: Score, saved: SavedSet) {
+        let at = |line: usize| saved.played.iter().position(|played| *played == line);
+        score.tracks.sort_by_key(|track| at(track.line).map_or((true, 0), |k| (false, k)));
+        let here = score.tracks.iter().position(|track| Some(track.line) == saved.played.last().copied());
+        // What was played before is not played again, unless the set begins again.
+        let before = here.unwrap_or(0);
+        let mut mix = saved.mix.clone();
+        mix.limit = mix.limit.map(|limit| limit.saturating_sub(before).max(1));
+        match mix.again {
+            true => score.tracks.rotate_left(before),
+            false => drop(score.tracks.drain(..before)),
+        }
+        self.held = saved.held;
+        tracing::info!("set {}: goes on with {}", score.path, score.tracks.first().map_or("", |t| &t.part_file));
+        self.play_score(parts, (score, mix, if here.is_some() { saved.beats } else { 0.0 }));
+    }
+
+    fn fail(&mut self, cx: &mut Context, asked: &Asked, why: &str) {
         let why = format!("set '{}': {why}", asked.path);
         cx.fail(asked.origin, &asked.address, &Fault::refused(why.as_str()));
         if self.run.is_none() {
             self.ended = Some(Ended::Failed(why));
         }
-        false
     }
 
     /// Plays the set from its beginning; one that is being read as soon as that is done.
     ///
     /// # Errors
     /// If no set was loaded.
-    pub fn play(&mut self, rig: &mut Rig) -> Result<Outcome, Fault> {
-        if let Some(asked) = &mut self.asked {
-            asked.play = true;
+    pub fn play(&mut self, parts: &mut Parts, mix: Mix) -> Result<Outcome, Fault> {
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.then != Then::Append) {
+            asked.then = Then::Play(mix);
             return Ok(Outcome::Done);
         }
-        let Some(score) = self.loaded.clone() else {
-            return Err(Fault::refused("no set is loaded; /groove/set/load loads one"));
-        };
-        self.end(rig, CHANGE_S);
-        (self.ended, self.waits) = (None, Some(score));
-        self.begin(rig);
+        self.may_play()?;
+        if let Some(score) = self.loaded.clone() {
+            self.play_score(parts, (score, mix, 0.0));
+        }
         Ok(Outcome::Done)
     }
 
+    fn play_score(&mut self, parts: &mut Parts, waiting: Waiting) {
+        self.end(parts, CHANGE_S);
+        (self.ended, self.waits) = (None, Some(waiting));
+        self.begin(parts);
+    }
+
+    /// Goes on with a set that played before a restart, as saved.
+    pub fn resume(&mut self, cx: &mut Context, saved: SavedSet) {
+        let asked = (saved.path.clone(), saved.order, saved.seed);
+        self.ask(cx, (None, "restore".into()), asked, Then::Resume(Box::new(saved)));
+    }
+
+    /// Checks that a set was loaded, or is being read.
+    ///
+    /// # Errors
+    /// If none was.
+    pub fn may_play(&self) -> Result<(), Fault> {
+        match (&self.asked, &self.loaded) {
+            (None, None) => Err(Fault::refused("no set is loaded; /groove/set/load loads one")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether the set that is being read by this request is to be played.
+    pub fn is_to_play(&self, serial: u64) -> bool {
+        let asked = self.asked.as_ref().filter(|asked| asked.serial == serial);
+        asked.is_some_and(|asked| matches!(asked.then, Then::Play(_) | Then::Resume(_)))
+    }
+
+    /// Returns whether a set is being read.
+    pub fn is_reading(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.then != Then::Append)
+    }
+
+    /// Sets whether others have the decks.
+    pub fn set_blocked(&mut self, blocked: bool) {
+        self.is_blocked = blocked;
+    }
+
+    /// Sample from which its decks are free.
+    pub fn free_from(&self) -> u64 {
+        self.free_from
+    }
+
+    /// Puts the settings of decks from before the set into a show that is to be saved.
+    pub fn put_in(&self, parts: (&Context, &Stems, &Tempo), show: &mut Show) {
+        if let Some(Asked { then: Then::Resume(saved), .. }) = &self.asked {
+            show.set = Some(SavedSet::clone(saved));
+        }
+        let Some(run) = self.run.as_ref().filter(|run| !run.is_over()) else { return };
+        let ids = run.ids();
+        show.stems.retain(|stem| !ids.contains(&stem.id));
+        run.takeover().undo_in(show);
+        let (score, played) = (run.score(), run.played().iter().map(|played| played.track.line).collect());
+        show.set = Some(SavedSet {
+            path: score.path.clone(),
+            order: score.order,
+            seed: score.seed,
+            mix: run.mix().clone(),
+            played,
+            beats: run.beats(parts),
+            held: self.held,
+        });
+    }
+
     /// Begins the run that waits, once the decks are free.
-    fn begin(&mut self, rig: &mut Rig) {
-        if rig.cx.now() < self.free_from {
+    fn begin(&mut self, parts: &mut Parts) {
+        if parts.cx.now() < self.free_from || self.is_blocked {
             return;
         }
-        let Some(score) = self.waits.take() else { return };
-        let mut run = Run::begin(rig, score);
+        let Some((score, mix, from)) = self.waits.take() else { return };
+        let mut run = Run::begin(parts, score, mix, from);
         run.hold(self.held);
+        self.looked = 0;
         self.run = Some(run);
     }
 
-    /// Stops the set, if one plays, and forgets its stems.
-    pub fn stop(&mut self, rig: &mut Rig) {
-        self.end(rig, STOP_S);
+    /// Stops the set, if one plays, within some seconds, and forgets its stems.
+    pub fn stop(&mut self, parts: &mut Parts, seconds: f64) {
+        self.end(parts, seconds);
     }
 
-    fn end(&mut self, rig: &mut Rig, seconds: f64) {
-        let was_to_play = self.asked.as_mut().is_some_and(|asked| std::mem::take(&mut asked.play));
+    fn end(&mut self, parts: &mut Parts, seconds: f64) {
+        self.asked.take_if(|asked| asked.then == Then::Append);
+        let is_to_play = |asked: &mut Asked| std::mem::replace(&mut asked.then, Then::Rest) != Then::Rest;
+        let was_to_play = self.asked.as_mut().is_some_and(is_to_play);
         if self.waits.take().is_some() || was_to_play {
             self.ended = Some(Ended::Stopped);
         }
         if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
-            run.stop(rig, seconds);
+            run.stop(parts, seconds);
             self.free_from = run.free_from();
             self.ended = Some(Ended::Stopped);
         }
@@ -167,8 +299,8 @@ impl Sets {
     ///
     /// # Errors
     /// If no set plays.
-    pub fn back(&mut self, rig: &mut Rig) -> Result<Outcome, Fault> {
-        self.playing()?.back(rig);
+    pub fn back(&mut self, parts: &mut Parts) -> Result<Outcome, Fault> {
+        self.playing()?.back(parts);
         self.held = false;
         Ok(Outcome::Done)
     }
@@ -197,14 +329,39 @@ impl Sets {
     }
 
     /// Advances the set; called on every tick.
-    pub fn watch(&mut self, rig: &mut Rig) {
-        self.begin(rig);
+    pub fn watch(&mut self, parts: &mut Parts, movement: Option<f64>) {
+        let rises = self.trend.hear(movement, parts.cx.seconds());
+        self.begin(parts);
         let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) else { return };
-        run.watch(rig);
+        run.want_high(rises);
+        run.watch(parts);
+        let table = (run.score().path.clone(), run.score().order, run.score().seed);
+        if run.begun() > self.looked && self.asked.is_none() {
+            // Rows may have been added.
+            self.looked = run.begun();
+            self.ask(parts.cx, (None, String::new()), table, Then::Append);
+        }
+        let Some(run) = self.run.as_mut() else { return };
         if run.is_over() {
             self.free_from = run.free_from();
-            self.ended = Some(Ended::Played(run.begun()));
+            self.ended = Some(Ended::Played { begun: run.begun(), missing: run.missing() });
         }
+    }
+
+    /// Tracks that were played, from the `from`-th on: number, deck, file, and the seconds after the first load at which
+    /// it was loaded, began, was left and ended (0 until then).
+    pub fn played(&self, rate: f64, from: usize) -> Vec<Message> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let zero = run.played().front().map_or(0, |first| first.times[0]);
+        let tracks = run.played().iter().enumerate().skip(from.saturating_sub(1)).take(MOST_TOLD);
+        let told = tracks.map(|(k, played)| {
+            let seconds = |sample: u64| sample.saturating_sub(zero) as f64 / rate;
+            let mut values =
+                vec![Value::Int(k as i64 + 1), deck_name(played.deck).into(), played.track.part_file.as_str().into()];
+            values.extend(played.times.map(|time| Value::Float(seconds(time))));
+            Message::new("/status/set/played", values)
+        });
+        told.collect()
     }
 
     /// The status of the set: state, place (from 1), number of tracks, file, table.

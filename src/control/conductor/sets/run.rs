@@ -4,28 +4,27 @@
 //! track is a number of beats, whatever the tempo does meanwhile; the sample at which these beats will have passed is
 //! computed anew on every tick until the command has to be sent.
 
-use std::f64::consts::FRAC_PI_2;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::buffer::{FIRST_ID, Start, State};
 use super::super::context::Context;
-use super::super::mixer::Mixer;
 use super::super::pace::Sync;
 use super::super::stems::Stems;
-use super::super::tempo::{Course, Tempo};
+use super::super::takeover::{Parts, Takeover};
+use super::super::tempo::Course;
+use super::super::tempo::Tempo;
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::deck_name;
 use crate::engine::command::Action;
 use crate::engine::eq::Band;
 use crate::engine::source::Play;
+use crate::sets::mix::{Curve, Mix};
+use crate::sets::order::Order;
 use crate::sets::track::Track;
 
-/// The bands of a deck's equaliser.
-const BANDS: [Band; 3] = [Band::Low, Band::Mid, Band::High];
-/// Time for which decks rest after a set, in seconds.
-const FREE_S: f64 = 0.02;
-/// Decks on which tracks play in turn.
-const DECKS: usize = 3;
+/// Most tracks that are remembered as played.
+const MOST_PLAYED: usize = 1_000;
 /// Stems of a set are numbered from here on each deck, out of the way of clients'.
 const STEM: i64 = 880;
 /// Straight pieces of a fade: the power deviates from constant by at most 0.04 dB.
@@ -40,18 +39,6 @@ const HELD_BARS: f64 = 8.0;
 const SILENT_S: f64 = 0.5;
 /// Disagreement of two predictions beyond which a third is awaited, in seconds.
 const JITTER_S: f64 = 0.0005;
-
-/// The parts of the conductor that a run uses.
-pub struct Rig<'a> {
-    /// State that all parts share.
-    pub cx: &'a mut Context,
-    /// The tempo.
-    pub tempo: &'a mut Tempo,
-    /// Stems.
-    pub stems: &'a mut Stems,
-    /// Levels and equalisers.
-    pub mixer: &'a mut Mixer,
-}
 
 /// State of a track.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +59,11 @@ struct Voice {
     deck: usize,
     /// Serial number of the load of its stem.
     serial: u64,
+    /// Sample at which it was loaded.
+    loaded: u64,
     phase: Phase,
+    /// Beats of it that are passed over.
+    from: f64,
     /// Where the next track begins and where its own window ends, in beats of the track.
     cue: f64,
     end: f64,
@@ -84,11 +75,11 @@ impl Voice {
     }
 
     /// Beats since its beginning, and the course of the clock from there; `None` if it does not sound.
-    fn beats(&self, rig: &Rig) -> Option<(f64, Course)> {
+    fn beats(&self, parts: &Parts) -> Option<(f64, Course)> {
         // Both from one block of the engine.
         for _ in 0..8 {
-            let course = Course::now(rig.cx);
-            let place = rig.stems.place_of(rig.cx, rig.tempo, self.id())?;
+            let course = Course::now(parts.cx);
+            let place = parts.stems.place_of(parts.cx, parts.tempo, self.id())?;
             if place.time == course.time {
                 return Some((self.track.beats(place.seconds), course));
             }
@@ -96,9 +87,25 @@ impl Voice {
         None
     }
 
+    /// Returns its start, if its part lasts some seconds.
+    fn start(&self, seconds: f64) -> Start {
+        let from = self.from * 60.0 / self.track.target_bpm / seconds.max(1e-3);
+        Start { rate: 1.0, volume: 1.0, looped: false, from: from.min(1.0), seconds: 0.0 }
+    }
+
+    /// Starts it at a sample.
+    fn begin(&mut self, parts: &mut Parts, at: u64) {
+        let seconds = parts.stems.get(self.id()).and_then(|buffer| buffer.info()).map_or(0.0, |info| info.seconds());
+        parts.stems.start_exactly(parts.cx, self.id(), self.start(seconds), Some(at));
+        self.phase = Phase::Started(at);
+        let Track { part_file, target_bpm, .. } = &*self.track;
+        tracing::info!("set: track {} on deck {}: {part_file}, {target_bpm} BPM", self.place + 1, deck_name(self.deck));
+        parts.cx.events.post("/event/set/track", facts(self.place, self.deck, &self.track));
+    }
+
     /// Returns whether its stem is still there and meant to sound.
-    fn is_there(&self, rig: &Rig) -> bool {
-        rig.stems.get(self.id()).is_some_and(|buffer| buffer.serial == self.serial && buffer.playing)
+    fn is_there(&self, parts: &Parts) -> bool {
+        parts.stems.get(self.id()).is_some_and(|buffer| buffer.serial == self.serial && buffer.playing)
     }
 }
 
@@ -115,37 +122,52 @@ struct Fade {
     sent: usize,
 }
 
+/// A track that was played, with the samples of what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Played {
+    /// The track.
+    pub track: Arc<Track>,
+    /// Its deck.
+    pub deck: usize,
+    /// When it was loaded, began, was left, and ended; the latter two are 0 until then.
+    pub times: [u64; 4],
+}
+
 /// The tracks of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
     /// Path of the table as it was asked for.
     pub path: String,
+    /// Order in which it was asked for.
+    pub order: Order,
+    /// Seed of random orders.
+    pub seed: u64,
     /// Folder of the table: its paths are relative to it.
     pub folder: String,
     /// Tracks in order of play.
     pub tracks: Vec<Arc<Track>>,
 }
 
-/// State of a deck before the set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Before {
-    level: f64,
-    bands: [f64; 3],
-    bpm: Option<f64>,
-    sync: Sync,
-}
-
 /// A set that plays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     score: Score,
-    /// State of its decks and of the crossfader before it.
-    before: [Before; DECKS],
-    crossfade: (f64, String),
+    mix: Mix,
+    /// Where the first track begins, in beats of it.
+    from: f64,
+    /// Tracks that were played, the latest last.
+    played: VecDeque<Played>,
+    /// Tracks in a row that could not be played.
+    failed: usize,
+    /// Whether movement calls for high tracks, and whether the next one is taken as it comes nevertheless.
+    wants_high: bool,
+    as_ordered: bool,
+    takeover: Takeover,
     /// Sample from which its decks are free again.
     free_from: u64,
-    /// Tracks that have begun.
+    /// Tracks that have begun, and those that could not be played.
     begun: usize,
+    missing: usize,
     current: Option<Voice>,
     next: Option<Voice>,
     fade: Option<Fade>,
@@ -165,31 +187,23 @@ pub struct Run {
 
 impl Run {
     /// Begins a run: opens the decks and takes the first track's tempo.
-    pub fn begin(rig: &mut Rig, score: Score) -> Run {
-        let before = std::array::from_fn(|deck| Before {
-            level: rig.mixer.channels[deck].level,
-            bands: rig.mixer.channels[deck].bands,
-            bpm: rig.tempo.paces[deck].set_bpm,
-            sync: rig.tempo.paces[deck].sync,
-        });
-        let crossfade = rig.mixer.crossfade();
-        let crossfade = (crossfade.0, crossfade.1.to_string());
-        rig.mixer.set_crossfade(rig.cx, 0.5, "off", None, None);
-        for deck in 0..DECKS {
-            rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
-            for band in BANDS {
-                rig.mixer.set_band(rig.cx, deck, band, 1.0, None);
-            }
-        }
+    pub fn begin(parts: &mut Parts, score: Score, mix: Mix, from: f64) -> Run {
+        let takeover = Takeover::begin(parts, 0..mix.decks, 0.0);
         if let Some(first) = score.tracks.first() {
-            rig.tempo.glide(rig.cx, None, first.target_bpm, 0.0, Default::default());
+            parts.tempo.glide(parts.cx, None, first.target_bpm, 0.0, Default::default());
         }
         Run {
             score,
-            before,
-            crossfade,
+            mix,
+            from,
+            played: VecDeque::new(),
+            failed: 0,
+            wants_high: false,
+            as_ordered: from > 0.0,
+            takeover,
             free_from: 0,
             begun: 0,
+            missing: 0,
             current: None,
             next: None,
             fade: None,
@@ -203,21 +217,11 @@ impl Run {
     }
 
     /// Leaves the decks as they were before, from a sample on; the set is over.
-    fn leave(&mut self, rig: &mut Rig, at: Option<u64>) {
+    fn leave(&mut self, parts: &mut Parts, at: Option<u64>) {
         self.over = true;
-        for (deck, before) in self.before.into_iter().enumerate() {
-            rig.mixer.set_level(rig.cx, deck, before.level, None, at);
-            for (band, gain) in BANDS.into_iter().zip(before.bands) {
-                rig.mixer.set_band(rig.cx, deck, band, gain, at);
-            }
-            rig.tempo.set_sync(rig.cx, deck, before.sync, at);
-            rig.tempo.set_deck_bpm(rig.cx, deck, before.bpm, at);
-        }
-        let (position, curve) = &self.crossfade;
-        rig.mixer.set_crossfade(rig.cx, *position, curve, None, at);
-        self.free_from = at.unwrap_or(rig.cx.now()) + rig.cx.frames(FREE_S);
+        self.free_from = self.takeover.end(parts, at);
         tracing::info!("set: over; decks as before");
-        rig.cx.events.post("/event/set/over", Vec::new());
+        parts.cx.events.post("/event/set/over", Vec::new());
     }
 
     /// Sample from which its decks are free again, once it is over.
@@ -228,6 +232,64 @@ impl Run {
     /// Number of tracks that have begun.
     pub fn begun(&self) -> usize {
         self.begun
+    }
+
+    /// Tracks that were played, in order.
+    pub fn played(&self) -> &VecDeque<Played> {
+        &self.played
+    }
+
+    /// Returns the way of mixing.
+    pub fn mix(&self) -> &Mix {
+        &self.mix
+    }
+
+    /// Numbers of the buffers of its tracks.
+    pub fn ids(&self) -> Vec<i64> {
+        let into = self.fade.as_ref().and_then(|fade| fade.into.as_ref());
+        self.current.iter().chain(&self.next).chain(into).map(Voice::id).collect()
+    }
+
+    /// Whole bars, in beats, of the track that sounds or comes in that have passed.
+    pub fn beats(&self, (cx, stems, tempo): (&Context, &Stems, &Tempo)) -> f64 {
+        let place = self.latest().and_then(|voice| Some((voice, stems.place_of(cx, tempo, voice.id())?)));
+        place.map_or(0.0, |(voice, place)| (voice.track.beats(place.seconds) / METER).floor() * METER)
+    }
+
+    /// Appends tracks that were added to the table.
+    pub fn append(&mut self, tracks: &[Arc<Track>]) -> usize {
+        let last = self.score.tracks.iter().map(|track| track.line).max().unwrap_or(0);
+        let new: Vec<_> = tracks.iter().filter(|track| track.line > last).cloned().collect();
+        self.score.tracks.extend(new.iter().cloned());
+        new.len()
+    }
+
+    /// Sets whether high tracks are to be played, in orders that follow movement.
+    pub fn want_high(&mut self, high: bool) {
+        self.wants_high = high;
+    }
+
+    /// Returns whether another track is to be played after those that have begun.
+    fn wants_more(&self, parts: &Parts) -> bool {
+        let begun = self.played.front().map_or(parts.cx.now(), |first| first.times[1]);
+        let minutes = parts.cx.now().saturating_sub(begun) as f64 / parts.cx.rate() / 60.0;
+        self.mix.limit.is_none_or(|limit| self.begun < limit) && self.mix.minutes.is_none_or(|most| minutes < most)
+    }
+
+    /// Returns whether no track is left.
+    fn is_exhausted(&self) -> bool {
+        let count = self.score.tracks.len();
+        self.to_load >= count && (!self.mix.again || self.failed >= count)
+    }
+
+    /// Number of tracks that could not be played.
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Its decks, as they were before.
+    pub fn takeover(&self) -> &Takeover {
+        &self.takeover
     }
 
     /// Its tracks.
@@ -262,24 +324,26 @@ impl Run {
     }
 
     /// Advances the set; called on every tick.
-    pub fn watch(&mut self, rig: &mut Rig) {
-        self.prepare(rig);
+    pub fn watch(&mut self, parts: &mut Parts) {
+        self.prepare(parts);
         if self.fade.is_some() {
-            return self.advance_fade(rig);
+            return self.advance_fade(parts);
         }
         match &self.current {
-            None => self.start_first(rig),
-            Some(_) => self.await_cue(rig),
+            None => self.start_first(parts),
+            Some(_) => self.await_cue(parts),
         }
     }
 
     /// Loads the next track and follows its progress.
-    fn prepare(&mut self, rig: &mut Rig) {
+    fn prepare(&mut self, parts: &mut Parts) {
         if let Some(next) = &mut self.next {
-            let buffer = rig.stems.get(next.id()).filter(|buffer| buffer.serial == next.serial);
+            let buffer = parts.stems.get(next.id()).filter(|buffer| buffer.serial == next.serial);
             let Some(buffer) = buffer else {
                 tracing::warn!("set: track {} cannot be played; the next one takes its place", next.place + 1);
-                rig.cx.events.post("/event/set/skipped", facts(next.place, next.deck, &next.track));
+                parts.cx.events.post("/event/set/skipped", facts(next.place, next.deck, &next.track));
+                self.missing += 1;
+                self.failed += 1;
                 self.next = None;
                 return;
             };
@@ -289,52 +353,70 @@ impl Run {
                     let length = next.track.beats(info.seconds());
                     next.end = next.end.min(length);
                     next.cue = next.cue.min((next.end - 1.0).floor().max(0.0));
-                    rig.stems.prime_for(rig.cx, next.id(), START);
+                    let start = next.start(info.seconds());
+                    parts.stems.prime_for(parts.cx, next.id(), start);
                     next.phase = Phase::Priming;
                 }
-                (Phase::Priming, _) if rig.stems.is_primed(next.id()) => next.phase = Phase::Ready,
+                (Phase::Priming, _) if parts.stems.is_primed(next.id()) => next.phase = Phase::Ready,
                 _ => {}
             }
-        } else if self.fade.is_none() && self.to_load < self.score.tracks.len() {
-            let place = self.to_load;
-            self.to_load += 1;
-            self.next = self.load(rig, place);
+        } else if self.fade.is_none() && !self.is_exhausted() && self.wants_more(parts) {
+            let place = if self.to_load < self.score.tracks.len() { self.to_load } else { 0 };
+            if !std::mem::take(&mut self.as_ordered) {
+                self.choose(place);
+            }
+            self.to_load = place + 1;
+            self.next = self.load(parts, place);
         }
     }
 
-    fn load(&mut self, rig: &mut Rig, place: usize) -> Option<Voice> {
-        let track = self.score.tracks.get(place)?.clone();
-        let deck = self.current.as_ref().map_or(0, |current| (current.deck + 1) % DECKS);
-        // The deck is silent.
-        rig.mixer.set_level(rig.cx, deck, 0.0, None, None);
-        rig.mixer.set_band(rig.cx, deck, Band::Low, 1.0, None);
-        if rig.tempo.paces[deck].sync == Sync::Off {
-            rig.tempo.set_sync(rig.cx, deck, Sync::Tempo, None);
+    /// Puts the track that movement calls for at this place of the order.
+    fn choose(&mut self, place: usize) {
+        let rest = &mut self.score.tracks[place..];
+        if rest.iter().any(|track| track.is_high)
+            && let Some(k) = rest.iter().position(|track| track.is_high == self.wants_high)
+        {
+            rest[..=k].rotate_right(1);
         }
-        rig.tempo.set_deck_bpm(rig.cx, deck, Some(track.target_bpm), None);
+    }
+
+    fn load(&mut self, parts: &mut Parts, place: usize) -> Option<Voice> {
+        let track = self.score.tracks.get(place)?.clone();
+        let deck = self.current.as_ref().map_or(0, |current| (current.deck + 1) % self.mix.decks);
+        // The deck is silent.
+        parts.mixer.set_level(parts.cx, deck, 0.0, None, None);
+        parts.mixer.set_band(parts.cx, deck, Band::Low, 1.0, None);
+        if parts.tempo.paces[deck].sync == Sync::Off {
+            parts.tempo.set_sync(parts.cx, deck, Sync::Tempo, None);
+        }
+        parts.tempo.set_deck_bpm(parts.cx, deck, Some(track.target_bpm), None);
         let path = joined(&self.score.folder, &track.part_file);
         let id = FIRST_ID[deck] + STEM;
-        if let Err(fault) = rig.stems.load(rig.cx, id, (&path, ""), None, "/groove/set/play") {
+        if let Err(fault) = parts.stems.load(parts.cx, id, (&path, ""), None, "/groove/set/play") {
             tracing::warn!("set: track {}: {fault}; the next one takes its place", place + 1);
-            rig.cx.events.post("/event/set/skipped", facts(place, deck, &track));
+            parts.cx.events.post("/event/set/skipped", facts(place, deck, &track));
+            self.missing += 1;
+            self.failed += 1;
             return None;
         }
-        let serial = rig.stems.get(id)?.serial;
+        let serial = parts.stems.get(id)?.serial;
         // Cues are analysed, and a few milliseconds off their beats.
-        let cue = track.beats(track.begin).round().max(1.0);
-        let end = cue + track.beats(track.end - track.begin).round().max(1.0);
-        Some(Voice { place, track, deck, serial, phase: Phase::Loading, cue, end })
+        let cue = self.mix.align.snapped(track.beats(track.begin), METER);
+        let window = track.beats(track.end - track.begin).round();
+        let end = cue + self.mix.fade.map_or(window, |bars| bars * METER).max(1.0);
+        let from = if self.current.is_none() { std::mem::take(&mut self.from).min(cue) } else { 0.0 };
+        let loaded = parts.cx.now();
+        Some(Voice { place, track, deck, serial, loaded, phase: Phase::Loading, from, cue, end })
     }
 
-    fn start_first(&mut self, rig: &mut Rig) {
+    fn start_first(&mut self, parts: &mut Parts) {
         match &self.next {
-            None if self.to_load >= self.score.tracks.len() => self.leave(rig, None),
+            None if self.is_exhausted() || !self.wants_more(parts) => self.leave(parts, None),
             Some(next) if next.phase == Phase::Ready => {
-                let at = rig.cx.soon();
+                let at = parts.cx.soon();
                 if let Some(mut voice) = self.next.take() {
-                    start(rig, &mut voice, at);
-                    rig.mixer.set_level(rig.cx, voice.deck, 1.0, None, Some(at));
-                    self.begun += 1;
+                    self.start(parts, &mut voice, at);
+                    parts.mixer.set_level(parts.cx, voice.deck, 1.0, None, Some(at));
                     self.current = Some(voice);
                 }
             }
@@ -343,42 +425,48 @@ impl Run {
     }
 
     /// Begins the fade when the track that sounds is at its cue.
-    fn await_cue(&mut self, rig: &mut Rig) {
+    fn await_cue(&mut self, parts: &mut Parts) {
         let Some(current) = self.current.clone() else { return };
-        let Some((position, course)) = current.beats(rig) else {
+        let Some((position, course)) = current.beats(parts) else {
             let Phase::Started(at) = current.phase else { return };
-            if !current.is_there(rig) && rig.cx.now() > at + rig.cx.frames(SILENT_S) {
+            if !current.is_there(parts) && parts.cx.now() > at + parts.cx.frames(SILENT_S) {
                 // Somebody stopped it, or it was shorter than its cue: the next one begins at once.
-                self.let_go(rig);
+                self.let_go(parts);
             }
             return;
         };
-        self.repeat(rig, &current);
-        let is_last = self.next.is_none() && self.to_load >= self.score.tracks.len();
+        self.repeat(parts, &current);
+        let is_last = !self.wants_more(parts) || (self.next.is_none() && self.is_exhausted());
         let is_ready = self.next.as_ref().is_some_and(|next| next.phase == Phase::Ready);
         let mut cue = current.cue;
         if self.hurried {
             cue = cue.min((position / METER).floor() * METER + METER);
         }
         // If the next track was not ready, or was held, it begins on a later beat.
-        let soon = rig.cx.soon();
+        let soon = parts.cx.soon();
         while cue < position || (course.sample_in(cue - position) < soon && cue < position + METER) {
             cue = cue.max(position.floor()) + 1.0;
         }
         let sample = course.sample_in(cue - position);
         let before = self.predicted.replace(sample);
-        let due = soon + rig.cx.frames(LEAD_S);
+        let due = soon + parts.cx.frames(LEAD_S);
         // A deck that was taken off the clock is never where it was predicted.
         let agree = position > current.cue + METER
-            || before.is_some_and(|before| before.abs_diff(sample) <= rig.cx.frames(JITTER_S));
+            || before.is_some_and(|before| before.abs_diff(sample) <= parts.cx.frames(JITTER_S));
         if sample > due || !agree || self.held || !(is_ready || is_last) {
             return;
         }
         let window = (current.end - current.cue).max(1.0);
         (self.hurried, self.repeats, self.predicted) = (false, false, None);
+        if let Some(played) = self.played.back_mut() {
+            played.times[2] = sample;
+        }
+        if is_last && let Some(next) = self.next.take() {
+            parts.stems.unload(parts.cx, parts.tempo, next.id(), None);
+        }
         let Some(mut next) = self.next.take() else {
             self.fade = Some(Fade { into: None, beats: window, from: cue, sent: 0 });
-            return self.advance_fade(rig);
+            return self.advance_fade(parts);
         };
         let beats = window.min(next.cue.max(1.0));
         if beats < window {
@@ -387,72 +475,73 @@ impl Run {
                 current.place + 1
             );
         }
-        rig.mixer.set_band(rig.cx, next.deck, Band::Low, 0.0, None);
-        start(rig, &mut next, sample);
-        self.begun += 1;
+        if self.mix.swaps_bass {
+            parts.mixer.set_band(parts.cx, next.deck, Band::Low, 0.0, None);
+        }
+        self.start(parts, &mut next, sample);
         // Its first piece is sent together with the start, before its position is known.
         self.fade = Some(Fade { into: Some(next), beats, from: 0.0, sent: 0 });
-        self.send_piece(rig, sample, course.sample_in(cue - position + beats / PIECES as f64));
+        self.send_piece(parts, sample, course.sample_in(cue - position + beats / PIECES as f64));
     }
 
     /// Sends the pieces of the fade as they come due.
-    fn advance_fade(&mut self, rig: &mut Rig) {
+    fn advance_fade(&mut self, parts: &mut Parts) {
         let Some(fade) = &self.fade else { return };
-        let Some((beats, course)) = self.latest().and_then(|voice| voice.beats(rig)) else {
-            self.abandon_fade(rig);
+        let Some((beats, course)) = self.latest().and_then(|voice| voice.beats(parts)) else {
+            self.abandon_fade(parts);
             return;
         };
         let at = |piece: usize| course.sample_in(fade.from + fade.beats * piece as f64 / PIECES as f64 - beats);
         let sample = at(fade.sent);
-        if sample > rig.cx.soon() + rig.cx.frames(LEAD_S) {
+        if sample > parts.cx.soon() + parts.cx.frames(LEAD_S) {
             return;
         }
-        let sample = sample.max(rig.cx.soon());
+        let sample = sample.max(parts.cx.soon());
         if fade.sent < PIECES {
             let until = at(fade.sent + 1);
-            return self.send_piece(rig, sample, until);
+            return self.send_piece(parts, sample, until);
         }
         let Some(Fade { into, .. }) = self.fade.take() else { return };
         if let Some(current) = self.current.take() {
-            rig.stems.unload(rig.cx, rig.tempo, current.id(), Some(sample));
+            parts.stems.unload(parts.cx, parts.tempo, current.id(), Some(sample));
+            self.ends(&current, sample);
         }
         if into.is_none() {
-            self.leave(rig, Some(sample));
+            self.leave(parts, Some(sample));
         }
         self.current = into;
     }
 
     /// Sends the next piece of the fade: both levels, and the bass in the middle.
-    fn send_piece(&mut self, rig: &mut Rig, from: u64, until: u64) {
+    fn send_piece(&mut self, parts: &mut Parts, from: u64, until: u64) {
         let Some(fade) = &mut self.fade else { return };
-        let seconds = until.saturating_sub(from) as f64 / rig.cx.rate();
-        let angle = FRAC_PI_2 * (fade.sent + 1) as f64 / PIECES as f64;
-        // Exactly one and zero at the end.
-        let (down, up) = if fade.sent + 1 == PIECES { (0.0, 1.0) } else { (angle.cos(), angle.sin()) };
-        let swap = fade.sent == PIECES / 2;
+        let seconds = until.saturating_sub(from) as f64 / parts.cx.rate();
+        let (down, up) = self.mix.curve.gains((fade.sent + 1) as f64 / PIECES as f64);
+        let seconds = if self.mix.curve == Curve::Cut { 0.0 } else { seconds };
+        let swap = self.mix.swaps_bass && fade.sent == PIECES / 2;
         if let Some(current) = &self.current {
-            rig.mixer.set_level(rig.cx, current.deck, down, Some(seconds), Some(from));
+            parts.mixer.set_level(parts.cx, current.deck, down, Some(seconds), Some(from));
             if swap && fade.into.is_some() {
-                rig.mixer.set_band(rig.cx, current.deck, Band::Low, 0.0, Some(from));
+                parts.mixer.set_band(parts.cx, current.deck, Band::Low, 0.0, Some(from));
             }
         }
         if let Some(into) = &fade.into {
-            rig.mixer.set_level(rig.cx, into.deck, up, Some(seconds), Some(from));
+            parts.mixer.set_level(parts.cx, into.deck, up, Some(seconds), Some(from));
             if swap {
-                rig.mixer.set_band(rig.cx, into.deck, Band::Low, 1.0, Some(from));
+                parts.mixer.set_band(parts.cx, into.deck, Band::Low, 1.0, Some(from));
             }
         }
         fade.sent += 1;
     }
 
     /// Ends a fade whose measuring track does not sound, once it should.
-    fn abandon_fade(&mut self, rig: &mut Rig) {
+    fn abandon_fade(&mut self, parts: &mut Parts) {
         let Some(fade) = &self.fade else { return };
-        if self.latest().is_some_and(|voice| voice.is_there(rig)) {
+        if self.latest().is_some_and(|voice| voice.is_there(parts)) {
             return;
         }
         if let Some(Voice { phase: Phase::Started(at), .. }) = &fade.into
-            && rig.cx.now() < at + rig.cx.frames(SILENT_S)
+            && parts.cx.now() < at + parts.cx.frames(SILENT_S)
         {
             return;
         }
@@ -460,23 +549,47 @@ impl Run {
         match into {
             // What came has gone: what sounds stays, at its full level.
             Some(into) => {
-                rig.stems.unload(rig.cx, rig.tempo, into.id(), None);
+                parts.stems.unload(parts.cx, parts.tempo, into.id(), None);
                 if let Some(current) = &self.current {
-                    rig.mixer.set_level(rig.cx, current.deck, 1.0, None, None);
-                    rig.mixer.set_band(rig.cx, current.deck, Band::Low, 1.0, None);
+                    parts.mixer.set_level(parts.cx, current.deck, 1.0, None, None);
+                    parts.mixer.set_band(parts.cx, current.deck, Band::Low, 1.0, None);
                 }
             }
             None => {
-                self.let_go(rig);
-                self.leave(rig, None);
+                self.let_go(parts);
+                self.leave(parts, None);
             }
         }
     }
 
-    fn let_go(&mut self, rig: &mut Rig) {
+    /// Starts a track at a sample.
+    fn start(&mut self, parts: &mut Parts, voice: &mut Voice, at: u64) {
+        voice.begin(parts, at);
+        self.begun += 1;
+        self.failed = 0;
+        if self.played.len() == MOST_PLAYED {
+            self.played.pop_front();
+        }
+        let (track, deck) = (voice.track.clone(), voice.deck);
+        self.played.push_back(Played { track, deck, times: [voice.loaded, at, 0, 0] });
+    }
+
+    /// Notes when a track ended.
+    fn ends(&mut self, voice: &Voice, at: u64) {
+        let Phase::Started(begun) = voice.phase else { return };
+        if let Some(played) = self.played.iter_mut().rev().find(|played| played.times[1] == begun) {
+            played.times[3] = at;
+            if played.times[2] == 0 {
+                played.times[2] = at;
+            }
+        }
+    }
+
+    fn let_go(&mut self, parts: &mut Parts) {
         (self.hurried, self.repeats, self.predicted) = (false, false, None);
         if let Some(current) = self.current.take() {
-            rig.stems.unload(rig.cx, rig.tempo, current.id(), None);
+            parts.stems.unload(parts.cx, parts.tempo, current.id(), None);
+            self.ends(&current, parts.cx.now());
         }
     }
 
@@ -488,12 +601,13 @@ impl Run {
     }
 
     /// Begins the track before the present one at the next bar.
-    pub fn back(&mut self, rig: &mut Rig) {
+    pub fn back(&mut self, parts: &mut Parts) {
         let place = self.place();
         if let Some(next) = self.next.take() {
-            rig.stems.unload(rig.cx, rig.tempo, next.id(), None);
+            parts.stems.unload(parts.cx, parts.tempo, next.id(), None);
         }
         self.to_load = place.saturating_sub(1);
+        self.as_ordered = true;
         self.skip();
     }
 
@@ -503,11 +617,11 @@ impl Run {
     }
 
     /// Repeats the last bars before the cue while the next track waits.
-    fn repeat(&mut self, rig: &mut Rig, current: &Voice) {
+    fn repeat(&mut self, parts: &mut Parts, current: &Voice) {
         if self.held == self.repeats {
             return;
         }
-        let Some(State::Ready { slot, info, .. }) = rig.stems.get(current.id()).map(|b| &b.state) else { return };
+        let Some(State::Ready { slot, info, .. }) = parts.stems.get(current.id()).map(|b| &b.state) else { return };
         self.repeats = self.held;
         let frames = |beats: f64| {
             let seconds = beats * 60.0 / current.track.target_bpm;
@@ -520,33 +634,23 @@ impl Run {
             false => Play { from: 0, start: 0, end: info.frames, looped: false },
         };
         let slot = *slot;
-        rig.cx.push(None, Action::Loop { slot, play });
+        parts.cx.push(None, Action::Loop { slot, play });
     }
 
     /// Fades everything out and forgets the tracks.
-    pub fn stop(&mut self, rig: &mut Rig, seconds: f64) {
+    pub fn stop(&mut self, parts: &mut Parts, seconds: f64) {
         let into = self.fade.take().and_then(|fade| fade.into);
-        let at = rig.cx.soon() + rig.cx.frames(seconds);
+        let at = parts.cx.soon() + parts.cx.frames(seconds);
         for voice in [self.current.take(), into, self.next.take()].into_iter().flatten() {
             let when = matches!(voice.phase, Phase::Started(_)).then_some(at);
             if when.is_some() {
-                rig.mixer.set_level(rig.cx, voice.deck, 0.0, Some(seconds), None);
+                parts.mixer.set_level(parts.cx, voice.deck, 0.0, Some(seconds), None);
             }
-            rig.stems.unload(rig.cx, rig.tempo, voice.id(), when);
+            parts.stems.unload(parts.cx, parts.tempo, voice.id(), when);
+            self.ends(&voice, at);
         }
-        self.leave(rig, Some(at));
+        self.leave(parts, Some(at));
     }
-}
-
-/// Start of a set's tracks.
-const START: Start = Start { rate: 1.0, volume: 1.0, looped: false, from: 0.0, seconds: 0.0 };
-
-fn start(rig: &mut Rig, voice: &mut Voice, at: u64) {
-    rig.stems.start_exactly(rig.cx, voice.id(), START, Some(at));
-    voice.phase = Phase::Started(at);
-    let Track { part_file, target_bpm, .. } = &*voice.track;
-    tracing::info!("set: track {} on deck {}: {part_file}, {target_bpm} BPM", voice.place + 1, deck_name(voice.deck));
-    rig.cx.events.post("/event/set/track", facts(voice.place, voice.deck, &voice.track));
 }
 
 /// Place (from 1), deck and file of a track.

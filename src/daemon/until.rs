@@ -1,0 +1,155 @@
+//! What a run of the program lasts for, and what its end means.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::failure::{Failure, INTERRUPTED};
+use super::opening::Opening;
+use crate::control::commands::value::Value;
+use crate::control::conductor::Conductor;
+use crate::control::conductor::takeover::Ended;
+use crate::sets::timetable::{Times, playlist};
+use crate::sets::track::Track;
+
+/// What ends a run of the program, besides a signal.
+#[derive(Clone, Debug, Default)]
+pub enum Until {
+    /// Nothing.
+    #[default]
+    Signal,
+    /// The end of its set; what was played is listed.
+    Set(Option<Playlist>),
+    /// The end of its plan.
+    Plan,
+    /// The end of what drives it from another thread.
+    Driver(Arc<Driver>),
+}
+
+/// A list of what was played, to be written in the format of the older player.
+#[derive(Clone, Debug)]
+pub struct Playlist {
+    /// Its file.
+    pub to: PathBuf,
+    /// Columns of the set.
+    pub columns: Vec<String>,
+    /// Tracks of the set.
+    pub tracks: Vec<Track>,
+}
+
+impl Playlist {
+    /// Writes what a conductor has played.
+    fn write(&self, conductor: &Conductor) -> Result<(), Failure> {
+        let (mut told, rate) = (Vec::new(), conductor.cx.rate());
+        while let more = conductor.sets.played(rate, told.len() + 1)
+            && !more.is_empty()
+        {
+            told.extend(more.into_iter().map(|message| message.args));
+        }
+        let failed = |e: std::io::Error| Failure::Io(format!("--playlist-out {}: {e}", self.to.display()));
+        std::fs::write(&self.to, self.of_answers(&told)).map_err(failed)
+    }
+
+    /// Returns the list of what answers of a daemon tell.
+    pub fn of_answers(&self, told: &[Vec<Value>]) -> String {
+        let row = |args: &Vec<Value>| {
+            let file = args.get(2).map(Value::as_text)?;
+            let track = self.tracks.iter().find(|track| track.part_file == file)?;
+            let seconds = |k: usize| args.get(k).and_then(Value::as_float).unwrap_or_default();
+            let deck = args.get(1).map(Value::as_text).and_then(|deck| deck.to_uppercase().chars().next());
+            let times = Times { load: seconds(3), start: seconds(4), cue: seconds(5), end: seconds(6) };
+            Some((deck.unwrap_or('A'), times, track))
+        };
+        playlist(&self.columns, &told.iter().filter_map(row).collect::<Vec<_>>())
+    }
+}
+
+/// State of a thread that drives the engine of this process.
+#[derive(Debug, Default)]
+pub struct Driver {
+    is_over: AtomicBool,
+    result: Mutex<Option<Result<(), Failure>>>,
+}
+
+impl Driver {
+    /// Ends the run with a result.
+    pub fn finish(&self, result: Result<(), Failure>) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        self.is_over.store(true, Release);
+    }
+
+    fn outcome(&self) -> Result<(), Failure> {
+        let interrupted = || Failure::Own { code: INTERRUPTED, text: "plan: interrupted".into() };
+        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.unwrap_or_else(|| Err(interrupted()))
+    }
+}
+
+impl Until {
+    /// Returns whether it has come.
+    pub fn is_over(&self, conductor: &Conductor) -> bool {
+        match self {
+            Until::Signal => false,
+            Until::Set(_) => conductor.sets.ended().is_some(),
+            Until::Plan => conductor.plans.ended().is_some(),
+            Until::Driver(driver) => driver.is_over.load(Acquire),
+        }
+    }
+
+    /// Returns what the end means for the program that was started to play a set or a plan.
+    ///
+    /// # Errors
+    /// With exit code 1 if nothing, or a part of a plan, could not be played; 130 if it was interrupted.
+    pub fn outcome(&self, conductor: &Conductor) -> Result<(), Failure> {
+        let (what, ended) = match self {
+            Until::Signal => return Ok(()),
+            Until::Driver(driver) => return driver.outcome(),
+            Until::Set(list) => {
+                if let Some(list) = list {
+                    list.write(conductor)?;
+                }
+                ("set", conductor.sets.ended())
+            }
+            Until::Plan => ("plan", conductor.plans.ended()),
+        };
+        let (code, text) = match ended {
+            Some(Ended::Stopped) => return Ok(()),
+            Some(Ended::Played { begun: 0, .. }) => {
+                (1, format!("{what}: no part of it could be played; the log says why"))
+            }
+            Some(Ended::Played { missing: 1.., .. }) if matches!(self, Until::Plan) => {
+                (1, format!("{what}: some stems could not be played; the log says which"))
+            }
+            Some(Ended::Played { .. }) => return Ok(()),
+            Some(Ended::Failed(why)) => (1, why.clone()),
+            None => (INTERRUPTED, format!("{what}: interrupted before its end")),
+        };
+        Err(Failure::Own { code, text })
+    }
+}
+
+/// What is left to be done after a command for a set or a plan has looked at its flags.
+pub enum Rest {
+    /// Nothing.
+    Done,
+    /// The opening is played with this process's own engine and card.
+    Play {
+        /// What plays at start.
+        opening: Opening,
+        /// What ends it.
+        until: Until,
+        /// OSC port, if not the configured ones.
+        port: Option<u16>,
+    },
+    /// The opening is rendered into a file.
+    Render {
+        /// What plays at start.
+        opening: Opening,
+        /// What ends it.
+        until: Until,
+        /// The file.
+        out: PathBuf,
+        /// Maximum length in seconds.
+        seconds: f64,
+    },
+}
