@@ -133,6 +133,8 @@ bounded! {
     beat_grids, targets::grid::GRID, 50_000;
     structure_files, targets::sections::STRUCTURE, 20_000;
     rekordbox_collections, targets::sections::REKORDBOX, 20_000;
+    dj_plans, targets::plans::PLAN, 20_000;
+    tables_of_sets, targets::plans::SET, 10_000;
     genomes, targets::genome::GENOME, 20_000;
     state_files, targets::state::STATE, 20_000;
     midi_files, targets::midi::MIDI, 50_000;
@@ -161,6 +163,10 @@ fn examples_are_understood() {
         let read = grooved::config::Config::parse(&text, Path::new("fuzz.toml"));
         assert_eq!(read.is_err(), text.contains("buffer_size = 3"), "{text}: {read:?}");
     }
+    let plans = (targets::plans::PLAN.seeds)();
+    assert!(plans.iter().all(|plan| grooved::plans::document::Plan::parse(plan).is_ok()));
+    let sets = (targets::plans::SET.seeds)();
+    assert!(sets.iter().all(|set| grooved::sets::track::Set::parse(set).is_ok_and(|set| !set.tracks.is_empty())));
     let genomes = (targets::genome::GENOME.seeds)();
     let read = genomes.iter().filter(|g| grooved::genome::Genome::from_bytes(g).is_ok()).count();
     assert_eq!((read, genomes.len()), (12, 13), "all but the name of a sound");

@@ -2,162 +2,35 @@
 
 mod common;
 
+#[path = "sets/alive.rs"]
+mod alive;
+#[path = "sets/crowd.rs"]
+mod crowd;
+#[path = "sets/heard.rs"]
+mod heard;
+#[path = "sets/killed.rs"]
+mod killed;
+#[path = "sets/lists.rs"]
+mod lists;
+#[path = "sets/mixing.rs"]
+mod mixing;
+#[path = "sets/refused.rs"]
+mod refused;
+#[path = "sets/run.rs"]
+mod run;
+#[path = "sets/tables.rs"]
+mod tables;
+
 use std::f64::consts::TAU;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Client, Daemon, Scratch, Sound, f, free_port, grooved, i, p, s};
+use common::{Scratch, Sound, f, free_port, i, p, s};
 use grooved::control::commands::value::Value;
 use grooved::sets::track::Set;
-
-const RATE: f64 = 48_000.0;
-/// Seconds that a render goes on after the last fade, at most.
-const TAIL: f64 = 0.5;
-/// Beats from the beginning of a part to its first tick: nothing is to be cut off by the start of a fade.
-const FIRST: f64 = 0.1;
-
-/// A row of a table: cue and window in beats, tempo, and how much shorter than the table says the part is, in seconds.
-#[derive(Clone, Copy)]
-struct Row {
-    cue: f64,
-    window: f64,
-    bpm: f64,
-    short: f64,
-}
-
-fn row(cue: f64, window: f64, bpm: f64) -> Row {
-    Row { cue, window, bpm, short: 0.0 }
-}
-
-/// Pitch of a track's ticks. Each of its beats has a tick on the left (even tracks) or right.
-fn pitch(track: usize) -> f64 {
-    3_000.0 + 500.0 * track as f64
-}
-
-/// Writes the parts of a table, except those that are missing, with the frames `value(row, track, seconds)` on the
-/// track's channel, and the table; its cues are `off` seconds beside their beats.
-fn table(
-    scratch: &Scratch,
-    rows: &[Row],
-    missing: &[usize],
-    off: f64,
-    value: impl Fn(&Row, usize, f64) -> f64,
-) -> PathBuf {
-    let mut text = String::from("part_file,bpm,target_bpm,begin_cue_adj,end_cue_adj\r\n");
-    for (k, row) in rows.iter().enumerate() {
-        let beat = 60.0 / row.bpm;
-        let (begin, end) = (row.cue * beat, (row.cue + row.window) * beat);
-        if !missing.contains(&k) {
-            let frames = ((end - row.short) * RATE).round() as usize;
-            scratch.wav(&format!("part{k}.wav"), RATE as u32, frames, |frame| {
-                let v = value(row, k, frame as f64 / RATE) as f32;
-                if k % 2 == 0 { (v, 0.0) } else { (0.0, v) }
-            });
-        }
-        text += &format!("part{k}.wav,{},{},{},{}\r\n", row.bpm, row.bpm, begin + off, end + off);
-    }
-    let path = scratch.path("set.csv");
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-/// A tick on each beat, shaped so that its middle is found to a fraction of a frame.
-fn tick(row: &Row, track: usize, seconds: f64) -> f64 {
-    let beat = 60.0 / row.bpm;
-    let into = seconds - ((seconds / beat - FIRST).round() + FIRST) * beat;
-    0.5 * (-(into / 0.0015).powi(2)).exp() * (TAU * pitch(track) * into).cos()
-}
-
-fn play_set(scratch: &Scratch, table: &Path, args: &[&str]) -> Output {
-    grooved().current_dir(&scratch.0).arg("play-set").arg(table).args(args).output().unwrap()
-}
-
-/// Renders a table and returns the bytes of the file.
-fn rendered(scratch: &Scratch, table: &Path, args: &[&str]) -> Vec<u8> {
-    let out = scratch.path("out.wav");
-    let _ = std::fs::remove_file(&out);
-    let args = [&["--render", out.to_str().unwrap()], args].concat();
-    let run = play_set(scratch, table, &args);
-    assert!(run.status.success(), "{}\n{}", run.status, String::from_utf8_lossy(&run.stderr));
-    std::fs::read(&out).unwrap()
-}
-
-fn render(scratch: &Scratch, table: &Path) -> Sound {
-    rendered(scratch, table, &[]);
-    Sound::read(&scratch.path("out.wav"))
-}
-
-/// Returns the middles of the ticks of one channel in seconds.
-fn ticks(channel: &[f32]) -> Vec<f64> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(k) = channel[at..].iter().position(|v| v.abs() > 0.004) {
-        let start = (at + k).saturating_sub(300);
-        let piece = &channel[start..(at + k + 600).min(channel.len())];
-        let (weight, moment) = piece.iter().enumerate().fold((0.0, 0.0), |(weight, moment), (n, v)| {
-            let power = f64::from(*v).powi(2);
-            (weight + power, moment + power * n as f64)
-        });
-        found.push((start as f64 + moment / weight) / RATE);
-        at = (at + k + 2_400).min(channel.len());
-    }
-    found
-}
-
-/// Returns the distance of the nearest tick in milliseconds.
-fn off_ms(ticks: &[f64], at: f64) -> f64 {
-    ticks.iter().map(|tick| (tick - at).abs()).fold(f64::INFINITY, f64::min) * 1e3
-}
-
-/// Asserts that exactly these rows sound, in order: each begins on the beat at which the one before has its cue, all
-/// ticks are at their places, the ones of both decks coincide, and the end comes with that of the last window.
-fn assert_sounds(sound: &Sound, rows: &[(usize, Row)], clock: f64, what: &str) {
-    let beat = 60.0 / clock;
-    let channels = [ticks(&sound.left), ticks(&sound.right)];
-    let first = channels[rows[0].0 % 2][0] - FIRST * beat;
-    assert!((0.0..0.02).contains(&first), "{what}: the set begins at {first:.4} s");
-    let mut start = first;
-    let mut expected = [Vec::new(), Vec::new()];
-    for (n, (k, row)) in rows.iter().enumerate() {
-        let next = rows.get(n + 1).map_or(f64::INFINITY, |(_, next)| next.cue.max(1.0));
-        let beats = row.cue + row.window.min(next);
-        for m in 0..beats as usize {
-            let at = start + (m as f64 + FIRST) * beat;
-            // The first tick of one that comes, and the last of one that goes, are too quiet.
-            let is_quiet = (m == 0 && n > 0) || m as f64 + 1.0 >= beats;
-            let off = off_ms(&channels[k % 2], at);
-            assert!(off < 0.3 || is_quiet, "{what}: tick {m} of track {k}, due at {at:.3} s, is {off:.3} ms off");
-            expected[k % 2].push(at);
-        }
-        start += row.cue * beat;
-    }
-    for (channel, expected) in channels.iter().zip(&expected) {
-        for at in channel {
-            let off = off_ms(expected, *at);
-            assert!(off < 0.3, "{what}: the tick at {at:.3} s is {off:.3} ms off");
-        }
-    }
-    assert_coincide(&channels, beat, what);
-    // `start` is at the last cue by now.
-    let left = sound.seconds() - (start + rows[rows.len() - 1].1.window * beat);
-    assert!((TAIL - 0.1..TAIL + 0.1).contains(&left), "{what}: {left:.3} s are left after the last window");
-}
-
-/// Asserts that ticks of both channels coincide within a millisecond where both have some.
-fn assert_coincide(channels: &[Vec<f64>; 2], beat: f64, what: &str) -> usize {
-    let both = channels[0].iter().filter(|at| off_ms(&channels[1], **at) < 0.45e3 * beat);
-    let count = both.clone().count();
-    for at in both {
-        let off = off_ms(&channels[1], *at);
-        assert!(off < 1.0, "{what}: two ticks at {at:.3} s are {off:.3} ms apart");
-    }
-    count
-}
-
-fn numbered(rows: &[Row]) -> Vec<(usize, Row)> {
-    rows.iter().copied().enumerate().collect()
-}
+use heard::{assert_coincide, assert_sounds, numbered, off_ms, ticks};
+use run::{await_state, live, play_set, render, rendered};
+use tables::{RATE, Row, row, table, tick};
 
 #[test]
 fn each_track_begins_on_the_beat_of_the_cue_before() {
@@ -304,26 +177,6 @@ fn what_cannot_be_played_has_an_exit_code() {
     let port = free_port().to_string();
     assert_eq!(code(&format!("{header}a.wav,4,8,120\n"), &["--host", "127.0.0.1", "--port", &port]), Some(3));
     assert_eq!(play_set(&scratch, &scratch.path("none.csv"), &[]).status.code(), Some(2));
-}
-
-/// Waits until the set is in this state, at this place.
-fn await_state(client: &Client, state: &str, place: i64) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let answers = client.ask("/groove/set/status", vec![]);
-        let status = answers.iter().find(|answer| answer.address == "/status/set").unwrap();
-        if status.args[..2] == [s(state), i(place)] {
-            return;
-        }
-        assert!(Instant::now() < deadline, "not {state} at {place} but {:?}", status.args);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn live(scratch: &Scratch) -> (Daemon, PathBuf) {
-    let out = scratch.path("live.wav");
-    let roots = scratch.0.display().to_string();
-    (Daemon::start(scratch, &["--output", &format!("wav:{}", out.display()), "--media-root", &roots]), out)
 }
 
 #[test]

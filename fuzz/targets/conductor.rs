@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use grooved::config::Config;
@@ -12,9 +12,10 @@ use grooved::control::commands::request::{Line, Message, Origin, Request, When};
 use grooved::control::commands::value::Value;
 use grooved::control::commands::vocabulary::{Kind, Vocabulary};
 use grooved::control::conductor::Conductor;
-use grooved::control::conductor::services::{InstrumentJob, InstrumentResult, Services};
+use grooved::control::conductor::services::{InstrumentJob, InstrumentResult, PlanJob, Services, SetFile, SetJob};
 use grooved::control::conductor::show::Show;
 use grooved::control::table;
+use grooved::daemon::plan;
 use grooved::daemon::settings;
 use grooved::ddsp::ensemble::{Ensemble, InstrumentVoices};
 use grooved::ddsp::library::{InstrumentCache, Library as Instruments};
@@ -30,6 +31,8 @@ use grooved::media::feed::Feeder;
 use grooved::media::library::Library;
 use grooved::media::pool::{Done, LoadJob, load_now};
 use grooved::output::report::Report;
+use grooved::sets::arrangement::in_order;
+use grooved::sets::track::Set;
 use grooved::stretch::worker::Worker as StretchWorker;
 use grooved::system::keeper::{FileJob, FileRequest, Found, Kept};
 use grooved::system::time::monotonic_ns;
@@ -107,6 +110,18 @@ const FLOATS: &[f64] = &[
 ];
 const INTS: &[i64] = &[0, 1, 2, 3, 4, 5, -1, 16, 60, 100, 101, 127, 1_100, i32::MAX as i64, i64::MAX, i64::MIN];
 
+/// The plan and the set that are read, whatever path is asked for: as fast as possible.
+const PLAN: &[u8] = br#"{"base_bpm": 400, "sections": {
+    "00_a": {"bars": 1, "fade": 1, "stems": {"x": {"song": "s", "file": "short.wav", "pitch_shift": 1, "loop": true},
+                                             "y": {"song": "s", "file": "tone16.wav", "pitch_shift": 0.9}}},
+    "01_b": {"bars": 1, "fade": 3, "stems": {"x": {"song": "s", "file": "short.wav", "pitch_shift": 1, "loop": true},
+                                             "z": {"song": "s", "file": "gone.wav", "pitch_shift": 1}}},
+    "02_c": {"stems": {}},
+    "03_d": {"bars": 1, "stems": {"y": {"song": "s", "file": "tone16.wav", "pitch_shift": 1.2,
+                                        "needs_timestretch": true}}}}}"#;
+const TABLE: &[u8] = b"part_file,bpm,target_bpm,begin_cue_adj,end_cue_adj\n\
+    short.wav,120,400,0.15,0.3\ntone16.wav,130,400,0.15,0.3\nno/such.wav,140,400,0.15,0.3\n";
+
 /// Configuration, instruments, files and controls shared by all runs.
 struct House {
     config: Config,
@@ -139,6 +154,8 @@ struct Asked {
     files: Vec<FileJob>,
     orders: Vec<(Option<u64>, VoiceCommand)>,
     instruments: Vec<InstrumentJob>,
+    plans: Vec<PlanJob>,
+    sets: Vec<SetJob>,
 }
 
 /// The conductor's services: what is asked of them is collected.
@@ -173,6 +190,14 @@ impl Services for Collected {
 
     fn instrument(&mut self, job: InstrumentJob) {
         self.asked().instruments.push(job);
+    }
+
+    fn plan(&mut self, job: PlanJob) {
+        self.asked().plans.push(job);
+    }
+
+    fn set(&mut self, job: SetJob) {
+        self.asked().sets.push(job);
     }
 }
 
@@ -233,11 +258,22 @@ impl Rig {
     fn turn(&mut self, frames: usize) {
         self.conductor.tick();
         self.conductor.finish_work();
-        let Asked { loads, feeders, reserves, files, orders, instruments } =
+        let Asked { loads, feeders, reserves, files, orders, instruments, plans, sets } =
             std::mem::take(&mut *self.asked.lock().expect("nobody panics with it"));
         for job in loads {
             let result = load_now(&HOUSE.library, &job.requested);
             self.conductor.loaded(Done { tag: job.tag, result });
+        }
+        for job in plans {
+            let score = plan::score(&HOUSE.library, &job, PLAN, Path::new("/"));
+            self.conductor.plan_read(&job, score);
+        }
+        for job in sets {
+            let set = Set::parse(TABLE).map(|set| {
+                let tracks = in_order(&set, job.order, job.seed).into_iter().map(Arc::new).collect();
+                SetFile { folder: String::new(), tracks, faults: 0, remarks: set.faults }
+            });
+            self.conductor.set_read(&job, set);
         }
         files.into_iter().for_each(|job| self.keep(job));
         feeders.into_iter().for_each(|f| self.disk.add(f));

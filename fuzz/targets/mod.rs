@@ -13,6 +13,7 @@ pub mod media;
 pub mod midi;
 pub mod onnx;
 pub mod osc;
+pub mod plans;
 pub mod protocol;
 pub mod sections;
 pub mod state;

@@ -70,10 +70,10 @@ pub struct Flags {
 #[command(next_help_heading = "Mixing")]
 struct Mixing {
     /// End after this many tracks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     limit: Option<u32>,
     /// Begin no other track after this many minutes
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
     minutes: Option<f64>,
     /// Begin again after the last track
     #[arg(long = "loop", conflicts_with = "render")]
@@ -93,6 +93,10 @@ struct Mixing {
     /// What tracks begin on: beat, bar, or none (the cue itself)
     #[arg(long, value_name = "GRID", default_value = "beat")]
     align: Align,
+}
+
+fn at_least_one(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a whole number of at least 1".into())
 }
 
 fn bars(text: &str) -> Result<f64, String> {
@@ -162,28 +166,23 @@ fn mixed(tracks: Vec<Track>, mix: &Mix) -> Vec<Track> {
 /// If the table cannot be read or played, or the daemon does not answer.
 pub fn run(flags: &Flags) -> Result<Rest, Failure> {
     let mix = flags.mixing.mix()?;
+    if flags.json && !flags.dry_run && flags.host.is_none() {
+        return Err(usage("--json: goes with --dry-run or --host".into()));
+    }
     if !(0.0..=3_600.0).contains(&flags.preload) {
         return Err(usage(format!("--preload {}: expected 0 to 3600", flags.preload)));
     }
     let (columns, tracks) = read(flags)?;
+    check_list(flags, &tracks)?;
     if flags.dry_run {
         plan(flags, &columns, mixed(tracks, &mix))?;
         return Ok(Rest::Done);
     }
-    if let Some(to) = &flags.playlist_out
-        && let Some(file) =
-            [Some(&flags.set), flags.render.as_ref()].into_iter().flatten().find(|f| is_same_file(f, to))
-    {
-        return Err(usage(format!(
-            "--playlist-out: '{}' is the set or the render; choose another name",
-            file.display()
-        )));
-    }
-    let list = flags.playlist_out.clone().map(|to| Playlist { to, columns, tracks: tracks.clone() });
+    let list = flags.playlist_out.clone().map(|to| Playlist { to, columns });
     let path = std::path::absolute(&flags.set).unwrap_or_else(|_| flags.set.clone());
     let load = vec![path.display().to_string().into(), flags.order.name().into(), Value::Int(i64::from(flags.seed))];
     if let Some(host) = &flags.host {
-        drive(flags, host, (load, wished(&mix)), list)?;
+        drive(flags, host, (load, wished(&mix), tracks.len()), list)?;
         return Ok(Rest::Done);
     }
     let mut opening = Opening::default();
@@ -208,6 +207,23 @@ pub fn run(flags: &Flags) -> Result<Rest, Failure> {
         }
         None => Rest::Play { opening, until: Until::Set(list), port: None },
     })
+}
+
+/// Checks that the playlist can be written, and is none of the files that are read or rendered.
+fn check_list(flags: &Flags, tracks: &[Track]) -> Result<(), Failure> {
+    let Some(to) = &flags.playlist_out else { return Ok(()) };
+    let folder = flags.set.parent().unwrap_or(Path::new(""));
+    let parts = tracks.iter().map(|track| folder.join(&track.part_file));
+    let others = [Some(flags.set.clone()), flags.render.clone()].into_iter().flatten().chain(parts);
+    let is_same =
+        |file: &PathBuf| is_same_file(file, to) || std::path::absolute(file).ok() == std::path::absolute(to).ok();
+    if let Some(file) = others.into_iter().find(is_same) {
+        let name = file.display();
+        return Err(usage(format!("--playlist-out: '{name}' is read or rendered; choose another name")));
+    }
+    // Not only hours later.
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(to);
+    opened.map(drop).map_err(|e| usage(format!("--playlist-out {}: {e}", to.display())))
 }
 
 /// Reads the table and returns its tracks in order of play.
@@ -235,6 +251,14 @@ fn plan(flags: &Flags, columns: &[String], tracks: Vec<Track>) -> Result<(), Fai
     let deck = |k: usize| decks.chars().nth(k % decks.len()).unwrap_or('A');
     let rows: Vec<_> = times.into_iter().zip(&tracks).enumerate().map(|(k, (t, track))| (deck(k), t, track)).collect();
     print(&rows, flags.json);
+    let folder = flags.set.parent().unwrap_or(Path::new(""));
+    for track in &tracks {
+        let places = [folder.join(&track.part_file), PathBuf::from(&track.part_file)];
+        if !places.iter().any(|place| place.is_file()) {
+            let (line, part) = (track.line, track.part_file.replace(char::is_control, "?"));
+            eprintln!("grooved: {}: line {line}: part '{part}' is not there", flags.set.display());
+        }
+    }
     match &flags.playlist_out {
         Some(to) => write(to, &playlist(columns, &rows)),
         None => Ok(()),
@@ -277,7 +301,7 @@ fn print(rows: &[(char, Times, &Track)], json: bool) {
 fn drive(
     flags: &Flags,
     host: &str,
-    (load, play): (Vec<Value>, Vec<Value>),
+    (load, play, tracks): (Vec<Value>, Vec<Value>, usize),
     list: Option<Playlist>,
 ) -> Result<(), Failure> {
     let failed = |text: String| Failure::Own { code: 3, text };
@@ -289,14 +313,21 @@ fn drive(
             None => Ok(answers),
         }
     };
-    ask("/groove/set/load", load)?;
+    let loaded = ask("/groove/set/load", load)?;
+    // The daemon looks in its own folders, where another table may have this name.
+    let count = loaded.iter().find(|answer| answer.address == "/done").and_then(|done| done.args.get(1)?.as_int());
+    if let Some(count) = count.filter(|count| *count != tracks as i64) {
+        let text = format!("--host {host}: the table of this name has {count} tracks there, and {tracks} here");
+        return Err(Failure::Own { code: 1, text });
+    }
     ask("/groove/set/play", play)?;
     // What was played, to be written at the end.
     let write_list = || -> Result<(), Failure> {
         let Some(list) = &list else { return Ok(()) };
         let mut told: Vec<Vec<Value>> = Vec::new();
         loop {
-            let from = Value::Int(told.len() as i64 + 1);
+            let last = told.last().and_then(|args| args.first()).and_then(Value::as_int).unwrap_or(0);
+            let from = Value::Int(last + 1);
             let answers = ask("/groove/set/played", vec![from])?;
             let more = answers.into_iter().filter(|answer| answer.address == "/status/set/played");
             let before = told.len();
@@ -305,7 +336,19 @@ fn drive(
                 break;
             }
         }
-        write(&list.to, &list.of_answers(&told))
+        // Rows may have been added.
+        let set = MediaFile::open(&flags.set).and_then(|file| file.read_all(MAX_SET)).map_err(|e| e.to_string());
+        let set =
+            set.and_then(|bytes| Set::parse(&bytes)).map_err(|e| usage(format!("{}: {e}", flags.set.display())))?;
+        let row = |args: &Vec<Value>| {
+            let seconds = |k: usize| args.get(k).and_then(Value::as_float).unwrap_or_default();
+            let line = args.get(7).and_then(Value::as_int)?;
+            let track = set.tracks.iter().find(|track| track.line as i64 == line)?;
+            let deck = args.get(1).map(Value::as_text).and_then(|deck| deck.to_uppercase().chars().next());
+            let times = Times { load: seconds(3), start: seconds(4), cue: seconds(5), end: seconds(6) };
+            Some((deck.unwrap_or('A'), times, track))
+        };
+        list.write(&told.iter().filter_map(row).collect::<Vec<_>>())
     };
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::{Failure, INTERRUPTED};
 use super::opening::Opening;
-use crate::control::commands::value::Value;
+use crate::control::commands::vocabulary::deck_name;
 use crate::control::conductor::Conductor;
 use crate::control::conductor::takeover::Ended;
 use crate::sets::timetable::{Times, playlist};
@@ -33,34 +33,40 @@ pub struct Playlist {
     pub to: PathBuf,
     /// Columns of the set.
     pub columns: Vec<String>,
-    /// Tracks of the set.
-    pub tracks: Vec<Track>,
 }
 
 impl Playlist {
-    /// Writes what a conductor has played.
-    fn write(&self, conductor: &Conductor) -> Result<(), Failure> {
-        let (mut told, rate) = (Vec::new(), conductor.cx.rate());
-        while let more = conductor.sets.played(rate, told.len() + 1)
-            && !more.is_empty()
-        {
-            told.extend(more.into_iter().map(|message| message.args));
-        }
+    /// Writes tracks: deck, times and row of each. A time of 0 is one that has not come; it counts as the latest of all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, rows: &[(char, Times, &Track)]) -> Result<(), Failure> {
+        let latest = rows.iter().flat_map(|(_, t, _)| [t.start, t.cue, t.end]).fold(0.0, f64::max);
+        let known = |time: f64| if time > 0.0 { time } else { latest };
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(deck, t, track)| (*deck, Times { cue: known(t.cue), end: known(t.end), ..*t }, *track))
+            .collect();
         let failed = |e: std::io::Error| Failure::Io(format!("--playlist-out {}: {e}", self.to.display()));
-        std::fs::write(&self.to, self.of_answers(&told)).map_err(failed)
+        std::fs::write(&self.to, playlist(&self.columns, &rows)).map_err(failed)
     }
 
-    /// Returns the list of what answers of a daemon tell.
-    pub fn of_answers(&self, told: &[Vec<Value>]) -> String {
-        let row = |args: &Vec<Value>| {
-            let file = args.get(2).map(Value::as_text)?;
-            let track = self.tracks.iter().find(|track| track.part_file == file)?;
-            let seconds = |k: usize| args.get(k).and_then(Value::as_float).unwrap_or_default();
-            let deck = args.get(1).map(Value::as_text).and_then(|deck| deck.to_uppercase().chars().next());
-            let times = Times { load: seconds(3), start: seconds(4), cue: seconds(5), end: seconds(6) };
-            Some((deck.unwrap_or('A'), times, track))
-        };
-        playlist(&self.columns, &told.iter().filter_map(row).collect::<Vec<_>>())
+    /// Writes what a conductor has played.
+    fn write_of(&self, conductor: &Conductor) -> Result<(), Failure> {
+        let list = conductor.sets.list();
+        let (zero, now) = (list.first().map_or(0, |first| first.times[0]), conductor.cx.now());
+        let rows = list.iter().map(|played| {
+            let seconds = |time: u64| {
+                let time = if time > 0 { time } else { now };
+                time.saturating_sub(zero) as f64 / conductor.cx.rate()
+            };
+            let [load, start, cue, end] = played.times.map(seconds);
+            // The first is loaded at the beginning.
+            let load = if played.times[0] == zero { 0.0 } else { load };
+            let deck = deck_name(played.deck).to_uppercase().chars().next().unwrap_or('A');
+            (deck, Times { load, start, cue, end }, &*played.track)
+        });
+        self.write(&rows.collect::<Vec<_>>())
     }
 }
 
@@ -106,7 +112,7 @@ impl Until {
             Until::Driver(driver) => return driver.outcome(),
             Until::Set(list) => {
                 if let Some(list) = list {
-                    list.write(conductor)?;
+                    list.write_of(conductor)?;
                 }
                 ("set", conductor.sets.ended())
             }

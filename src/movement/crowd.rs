@@ -129,7 +129,7 @@ impl Crowd {
             self.refused += 1;
             return None;
         };
-        if value::part(part) != self.settings.source || !self.settings.enabled {
+        if value::part(part) != self.settings.source {
             return None;
         }
         // Values from before a long silence are obsolete.
@@ -142,7 +142,7 @@ impl Crowd {
         self.smoothed = self.window.push(now, movement);
         let place = self.settings.curve.place(self.smoothed, self.place, self.settings.hysteresis);
         self.place = Some(place);
-        if now < self.manual_until {
+        if now < self.manual_until || !self.settings.enabled {
             return None;
         }
         self.reason = Reason::Movement;

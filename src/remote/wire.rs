@@ -19,14 +19,15 @@ pub struct Wire {
 fn silence(error: &std::io::Error, peer: SocketAddr, timeout: Duration) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => {
-            format!("nothing listens on {peer}; check that grooved is running (systemctl status grooved)")
+            let there = if peer.ip().to_canonical().is_loopback() { "" } else { " there" };
+            format!("nothing listens on {peer}; check that grooved is running{there} (systemctl status grooved)")
         }
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => format!(
             "no reply from {peer} within {:.1} s; check that grooved is running there, and that its osc.allow includes \
              this machine",
             timeout.as_secs_f64()
         ),
-        _ => format!("no reply from {peer}: {error}"),
+        _ => format!("no reply from {peer}: {error}; check that the machine is on and in this network"),
     }
 }
 

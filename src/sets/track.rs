@@ -142,7 +142,11 @@ impl Places {
         }
         let (Some(part_file), Some(begin), Some(end)) = (place(PART_FILE), place(BEGIN), place(END)) else {
             let missing: Vec<_> = used[..3].iter().copied().filter(|name| place(name).is_none()).collect();
-            return Err(format!("the header lacks {}", missing.join(", ")));
+            let hint = match columns.len() == 1 && columns[0].contains(';') {
+                true => "; it seems to be separated by semicolons, expected commas",
+                false => "",
+            };
+            return Err(format!("the header lacks {}{hint}", missing.join(", ")));
         };
         let (path, bpm, key, target_bpm) = (place(PATH), place(BPM), place(KEY), place(TARGET_BPM));
         Ok(Places { columns: columns.len(), part_file, begin, end, path, bpm, key, target_bpm })
@@ -355,7 +359,10 @@ mod tests {
         assert_eq!(Set::parse(&runs::input("nocues.csv")).unwrap_err(), "the header lacks begin_cue_adj, end_cue_adj");
         assert_eq!(Set::parse(&runs::input("header.csv")).map(|set| set.tracks.len()), Ok(0));
         assert_eq!(lacks("\u{feff}\r\n\n,,\n").split(';').next(), Some("it is empty"));
-        assert_eq!(lacks("part_file;begin_cue_adj"), "the header lacks part_file, begin_cue_adj, end_cue_adj");
+        assert_eq!(
+            lacks("part_file;begin_cue_adj"),
+            "the header lacks part_file, begin_cue_adj, end_cue_adj; it seems to be separated by semicolons, expected commas"
+        );
         assert_eq!(lacks("bpm,bpm\n"), "the header has the column bpm more than once");
         assert_eq!(lacks("\n\"a"), "line 2: a quote is not closed");
         assert_eq!(lacks(&",x".repeat(300)), "the header has 301 columns; at most 256 are possible");

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::common::{Client, Daemon, Scratch, Sound, f, i, p, s};
 use crate::measure::SILENT;
 use crate::run::{daemon, now, status, until, until_forgotten, until_plays, wait_for};
@@ -200,4 +202,72 @@ fn sections_are_as_long_as_their_fades_allow() {
     let last = sound.right.iter().rposition(|v| v.abs() > SILENT).unwrap();
     let length = last - first;
     assert!((5 * BAR + 4 * BEAT - 200..5 * BAR + 4 * BEAT + 65).contains(&length), "{length} frames");
+}
+
+#[test]
+fn a_preset_has_the_last_word_about_decks_that_a_plan_had() {
+    let scratch = Scratch::new("plans-preset");
+    let path = five(&scratch, "plan.json", [4; 5], 2);
+    std::fs::write(scratch.path("g.toml"), "[state]\nfolder = \"kept\"\n").unwrap();
+    let (daemon, _) = daemon(&scratch, &["--config", "g.toml"]);
+    let client = daemon.client();
+    let level = |client: &Client| client.status("levels", 0).as_float().unwrap();
+    client.ask("/groove/deck/a/level", vec![f(0.2)]);
+    client.done("/groove/preset/save", vec![s("quiet")]);
+    client.ask("/groove/deck/a/level", vec![f(0.9)]);
+    client.done("/groove/plan/load", vec![p(&path)]);
+    client.done("/groove/plan/play", vec![]);
+    until_plays(&client, 1);
+    client.done("/groove/preset/load", vec![s("quiet")]);
+    until_forgotten(&client);
+    until(&client, "at rest", |status| status.rests());
+    std::thread::sleep(Duration::from_millis(200));
+    assert!((level(&client) - 0.2).abs() < 1e-6, "{}", level(&client));
+    // What is set while a plan fades out stays until the decks are given back.
+    client.done("/groove/plan/load", vec![p(&path)]);
+    client.done("/groove/plan/play", vec![]);
+    until_plays(&client, 1);
+    client.done("/groove/plan/stop", vec![f(0.1)]);
+    until_forgotten(&client);
+    wait_for("the level from before", || (level(&client) - 0.2).abs() < 1e-6);
+    daemon.stop();
+}
+
+#[test]
+fn a_section_for_which_there_is_no_room_waits_until_there_is() {
+    let scratch = Scratch::new("plans-room");
+    // Six stems a section, of which two sections do not fit.
+    let stems: Vec<String> = (0..6).map(|k| stamp(&scratch, k, 12)).collect();
+    let sections: Vec<_> = (0..3)
+        .map(|k| {
+            let names = ["a", "b", "c", "d", "e", "f"];
+            let bars = section(KEYS[k]).with("bars", 1).with("fade", 1);
+            names.iter().zip(&stems).fold(bars, |section, (name, file)| {
+                let fields = json!({"start": 0.01 * k as f64});
+                section.stem_with(name, file, &fields)
+            })
+        })
+        .collect();
+    let path = plan(&scratch, "plan.json", &sections);
+    std::fs::write(scratch.path("g.toml"), "[media]\nmax_stems = 14\n").unwrap();
+    let (daemon, _) = daemon(&scratch, &["--config", "g.toml"]);
+    let client = daemon.client();
+    // A client has some of the places.
+    for id in 100..104 {
+        client.done("/load_buffer", vec![i(id), p(&scratch.path(&stems[0])), s("own")]);
+    }
+    client.done("/groove/plan/load", vec![p(&path)]);
+    client.done("/groove/plan/play", vec![]);
+    until_plays(&client, 1);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(status(&client).plays(1), "{:?}", status(&client));
+    for id in 100..104 {
+        client.ask("/groove/stem/unload", vec![i(id)]);
+    }
+    until_plays(&client, 2);
+    until_plays(&client, 3);
+    until(&client, "over", |status| status.state == "over");
+    let log = daemon.log();
+    assert!(log.contains("is repeated") && !log.contains("the others play"), "{log}");
+    daemon.stop();
 }

@@ -82,7 +82,7 @@ impl Conductor {
     pub fn make_way_for_plan(&mut self) {
         if self.plans.waits() {
             self.with_set(|sets, parts| sets.stop(parts, CHANGE_S));
-            self.plans.wait_until(self.sets.free_from());
+            self.plans.set_blocked(self.sets.holds_decks());
         }
     }
 
@@ -214,9 +214,12 @@ impl Conductor {
 
     /// Restores a show: settings at once, stems when all of them are loaded and fetched, on one sample.
     pub fn recall(&mut self, request: Request) {
-        self.with_set(|sets, parts| sets.stop(parts, STOP_S));
+        self.with_set(|sets, parts| sets.stop(parts, CHANGE_S));
         self.with_plan(|plans, parts| plans.stop(parts, CHANGE_S));
         let (plan, set) = (request.show.plan.clone(), request.show.set.clone());
+        // The show's settings take the place of those from before.
+        self.with_set(|sets, parts| sets.release(parts));
+        self.with_plan(|plans, parts| plans.release(parts));
         self.presets.give_up(&mut self.cx, "another preset was asked for before this one was restored");
         let show = &request.show;
         for (address, values) in show.settings() {

@@ -408,6 +408,7 @@ impl Conductor {
         self.movement.show(&self.gauges);
         self.presets.advance(&mut self.cx, &mut self.stems);
         self.sets.set_blocked(self.plans.holds_decks());
+        self.plans.set_blocked(self.sets.holds_decks());
         self.with_set(|sets, parts| sets.watch(parts, movement));
         self.with_plan(Plans::watch);
         self.recording.chase_tape(&mut self.cx);

@@ -43,10 +43,10 @@ pub struct Show {
     #[serde(default)]
     pub learned: Option<Vec<Learned>>,
     /// The plan that plays, if one does. Its stems and the settings of its decks are not saved.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<SavedPlan>,
     /// The set that plays, if one does. As with a plan, its stems and the settings of its decks are not saved.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<SavedSet>,
 }
 

@@ -1,6 +1,6 @@
 //! Stems: loading, playing, stopping.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use super::buffer::{Buffer, Cue, MOST_NAME, Playhead, Start, State, clipped, deck_of, megabytes, share, stretch};
@@ -33,6 +33,8 @@ pub struct Stems {
     /// Bytes of all loaded stems.
     bytes: usize,
     loads_under_way: usize,
+    /// Number of the buffer whose load last failed for lack of room.
+    roomless: BTreeSet<i64>,
     /// Loaded stems for which no place is clear yet.
     waiting_for_slot: Vec<Done>,
     /// By deck: what a cue has made ready.
@@ -49,6 +51,7 @@ impl Stems {
             free: (0..places as Slot).map(|slot| (slot, 0)).collect(),
             bytes: 0,
             loads_under_way: 0,
+            roomless: BTreeSet::new(),
             waiting_for_slot: Vec::new(),
             cues: [None; DECKS],
         }
@@ -87,6 +90,11 @@ impl Stems {
     /// Bytes of all loaded stems.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the latest load of a buffer failed because there was no room for it.
+    pub fn lacked_room(&self, id: i64) -> bool {
+        self.roomless.contains(&id)
     }
 
     /// Whether a load that was asked for before `serial` is still under way.
@@ -131,6 +139,7 @@ impl Stems {
             }
             ready => ready.map(Box::new),
         };
+        self.roomless.remove(&id);
         let tag = cx.next_serial();
         let asked = vec![(origin, address.into())];
         let buffer = Buffer {
@@ -176,7 +185,9 @@ impl Stems {
         // Otherwise it was replaced or cleaned up meanwhile.
         let Some(id) = found else { return };
         let result = done.result.map_err(|e| e.to_string()).and_then(|loaded| {
-            let slot = self.place_for(cx, id, &loaded)?;
+            let slot = self.place_for(cx, id, &loaded).inspect_err(|_| {
+                self.roomless.insert(id);
+            })?;
             Ok((loaded, slot))
         });
         let Some(buffer) = self.buffers.get_mut(&id) else { return };

@@ -46,7 +46,7 @@ pub static STREAMS: &[Stream] = &[
     },
     Stream {
         path: "/status/set/played",
-        fields: &["number", "deck", "file", "loaded (s)", "began (s)", "left (s)", "ended (s)"],
+        fields: &["number", "deck", "file", "loaded (s)", "began (s)", "left (s)", "ended (s)", "line"],
         doc: "Answer to `/groove/set/played`: a track that was played, in seconds after the first was loaded; 0 for what \
               has not happened yet.",
     },

@@ -224,7 +224,8 @@ impl<'a> Console<'a> {
                 self.status.iter_mut().for_each(|status| status.held = on);
                 return self.ask("hold", done, |link| link.hold(on));
             }
-            Command::Fade(fade) => match fade.beats(self.score.bpm) {
+            Command::Fade(None) => return self.ask("fade", "fade: as the plan says", |link| link.fade(-1.0)),
+            Command::Fade(Some(fade)) => match fade.beats(self.score.bpm) {
                 Ok(beats) => return self.ask("fade", &format!("fade: {beats} beats"), |link| link.fade(beats)),
                 Err(why) => self.say(&format!("fade: {why}")),
             },

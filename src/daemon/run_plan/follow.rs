@@ -174,6 +174,10 @@ pub fn run(
             _ => {}
         }
         let Phase::Playing(since) = phase else { continue };
+        if status.state.is_busy() && !status.path.is_empty() && !score.path.starts_with(&status.path) {
+            let text = format!("another plan plays now: {}", report::clean(&status.path));
+            return Err(Failure::Own { code: 1, text });
+        }
         match watch.turn(&status) {
             Some(Turn::Section(_, at)) => print(&section_line(score, &status, at, options.json)),
             Some(Turn::End(_, at)) => {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::dsp::splice::{MAX_SPEED, MIN_SPEED};
 use crate::plans::range::Range;
 use crate::plans::score::{Part, Score, Section};
 
@@ -168,6 +169,11 @@ pub fn check(score: &Score) -> Findings {
                     let (own, whole) = (bars(beats / score.meter), bars(section.beats / score.meter));
                     lines.push(format!("{key}, {name}: has {own} of the section's {whole}; it is repeated"));
                 }
+            }
+            if part.stretched && !(MIN_SPEED..=MAX_SPEED).contains(&part.rate) {
+                is_bad = true;
+                let range = format!("{MIN_SPEED} to {MAX_SPEED}");
+                lines.push(format!("{key}, {name}: rate {:.3} cannot be stretched; expected {range}", part.rate));
             }
             let wanted = part.bpm.filter(|bpm| *bpm > 0.0).map(|bpm| score.bpm / bpm);
             if let Some(wanted) = wanted.filter(|wanted| (part.rate / wanted - 1.0).abs() > RATE_TOLERANCE)

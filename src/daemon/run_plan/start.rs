@@ -82,11 +82,11 @@ pub fn run(flags: &Flags, config: &Config) -> Result<Rest, Failure> {
         None => Link::open(HERE, flags.place.port, &channel().0).ok().map(|_| daemon(HERE, flags.place.port)),
     };
     if let Some(daemon) = elsewhere {
-        // Of an own engine the log says so.
+        // Of an own engine the log says so, and in interactive mode the console does.
         let sections = &score.sections[range.first..=range.last];
         let lacking = sections.iter().flat_map(|section| section.missing.iter().map(move |missing| (section, missing)));
         let lacking = lacking.map(|(section, missing)| format!("{}, {}: {}", section.key, missing.stem, missing.why));
-        for line in score.remarks.iter().cloned().chain(lacking) {
+        for line in score.remarks.iter().cloned().chain(lacking).filter(|_| flags.mode() == Mode::Full) {
             eprintln!("grooved: {}", report::clean(&line));
         }
         return drive(flags, score, range, wishes, &daemon, reader).map(|_| Rest::Done);

@@ -174,7 +174,11 @@ fn read(gone: &Receiver<()>, events: &Sender<Event>) {
 fn plain_line(input: &mut impl BufRead) -> Option<String> {
     let mut bytes = Vec::new();
     let n = input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).ok()?;
-    if n == 0 || (n as u64 == LONGEST_LINE && !bytes.ends_with(b"\n")) {
+    if n as u64 == LONGEST_LINE && !bytes.ends_with(b"\n") {
+        eprintln!("grooved: standard input: a line is longer than {LONGEST_LINE} bytes; it counts as the end");
+        return None;
+    }
+    if n == 0 {
         return None;
     }
     Some(String::from_utf8_lossy(&bytes).into_owned())

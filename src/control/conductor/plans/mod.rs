@@ -6,6 +6,7 @@ mod voice;
 
 use std::sync::Arc;
 
+use super::buffer::clipped;
 use super::context::Context;
 use super::services::PlanJob;
 use super::show::{SavedPlan, Show};
@@ -22,6 +23,8 @@ use run::{Place, Run, Selection};
 /// Time between two attempts to read a plan that was playing before a restart, in seconds: its files may lie on a disk
 /// that is not there yet.
 const RETRY_S: f64 = 2.0;
+/// Longest text in a status, in bytes: it has to fit into a datagram.
+const MOST_SHOWN: usize = 1_000;
 /// Attempts after which it goes on without stems that were there before.
 const RETRIES: u32 = 15;
 
@@ -57,8 +60,9 @@ pub struct Plans {
     run: Option<Run>,
     /// What is to be played once the decks are free, from a sample on.
     waits: Option<Selection>,
-    /// Sample from which decks that others use are free.
+    /// Sample from which the decks of the run before are free, and whether others have them.
     free_from: u64,
+    is_blocked: bool,
     ended: Option<Ended>,
     held: bool,
     fade: Option<f64>,
@@ -158,6 +162,10 @@ impl Plans {
     /// # Errors
     /// If no plan was loaded, or the range is not one of its.
     pub fn play(&mut self, parts: &mut Parts, range: &str, looped: bool) -> Result<Outcome, Fault> {
+        if self.asked.as_ref().is_some_and(|asked| matches!(asked.then, Then::Resume(..))) {
+            let why = "the plan that played before the restart is not there yet; /groove/plan/load loads another";
+            return Err(Fault::refused(why));
+        }
         if let Some(asked) = &mut self.asked {
             asked.then = Then::Play(range.into(), looped);
             return Ok(Outcome::Done);
@@ -187,16 +195,23 @@ impl Plans {
 
     /// Begins the run that waits, once its decks are free.
     fn begin(&mut self, parts: &mut Parts) {
-        if parts.cx.now() < self.free_from || self.holds_decks() {
+        if parts.cx.now() < self.free_from || self.is_blocked || self.holds_decks() {
             return;
         }
         let Some(selection) = self.waits.take() else { return };
         self.run = Some(Run::begin(parts, selection));
     }
 
-    /// Lets a plan wait until decks that others use are free.
-    pub fn wait_until(&mut self, sample: u64) {
-        self.free_from = self.free_from.max(sample);
+    /// Sets whether others have the decks.
+    pub fn set_blocked(&mut self, blocked: bool) {
+        self.is_blocked = blocked;
+    }
+
+    /// Gives the decks back at once, for others to set.
+    pub fn release(&mut self, parts: &mut Parts) {
+        if let Some(run) = &mut self.run {
+            run.release(parts);
+        }
     }
 
     /// Whether its decks are taken, be it by a fade.
@@ -287,7 +302,7 @@ impl Plans {
         let Some(run) = self.run.as_mut().filter(|run| run.ended().is_none()) else { return };
         run.watch(parts, self.held, self.fade);
         if let Some(ended) = run.ended().cloned() {
-            self.wait_until(parts.cx.now() + parts.cx.frames(REST_S));
+            self.free_from = parts.cx.now() + parts.cx.frames(REST_S);
             // Something else may be about to begin.
             self.ended = Some(ended).filter(|_| self.waits.is_none());
         }
@@ -324,7 +339,9 @@ impl Plans {
         if let Some(run) = self.run.as_ref().filter(|run| run.ended().is_none()) {
             let ids = run.ids();
             show.stems.retain(|stem| !ids.contains(&stem.id));
-            run.takeover().undo_in(show);
+            if let Some(takeover) = run.takeover() {
+                takeover.undo_in(show);
+            }
             // One that is ending does not come back.
             if run.ends().is_none() {
                 show.plan = Some(self.saved(run.selection(), run.place(&Course::now(cx))));
@@ -357,7 +374,8 @@ impl Plans {
     /// The status of the plan: state, section (from 1), number of sections, its key, bar (from 1), bars of the section,
     /// whether it is held, fade in beats (-1: the plan's own), BPM, path, stems that could not be played.
     pub fn status(&self, cx: &Context) -> Message {
-        let score = self.run.as_ref().map(|run| &run.selection().score);
+        let waiting = self.waits.as_ref().map(|waiting| &waiting.score);
+        let score = waiting.or(self.run.as_ref().map(|run| &run.selection().score));
         let score = score.or(self.loaded.as_ref().map(|(score, _)| score));
         let run = self.run.as_ref().filter(|run| run.ended().is_none());
         let state = match (run, &self.ended) {
@@ -371,7 +389,8 @@ impl Plans {
             _ if self.loaded.is_some() => "loaded",
             _ => "none",
         };
-        let place = run.map(|run| run.position(&Course::now(cx)));
+        let waiting = self.waits.as_ref().map(|waiting| (waiting.range.first, 0.0));
+        let place = waiting.or(run.map(|run| run.position(&Course::now(cx))));
         let section = place.and_then(|(place, _)| score?.sections.get(place));
         let meter = score.map_or(4.0, |score| score.meter);
         let bars = section.map_or(0.0, |section| section.beats / meter);
@@ -380,13 +399,13 @@ impl Plans {
             state.into(),
             Value::Int(place.map_or(0, |(place, _)| place as i64 + 1)),
             Value::Int(score.map_or(0, |score| score.sections.len() as i64)),
-            section.map_or("", |section| section.key.as_str()).into(),
+            section.map_or("", |section| clipped(&section.key, MOST_SHOWN)).into(),
             Value::Int(bar as i64),
             Value::Int(bars as i64),
             Value::Int(i64::from(self.held)),
             self.fade().into(),
             score.map_or(0.0, |score| score.bpm).into(),
-            score.map_or("", |score| score.path.as_str()).into(),
+            score.map_or("", |score| clipped(&score.path, MOST_SHOWN)).into(),
             Value::Int(self.run.as_ref().map_or(0, |run| run.missing() as i64)),
         ];
         Message::new("/status/plan", values)

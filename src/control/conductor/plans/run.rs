@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::super::buffer::clipped;
 use super::super::pace::Sync;
 use super::super::takeover::{Ended, Parts, Takeover};
 use super::super::tempo::Course;
@@ -20,12 +21,17 @@ use crate::plans::score::{Part, Score, Section, Wishes};
 
 /// Decks of parts that play at their own rate, and of those that are stretched, each in turn.
 const DECKS: [[usize; 2]; 2] = [[0, 1], [2, 3]];
+/// Longest text of a plan in a line of the log, in bytes.
+const MOST_SHOWN: usize = 300;
 /// Commands are sent this long before they are due, in seconds, in addition to what they take to the engine.
 const LEAD_S: f64 = 0.03;
 /// Disagreement of two predictions beyond which a third is awaited, in seconds.
 const JITTER_S: f64 = 0.0005;
 /// Bars within which a jump takes place, unless a disk is slow.
 const JUMP_BARS: f64 = 4.0;
+/// Time between two attempts to load a section for which there is no room, in seconds, and their number.
+const RETRY_S: f64 = 0.5;
+const TRIES: u32 = 20;
 /// Time in which a section is surely loaded, in seconds.
 const LOAD_S: f64 = 5.0;
 /// Time before the end of a section at which its repetition is prepared, in seconds.
@@ -95,7 +101,8 @@ struct Playing {
 #[derive(Debug)]
 pub struct Run {
     selection: Selection,
-    takeover: Takeover,
+    /// Its decks, as they were before; `None` once they have been given back.
+    takeover: Option<Takeover>,
     current: Option<Playing>,
     next: Option<Playing>,
     /// Stems that fade out, and the samples at which they are silent.
@@ -119,6 +126,9 @@ pub struct Run {
     entered: u64,
     /// Missing stems that have been reported: section and name.
     reported: BTreeSet<(usize, String)>,
+    /// Attempts to load the next section for which there was no room, and the sample of the next one.
+    tries: u32,
+    retry: u64,
     /// The sample at which everything has faded out, once the run is being ended.
     ends: Option<u64>,
     is_stopped: bool,
@@ -147,7 +157,7 @@ impl Run {
         let now = parts.cx.now();
         Run {
             selection,
-            takeover,
+            takeover: Some(takeover),
             current: None,
             next: None,
             fading: Vec::new(),
@@ -163,6 +173,8 @@ impl Run {
             before: None,
             entered: now,
             reported: BTreeSet::new(),
+            tries: 0,
+            retry: 0,
             ends: None,
             is_stopped: false,
             ended: None,
@@ -175,8 +187,15 @@ impl Run {
     }
 
     /// Its decks, as they were before.
-    pub fn takeover(&self) -> &Takeover {
-        &self.takeover
+    pub fn takeover(&self) -> Option<&Takeover> {
+        self.takeover.as_ref()
+    }
+
+    /// Gives the decks back at once.
+    pub fn release(&mut self, parts: &mut Parts) {
+        if let Some(takeover) = self.takeover.take() {
+            takeover.end(parts, None);
+        }
     }
 
     /// End of the run; `None` while it plays.
@@ -297,13 +316,20 @@ impl Run {
         }
         let Some(mut next) = self.next.take() else {
             if let Some(place) = following.filter(|_| !self.may_wait(parts)) {
-                self.next = Some(self.load(parts, place));
+                self.next = self.load(parts, place);
             }
             return;
         };
         let bpm = self.selection.score.bpm;
         let section = next.section;
         let lacking = !self.section(section).parts.is_empty();
+        if next.voices.iter().any(|voice| voice.lacks_room(parts)) && self.tries < TRIES {
+            // Not for good: what fades out makes room.
+            self.tries += 1;
+            self.retry = parts.cx.now() + parts.cx.frames(RETRY_S);
+            next.voices.iter().filter(|voice| !voice.carried).for_each(|voice| voice.unload(parts, None));
+            return;
+        }
         let failed: Vec<Voice> = next.voices.extract_if(.., |voice| !voice.prepare(parts, bpm)).collect();
         for voice in failed {
             self.lack(parts, section, &voice.part.name, "it could not be loaded; the log says why");
@@ -318,6 +344,9 @@ impl Run {
 
     /// Returns whether the next section may be loaded later: while one fades out, memory is needed for three.
     fn may_wait(&self, parts: &Parts) -> bool {
+        if parts.cx.now() < self.retry {
+            return true;
+        }
         let Some(current) = self.current.as_ref().filter(|_| self.jump.is_none()) else { return false };
         let course = Course::now(parts.cx);
         let left = self.section(current.section).beats - self.count.clone().at(&course);
@@ -341,8 +370,8 @@ impl Run {
         shown(&self.section(section).key)
     }
 
-    /// Loads a section on the decks that do not sound.
-    fn load(&mut self, parts: &mut Parts, place: usize) -> Playing {
+    /// Loads a section on the decks that do not sound; `None` if there is no room for it yet.
+    fn load(&mut self, parts: &mut Parts, place: usize) -> Option<Playing> {
         let score = self.selection.score.clone();
         let section = &score.sections[place];
         for missing in &section.missing {
@@ -382,10 +411,17 @@ impl Run {
                     taken.push(voice.id);
                     voices.push(voice);
                 }
+                Err(_) if self.tries < TRIES => {
+                    // A limit: what fades out makes room.
+                    self.tries += 1;
+                    self.retry = parts.cx.now() + parts.cx.frames(RETRY_S);
+                    voices.iter().filter(|voice| !voice.carried).for_each(|voice| voice.unload(parts, None));
+                    return None;
+                }
                 Err(why) => self.lack(parts, place, &part.name, &why),
             }
         }
-        Playing { section: place, side, voices }
+        Some(Playing { section: place, side, voices })
     }
 
     /// Beats of the present section that will have passed when the next one begins; if that is at any bar, at a late one.
@@ -447,20 +483,24 @@ impl Run {
             self.fading.push((voice, until));
         }
         (self.jump, self.predicted, self.primed) = (None, None, false);
+        self.tries = 0;
         self.begun += 1;
         let mut decks: Vec<_> = next.voices.iter().map(|voice| super::super::buffer::deck_of(voice.id)).collect();
         decks.sort_unstable();
         decks.dedup();
         let decks: String = decks.into_iter().map(deck_name).collect();
         let length = section.beats * 60.0 / bpm;
+        let stems = match next.voices.len() {
+            0 => "a rest".into(),
+            1 => format!("1 stem, decks {}", decks.to_uppercase()),
+            n => format!("{n} stems, decks {}", decks.to_uppercase()),
+        };
         tracing::info!(
-            "plan: section {} of {}, {}; {} bars, {} stems, decks {}",
+            "plan: section {} of {}, {}; {} bars, {stems}",
             next.section + 1,
             score.sections.len(),
             self.name(next.section),
-            section.beats / score.meter,
-            next.voices.len(),
-            decks.to_uppercase()
+            section.beats / score.meter
         );
         let values =
             vec![Value::Int(next.section as i64 + 1), section.key.as_str().into(), length.into(), decks.into()];
@@ -550,7 +590,7 @@ impl Run {
         for (voice, _) in self.fading.drain(..) {
             voice.unload(parts, None);
         }
-        self.takeover.end(parts, None);
+        self.release(parts);
         self.current = None;
         self.ended = Some(match self.is_stopped {
             true => Ended::Stopped,
@@ -614,5 +654,5 @@ impl Run {
 
 /// Returns a text of a plan as it may be shown in a line.
 fn shown(text: &str) -> String {
-    text.replace(char::is_control, "?")
+    clipped(text, MOST_SHOWN).replace(char::is_control, "?")
 }

@@ -88,6 +88,11 @@ impl Voice {
         parts.stems.get(self.id).is_some_and(|buffer| buffer.serial == self.serial)
     }
 
+    /// Returns whether it could not be loaded because there was no room for it.
+    pub fn lacks_room(&self, parts: &Parts) -> bool {
+        !self.is_there(parts) && parts.stems.lacked_room(self.id)
+    }
+
     /// Follows its load. Returns `false` if it has failed.
     pub fn prepare(&mut self, parts: &mut Parts, bpm: f64) -> bool {
         if !self.is_there(parts) {

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::services::{SetFile, SetJob};
 use super::show::{SavedSet, Show};
 use super::stems::Stems;
-use super::takeover::{CHANGE_S, Ended, Parts};
+use super::takeover::{CHANGE_S, Ended, Parts, REST_S};
 use super::tempo::Tempo;
 use crate::control::commands::fault::Fault;
 use crate::control::commands::request::{Message, Origin};
@@ -16,7 +16,7 @@ use crate::control::commands::vocabulary::deck_name;
 use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::sets::mix::Mix;
 use crate::sets::order::Order;
-use run::{Run, Score};
+use run::{Played, Resumption, Run, Score};
 use trend::Trend;
 
 /// A table that is being read.
@@ -44,6 +44,8 @@ enum Then {
     Append,
 }
 
+/// Time between two looks at a table whose last track plays, in seconds.
+const LOOK_S: f64 = 2.0;
 /// Most tracks in an answer about those that were played.
 const MOST_TOLD: usize = 50;
 /// Remarks about a table that are logged one by one.
@@ -51,8 +53,8 @@ const MOST_REMARKS: usize = 20;
 /// Fade when a set is stopped, in seconds.
 pub const STOP_S: f64 = 1.0;
 
-/// A set that is to be played: its tracks, how they are mixed, and where the first one begins, in beats.
-type Waiting = (Score, Mix, f64);
+/// A set that is to be played: its tracks, how they are mixed, and where it begins.
+type Waiting = (Score, Mix, Resumption);
 
 /// The set.
 #[derive(Debug, Default)]
@@ -68,8 +70,8 @@ pub struct Sets {
     /// True while others have its decks.
     is_blocked: bool,
     trend: Trend,
-    /// Number of tracks that had begun when the table was last read.
-    looked: usize,
+    /// Number of tracks that had begun when the table was last read, and the sample at which it was.
+    looked: (usize, u64),
 }
 
 impl Sets {
@@ -133,11 +135,12 @@ impl Sets {
             self.run = None;
         }
         let Asked { path, order, seed, then, .. } = asked;
-        let score = Score { path, order, seed, folder: file.folder, tracks: file.tracks };
+        let last_line = file.tracks.iter().map(|track| track.line).max().unwrap_or(0);
+        let score = Score { path, order, seed, folder: file.folder, tracks: file.tracks, last_line };
         self.loaded = Some(score.clone());
         match then {
             Then::Rest | Then::Append => {}
-            Then::Play(mix) => self.play_score(parts, (score, mix, 0.0)),
+            Then::Play(mix) => self.play_score(parts, (score, mix, Resumption::default())),
             Then::Resume(saved) => self.go_on(parts, score, *saved),
         }
     }
@@ -149,15 +152,15 @@ impl Sets {
         let here = score.tracks.iter().position(|track| Some(track.line) == saved.played.last().copied());
         // What was played before is not played again, unless the set begins again.
         let before = here.unwrap_or(0);
-        let mut mix = saved.mix.clone();
-        mix.limit = mix.limit.map(|limit| limit.saturating_sub(before).max(1));
-        match mix.again {
+        match saved.mix.again {
             true => score.tracks.rotate_left(before),
             false => drop(score.tracks.drain(..before)),
         }
         self.held = saved.held;
         tracing::info!("set {}: goes on with {}", score.path, score.tracks.first().map_or("", |t| &t.part_file));
-        self.play_score(parts, (score, mix, if here.is_some() { saved.beats } else { 0.0 }));
+        let SavedSet { mix, beats, played, .. } = saved;
+        let from = if here.is_some() { Resumption { beats, lines: played } } else { Resumption::default() };
+        self.play_score(parts, (score, mix, from));
     }
 
     fn fail(&mut self, cx: &mut Context, asked: &Asked, why: &str) {
@@ -179,7 +182,7 @@ impl Sets {
         }
         self.may_play()?;
         if let Some(score) = self.loaded.clone() {
-            self.play_score(parts, (score, mix, 0.0));
+            self.play_score(parts, (score, mix, Resumption::default()));
         }
         Ok(Outcome::Done)
     }
@@ -223,9 +226,9 @@ impl Sets {
         self.is_blocked = blocked;
     }
 
-    /// Sample from which its decks are free.
-    pub fn free_from(&self) -> u64 {
-        self.free_from
+    /// Whether its decks are taken, be it by a fade.
+    pub fn holds_decks(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.is_over())
     }
 
     /// Puts the settings of decks from before the set into a show that is to be saved.
@@ -236,14 +239,19 @@ impl Sets {
         let Some(run) = self.run.as_ref().filter(|run| !run.is_over()) else { return };
         let ids = run.ids();
         show.stems.retain(|stem| !ids.contains(&stem.id));
-        run.takeover().undo_in(show);
-        let (score, played) = (run.score(), run.played().iter().map(|played| played.track.line).collect());
+        if let Some(takeover) = run.takeover() {
+            takeover.undo_in(show);
+        }
+        if !run.goes_on() {
+            return;
+        }
+        let score = run.score();
         show.set = Some(SavedSet {
             path: score.path.clone(),
             order: score.order,
             seed: score.seed,
-            mix: run.mix().clone(),
-            played,
+            mix: run.mix_left(parts.0),
+            played: run.lines().to_vec(),
             beats: run.beats(parts),
             held: self.held,
         });
@@ -251,19 +259,27 @@ impl Sets {
 
     /// Begins the run that waits, once the decks are free.
     fn begin(&mut self, parts: &mut Parts) {
-        if parts.cx.now() < self.free_from || self.is_blocked {
+        if parts.cx.now() < self.free_from || self.is_blocked || self.holds_decks() {
             return;
         }
         let Some((score, mix, from)) = self.waits.take() else { return };
         let mut run = Run::begin(parts, score, mix, from);
         run.hold(self.held);
-        self.looked = 0;
+        self.looked = (0, 0);
         self.run = Some(run);
     }
 
     /// Stops the set, if one plays, within some seconds, and forgets its stems.
     pub fn stop(&mut self, parts: &mut Parts, seconds: f64) {
         self.end(parts, seconds);
+        self.held = false;
+    }
+
+    /// Gives the decks back at once, for others to set.
+    pub fn release(&mut self, parts: &mut Parts) {
+        if let Some(run) = &mut self.run {
+            run.release(parts);
+        }
     }
 
     fn end(&mut self, parts: &mut Parts, seconds: f64) {
@@ -273,15 +289,16 @@ impl Sets {
         if self.waits.take().is_some() || was_to_play {
             self.ended = Some(Ended::Stopped);
         }
-        if let Some(mut run) = self.run.take().filter(|run| !run.is_over()) {
+        if let Some(run) = self.run.as_mut().filter(|run| !run.is_over()) {
             run.stop(parts, seconds);
-            self.free_from = run.free_from();
-            self.ended = Some(Ended::Stopped);
+            if run.is_stopped() {
+                self.ended = Some(Ended::Stopped);
+            }
         }
     }
 
     fn playing(&mut self) -> Result<&mut Run, Fault> {
-        let run = self.run.as_mut().filter(|run| !run.is_over());
+        let run = self.run.as_mut().filter(|run| run.goes_on());
         run.ok_or_else(|| Fault::refused("no set plays; /groove/set/play plays one"))
     }
 
@@ -336,40 +353,45 @@ impl Sets {
         run.want_high(rises);
         run.watch(parts);
         let table = (run.score().path.clone(), run.score().order, run.score().seed);
-        if run.begun() > self.looked && self.asked.is_none() {
+        let now = parts.cx.now();
+        let waits = run.is_at_its_end() && now > self.looked.1 + parts.cx.frames(LOOK_S);
+        if (run.begun() > self.looked.0 || waits) && self.asked.is_none() {
             // Rows may have been added.
-            self.looked = run.begun();
+            self.looked = (run.begun(), now);
             self.ask(parts.cx, (None, String::new()), table, Then::Append);
         }
         let Some(run) = self.run.as_mut() else { return };
         if run.is_over() {
-            self.free_from = run.free_from();
-            self.ended = Some(Ended::Played { begun: run.begun(), missing: run.missing() });
+            self.free_from = parts.cx.now() + parts.cx.frames(REST_S);
+            let played = Ended::Played { begun: run.begun(), missing: run.missing() };
+            // Something else may be about to begin.
+            self.ended = Some(if run.is_stopped() { Ended::Stopped } else { played }).filter(|_| self.waits.is_none());
         }
     }
 
-    /// Tracks that were played, from the `from`-th on: number, deck, file, and the seconds after the first load at which
-    /// it was loaded, began, was left and ended (0 until then).
+    /// Tracks that were played, from the `from`-th on: number, deck, file, the seconds after the first load at which it
+    /// was loaded, began, was left and ended (0 until then), and its line in the table.
     pub fn played(&self, rate: f64, from: usize) -> Vec<Message> {
-        let Some(run) = &self.run else { return Vec::new() };
-        let zero = run.played().front().map_or(0, |first| first.times[0]);
-        let tracks = run.played().iter().enumerate().skip(from.saturating_sub(1)).take(MOST_TOLD);
-        let told = tracks.map(|(k, played)| {
-            let seconds = |sample: u64| sample.saturating_sub(zero) as f64 / rate;
-            let mut values =
-                vec![Value::Int(k as i64 + 1), deck_name(played.deck).into(), played.track.part_file.as_str().into()];
-            values.extend(played.times.map(|time| Value::Float(seconds(time))));
-            Message::new("/status/set/played", values)
-        });
-        told.collect()
+        // What is about to begin has played nothing yet.
+        let run = self.run.as_ref().filter(|_| self.waits.is_none());
+        let all = run.map_or_else(Vec::new, |run| told(run, rate));
+        let is_wanted =
+            |message: &Message| message.args.first().and_then(Value::as_int).is_some_and(|n| n >= from as i64);
+        all.into_iter().filter(is_wanted).take(MOST_TOLD).collect()
+    }
+
+    /// Tracks that were played.
+    pub fn list(&self) -> Vec<Played> {
+        self.run.iter().flat_map(Run::played).map(|(_, played)| played.clone()).collect()
     }
 
     /// The status of the set: state, place (from 1), number of tracks, file, table.
     pub fn status(&self) -> Message {
-        let place = self.run.as_ref().map(Run::place);
-        let score = self.run.as_ref().map(Run::score).or(self.loaded.as_ref());
+        let run = self.run.as_ref().filter(|run| !run.is_stopped() && self.waits.is_none());
+        let place = run.map(Run::place);
+        let score = run.map(Run::score).or(self.loaded.as_ref());
         let tracks = score.map_or(&[][..], |score| score.tracks.as_slice());
-        let state = match (&self.run, &self.asked, &self.loaded) {
+        let state = match (run, &self.asked, &self.loaded) {
             (Some(run), ..) => run.state(),
             _ if self.waits.is_some() => "loading",
             (None, Some(_), _) => "reading",
@@ -387,4 +409,19 @@ impl Sets {
         ];
         Message::new("/status/set", values)
     }
+}
+
+/// Returns messages about the tracks that a run has played.
+fn told(run: &Run, rate: f64) -> Vec<Message> {
+    let mut zero = None;
+    let message = |(number, played): (usize, &Played)| {
+        let zero = *zero.get_or_insert(played.times[0]);
+        let seconds = |sample: u64| sample.saturating_sub(zero) as f64 / rate;
+        let (deck, file) = (deck_name(played.deck), played.track.part_file.as_str());
+        let mut values = vec![Value::Int(number as i64), deck.into(), file.into()];
+        values.extend(played.times.map(|time| Value::Float(seconds(time))));
+        values.push(Value::Int(played.track.line as i64));
+        Message::new("/status/set/played", values)
+    };
+    run.played().map(message).collect()
 }

@@ -146,6 +146,17 @@ pub struct Score {
     pub folder: String,
     /// Tracks in order of play.
     pub tracks: Vec<Arc<Track>>,
+    /// Last line of the table that has been read.
+    pub last_line: usize,
+}
+
+/// Where a run begins, and what is known of earlier ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resumption {
+    /// Beats of the first track that are passed over.
+    pub beats: f64,
+    /// Lines of tracks that were played, the first track's last; empty if it begins anew.
+    pub lines: Vec<usize>,
 }
 
 /// A set that plays.
@@ -155,16 +166,25 @@ pub struct Run {
     mix: Mix,
     /// Where the first track begins, in beats of it.
     from: f64,
-    /// Tracks that were played, the latest last.
+    /// Tracks that were played, the latest last, and the number of those before them that are forgotten.
     played: VecDeque<Played>,
+    forgotten: usize,
+    /// Lines of tracks that were played, also before a restart, each once; the latest last.
+    lines: Vec<usize>,
+    /// Sample of the first start.
+    first: Option<u64>,
     /// Tracks in a row that could not be played.
     failed: usize,
     /// Whether movement calls for high tracks, and whether the next one is taken as it comes nevertheless.
     wants_high: bool,
     as_ordered: bool,
-    takeover: Takeover,
-    /// Sample from which its decks are free again.
-    free_from: u64,
+    /// Its decks, as they were before; `None` once they have been given back.
+    takeover: Option<Takeover>,
+    /// Tracks that fade out because the set was stopped.
+    fading: Vec<Voice>,
+    /// Sample from which everything is silent, once the set ends.
+    leaves: Option<u64>,
+    is_stopped: bool,
     /// Tracks that have begun, and those that could not be played.
     begun: usize,
     missing: usize,
@@ -187,7 +207,9 @@ pub struct Run {
 
 impl Run {
     /// Begins a run: opens the decks and takes the first track's tempo.
-    pub fn begin(parts: &mut Parts, score: Score, mix: Mix, from: f64) -> Run {
+    pub fn begin(parts: &mut Parts, score: Score, mix: Mix, from: Resumption) -> Run {
+        // A file may say anything.
+        let mix = Mix { decks: mix.decks.clamp(2, 4), ..mix };
         let takeover = Takeover::begin(parts, 0..mix.decks, 0.0);
         if let Some(first) = score.tracks.first() {
             parts.tempo.glide(parts.cx, None, first.target_bpm, 0.0, Default::default());
@@ -195,13 +217,18 @@ impl Run {
         Run {
             score,
             mix,
-            from,
+            from: from.beats,
+            as_ordered: !from.lines.is_empty(),
+            lines: from.lines,
+            first: None,
+            forgotten: 0,
             played: VecDeque::new(),
             failed: 0,
             wants_high: false,
-            as_ordered: from > 0.0,
-            takeover,
-            free_from: 0,
+            takeover: Some(takeover),
+            fading: Vec::new(),
+            leaves: None,
+            is_stopped: false,
             begun: 0,
             missing: 0,
             current: None,
@@ -216,17 +243,37 @@ impl Run {
         }
     }
 
-    /// Leaves the decks as they were before, from a sample on; the set is over.
+    /// Ends the set at a sample, or at once.
     fn leave(&mut self, parts: &mut Parts, at: Option<u64>) {
+        self.leaves = Some(at.unwrap_or(parts.cx.now()));
+    }
+
+    /// Gives the decks back as they were before; everything is silent.
+    fn end(&mut self, parts: &mut Parts) {
+        for voice in std::mem::take(&mut self.fading) {
+            parts.stems.unload(parts.cx, parts.tempo, voice.id(), None);
+        }
+        self.release(parts);
         self.over = true;
-        self.free_from = self.takeover.end(parts, at);
-        tracing::info!("set: over; decks as before");
+        tracing::info!("set: {}; decks as before", if self.is_stopped { "stopped" } else { "over" });
         parts.cx.events.post("/event/set/over", Vec::new());
     }
 
-    /// Sample from which its decks are free again, once it is over.
-    pub fn free_from(&self) -> u64 {
-        self.free_from
+    /// Gives the decks back at once.
+    pub fn release(&mut self, parts: &mut Parts) {
+        if let Some(takeover) = self.takeover.take() {
+            takeover.end(parts, None);
+        }
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Whether it has neither been stopped nor come to its end.
+    pub fn goes_on(&self) -> bool {
+        self.leaves.is_none()
     }
 
     /// Number of tracks that have begun.
@@ -234,32 +281,53 @@ impl Run {
         self.begun
     }
 
-    /// Tracks that were played, in order.
-    pub fn played(&self) -> &VecDeque<Played> {
-        &self.played
+    /// Tracks that were played, in order, with their numbers from 1.
+    pub fn played(&self) -> impl Iterator<Item = (usize, &Played)> {
+        self.played.iter().enumerate().map(|(k, played)| (self.forgotten + k + 1, played))
     }
 
-    /// Returns the way of mixing.
-    pub fn mix(&self) -> &Mix {
-        &self.mix
+    /// Lines of tracks that were played, each once; the latest last.
+    pub fn lines(&self) -> &[usize] {
+        &self.lines
+    }
+
+    /// Returns the way of mixing what is left, the present track included.
+    pub fn mix_left(&self, cx: &Context) -> Mix {
+        let limit = self.mix.limit.map(|limit| (limit + 1).saturating_sub(self.begun).clamp(1, limit));
+        let minutes = self.mix.minutes.map(|minutes| (minutes - self.minutes(cx)).max(0.01));
+        Mix { limit, minutes, ..self.mix.clone() }
+    }
+
+    /// Minutes since the first track began.
+    fn minutes(&self, cx: &Context) -> f64 {
+        self.first.map_or(0.0, |first| cx.now().saturating_sub(first) as f64 / cx.rate() / 60.0)
+    }
+
+    /// Returns whether only rows that are added to the table could keep it from ending.
+    pub fn is_at_its_end(&self) -> bool {
+        self.current.is_some() && self.next.is_none() && self.fade.is_none() && self.is_exhausted()
     }
 
     /// Numbers of the buffers of its tracks.
     pub fn ids(&self) -> Vec<i64> {
         let into = self.fade.as_ref().and_then(|fade| fade.into.as_ref());
-        self.current.iter().chain(&self.next).chain(into).map(Voice::id).collect()
+        self.current.iter().chain(&self.next).chain(into).chain(&self.fading).map(Voice::id).collect()
     }
 
     /// Whole bars, in beats, of the track that sounds or comes in that have passed.
     pub fn beats(&self, (cx, stems, tempo): (&Context, &Stems, &Tempo)) -> f64 {
+        if self.current.is_none() {
+            return self.next.as_ref().map_or(self.from, |next| next.from);
+        }
         let place = self.latest().and_then(|voice| Some((voice, stems.place_of(cx, tempo, voice.id())?)));
         place.map_or(0.0, |(voice, place)| (voice.track.beats(place.seconds) / METER).floor() * METER)
     }
 
     /// Appends tracks that were added to the table.
     pub fn append(&mut self, tracks: &[Arc<Track>]) -> usize {
-        let last = self.score.tracks.iter().map(|track| track.line).max().unwrap_or(0);
+        let last = self.score.last_line;
         let new: Vec<_> = tracks.iter().filter(|track| track.line > last).cloned().collect();
+        self.score.last_line = new.iter().map(|track| track.line).fold(last, usize::max);
         self.score.tracks.extend(new.iter().cloned());
         new.len()
     }
@@ -271,9 +339,8 @@ impl Run {
 
     /// Returns whether another track is to be played after those that have begun.
     fn wants_more(&self, parts: &Parts) -> bool {
-        let begun = self.played.front().map_or(parts.cx.now(), |first| first.times[1]);
-        let minutes = parts.cx.now().saturating_sub(begun) as f64 / parts.cx.rate() / 60.0;
-        self.mix.limit.is_none_or(|limit| self.begun < limit) && self.mix.minutes.is_none_or(|most| minutes < most)
+        self.mix.limit.is_none_or(|limit| self.begun < limit)
+            && self.mix.minutes.is_none_or(|most| self.minutes(parts.cx) < most)
     }
 
     /// Returns whether no track is left.
@@ -288,8 +355,8 @@ impl Run {
     }
 
     /// Its decks, as they were before.
-    pub fn takeover(&self) -> &Takeover {
-        &self.takeover
+    pub fn takeover(&self) -> Option<&Takeover> {
+        self.takeover.as_ref()
     }
 
     /// Its tracks.
@@ -315,7 +382,7 @@ impl Run {
     /// State as in `/status/set`.
     pub fn state(&self) -> &'static str {
         match (&self.current, &self.fade) {
-            _ if self.over => "over",
+            _ if self.leaves.is_some() => "over",
             (None, _) => "loading",
             (_, Some(_)) => "fading",
             _ if self.held => "held",
@@ -325,6 +392,12 @@ impl Run {
 
     /// Advances the set; called on every tick.
     pub fn watch(&mut self, parts: &mut Parts) {
+        if let Some(at) = self.leaves {
+            if at <= parts.cx.now() {
+                self.end(parts);
+            }
+            return;
+        }
         self.prepare(parts);
         if self.fade.is_some() {
             return self.advance_fade(parts);
@@ -569,7 +642,11 @@ impl Run {
         self.failed = 0;
         if self.played.len() == MOST_PLAYED {
             self.played.pop_front();
+            self.forgotten += 1;
         }
+        self.first.get_or_insert(at);
+        self.lines.retain(|line| *line != voice.track.line);
+        self.lines.push(voice.track.line);
         let (track, deck) = (voice.track.clone(), voice.deck);
         self.played.push_back(Played { track, deck, times: [voice.loaded, at, 0, 0] });
     }
@@ -639,17 +716,26 @@ impl Run {
 
     /// Fades everything out and forgets the tracks.
     pub fn stop(&mut self, parts: &mut Parts, seconds: f64) {
-        let into = self.fade.take().and_then(|fade| fade.into);
         let at = parts.cx.soon() + parts.cx.frames(seconds);
-        for voice in [self.current.take(), into, self.next.take()].into_iter().flatten() {
-            let when = matches!(voice.phase, Phase::Started(_)).then_some(at);
-            if when.is_some() {
+        if self.leaves.is_none() {
+            self.is_stopped = true;
+            let into = self.fade.take().and_then(|fade| fade.into);
+            for voice in [self.current.take(), into, self.next.take()].into_iter().flatten() {
+                match voice.phase {
+                    Phase::Started(_) => {
+                        self.ends(&voice, at);
+                        self.fading.push(voice);
+                    }
+                    _ => parts.stems.unload(parts.cx, parts.tempo, voice.id(), None),
+                }
+            }
+        }
+        if self.leaves.is_none_or(|leaves| at < leaves) {
+            for voice in &self.fading {
                 parts.mixer.set_level(parts.cx, voice.deck, 0.0, Some(seconds), None);
             }
-            parts.stems.unload(parts.cx, parts.tempo, voice.id(), when);
-            self.ends(&voice, at);
+            self.leaves = Some(at);
         }
-        self.leave(parts, Some(at));
     }
 }
 
