@@ -12,7 +12,7 @@ use crate::control::conductor::takeover::Ended;
 use crate::sets::timetable::{Times, playlist};
 use crate::sets::track::Track;
 
-/// What ends a run of the program, besides a signal.
+/// Condition that ends a run of the program, besides a signal.
 #[derive(Clone, Debug, Default)]
 pub enum Until {
     /// Nothing.
@@ -134,7 +134,7 @@ impl Until {
     }
 }
 
-/// What is left to be done after a command for a set or a plan has looked at its flags.
+/// Work that is left after a command for a set or a plan has looked at its flags.
 pub enum Rest {
     /// Nothing.
     Done,

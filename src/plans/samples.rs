@@ -2,7 +2,7 @@
 
 use super::score::Sound;
 
-/// What may go wrong.
+/// A plan with everything that may go wrong.
 pub const ODD: &str = r#"{
  "theme": "odd", "base_song": "Vocalise", "base_bpm": 100.5, "structure": ["intro", "verse", "outro"],
  "sections": {

@@ -106,7 +106,7 @@ fn by_name<T: Copy>(names: &[(&str, T)], text: &str, what: &str) -> Result<T, St
     })
 }
 
-/// What whoever plays a plan wants of it.
+/// Wishes of whoever plays a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wishes {
     /// How stems of another tempo are brought to the plan's.
@@ -152,7 +152,7 @@ pub struct Sound {
     pub sample_rate: u32,
 }
 
-/// What will be played of a plan.
+/// Sections and stems of a plan as they will be played.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
     /// Path of the plan.

@@ -17,7 +17,7 @@ pub enum Curve {
     Cut,
 }
 
-/// What a track begins on.
+/// Grid on which a track begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Align {
@@ -106,7 +106,7 @@ pub struct Mix {
     pub curve: Curve,
     /// Whether the low bands change places in the middle of a fade.
     pub swaps_bass: bool,
-    /// What tracks begin on.
+    /// Grid on which tracks begin.
     pub align: Align,
 }
 

@@ -28,7 +28,7 @@ pub struct Parts<'a> {
     pub stems: &'a mut Stems,
     /// Levels and equalisers.
     pub mixer: &'a mut Mixer,
-    /// How decks are stretched.
+    /// Stretching of decks.
     pub stretching: &'a mut Stretching,
 }
 

@@ -31,9 +31,9 @@ pub const FADE_S: f64 = 1.0;
 /// Reads a plan and finds its sounds: the one with this path, or the one of the command line.
 pub type Reader = Arc<dyn Fn(Option<&str>) -> Result<Score, Failure> + Send + Sync>;
 
-/// How the console works.
+/// Options of the console.
 pub struct Options {
-    /// What the command line wishes for.
+    /// Wishes of the command line.
     pub wishes: Wishes,
     /// Sections that are played at once.
     pub first: Option<Range>,
@@ -47,7 +47,7 @@ pub struct Options {
     pub embedded: bool,
 }
 
-/// How the console ended.
+/// End of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The plan fades out, for [`FADE_S`] seconds from now on.
@@ -60,7 +60,7 @@ pub enum Ended {
 struct Pending {
     /// Control, the last part of its address.
     control: &'static str,
-    /// What is said when it is done.
+    /// Answer when it is done.
     done: String,
     since: Instant,
 }

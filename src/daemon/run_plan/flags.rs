@@ -108,7 +108,7 @@ pub struct Showing {
     pub json: bool,
 }
 
-/// What is done with a plan.
+/// Use of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Take commands from standard input

@@ -20,9 +20,9 @@ const READING: Duration = Duration::from_secs(60);
 /// Time that a daemon has to answer a request other than a load.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How a plan is played.
+/// Options of full mode.
 pub struct Options {
-    /// What the command line wishes for.
+    /// Wishes of the command line.
     pub wishes: Wishes,
     /// Whether it begins again after its end.
     pub again: bool,
@@ -102,7 +102,7 @@ pub fn section_line(score: &Score, status: &Status, at: f64, json: bool) -> Stri
     }
 }
 
-/// How far a plan has come.
+/// Progress of a plan.
 enum Phase {
     /// The daemon reads it.
     Reading(Instant),

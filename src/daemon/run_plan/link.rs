@@ -71,7 +71,7 @@ pub enum Reply {
     Other,
 }
 
-/// What a daemon does with its plan.
+/// State of the plan in a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// No plan was loaded.
@@ -116,7 +116,7 @@ impl State {
 /// Status of a plan in a daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
-    /// What the daemon does with it.
+    /// Its state.
     pub state: State,
     /// Position of the present section, from 1; 0 if there is none.
     pub place: usize,

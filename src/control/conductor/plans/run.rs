@@ -37,7 +37,7 @@ const LOAD_S: f64 = 5.0;
 /// Time before the end of a section at which its repetition is prepared, in seconds.
 const AGAIN_S: f64 = 1.0;
 
-/// What of a plan is to be played.
+/// Part of a plan that is to be played.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// The plan.

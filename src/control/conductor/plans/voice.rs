@@ -29,7 +29,7 @@ enum Phase {
 /// A stem of a section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voice {
-    /// What it plays.
+    /// Part of the section that it plays.
     pub part: Part,
     /// Number of its buffer.
     pub id: i64,
@@ -38,9 +38,9 @@ pub struct Voice {
     phase: Phase,
     /// Beats of the part that lie before the beginning of the section.
     pub offset: f64,
-    /// Whether it was started as a loop.
+    /// True if it was started as a loop.
     loops: bool,
-    /// Whether the section before has it, too, and it may go on.
+    /// True if the section before has it, too, and it may go on.
     pub carried: bool,
     /// The sample at which it was started.
     at: u64,

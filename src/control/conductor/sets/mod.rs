@@ -1,5 +1,6 @@
 //! Sets: tables of parts that are played one after the other, each mixed into the one before.
 
+pub mod history;
 pub mod run;
 mod trend;
 
@@ -16,7 +17,8 @@ use crate::control::commands::vocabulary::deck_name;
 use crate::control::commands::vocabulary::{Call, Outcome};
 use crate::sets::mix::Mix;
 use crate::sets::order::Order;
-use run::{Played, Resumption, Run, Score};
+use history::Played;
+use run::{Resumption, Run, Score};
 use trend::Trend;
 
 /// A table that is being read.

@@ -4,7 +4,6 @@
 //! track is a number of beats, whatever the tempo does meanwhile; the sample at which these beats will have passed is
 //! computed anew on every tick until the command has to be sent.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::buffer::{FIRST_ID, Start, State};
@@ -14,6 +13,7 @@ use super::super::stems::Stems;
 use super::super::takeover::{Parts, Takeover};
 use super::super::tempo::Course;
 use super::super::tempo::Tempo;
+use super::history::{History, Played};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::deck_name;
 use crate::engine::command::Action;
@@ -23,8 +23,6 @@ use crate::sets::mix::{Curve, Mix};
 use crate::sets::order::Order;
 use crate::sets::track::Track;
 
-/// Most tracks that are remembered as played.
-const MOST_PLAYED: usize = 1_000;
 /// Stems of a set are numbered from here on each deck, out of the way of clients'.
 const STEM: i64 = 880;
 /// Straight pieces of a fade: the power deviates from constant by at most 0.04 dB.
@@ -122,17 +120,6 @@ struct Fade {
     sent: usize,
 }
 
-/// A track that was played, with the samples of what became of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Played {
-    /// The track.
-    pub track: Arc<Track>,
-    /// Its deck.
-    pub deck: usize,
-    /// When it was loaded, began, was left, and ended; the latter two are 0 until then.
-    pub times: [u64; 4],
-}
-
 /// The tracks of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
@@ -166,15 +153,8 @@ pub struct Run {
     mix: Mix,
     /// Where the first track begins, in beats of it.
     from: f64,
-    /// Tracks that were played, the latest last, and the number of those before them that are forgotten.
-    played: VecDeque<Played>,
-    forgotten: usize,
-    /// Lines of tracks that were played, also before a restart, each once; the latest last.
-    lines: Vec<usize>,
-    /// Sample of the first start.
-    first: Option<u64>,
-    /// Tracks in a row that could not be played.
-    failed: usize,
+    /// What it has played.
+    history: History,
     /// Whether movement calls for high tracks, and whether the next one is taken as it comes nevertheless.
     wants_high: bool,
     as_ordered: bool,
@@ -185,9 +165,6 @@ pub struct Run {
     /// Sample from which everything is silent, once the set ends.
     leaves: Option<u64>,
     is_stopped: bool,
-    /// Tracks that have begun, and those that could not be played.
-    begun: usize,
-    missing: usize,
     current: Option<Voice>,
     next: Option<Voice>,
     fade: Option<Fade>,
@@ -219,18 +196,12 @@ impl Run {
             mix,
             from: from.beats,
             as_ordered: !from.lines.is_empty(),
-            lines: from.lines,
-            first: None,
-            forgotten: 0,
-            played: VecDeque::new(),
-            failed: 0,
+            history: History::after(from.lines),
             wants_high: false,
             takeover: Some(takeover),
             fading: Vec::new(),
             leaves: None,
             is_stopped: false,
-            begun: 0,
-            missing: 0,
             current: None,
             next: None,
             fade: None,
@@ -266,41 +237,41 @@ impl Run {
         }
     }
 
-    /// Whether it was stopped.
+    /// Returns whether it was stopped.
     pub fn is_stopped(&self) -> bool {
         self.is_stopped
     }
 
-    /// Whether it has neither been stopped nor come to its end.
+    /// Returns whether it has neither been stopped nor come to its end.
     pub fn goes_on(&self) -> bool {
         self.leaves.is_none()
     }
 
     /// Number of tracks that have begun.
     pub fn begun(&self) -> usize {
-        self.begun
+        self.history.begun()
     }
 
     /// Tracks that were played, in order, with their numbers from 1.
     pub fn played(&self) -> impl Iterator<Item = (usize, &Played)> {
-        self.played.iter().enumerate().map(|(k, played)| (self.forgotten + k + 1, played))
+        self.history.played()
     }
 
     /// Lines of tracks that were played, each once; the latest last.
     pub fn lines(&self) -> &[usize] {
-        &self.lines
+        self.history.lines()
     }
 
     /// Returns the way of mixing what is left, the present track included.
     pub fn mix_left(&self, cx: &Context) -> Mix {
-        let limit = self.mix.limit.map(|limit| (limit + 1).saturating_sub(self.begun).clamp(1, limit));
+        let limit = self.mix.limit.map(|limit| (limit + 1).saturating_sub(self.begun()).clamp(1, limit));
         let minutes = self.mix.minutes.map(|minutes| (minutes - self.minutes(cx)).max(0.01));
         Mix { limit, minutes, ..self.mix.clone() }
     }
 
     /// Minutes since the first track began.
     fn minutes(&self, cx: &Context) -> f64 {
-        self.first.map_or(0.0, |first| cx.now().saturating_sub(first) as f64 / cx.rate() / 60.0)
+        self.history.first().map_or(0.0, |first| cx.now().saturating_sub(first) as f64 / cx.rate() / 60.0)
     }
 
     /// Returns whether only rows that are added to the table could keep it from ending.
@@ -339,19 +310,19 @@ impl Run {
 
     /// Returns whether another track is to be played after those that have begun.
     fn wants_more(&self, parts: &Parts) -> bool {
-        self.mix.limit.is_none_or(|limit| self.begun < limit)
+        self.mix.limit.is_none_or(|limit| self.begun() < limit)
             && self.mix.minutes.is_none_or(|most| self.minutes(parts.cx) < most)
     }
 
     /// Returns whether no track is left.
     fn is_exhausted(&self) -> bool {
         let count = self.score.tracks.len();
-        self.to_load >= count && (!self.mix.again || self.failed >= count)
+        self.to_load >= count && (!self.mix.again || self.history.failures() >= count)
     }
 
     /// Number of tracks that could not be played.
     pub fn missing(&self) -> usize {
-        self.missing
+        self.history.missing()
     }
 
     /// Its decks, as they were before.
@@ -371,7 +342,7 @@ impl Run {
 
     /// Place of the track that sounds, or comes first.
     pub fn place(&self) -> usize {
-        self.latest().map_or(self.to_load.saturating_sub(1), |voice| voice.place)
+        self.latest().map_or(self.history.last().unwrap_or(self.to_load.saturating_sub(1)), |voice| voice.place)
     }
 
     /// The track that comes in, or else the one that sounds.
@@ -415,8 +386,7 @@ impl Run {
             let Some(buffer) = buffer else {
                 tracing::warn!("set: track {} cannot be played; the next one takes its place", next.place + 1);
                 parts.cx.events.post("/event/set/skipped", facts(next.place, next.deck, &next.track));
-                self.missing += 1;
-                self.failed += 1;
+                self.history.failed();
                 self.next = None;
                 return;
             };
@@ -468,8 +438,7 @@ impl Run {
         if let Err(fault) = parts.stems.load(parts.cx, id, (&path, ""), None, "/groove/set/play") {
             tracing::warn!("set: track {}: {fault}; the next one takes its place", place + 1);
             parts.cx.events.post("/event/set/skipped", facts(place, deck, &track));
-            self.missing += 1;
-            self.failed += 1;
+            self.history.failed();
             return None;
         }
         let serial = parts.stems.get(id)?.serial;
@@ -531,9 +500,7 @@ impl Run {
         }
         let window = (current.end - current.cue).max(1.0);
         (self.hurried, self.repeats, self.predicted) = (false, false, None);
-        if let Some(played) = self.played.back_mut() {
-            played.times[2] = sample;
-        }
+        self.history.left(sample);
         if is_last && let Some(next) = self.next.take() {
             parts.stems.unload(parts.cx, parts.tempo, next.id(), None);
         }
@@ -638,28 +605,14 @@ impl Run {
     /// Starts a track at a sample.
     fn start(&mut self, parts: &mut Parts, voice: &mut Voice, at: u64) {
         voice.begin(parts, at);
-        self.begun += 1;
-        self.failed = 0;
-        if self.played.len() == MOST_PLAYED {
-            self.played.pop_front();
-            self.forgotten += 1;
-        }
-        self.first.get_or_insert(at);
-        self.lines.retain(|line| *line != voice.track.line);
-        self.lines.push(voice.track.line);
         let (track, deck) = (voice.track.clone(), voice.deck);
-        self.played.push_back(Played { track, deck, times: [voice.loaded, at, 0, 0] });
+        self.history.begins(voice.place, Played { track, deck, times: [voice.loaded, at, 0, 0] });
     }
 
     /// Notes when a track ended.
     fn ends(&mut self, voice: &Voice, at: u64) {
         let Phase::Started(begun) = voice.phase else { return };
-        if let Some(played) = self.played.iter_mut().rev().find(|played| played.times[1] == begun) {
-            played.times[3] = at;
-            if played.times[2] == 0 {
-                played.times[2] = at;
-            }
-        }
+        self.history.ended(begun, at);
     }
 
     fn let_go(&mut self, parts: &mut Parts) {
