@@ -136,7 +136,7 @@ mod tests {
         assert_eq!((history.begun(), history.first()), (MOST_PLAYED + 5, Some(1)));
         let numbers: Vec<usize> = history.played().map(|(number, _)| number).collect();
         assert_eq!((numbers.len(), numbers[0]), (MOST_PLAYED, 6));
-        assert_eq!(history.lines(), [4, 2, 3]);
+        assert_eq!(history.lines(), [2, 3, 4]);
         assert!(history.played().all(|(_, played)| played.times[2] == played.times[3]));
         history.failed();
         assert_eq!((history.missing(), history.failures()), (1, 1));
