@@ -140,18 +140,18 @@ pub enum Rest {
     Done,
     /// The opening is played with this process's own engine and card.
     Play {
-        /// What plays at start.
+        /// Calls made at start.
         opening: Opening,
-        /// What ends it.
+        /// Condition that ends it.
         until: Until,
         /// OSC port, if not the configured ones.
         port: Option<u16>,
     },
     /// The opening is rendered into a file.
     Render {
-        /// What plays at start.
+        /// Calls made at start.
         opening: Opening,
-        /// What ends it.
+        /// Condition that ends it.
         until: Until,
         /// The file.
         out: PathBuf,

@@ -24,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Wishes of the command line.
     pub wishes: Wishes,
-    /// Whether it begins again after its end.
+    /// True if it begins again after its end.
     pub again: bool,
     /// Whether events are printed as JSON.
     pub json: bool,

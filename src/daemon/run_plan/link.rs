@@ -128,7 +128,7 @@ pub struct Status {
     pub bar: f64,
     /// Bars of the present section.
     pub bars: f64,
-    /// Whether the present section is repeated.
+    /// True if the present section is repeated.
     pub held: bool,
     /// Fade in beats; −1 as the plan says.
     pub fade: f64,

@@ -31,7 +31,7 @@ pub struct Daemon {
     pub host: String,
     /// OSC port.
     pub port: u16,
-    /// Whether it is the engine of this process.
+    /// True if it is the engine of this process.
     pub embedded: bool,
 }
 

@@ -57,7 +57,7 @@ enum Order {
     Finish(SyncSender<()>),
 }
 
-/// What the editing thread shows or offers.
+/// State that the editing thread shows or offers.
 #[derive(Default)]
 struct Shared {
     status: String,

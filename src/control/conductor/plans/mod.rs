@@ -262,7 +262,7 @@ impl Plans {
         self.held = held;
     }
 
-    /// Whether the present section is repeated.
+    /// Returns whether the present section is repeated.
     pub fn is_held(&self) -> bool {
         self.held
     }

@@ -1,4 +1,4 @@
-//! What a set has played.
+//! History of a set: the tracks that were played.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Played {
     pub times: [u64; 4],
 }
 
-/// What a set has played.
+/// History of a set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     played: VecDeque<Played>,

@@ -332,7 +332,7 @@ impl Sets {
         }
     }
 
-    /// Whether the set is held at its present track.
+    /// Returns whether the set is held at its present track.
     pub fn is_held(&self) -> bool {
         self.held
     }
@@ -374,7 +374,7 @@ impl Sets {
     /// Tracks that were played, from the `from`-th on: number, deck, file, the seconds after the first load at which it
     /// was loaded, began, was left and ended (0 until then), and its line in the table.
     pub fn played(&self, rate: f64, from: usize) -> Vec<Message> {
-        // What is about to begin has played nothing yet.
+        // A set that is about to begin has played nothing yet.
         let run = self.run.as_ref().filter(|_| self.waits.is_none());
         let all = run.map_or_else(Vec::new, |run| told(run, rate));
         let is_wanted =

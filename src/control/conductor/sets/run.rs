@@ -153,7 +153,7 @@ pub struct Run {
     mix: Mix,
     /// Where the first track begins, in beats of it.
     from: f64,
-    /// What it has played.
+    /// Tracks that were played.
     history: History,
     /// Whether movement calls for high tracks, and whether the next one is taken as it comes nevertheless.
     wants_high: bool,
@@ -178,7 +178,7 @@ pub struct Run {
     hurried: bool,
     /// The cue as predicted on the last tick.
     predicted: Option<u64>,
-    /// Whether the last track has ended.
+    /// True once the last track has ended.
     over: bool,
 }
 
