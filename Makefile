@@ -9,7 +9,7 @@ TRAINER := $(TARGET)/trainer-python
 ARCH := $(shell dpkg --print-architecture 2>/dev/null || echo amd64)
 CROSS := $(TARGET)/cross/aarch64-unknown-linux-gnu/release
 
-.PHONY: run test build tools bench bench-quality bench-decoding bench-renders bench-sections controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
+.PHONY: run test build tools bench bench-quality bench-decoding bench-renders bench-sections bench-python python controls screenshot test-kernel test-crowd test-kill test-page test-tempo test-python test-python-arm64 test-rubberband model models-page test-models demo-sounds test-stream arm64 deb test-deb test-arm64 bench-pi image lint-container test-image test-powercut fuzz
 
 ## Starts the daemon with the demonstration set: on the sound card if there is one, otherwise silently in real time.
 run: tools
@@ -27,11 +27,28 @@ build: tools
 ## Runs every check that a change must pass.
 test: tools $(CLIENTS)
 	@sh scripts/need appliance
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items --quiet
 	GROOVED_TEST_PYTHON=$(abspath $(PYTHON)) $(CARGO) test --release
+	$(CARGO) clippy --release -p ddsp-python -- -D warnings
+	$(MAKE) test-python
 	if command -v dpkg-deb >/dev/null; then cross/contents $$(cross/deb $(ARCH) | tail -n 1); fi
+
+## Builds the Python package: wheels for this machine and for the Raspberry Pi in target/wheels, and python/lib.
+python: tools
+	python/build.sh
+	python/build.sh arm64
+
+## Tests the Python package with the oldest and the newest Python of this machine.
+test-python: build
+	python/build.sh
+	python/test target/wheels/grooved-*$$(uname -m).whl $(TARGET)/release/grooved $(ARGS)
+
+## Tests the Raspberry Pi's wheel under emulation.
+test-python-arm64: python
+	@sh scripts/need emulated
+	python/test-arm64
 
 # Clients that share no code with the daemon: the older ones use python-osc, others a WebSocket library.
 $(CLIENTS): tests/clients/requirements.txt
@@ -66,6 +83,13 @@ bench-quality: build
 bench-sections: build
 	@[ -n "$(FOLDER)" ] || { echo "FOLDER is required: make bench-sections FOLDER=path" >&2; exit 64; }
 	python3 benches/sections.py $(TARGET)/release/grooved "$(FOLDER)" $(ARGS)
+
+## Measures the speed of the Python module beside that of the daemon.
+bench-python: build
+	python/build.sh
+	@[ -x $(TARGET)/python-bench/bin/python ] || python3 -m venv $(TARGET)/python-bench
+	@$(TARGET)/python-bench/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall target/wheels/grooved-*$$(uname -m).whl
+	$(TARGET)/python-bench/bin/python benches/python.py $(TARGET)/release/grooved $(ARGS)
 
 ## Compares decoding with ffmpeg, which must be installed: make bench-decoding FOLDER=path
 bench-decoding: build

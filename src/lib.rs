@@ -5,6 +5,8 @@
 //! ([`control`]), the operating system ([`system`]). Between them there is a single interface, [`engine::door`].
 //! [`daemon`] is the only module that connects all parts.
 //!
+//! With the feature `ddsp` alone (without `daemon`), the crate consists of the instruments in [`ddsp`].
+//!
 //! [`remote`] contains the parts of the client program, which controls a running daemon.
 //!
 //! [`sections`] cuts tracks into parts ahead of time; [`sets`] are tables of such parts, and [`plans`] remixes in sections,
@@ -48,24 +50,40 @@
 //! Functions of the realtime world are marked `Realtime: yes` in their documentation: they may be called on the audio
 //! thread. All others may not.
 
+#[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod control;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod ddsp;
+#[cfg(feature = "daemon")]
 pub mod demo;
+#[cfg(feature = "daemon")]
 pub mod dsp;
+#[cfg(feature = "daemon")]
 pub mod engine;
+#[cfg(feature = "daemon")]
 pub mod genome;
+#[cfg(feature = "daemon")]
 pub mod media;
+#[cfg(feature = "daemon")]
 pub mod movement;
+#[cfg(feature = "daemon")]
 pub mod output;
+#[cfg(feature = "daemon")]
 pub mod plans;
+#[cfg(feature = "daemon")]
 pub mod remote;
+#[cfg(feature = "daemon")]
 pub mod sections;
+#[cfg(feature = "daemon")]
 pub mod sets;
+#[cfg(feature = "daemon")]
 pub mod stretch;
+#[cfg(feature = "daemon")]
 pub mod system;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "daemon"))]
 #[global_allocator]
 static ALLOCATOR: system::guard::GuardedAllocator = system::guard::GuardedAllocator;

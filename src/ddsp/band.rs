@@ -2,7 +2,8 @@
 
 use super::model::Model;
 use super::performer::{self, NoteParams};
-use super::voice::{Tone, Voice};
+use super::sound::Tone;
+use super::voice::Voice;
 
 /// Maximum number of voices in a band.
 pub const MOST_VOICES: usize = 32;

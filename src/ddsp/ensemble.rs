@@ -15,8 +15,9 @@ use super::library::InstrumentCache;
 use super::order::{BusParam, Card, MOST_VOICES, PARTS, PartParam, Setting, VoiceCommand};
 use super::performer::{self, Adsr, NoteParams};
 use super::room::Room;
+use super::sound::{MOST_GAIN, Tone};
 use super::stream::Stream;
-use super::voice::{MOST_GAIN, Tone, Voice};
+use super::voice::Voice;
 use crate::engine::ramp::{self, Ramp};
 
 /// Voices of an instrument beyond one per place, for voices that are still fading.

@@ -3,6 +3,7 @@
 use super::model::Model;
 use super::notes::GenomeInstrument;
 use super::order::Card;
+use super::sound::{Playable, Sound};
 
 /// An instrument that has been opened. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -58,6 +59,15 @@ impl Instrument {
                     .collect(),
                 licence: String::new(),
             },
+        }
+    }
+}
+
+impl Playable for Instrument {
+    fn sound(&self, sample_rate: u32, seed: u64) -> Result<(Box<dyn Sound>, usize), String> {
+        match self {
+            Instrument::Neural(model) => model.sound(sample_rate, seed),
+            Instrument::Genome(genome) => genome.sound(sample_rate, seed),
         }
     }
 }

@@ -187,6 +187,15 @@ impl Performer {
         self.loudness = 0.0;
     }
 
+    /// Plays directly, as [`Performer::hold`] does; a pitch or a loudness of 0 or less silences the voice.
+    pub fn direct(&mut self, hz: f64, loudness: f64) {
+        if hz > 0.0 && loudness > 0.0 {
+            self.hold(hz, loudness);
+        } else {
+            self.hush();
+        }
+    }
+
     /// Starts a note: MIDI number, loudness 0 to 1. A sounding voice is silenced for one hop first.
     pub fn note_on(&mut self, midi: f64, loudness: f64) {
         if self.silent() {

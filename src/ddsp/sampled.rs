@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::notes::{GenomeInstrument, Note};
 use super::performer::{Adsr, Intent, Performer};
+use super::sound::{Playable, Sound, Tone};
 use crate::genome::{SAMPLE_RATE, Take};
 
 /// Samples per hop.
-pub const HOP: usize = 128;
+const HOP: usize = 128;
 /// Frames that must be rendered before a note begins or goes on after a gap.
 const START: usize = 2_048;
 /// Frames over which the end of a sound is faded out; genomes often end abruptly.
@@ -17,7 +18,7 @@ const FADE: f64 = 240.0;
 const MOST_SPEED: f64 = 4.0;
 
 /// The sound of a voice whose instrument is a genome.
-pub struct GenomeSound {
+struct GenomeSound {
     instrument: GenomeInstrument,
     /// Rendered frames per sample at the rendered pitch.
     step: f64,
@@ -42,7 +43,7 @@ struct Playing {
 
 /// State of a note's render, for the voice that plays it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
+enum Readiness {
     /// The next hop can be played.
     Ready,
     /// The note's render is not far enough: its time must not advance.
@@ -53,7 +54,7 @@ pub enum Readiness {
 
 impl GenomeSound {
     /// Creates the sound of a voice at rest.
-    pub fn new(instrument: GenomeInstrument, sample_rate: u32) -> GenomeSound {
+    fn new(instrument: GenomeInstrument, sample_rate: u32) -> GenomeSound {
         GenomeSound {
             instrument,
             step: f64::from(SAMPLE_RATE) / f64::from(sample_rate),
@@ -64,14 +65,9 @@ impl GenomeSound {
         }
     }
 
-    /// Stops, as at first.
-    pub fn reset(&mut self) {
-        (self.playing, self.begun, self.gain) = (None, 0, 0.0);
-    }
-
     /// Takes up what the performer has begun, `shift` semitones higher, and looks whether it can be played. The
     /// envelope of a genome is its own: the performer keeps only its release.
-    pub fn prepare(&mut self, performer: &mut Performer, shift: f64) -> Readiness {
+    fn prepare(&mut self, performer: &mut Performer, shift: f64) -> Readiness {
         performer.manner.adsr = Adsr { attack: 0.0, decay: 0.0, sustain: 1.0, ..performer.manner.adsr };
         if performer.begun() != self.begun {
             self.begun = performer.begun();
@@ -112,7 +108,7 @@ impl GenomeSound {
     }
 
     /// Adds a hop for a target of the performer, `shift` semitones higher.
-    pub fn add(&mut self, intent: Intent, shift: f64, block: &mut [f32]) {
+    fn play(&mut self, intent: Intent, shift: f64, block: &mut [f32]) {
         let Some(playing) = &mut self.playing else { return };
         let note = playing.note.clone();
         let Some(Ok(take)) = note.take() else { return };
@@ -148,6 +144,44 @@ impl GenomeSound {
     }
 }
 
+impl Sound for GenomeSound {
+    fn add(&mut self, performer: &mut Performer, tone: &Tone, block: &mut [f32]) -> bool {
+        let shift = tone.pitch_shift;
+        if !performer.silent() {
+            match self.prepare(performer, shift) {
+                Readiness::Ready => {}
+                Readiness::Over => performer.hush(),
+                Readiness::Waits => {
+                    // A released note that has not begun will not; one that is replaced gives way.
+                    if performer.free() {
+                        performer.hush();
+                    } else if performer.is_replaced() {
+                        performer.hop();
+                    }
+                    return false;
+                }
+            }
+        }
+        let intent = performer.hop();
+        self.play(intent, shift, block);
+        intent.loudness <= 0.0
+    }
+
+    fn rest(&mut self) {
+        (self.playing, self.begun, self.gain) = (None, 0, 0.0);
+    }
+
+    fn reset(&mut self) {
+        self.rest();
+    }
+}
+
+impl Playable for GenomeInstrument {
+    fn sound(&self, sample_rate: u32, _seed: u64) -> Result<(Box<dyn Sound>, usize), String> {
+        Ok((Box::new(GenomeSound::new(self.clone(), sample_rate)), HOP))
+    }
+}
+
 /// Frames of the sound: fewer than announced if the render failed.
 fn end(take: &Take) -> usize {
     if take.rendered() < take.frames() && take.has_ended() { take.rendered() } else { take.frames() }
@@ -161,7 +195,6 @@ fn cubic([a, b, c, d]: [f32; 4], t: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::instrument::Instrument;
     use super::super::notes::tests::{DELTA, GENOME, cache, raw};
     use super::super::voice::Voice;
     use super::*;
@@ -177,7 +210,7 @@ mod tests {
         let scratch = cache("exact", true, 64 << 20);
         let instrument =
             GenomeInstrument::open(&scratch.1, &format!("{GENOME}?duration=1.5&noteDelta={DELTA}")).unwrap();
-        let mut voice = Voice::new(Instrument::Genome(instrument.clone()), 48_000, 1).unwrap();
+        let mut voice = Voice::new(&instrument, 48_000, 1).unwrap();
         for (midi, loudness, velocity) in [(69.0, 1.0, 1.0), (57.0, 0.5, 0.5), (70.25, 0.7, 0.75)] {
             let raw = raw(1.5, midi - 69.0 + DELTA, velocity);
             voice.performer.note_on(midi, loudness);
@@ -201,7 +234,7 @@ mod tests {
         let scratch = cache("bend", true, 64 << 20);
         let instrument = GenomeInstrument::open(&scratch.1, &format!("{GENOME}?duration=2&noteDelta={DELTA}")).unwrap();
         let gain = instrument.gain();
-        let mut voice = Voice::new(Instrument::Genome(instrument), 48_000, 1).unwrap();
+        let mut voice = Voice::new(&instrument, 48_000, 1).unwrap();
         voice.performer.manner.bend = 12.0;
         voice.performer.note_on(69.0, 1.0);
         let sound = next(&mut voice, 20_000);
@@ -218,7 +251,7 @@ mod tests {
         let scratch = cache("live", false, 64 << 20);
         let instrument = GenomeInstrument::open(&scratch.1, &format!("{GENOME}?duration=2&noteDelta={DELTA}")).unwrap();
         let gain = instrument.gain();
-        let mut voice = Voice::new(Instrument::Genome(instrument), 48_000, 1).unwrap();
+        let mut voice = Voice::new(&instrument, 48_000, 1).unwrap();
         voice.performer.note_on(64.0, 1.0);
         let mut sound = Vec::new();
         let begun = std::time::Instant::now();

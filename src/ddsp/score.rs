@@ -222,7 +222,7 @@ impl Table {
     /// # Errors
     /// A message with the line number and what is expected.
     pub fn parse(text: &str) -> Result<Table, String> {
-        let mut rows: Vec<(f64, f64, f64)> = Vec::new();
+        let mut table = Table { rows: Vec::new() };
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -233,28 +233,61 @@ impl Table {
                 Err(format!("line {}: '{}': {what}", index + 1, line.chars().take(60).collect::<String>()))
             };
             match numbers.as_deref() {
-                Ok([time, hz, loudness]) if time.is_finite() && hz.is_finite() && loudness.is_finite() => {
-                    if !(0.0..=1.0).contains(loudness) {
-                        return wrong("loudness must be between 0 and 1");
-                    }
-                    if *hz > 12_544.0 {
-                        return wrong("pitch must be at most 12544 Hz");
-                    }
-                    if *time < 0.0 || *time > 86_400.0 || rows.last().is_some_and(|last| *time <= last.0) {
-                        return wrong("times must increase and be between 0 and 86400 seconds");
-                    }
-                    rows.push((*time, *hz, *loudness));
-                }
-                Err(_) if rows.is_empty() && line.chars().any(char::is_alphabetic) => {}
+                Ok([time, hz, loudness]) => match table.push(*time, *hz, *loudness) {
+                    Ok(()) => {}
+                    Err(expected) => return wrong(expected),
+                },
+                Err(_) if table.rows.is_empty() && line.chars().any(char::is_alphabetic) => {}
                 _ => return wrong("expected 'time,f0,loudness', as in 0.5,440,0.8"),
             }
         }
-        if rows.is_empty() { Err("it contains no line 'time,f0,loudness'".into()) } else { Ok(Table { rows }) }
+        if table.rows.is_empty() { Err("it contains no line 'time,f0,loudness'".into()) } else { Ok(table) }
+    }
+
+    /// Creates a table from its columns: seconds, Hz and loudness.
+    ///
+    /// # Errors
+    /// A message with the index of the row and what is expected.
+    pub fn of(rows: impl Iterator<Item = (f64, f64, f64)>) -> Result<Table, String> {
+        let mut table = Table { rows: Vec::new() };
+        for (index, (time, hz, loudness)) in rows.enumerate() {
+            table.push(time, hz, loudness).map_err(|expected| format!("point {index}: {expected}"))?;
+        }
+        Ok(table)
+    }
+
+    fn push(&mut self, time: f64, hz: f64, loudness: f64) -> Result<(), &'static str> {
+        if ![time, hz, loudness].iter().all(|value| value.is_finite()) {
+            return Err("numbers must be finite");
+        }
+        if !(0.0..=1.0).contains(&loudness) {
+            return Err("loudness must be between 0 and 1");
+        }
+        if hz > 12_544.0 {
+            return Err("pitch must be at most 12544 Hz");
+        }
+        if !(0.0..=86_400.0).contains(&time) || self.rows.last().is_some_and(|last| time <= last.0) {
+            return Err("times must increase and be between 0 and 86400 seconds");
+        }
+        self.rows.push((time, hz, loudness));
+        Ok(())
     }
 
     /// Time of the last row, in seconds.
     pub fn seconds(&self) -> f64 {
         self.rows.last().map_or(0.0, |r| r.0)
+    }
+
+    /// Returns Hz and loudness for each hop of `hop` samples, and the share of the table that it completes. A hop ends at
+    /// the values that hold at its end.
+    pub fn hops(&self, hop: usize, sample_rate: u32) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        let rate = f64::from(sample_rate);
+        let last = (self.seconds() * rate) as u64;
+        (0..last.div_ceil(hop as u64)).map(move |n| {
+            let end = (n + 1) * hop as u64;
+            let (hz, loudness) = self.at(end as f64 / rate);
+            (hz, loudness, end.min(last) as f64 / last.max(1) as f64)
+        })
     }
 
     /// Returns Hz and loudness at a time. Pitch is interpolated in semitones; next to silence it is held.

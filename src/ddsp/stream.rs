@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 
 use super::instrument::Instrument;
 use super::performer::{midi_of, weakest};
-use super::voice::{MOST_GAIN, Tone, Voice};
+use super::sound::{MOST_GAIN, Tone};
+use super::voice::Voice;
 
 /// Time constant of the mix gain, in seconds.
 const MIX_S: f64 = 0.01;

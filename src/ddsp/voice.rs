@@ -1,40 +1,13 @@
 //! A voice: the sound of one instrument, driven hop by hop, with tone and playing parameters.
 
-use super::instrument::Instrument;
-use super::model::{Model, ModelRunner};
-use super::performer::{Intent, Performer};
-use super::sampled::{self, GenomeSound, Readiness};
-use super::synth::{Frame, Synth, hop_of};
+use super::performer::Performer;
+use super::sound::{Playable, Sound, Tone};
 
 /// Seconds of silence after which a voice rests and its model's state is reset.
 const REST_S: f64 = 0.3;
-/// Maximum gain of partials and noise: +20 dB, as in the older server.
-pub const MOST_GAIN: f64 = 10.0;
-
-/// Tone parameters of a voice. Those of partials, noise and timbre have no effect on genomes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tone {
-    /// Transposition in semitones, before the model.
-    pub pitch_shift: f64,
-    /// Linear gain of the partials, 0 to [`MOST_GAIN`].
-    pub harmonic_gain: f64,
-    /// Linear gain of the noise, 0 to [`MOST_GAIN`].
-    pub noise_gain: f64,
-    /// Offset in semitones of the pitch given to the model only: the tone of another register.
-    pub timbre_pitch: f64,
-    /// Offset in decibels of the loudness given to the model only: brighter or duller at the same level.
-    pub timbre_loudness_db: f64,
-}
-
-impl Default for Tone {
-    fn default() -> Self {
-        Self { pitch_shift: 0.0, harmonic_gain: 1.0, noise_gain: 1.0, timbre_pitch: 0.0, timbre_loudness_db: 0.0 }
-    }
-}
-
 /// One voice of an instrument. A hop allocates within the model, so it belongs on a worker. Realtime: no.
 pub struct Voice {
-    source: Source,
+    sound: Box<dyn Sound>,
     /// Tone parameters; may be changed at any time.
     pub tone: Tone,
     /// Source of pitch, loudness and level.
@@ -47,27 +20,15 @@ pub struct Voice {
     taken: usize,
 }
 
-/// The source of a voice's sound.
-enum Source {
-    Neural(Box<NeuralSound>),
-    Genome(GenomeSound),
-}
-
 impl Voice {
     /// Creates a voice at rest. The same seed and controls give the same samples.
     ///
     /// # Errors
-    /// The error from tract, if the model cannot be set up.
-    pub fn new(instrument: impl Into<Instrument>, sample_rate: u32, seed: u64) -> Result<Voice, String> {
-        let (source, hop) = match instrument.into() {
-            Instrument::Neural(model) => {
-                let hop = hop_of(model.contract(), sample_rate);
-                (Source::Neural(Box::new(NeuralSound::new(model, sample_rate, seed)?)), hop)
-            }
-            Instrument::Genome(genome) => (Source::Genome(GenomeSound::new(genome, sample_rate)), sampled::HOP),
-        };
+    /// Why the instrument cannot be set up.
+    pub fn new(instrument: &impl Playable, sample_rate: u32, seed: u64) -> Result<Voice, String> {
+        let (sound, hop) = instrument.sound(sample_rate, seed)?;
         Ok(Voice {
-            source,
+            sound,
             tone: Tone::default(),
             performer: Performer::new(hop as f64 / f64::from(sample_rate)),
             hop,
@@ -106,19 +67,9 @@ impl Voice {
     /// Resets to the state of a new voice, cutting off its sound. The tone and the playing parameters stay.
     pub fn reset(&mut self) {
         self.performer.reset();
-        if let Source::Neural(sound) = &mut self.source {
-            sound.synth.reset();
-        }
-        self.rest();
-        self.taken = self.hop;
-    }
-
-    fn rest(&mut self) {
-        match &mut self.source {
-            Source::Neural(sound) => sound.rest(),
-            Source::Genome(sound) => sound.reset(),
-        }
+        self.sound.reset();
         self.silent_hops = usize::MAX;
+        self.taken = self.hop;
     }
 
     /// Adds the next samples to `out`, of any length; controls are read once per hop. The first hop of a resting voice
@@ -150,114 +101,20 @@ impl Voice {
     fn next_hop(&mut self) {
         self.block.fill(0.0);
         self.taken = 0;
-        let intent = match &mut self.source {
-            Source::Neural(sound) => {
-                let intent = self.performer.hop();
-                sound.add(intent, &self.tone, &mut self.block);
-                intent
-            }
-            Source::Genome(sound) => {
-                let shift = self.tone.pitch_shift;
-                if !self.performer.silent() {
-                    match sound.prepare(&mut self.performer, shift) {
-                        Readiness::Ready => {}
-                        Readiness::Over => self.performer.hush(),
-                        Readiness::Waits => {
-                            // A released note that has not begun will not; one that is replaced gives way.
-                            if self.performer.free() {
-                                self.performer.hush();
-                            } else if self.performer.is_replaced() {
-                                self.performer.hop();
-                            }
-                            self.silent_hops = 0;
-                            return;
-                        }
-                    }
-                }
-                let intent = self.performer.hop();
-                sound.add(intent, shift, &mut self.block);
-                intent
-            }
-        };
-        let silent = intent.loudness <= 0.0;
+        let silent = self.sound.add(&mut self.performer, &self.tone, &mut self.block);
         self.silent_hops = if silent { self.silent_hops.saturating_add(1) } else { 0 };
         // A note held at loudness 0 may become audible at any time, so it keeps running silently.
         if self.resting() {
-            self.rest();
+            self.sound.rest();
+            self.silent_hops = usize::MAX;
             self.taken = self.hop;
-        }
-    }
-}
-
-/// A model and its synthesiser.
-struct NeuralSound {
-    model: Model,
-    player: ModelRunner,
-    synth: Synth,
-    frame: Frame,
-    distribution: Vec<f32>,
-}
-
-impl NeuralSound {
-    fn new(model: Model, sample_rate: u32, seed: u64) -> Result<NeuralSound, String> {
-        let contract = model.contract();
-        Ok(NeuralSound {
-            player: model.player().map_err(|e| format!("{e:#}"))?,
-            synth: Synth::new(contract, sample_rate, seed),
-            frame: Frame::silent(contract),
-            distribution: vec![0.0; contract.harmonics],
-            model,
-        })
-    }
-
-    fn rest(&mut self) {
-        // If the reset fails, so does the next step, and the voice is silent.
-        let _ = self.player.reset();
-    }
-
-    fn add(&mut self, intent: Intent, tone: &Tone, block: &mut [f32]) {
-        self.step(intent, tone);
-        self.synth.add(&self.frame, block);
-    }
-
-    /// Runs the model for a target and writes the result to `frame`.
-    fn step(&mut self, intent: Intent, tone: &Tone) {
-        let midi = intent.midi + tone.pitch_shift;
-        self.frame.hz = 440.0 * ((midi - 69.0) / 12.0).exp2();
-        let loudness = self.model.contract().loudness(intent.loudness);
-        let told = if loudness > 0.0 { loudness + tone.timbre_loudness_db / 80.0 } else { 0.0 };
-        // The loudness offset given to the model is compensated in its output.
-        let back = if loudness > 0.0 { 10f64.powf(-tone.timbre_loudness_db / 20.0) } else { 1.0 };
-        let pitch = (midi + tone.timbre_pitch) / 127.0;
-        let made = self.player.step(pitch as f32, told as f32, &mut self.distribution, &mut self.frame.noise);
-        // Silence is exact, whatever the model returns.
-        let level = if intent.loudness > 0.0 { intent.level } else { 0.0 };
-        match made {
-            Ok(amplitude) => {
-                let scale = amplitude * (tone.harmonic_gain * back * level) as f32;
-                for (partial, share) in self.frame.partials.iter_mut().zip(&self.distribution) {
-                    *partial = share * scale;
-                }
-                let scale = (tone.noise_gain * back * level) as f32;
-                for magnitude in &mut self.frame.noise {
-                    *magnitude *= scale;
-                }
-            }
-            Err(_) => {
-                self.frame.partials.fill(0.0);
-                self.frame.noise.fill(0.0);
-            }
-        }
-        if !self.frame.partials.iter().chain(&self.frame.noise).all(|v| v.is_finite()) {
-            self.frame.partials.fill(0.0);
-            self.frame.noise.fill(0.0);
-            self.rest();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Model;
     use super::super::performer::NoteParams;
     use super::*;
     use std::path::Path;

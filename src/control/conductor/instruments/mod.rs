@@ -14,7 +14,8 @@ use crate::control::commands::fault::Fault;
 use crate::control::commands::request::{Message, Origin};
 use crate::control::commands::value::Value;
 use crate::control::commands::vocabulary::{Call, Outcome};
-use crate::ddsp::order::{BusParam, Card, PARTS, PartParam, Setting, VoiceCommand, instrument_for, is_name};
+use crate::ddsp::order::{BusParam, Card, PARTS, PartParam, Setting, VoiceCommand, is_name};
+use crate::ddsp::programs::instrument_for;
 use crate::engine::voices::VoiceCell;
 use crate::genome::{Address, is_address};
 
