@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("GROOVED", ROOT / "target/release/grooved")).resolve()
 # Settings of the person who runs the tests must not reach the daemon.
 FOREIGN = (
-    "HOME", "STATE_DIRECTORY", "XDG_STATE_HOME", "NOTIFY_SOCKET", "JOURNAL_STREAM", "DDSP_MODEL_PATH", "DB_PATH", "PORT",
-)
+    "HOME", "STATE_DIRECTORY", "XDG_STATE_HOME", "NOTIFY_SOCKET", "JOURNAL_STREAM",
+    "DDSP_MODEL_PATH", "DB_PATH", "PORT",
+)  # fmt: skip
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:

@@ -380,7 +380,7 @@ class OlderServer(Page):
             seconds = time.monotonic() - begin
         self.assertEqual({len(frame) for frame in frames}, {1920})
         # A busy machine is late, never early.
-        self.assertTrue(1.9 < seconds < 4.0, f"{seconds:.2f} s for 100 frames of 20 ms")
+        self.assertGreater(seconds, 1.9, "100 frames of 20 ms")
         sound = np.frombuffer(b"".join(frames), dtype="<i2")[24_000:]
         self.assertLess(abs(cents(pitch(sound, 48_000), 440.0)), 3.0)
 

@@ -76,7 +76,8 @@ impl Default for EventLog {
         EventLog {
             kept: Mutex::new((1, VecDeque::with_capacity(KEPT))),
             newest: watch::Sender::new(0),
-            life: now() as u64,
+            // Microseconds: within a second, a service manager can start it twice.
+            life: (now() * 1e6) as u64,
         }
     }
 }
