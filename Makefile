@@ -88,7 +88,8 @@ bench-sections: build
 bench-python: build
 	python/build.sh
 	@[ -x $(TARGET)/python-bench/bin/python ] || python3 -m venv $(TARGET)/python-bench
-	@$(TARGET)/python-bench/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall target/wheels/grooved-*$$(uname -m).whl
+	@$(TARGET)/python-bench/bin/python -m pip install --quiet --disable-pip-version-check numpy
+	@$(TARGET)/python-bench/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps target/wheels/grooved-*$$(uname -m).whl
 	$(TARGET)/python-bench/bin/python benches/python.py $(TARGET)/release/grooved $(ARGS)
 
 ## Compares decoding with ffmpeg, which must be installed: make bench-decoding FOLDER=path

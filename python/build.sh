@@ -25,6 +25,10 @@ sys.stdout.buffer.write(wheel.read(name))' target/wheels/grooved-*"$(uname -m)".
     echo target/wheels/grooved-*"$(uname -m)".whl
     ;;
 arm64)
+    if [ "$(uname -m)" = aarch64 ]; then
+        echo "build.sh: this machine is an arm64 machine; its wheel is that of build.sh without arguments" >&2
+        exit 0
+    fi
     # The module links only what Python itself brings: an interpreter of the other machine is not needed.
     rm -f target/wheels/grooved-*aarch64.whl
     BUILDER=$maturin cross/cargo build $options

@@ -97,9 +97,15 @@ pub fn chosen(py: Python<'_>, argument: &str, value: Option<&Bound<'_, PyAny>>) 
     if let Ok(instrument) = value.cast::<Instrument>() {
         return Ok(instrument.get().model.clone());
     }
-    let path: PathBuf = value.extract().map_err(|_| {
-        let kind = value.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string());
+    let path = path(value).map_err(|kind| {
         PyTypeError::new_err(format!("{argument} must be a string, a path or an Instrument, not {kind}"))
     })?;
     models::open(py, Some(path))
+}
+
+/// Returns a path given as str, bytes or os.PathLike; else the name of the value's type.
+pub fn path(value: &Bound<'_, PyAny>) -> Result<PathBuf, String> {
+    let text = value.py().import("os").and_then(|os| os.call_method1("fsdecode", (value,)));
+    text.and_then(|text| text.extract())
+        .map_err(|_| value.get_type().name().map_or("that".into(), |name| name.to_string()))
 }

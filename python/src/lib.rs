@@ -6,7 +6,7 @@
 //! - [`render`]: whole curves of controls, and MIDI files
 //! - [`numbers`]: arguments and results as Python has them
 //!
-//! Everything that renders or reads files releases the interpreter's lock.
+//! Everything that renders releases the interpreter's lock.
 
 mod instrument;
 mod models;

@@ -1,9 +1,10 @@
 //! Models by name or path: the rules, and the models that are kept open.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use grooved::ddsp::model::{Model, ModelError};
 use grooved::ddsp::shipped;
@@ -19,14 +20,25 @@ const MOST_OPEN: usize = 32;
 
 /// The models opened last; the newest stands last.
 static OPEN: Mutex<Vec<(Key, Model)>> = Mutex::new(Vec::new());
-/// Paths of TensorFlow Lite models for which a replacement has been announced.
-static ANNOUNCED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+/// What has been announced.
+static ANNOUNCED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Identifies a model: the file as it is now, or an embedded instrument.
 #[derive(Clone, Debug, PartialEq)]
 enum Key {
     Embedded(&'static str),
-    File(PathBuf, u64, Option<SystemTime>),
+    File(PathBuf, Version),
+}
+
+/// State of a file: what changes if another one takes its place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Version {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 /// Finds and opens a model: a name of an embedded instrument, or a path. Without either, that of the environment variable
@@ -36,18 +48,25 @@ enum Key {
 /// RuntimeError, "Failed to load model: PATH: reason".
 pub fn open(py: Python<'_>, wanted: Option<PathBuf>) -> PyResult<Model> {
     let from_environment = || std::env::var_os(DEFAULT).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let wanted = wanted.or_else(from_environment).unwrap_or_else(|| FALLBACK.into());
-    let (key, announcement) = choose(&wanted).map_err(|reason| failed(&wanted, &reason))?;
-    if let Some(text) = announcement {
-        let text = std::ffi::CString::new(text.replace('\0', "")).unwrap_or_default();
-        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)?;
-    }
-    let path = match &key {
-        // The file beside the one that was named.
-        Key::File(path, ..) if is_tflite(&wanted) => path,
-        _ => &wanted,
+    let (wanted, origin) = match (wanted, from_environment()) {
+        (Some(wanted), _) => (wanted, String::new()),
+        (None, Some(wanted)) => (wanted, format!(" (from {DEFAULT})")),
+        (None, None) => (FALLBACK.into(), String::new()),
     };
-    py.detach(|| read(&key)).map_err(|reason| failed(path, &reason))
+    let failed = |reason: String| failed(&wanted, &(reason + &origin));
+    let (key, replaced) = choose(&wanted).map_err(failed)?;
+    let model = read(py, &key).map_err(|reason| match (&key, replaced) {
+        (Key::File(path, _), true) => failed(format!("{}: {reason}", path.display())),
+        _ => failed(reason),
+    })?;
+    if replaced {
+        let title = match &key {
+            Key::Embedded(name) => format!("the instrument '{name}'"),
+            Key::File(path, _) => path.display().to_string(),
+        };
+        announce(py, format!("{}: {title} is played in place of this TensorFlow Lite model", wanted.display()))?;
+    }
+    Ok(model)
 }
 
 /// Opens an embedded instrument.
@@ -55,7 +74,7 @@ pub fn open(py: Python<'_>, wanted: Option<PathBuf>) -> PyResult<Model> {
 /// # Errors
 /// RuntimeError, if it cannot be set up.
 pub fn embedded(py: Python<'_>, name: &'static str) -> PyResult<Model> {
-    py.detach(|| read(&Key::Embedded(name))).map_err(|reason| failed(Path::new(name), &reason))
+    read(py, &Key::Embedded(name)).map_err(|reason| failed(Path::new(name), &reason))
 }
 
 fn failed(path: &Path, reason: &str) -> PyErr {
@@ -63,40 +82,49 @@ fn failed(path: &Path, reason: &str) -> PyErr {
     PyRuntimeError::new_err(format!("Failed to load model: {path}: {reason}"))
 }
 
-fn is_tflite(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tflite"))
+/// Issues a UserWarning.
+///
+/// # Errors
+/// The warning itself, if warnings are errors.
+pub fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
+    let text = CString::new(text.replace('\0', "")).unwrap_or_default();
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)
 }
 
-/// Chooses what is played for a name or path; also returns what has to be announced.
-fn choose(wanted: &Path) -> Result<(Key, Option<String>), String> {
+/// Warns once.
+fn announce(py: Python<'_>, text: String) -> PyResult<()> {
+    if !lock(&ANNOUNCED).contains(&text) {
+        warn(py, &text)?;
+        lock(&ANNOUNCED).insert(text);
+    }
+    Ok(())
+}
+
+/// Chooses what is played for a name or path; also returns whether it replaces a TensorFlow Lite model.
+fn choose(wanted: &Path) -> Result<(Key, bool), String> {
     let text = wanted.to_string_lossy();
     let embedded = |name: &str| shipped::names().find(|own| own.eq_ignore_ascii_case(name)).map(Key::Embedded);
     if let Some(key) = embedded(&text) {
-        return Ok((key, None));
+        return Ok((key, false));
     }
     let known = shipped::names().collect::<Vec<_>>().join(", ");
-    if is_tflite(wanted) {
-        let converted = wanted.with_extension("onnx");
+    if wanted.extension().is_some_and(|end| end.eq_ignore_ascii_case("tflite")) {
+        if let Ok(key) = file(&wanted.with_extension("onnx")) {
+            return Ok((key, true));
+        }
         let stem = wanted.file_stem().unwrap_or_default().to_string_lossy();
-        let (key, title) = if converted.is_file() {
-            let named = |why| format!("{}: {why}", converted.display());
-            (file(&converted).map_err(named)?, converted.display().to_string())
-        } else if let Some(key) = embedded(&stem) {
-            (key, format!("the instrument '{}'", stem.to_lowercase()))
-        } else {
-            return Err(format!(
+        return embedded(&stem).map(|key| (key, true)).ok_or_else(|| {
+            format!(
                 "TensorFlow Lite models cannot be played, and no instrument is called '{stem}' ({known}); convert it: \
                  python3 models/convert.py {text}"
-            ));
-        };
-        let first = lock(&ANNOUNCED).get_or_insert_default().insert(wanted.to_path_buf());
-        return Ok((key, first.then(|| format!("{text}: {title} is played in place of this TensorFlow Lite model"))));
+            )
+        });
     }
     match file(wanted) {
         Err(why) if wanted.components().count() == 1 && wanted.extension().is_none() => {
             Err(format!("{why}; expected the name of an instrument ({known}) or the path of an .onnx file"))
         }
-        found => found.map(|key| (key, None)),
+        found => found.map(|key| (key, false)),
     }
 }
 
@@ -104,22 +132,30 @@ fn choose(wanted: &Path) -> Result<(Key, Option<String>), String> {
 fn file(path: &Path) -> Result<Key, String> {
     let data = std::fs::metadata(path).map_err(|e| e.to_string())?;
     if !data.is_file() {
-        return Err("not a file; expected an .onnx file".into());
+        return Err("not a file".into());
     }
-    let path = std::path::absolute(path).map_err(|e| e.to_string())?;
-    Ok(Key::File(path, data.len(), data.modified().ok()))
+    let version = Version {
+        device: data.dev(),
+        inode: data.ino(),
+        bytes: data.size(),
+        modified: (data.mtime(), data.mtime_nsec()),
+        changed: (data.ctime(), data.ctime_nsec()),
+    };
+    Ok(Key::File(std::path::absolute(path).map_err(|e| e.to_string())?, version))
 }
 
 /// Returns the model of a key, from those that are open if it is there.
-fn read(key: &Key) -> Result<Model, String> {
-    // Locked while a model is read, so that several threads that want the same one read it once.
+///
+/// The interpreter's lock is held meanwhile: a process that forks must not copy the locks of a model that is half read, here
+/// or in tract.
+fn read(_: Python<'_>, key: &Key) -> Result<Model, String> {
     let mut open = lock(&OPEN);
     if let Some((_, model)) = open.iter().find(|(known, _)| known == key) {
         return Ok(model.clone());
     }
     let model = match key {
         Key::Embedded(name) => shipped::open(name).expect("names of embedded instruments come from their list"),
-        Key::File(path, ..) => Model::open(path),
+        Key::File(path, _) => Model::open(path),
     }
     .map_err(|why| match why {
         ModelError::Missing { why, .. } => why.to_string(),
@@ -128,9 +164,9 @@ fn read(key: &Key) -> Result<Model, String> {
         ModelError::NoModel { .. } => "not an ONNX model: expected one from 'make model' or models/convert.py".into(),
         other => other.to_string(),
     })?;
-    if let Key::File(path, ..) = key {
+    if let Key::File(path, _) = key {
         // An older state of the same file.
-        open.retain(|(known, _)| !matches!(known, Key::File(other, ..) if other == path));
+        open.retain(|(known, _)| !matches!(known, Key::File(other, _) if other == path));
     }
     let surplus = (open.len() + 1).saturating_sub(MOST_OPEN);
     open.drain(..surplus);

@@ -26,10 +26,10 @@ const PIECE: usize = 65_536;
 ///   different ones.
 ///
 /// Controls that are out of range are held at the nearest value in range. They take effect with the next hop (10 ms with
-/// the embedded instruments), whatever the size of blocks. A processor may be used by several threads, which take turns.
+/// the embedded instruments, rounded to whole samples), whatever the size of blocks. A processor may be used by several threads, which take turns.
 ///
 /// Raises RuntimeError ("Failed to load model: PATH: reason"), and ValueError if a number is out of range.
-#[pyclass(frozen, subclass, module = "ddsp_python", name = "DDSPProcessor")]
+#[pyclass(frozen, subclass, weakref, module = "ddsp_python", name = "DDSPProcessor")]
 pub struct Processor {
     /// `None` until `__init__` is called: a subclass may have parameters of its own.
     state: Mutex<Option<State>>,
@@ -57,22 +57,43 @@ impl Processor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn samples(&self, py: Python<'_>, count: usize) -> PyResult<Vec<f32>> {
-        let mut block = numbers::silence(count)?;
-        let mut pieces = block.chunks_mut(PIECE).peekable();
-        while let Some(piece) = pieces.next() {
-            py.detach(|| self.lock().as_mut().map(|state| state.voice.next_block(piece))).ok_or_else(uninitialised)?;
-            if pieces.peek().is_some() {
-                py.check_signals()?;
+    /// Renders samples, after `prepare` has acted on the voice.
+    fn samples(
+        &self,
+        py: Python<'_>,
+        count: usize,
+        prepare: impl FnOnce(&mut DdspProcessor) + Send,
+    ) -> PyResult<Vec<f32>> {
+        let mut block = numbers::room(count)?;
+        let mut prepare = Some(prepare);
+        loop {
+            let rendered = block.len();
+            py.detach(|| {
+                let mut state = self.lock();
+                let voice = &mut state.as_mut()?.voice;
+                if let Some(prepare) = prepare.take() {
+                    prepare(voice);
+                }
+                block.resize(count.min(rendered + PIECE), 0.0);
+                voice.next_block(&mut block[rendered..]);
+                Some(())
+            })
+            .ok_or_else(uninitialised)?;
+            if block.len() == count {
+                return Ok(block);
             }
+            py.check_signals()?;
         }
-        Ok(block)
     }
 
     /// Renders a block of 16-bit samples, little-endian.
-    fn pcm<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+    fn pcm<'py>(
+        &self,
+        py: Python<'py>,
+        prepare: impl FnOnce(&mut DdspProcessor) + Send,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let block_size = self.with(py, |state| state.block_size)?;
-        let samples = self.samples(py, block_size)?;
+        let samples = self.samples(py, block_size, prepare)?;
         PyBytes::new_with(py, 2 * samples.len(), |bytes| {
             for (bytes, sample) in bytes.chunks_exact_mut(2).zip(&samples) {
                 let whole = (sample.clamp(-1.0, 1.0) * 32_767.0).round() as i16;
@@ -114,7 +135,7 @@ impl Processor {
             .map_err(|_| PyValueError::new_err(format!("block_size is {block_size}; expected 1 to 65536 frames")))?;
         DdspProcessor::check(sample_rate, block_size).map_err(refused)?;
         let model = instrument::chosen(py, "model_path", model_path)?;
-        let voice = py.detach(|| DdspProcessor::of(&model, sample_rate, block_size, seed)).map_err(refused)?;
+        let voice = DdspProcessor::of(&model, sample_rate, block_size, seed).map_err(refused)?;
         py.detach(|| *self.lock() = Some(State { voice, model, sample_rate, block_size }));
         Ok(())
     }
@@ -151,23 +172,23 @@ impl Processor {
 
     /// Renders the next num_samples samples, as array.array('f'), nominally -1 to 1.
     fn get_next_block<'py>(&self, py: Python<'py>, num_samples: i64) -> PyResult<Bound<'py, PyAny>> {
-        let samples = self.samples(py, numbers::count("num_samples", num_samples)?)?;
+        let samples = self.samples(py, numbers::count("num_samples", num_samples)?, |_| {})?;
         numbers::array(py, &samples)
     }
 
     /// Renders the next num_samples samples, as a numpy array of float32, shape (num_samples,).
     fn get_next_array<'py>(&self, py: Python<'py>, num_samples: i64) -> PyResult<Bound<'py, PyArray1<f32>>> {
-        let samples = self.samples(py, numbers::count("num_samples", num_samples)?)?;
+        numbers::numpy(py)?;
+        let samples = self.samples(py, numbers::count("num_samples", num_samples)?, |_| {})?;
         numbers::vector(py, samples)
     }
 
     /// Sets pitch (Hz) and loudness (0 to 1), and renders block_size samples, as bytes: 16 bits, little-endian.
     fn process<'py>(&self, py: Python<'py>, f0: f64, loudness: f64) -> PyResult<Bound<'py, PyBytes>> {
-        self.with(py, |state| {
-            state.voice.set_f0(f0);
-            state.voice.set_loudness(loudness);
-        })?;
-        self.pcm(py)
+        self.pcm(py, |voice| {
+            voice.set_f0(f0);
+            voice.set_loudness(loudness);
+        })
     }
 
     /// Applies MIDI messages, [[status, data1, data2], …], and renders block_size samples, as bytes: 16 bits,
@@ -181,8 +202,7 @@ impl Processor {
             .enumerate()
             .map(|(index, event)| message(&event?).map_err(|why| why(index)))
             .collect::<PyResult<Vec<_>>>()?;
-        self.with(py, |state| messages.into_iter().flatten().for_each(|message| state.voice.midi(message)))?;
-        self.pcm(py)
+        self.pcm(py, |voice| messages.into_iter().flatten().for_each(|message| voice.midi(message)))
     }
 
     /// The instrument that is played.

@@ -9,13 +9,13 @@ use grooved::ddsp::render::{self as offline, CurveRenderer, ScoreRenderer};
 use grooved::ddsp::score::{Score, Table};
 use grooved::ddsp::shipped;
 use grooved::ddsp::voice::Voice;
-use numpy::PyReadonlyArrayDyn;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
-use super::instrument::chosen;
-use super::numbers;
+use super::instrument::{chosen, path};
+use super::models;
+use super::numbers::{self, Curve};
 
 /// Hops that are rendered without looking for Ctrl-C.
 const HOPS: usize = 64;
@@ -24,9 +24,8 @@ const HOPS: usize = 64;
 struct Controls {
     hz: f64,
     loudness: f64,
-    pitch_shift: f64,
-    harmonic_gain: f64,
-    noise_gain: f64,
+    /// Transposition in semitones, gain of the partials, gain of the noise.
+    tone: [f64; 3],
 }
 
 /// Renders curves of controls.
@@ -37,7 +36,7 @@ struct Controls {
 /// sample_rate: Hz, 8000 to 192000.
 /// times: seconds, shape (points,), increasing. With it, f0s and loudness are given at these times, and what lies between is
 ///   interpolated, as `grooved render-controls` does: pitch in semitones, loudness linearly. Without it, each value is that
-///   at the end of a hop (10 ms with the embedded instruments: 480 samples at 48 kHz).
+///   reached at the end of a hop (10 ms with the embedded instruments, rounded to whole samples).
 /// pitch_shift, harmonic_gain, noise_gain: semitones and linear gains, numbers or arrays that broadcast like loudness;
 ///   with times, numbers only.
 /// seed: start of the noise of the first voice; each further voice has the next one.
@@ -65,99 +64,90 @@ pub fn render<'py>(
     tail: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let rate = numbers::rate(sample_rate)?;
-    checked(rate, 1, 0.0)?;
-    let f0s = numbers::curve(f0s, "f0s", None)?;
-    let (voices, columns) = match *f0s.as_array().shape() {
+    let f0s = Curve::read(f0s, "f0s")?;
+    let (voices, columns) = match *f0s.shape() {
         [hops] => (1, hops),
         [voices, hops] if voices > 0 => (voices, hops),
-        ref other => {
-            let text = format!("f0s has shape {other:?}; expected (hops,) or (voices, hops)");
+        _ => {
+            let text = format!("f0s has shape {}; expected (hops,) or (voices, hops)", f0s.shape_text());
             return Err(PyValueError::new_err(text));
         }
     };
-    let shape = f0s.as_array().shape().to_vec();
-    let loudness = numbers::curve(loudness, "loudness", Some(&shape))?;
-    let optional = |value: Option<&Bound<'py, PyAny>>, name| {
-        let shape = if times.is_some() { &[][..] } else { &shape };
-        value.map(|value| numbers::curve(value, name, Some(shape))).transpose()
-    };
-    let pitch_shift = optional(pitch_shift, "pitch_shift")?;
-    let harmonic_gain = optional(harmonic_gain, "harmonic_gain")?;
-    let noise_gain = optional(noise_gain, "noise_gain")?;
-    let times = times.map(|times| numbers::curve(times, "times", None)).transpose()?;
+    let loudness = Curve::read(loudness, "loudness")?.spread(f0s.shape())?;
+    let times = times.map(|times| Curve::read(times, "times")).transpose()?;
     if let Some(times) = &times
-        && *times.as_array().shape() != [columns]
+        && *times.shape() != [columns]
     {
-        let text = format!("times has shape {:?}; expected ({columns},), as many as f0s", times.as_array().shape());
+        let text = format!("times has shape {}; expected ({columns},), one for each point", times.shape_text());
         return Err(PyValueError::new_err(text));
     }
+    // With times, the other controls are constant.
+    let shape = if times.is_some() { &[][..] } else { f0s.shape() };
+    let tone = |value: Option<&Bound<'py, PyAny>>, argument, plain: f64| match value {
+        Some(value) => Curve::read(value, argument)?.spread(shape),
+        None => Ok(vec![plain]),
+    };
+    let tone = [
+        tone(pitch_shift, "pitch_shift", 0.0)?,
+        tone(harmonic_gain, "harmonic_gain", 1.0)?,
+        tone(noise_gain, "noise_gain", 1.0)?,
+    ];
+    let times = times.map(|times| times.spread(&[columns])).transpose()?;
+    let f0s = f0s.spread(f0s.shape())?;
     let model = chosen(py, "instrument", instrument)?;
-    let rows = |array: &PyReadonlyArrayDyn<'py, f64>| -> Vec<f64> { array.as_array().iter().copied().collect() };
-    let (f0s, loudness) = (rows(&f0s), rows(&loudness));
-    let [pitch_shift, harmonic_gain, noise_gain] =
-        [(pitch_shift, 0.0), (harmonic_gain, 1.0), (noise_gain, 1.0)].map(|(value, plain)| match value {
-            Some(array) => rows(&array),
-            None => vec![plain],
-        });
-    let times = times.as_ref().map(rows);
-    let mut sounds = Vec::new();
+    let mut sound: Vec<f32> = Vec::new();
+    let mut apart = Vec::new();
     for number in 0..voices {
-        let sound = Voice::new(&model, rate, seed.wrapping_add(number as u64)).map_err(PyRuntimeError::new_err)?;
-        let hop = sound.hop();
+        let voice = Voice::new(&model, rate, seed.wrapping_add(number as u64)).map_err(PyRuntimeError::new_err)?;
         let range = number * columns..(number + 1) * columns;
-        let (f0s, loudness) = (&f0s[range.clone()], &loudness[range]);
-        let own =
-            |values: &[f64], place: usize| if values.len() == 1 { values[0] } else { values[number * columns + place] };
+        let curve =
+            f0s[range.clone()].iter().zip(&loudness[range]).map(|(hz, loudness)| (silent_if_nan(*hz), *loudness));
+        let (hop, constant) = (voice.hop(), tone.each_ref().map(|values| values[0]));
         let controls: Vec<Controls> = match &times {
-            None => (0..columns)
-                .map(|place| Controls {
-                    hz: if f0s[place] > 0.0 { f0s[place].clamp(8.18, 12_544.0) } else { 0.0 },
-                    loudness: loudness[place],
-                    pitch_shift: own(&pitch_shift, place),
-                    harmonic_gain: own(&harmonic_gain, place),
-                    noise_gain: own(&noise_gain, place),
+            None => curve
+                .enumerate()
+                .map(|(place, (hz, loudness))| Controls {
+                    hz: if hz > 0.0 { hz.clamp(8.18, 12_544.0) } else { 0.0 },
+                    loudness,
+                    tone: tone.each_ref().map(|values| *values.get(number * columns + place).unwrap_or(&values[0])),
                 })
                 .collect(),
             Some(times) => {
-                let points = times
-                    .iter()
-                    .zip(f0s)
-                    .zip(loudness)
-                    .map(|((time, hz), loudness)| (*time, if hz.is_nan() { 0.0 } else { *hz }, *loudness));
+                let points = times.iter().zip(curve).map(|(time, (hz, loudness))| (*time, hz, loudness));
                 let table =
                     Table::of(points).map_err(|why| PyValueError::new_err(format!("times, f0s, loudness: {why}")))?;
-                table
-                    .hops(hop, rate)
-                    .map(|(hz, loudness, _)| Controls {
-                        hz,
-                        loudness,
-                        pitch_shift: pitch_shift[0],
-                        harmonic_gain: harmonic_gain[0],
-                        noise_gain: noise_gain[0],
-                    })
-                    .collect()
+                table.hops(hop, rate).map(|(hz, loudness, _)| Controls { hz, loudness, tone: constant }).collect()
             }
         };
-        sounds.push(sound_of(py, CurveRenderer::new(sound, rate), hop, &controls, tail)?);
-    }
-    let length = sounds.iter().map(Vec::len).max().unwrap_or(0);
-    if !mix {
-        let mut all = Vec::with_capacity(length * voices);
-        for mut sound in sounds {
-            sound.resize(length, 0.0);
-            all.append(&mut sound);
+        let next = sound_of(py, CurveRenderer::new(voice, rate), hop, &controls, tail)?;
+        if !mix {
+            apart.push(next);
+        } else if sound.is_empty() {
+            sound = next;
+        } else {
+            sound.resize(sound.len().max(next.len()), 0.0);
+            sound.iter_mut().zip(&next).for_each(|(sum, sample)| *sum += sample);
         }
-        return numbers::table(py, all, voices);
     }
-    let mut sounds = sounds.into_iter();
-    let mut sum = sounds.next().unwrap_or_default();
-    sum.resize(length, 0.0);
-    if voices > 1 {
-        sounds.for_each(|sound| sum.iter_mut().zip(&sound).for_each(|(sum, sample)| *sum += sample));
-        let share = (1.0 / (voices as f64).sqrt()) as f32;
-        sum.iter_mut().for_each(|sample| *sample *= share);
+    if mix {
+        if voices > 1 {
+            let share = (1.0 / (voices as f64).sqrt()) as f32;
+            sound.iter_mut().for_each(|sample| *sample *= share);
+        }
+        return Ok(numbers::vector(py, sound)?.into_any());
     }
-    Ok(numbers::vector(py, sum)?.into_any())
+    let length = apart.iter().map(Vec::len).max().unwrap_or(0);
+    let mut all = numbers::room(length * voices)?;
+    for (number, sound) in apart.into_iter().enumerate() {
+        all.extend_from_slice(&sound);
+        all.resize((number + 1) * length, 0.0);
+    }
+    numbers::table(py, all, voices)
+}
+
+/// Returns the pitch, or 0 for what a pitch tracker found to have none.
+fn silent_if_nan(hz: f64) -> f64 {
+    if hz.is_nan() { 0.0 } else { hz }
 }
 
 /// Renders one voice along its controls.
@@ -168,14 +158,17 @@ fn sound_of(
     controls: &[Controls],
     tail: bool,
 ) -> PyResult<Vec<f32>> {
-    let mut sound = numbers::silence(hop * controls.len())?;
-    for (blocks, controls) in sound.chunks_mut(HOPS * hop).zip(controls.chunks(HOPS)) {
+    let mut sound = numbers::room(hop * controls.len())?;
+    for controls in controls.chunks(HOPS) {
         py.detach(|| {
-            for (block, now) in blocks.chunks_exact_mut(hop).zip(controls) {
-                renderer.voice.tone.set_pitch_shift(now.pitch_shift);
-                renderer.voice.tone.set_harmonic_gain(now.harmonic_gain);
-                renderer.voice.tone.set_noise_gain(now.noise_gain);
-                renderer.hop(now.hz, now.loudness, block);
+            for now in controls {
+                let rendered = sound.len();
+                sound.resize(rendered + hop, 0.0);
+                let [pitch_shift, harmonic_gain, noise_gain] = now.tone;
+                renderer.voice.tone.set_pitch_shift(pitch_shift);
+                renderer.voice.tone.set_harmonic_gain(harmonic_gain);
+                renderer.voice.tone.set_noise_gain(noise_gain);
+                renderer.hop(now.hz, now.loudness, &mut sound[rendered..]);
             }
         });
         py.check_signals()?;
@@ -214,17 +207,18 @@ pub fn render_midi<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let rate = numbers::rate(sample_rate)?;
     let voices = numbers::count("voices", voices)?;
-    checked(rate, voices, gain_db)?;
-    let bytes = match midi.cast::<PyBytes>() {
-        Ok(bytes) => bytes.as_bytes().to_vec(),
-        Err(_) => {
-            let path: PathBuf =
-                midi.extract().map_err(|_| PyTypeError::new_err("midi must be bytes, a string or a path"))?;
-            py.detach(|| std::fs::read(path))?
-        }
-    };
+    offline::check(rate, voices, gain_db).map_err(|(name, expected)| match name {
+        "gain" => PyValueError::new_err(format!("gain_db is {gain_db}; {expected}")),
+        name => PyValueError::new_err(format!("{name} is {voices}; {expected}")),
+    })?;
+    numbers::numpy(py)?;
+    let bytes = contents(py, midi)?;
     let score =
         py.detach(|| Score::parse(&bytes)).map_err(|why| PyValueError::new_err(format!("midi: the file {why}")))?;
+    let cut = score.cut.then(|| "the file ends too early; what is missing is not played".to_string());
+    for remark in score.remarks.iter().chain(&cut) {
+        models::warn(py, &format!("midi: {remark}"))?;
+    }
     let tracks = score.parts.iter().map(|part| part.track).max().unwrap_or(0);
     let mut own: HashMap<usize, Model> = HashMap::new();
     let mut all = None;
@@ -244,36 +238,41 @@ pub fn render_midi<'py>(
         }
     }
     let names: Vec<String> = shipped::names().map(String::from).collect();
-    let mut models = Vec::new();
+    let mut players = Vec::new();
     for part in &score.parts {
-        models.push(match own.get(&part.track).or(all.as_ref()) {
+        players.push(match own.get(&part.track).or(all.as_ref()) {
             Some(model) => model.clone(),
-            None => super::models::open(py, instrument_for(part.program, &names).map(PathBuf::from))?,
+            None => models::open(py, instrument_for(part.program, &names).map(PathBuf::from))?,
         });
     }
     let gain = offline::linear(gain_db);
-    let mut renderer = ScoreRenderer::new(&score, &models, voices, rate, gain).map_err(PyRuntimeError::new_err)?;
+    let mut renderer = ScoreRenderer::new(&score, &players, voices, rate, gain).map_err(PyRuntimeError::new_err)?;
     let (mut sound, mut piece) = (Vec::new(), Vec::new());
     while py.detach(|| renderer.next(&mut piece)) {
         sound.extend_from_slice(&piece);
         py.check_signals()?;
     }
-    let cut = score.cut.then(|| "the file ends too early; what is missing is not played".to_string());
-    for remark in score.remarks.into_iter().chain(cut) {
-        let text = std::ffi::CString::new(format!("midi: {remark}").replace('\0', "")).unwrap_or_default();
-        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)?;
-    }
     let frames = sound.len() / 2;
     numbers::table(py, sound, frames)
 }
 
-fn checked(rate: u32, voices: usize, gain_db: f64) -> PyResult<()> {
-    offline::check(rate, voices, gain_db).map_err(|(name, expected)| {
-        let (argument, found) = match name {
-            "rate" => ("sample_rate", rate.to_string()),
-            "voices" => ("voices", voices.to_string()),
-            _ => ("gain_db", gain_db.to_string()),
-        };
-        PyValueError::new_err(format!("{argument} is {found}; {expected}"))
+/// Returns the contents of a file given by its path, or as bytes.
+fn contents(py: Python<'_>, midi: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+    if let Ok(bytes) = midi.cast::<PyBytes>() {
+        return Ok(bytes.as_bytes().to_vec());
+    }
+    if let Ok(bytes) = midi.cast::<PyByteArray>() {
+        return Ok(bytes.to_vec());
+    }
+    let path = path(midi)
+        .map_err(|kind| PyTypeError::new_err(format!("midi must be bytes, a string or a path, not {kind}")))?;
+    py.detach(|| std::fs::read(&path)).map_err(|why| match why.raw_os_error() {
+        // From these, Python makes the subclass (as FileNotFoundError) and the usual text.
+        Some(number) => {
+            let text = why.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default().to_string();
+            PyOSError::new_err((number, text, path.into_os_string()))
+        }
+        None => why.into(),
     })
 }

@@ -207,7 +207,7 @@ class Errors(Folder):
 
     def test_wrong_types(self) -> None:
         for arguments in [
-            (5,), (3.5,), (True,), (b"violin",), (["violin"],), (object(),),
+            (5,), (3.5,), (True,), (["violin"],), (object(),),
             ("violin", "48000"), ("violin", None), ("violin", [48000.0]), ("violin", 48000.0, "960"),
             ("violin", 48000.0, 960.0), ("violin", 48000.0, None), ("violin", 48000.0, 960, 1),
         ]:
@@ -217,7 +217,7 @@ class Errors(Folder):
             DDSPProcessor("violin", rate=48000)
         with self.assertRaises(TypeError):
             DDSPProcessor("violin", seed="1")
-        for value in (5, b"violin", 1.5):
+        for value in (5, 1.5):
             with self.subTest(value), self.assertRaises(TypeError):
                 Instrument(value)
 

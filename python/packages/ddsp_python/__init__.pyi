@@ -1,6 +1,6 @@
 import array
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict, Union, final
 
 import numpy
@@ -9,7 +9,7 @@ import numpy.typing
 __version__: str
 __all__ = ["DDSPProcessor", "Instrument", "__version__", "instruments", "render", "render_midi"]
 
-_Model = Union[str, os.PathLike[str], Instrument, None]
+_Model = Union[str, bytes, os.PathLike[str], Instrument, None]
 _Samples = numpy.typing.NDArray[numpy.float32]
 _Range = tuple[float, float]
 
@@ -62,7 +62,7 @@ class DDSPProcessor:
 class Instrument:
     """An instrument: an embedded one by its name, or that of an .onnx file."""
 
-    def __init__(self, model_path: _Model = None) -> None: ...
+    def __new__(cls, model_path: _Model = None) -> Instrument: ...
     @property
     def name(self) -> str:
         """Name of the instrument."""
@@ -102,9 +102,9 @@ def render(
     """Renders curves of controls: f0s in Hz and loudness (0 to 1), shape (hops,) or (voices, hops)."""
 
 def render_midi(
-    midi: bytes | str | os.PathLike[str],
+    midi: bytes | bytearray | str | os.PathLike[str],
     *,
-    instrument: _Model | Mapping[int, _Model] = None,
+    instrument: _Model | dict[int, str | os.PathLike[str] | Instrument] = None,
     sample_rate: float = 48000.0,
     voices: int = 8,
     gain_db: float = 0.0,
