@@ -1,6 +1,6 @@
 """Code blocks of the older server's documentation, by heading and language.
 
-`older.md` is a verbatim copy of examples/python-server/README.md of https://github.com/woosukj/ddsp-realtime, licensed
+`older.txt` is a verbatim copy of examples/python-server/README.md of https://github.com/woosukj/ddsp-realtime, licensed
 under Apache-2.0 (see LICENSE-APACHE in the root of this repository). It must not be edited: the tests execute what it
 prints.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).with_name("older.md")
+PAGE = Path(__file__).with_name("older.txt")
 """Path of the documentation."""
 
 
