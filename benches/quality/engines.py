@@ -43,16 +43,18 @@ def grooved(program, method):
     return stretch
 
 
-def soundtouch(audio, speed, curve=None):
-    if curve:
-        return None
+def _soundtouch(audio, *options):
     quiet = np.clip(audio * 0.5, -1, 1)
     wave = (quiet * 32767).astype(np.int16)
     with tempfile.TemporaryDirectory() as folder:
         source, target = os.path.join(folder, "in.wav"), os.path.join(folder, "out.wav")
         wavfile.write(source, RATE, wave)
-        subprocess.run(["soundstretch", source, target, f"-tempo={100 * (speed - 1):+.6f}"], check=True, capture_output=True)
+        subprocess.run(["soundstretch", source, target, *options], check=True, capture_output=True)
         return 2 * wavfile.read(target)[1].astype(np.float64) / 32768
+
+
+def soundtouch(audio, speed, curve=None):
+    return None if curve else _soundtouch(audio, f"-tempo={100 * (speed - 1):+.6f}")
 
 
 def rubberband(flag):
@@ -89,3 +91,32 @@ def peers():
     except ImportError:
         pass
     return found
+
+
+def every(program):
+    """Returns all engines by name: those of the program under test and the peers that are installed."""
+    return {f"grooved {m}": grooved(program, m) for m in ("wsola", "hq")} | peers()
+
+
+def _signalsmith_key(audio, semitones):
+    import python_stretch.Signalsmith as library
+
+    machine = library.Stretch()
+    machine.configure(2, 4096, 1024)
+    machine.setTransposeSemitones(semitones)
+    return np.asarray(machine.process(np.ascontiguousarray(audio.T, dtype=np.float32)), dtype=np.float64).T
+
+
+def keys(program):
+    """Returns, by name, the engines that change the key and keep the tempo; with formants kept where they can."""
+    change = [program, "stretch", "--quiet", "--rate", "1"]
+    found = {
+        "grooved wsola": lambda a, k: _through(lambda i, o: [*change, "--method", "wsola", "--pitch", str(k), i, o], a),
+        "grooved hq": lambda a, k: _through(lambda i, o: [*change, "--method", "hq", "--formants", "--pitch", str(k), i, o], a),
+        "SoundTouch": lambda a, k: _soundtouch(a, f"-pitch={k:+d}"),
+    }
+    for name, flag in (("Rubber Band R2", "-2"), ("Rubber Band R3", "-3")):
+        found[name] = lambda a, k, flag=flag: _through(lambda i, o: ["rubberband", "-q", flag, "-F", "-p", str(k), i, o], a)
+    found["Signalsmith 4096/1024"] = _signalsmith_key
+    there = every(program)
+    return {name: change for name, change in found.items() if name in there}

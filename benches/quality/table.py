@@ -1,6 +1,6 @@
 """Prints a table of the quality of tempo changes by grooved and other programs, on the same signals.
 
-Usage: table.py PROGRAM [--only NAME] [--seed N]
+Usage: table.py PROGRAM [--only NAME] [--seed N], or table.py PROGRAM --music [--sections NAMES] [--pieces NAMES]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import numpy as np
 
 import engines
 import measures
+import music
 import signals
 
 COLUMNS = [
@@ -96,10 +97,13 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--only", help="test only engines whose names contain this text")
     parser.add_argument("--seed", type=int, default=0, help="use other signals of the same kind")
+    parser.add_argument("--music", action="store_true", help="measure music instead of single signals")
+    music.add_options(parser)
     args = parser.parse_args()
-    rows = {f"grooved {m}": engines.grooved(args.program, m) for m in ("wsola", "hq")}
-    rows |= engines.peers()
-    rows = {n: e for n, e in rows.items() if not args.only or args.only in n}
+    if args.music:
+        music.check_options(parser, args)
+        return music.main(args.program, args)
+    rows = {n: e for n, e in engines.every(args.program).items() if not args.only or args.only in n}
     with ThreadPoolExecutor(2) as pool:
         results = dict(zip(rows, pool.map(lambda e: figures(e, args.seed), rows.values())))
     width = max(len(n) for n in results)

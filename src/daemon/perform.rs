@@ -22,7 +22,7 @@ pub struct Orders {
     pub models: Option<PathBuf>,
     /// Sample rate in Hz, 8000 to 192000.
     pub sample_rate: u32,
-    /// Voices per part, 1 to [`MOST_VOICES`].
+    /// Voices per part, 1 to [`MOST_VOICES`](crate::ddsp::band::MOST_VOICES).
     pub voices: usize,
     /// Output gain in dB, -60 to 20.
     pub gain_db: f64,
