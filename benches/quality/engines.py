@@ -112,11 +112,15 @@ def keys(program):
     change = [program, "stretch", "--quiet", "--rate", "1"]
     found = {
         "grooved wsola": lambda a, k: _through(lambda i, o: [*change, "--method", "wsola", "--pitch", str(k), i, o], a),
-        "grooved hq": lambda a, k: _through(lambda i, o: [*change, "--method", "hq", "--formants", "--pitch", str(k), i, o], a),
+        "grooved hq": lambda a, k: _through(
+            lambda i, o: [*change, "--method", "hq", "--formants", "--pitch", str(k), i, o], a
+        ),
         "SoundTouch": lambda a, k: _soundtouch(a, f"-pitch={k:+d}"),
     }
     for name, flag in (("Rubber Band R2", "-2"), ("Rubber Band R3", "-3")):
-        found[name] = lambda a, k, flag=flag: _through(lambda i, o: ["rubberband", "-q", flag, "-F", "-p", str(k), i, o], a)
+        found[name] = lambda a, k, flag=flag: _through(
+            lambda i, o: ["rubberband", "-q", flag, "-F", "-p", str(k), i, o], a
+        )
     found["Signalsmith 4096/1024"] = _signalsmith_key
     there = every(program)
     return {name: change for name, change in found.items() if name in there}
