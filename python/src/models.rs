@@ -20,7 +20,7 @@ const MOST_OPEN: usize = 32;
 
 /// The models opened last; the newest stands last.
 static OPEN: Mutex<Vec<(Key, Model)>> = Mutex::new(Vec::new());
-/// What has been announced.
+/// Texts of the warnings that have been issued.
 static ANNOUNCED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Identifies a model: the file as it is now, or an embedded instrument.

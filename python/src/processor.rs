@@ -26,7 +26,8 @@ const PIECE: usize = 65_536;
 ///   different ones.
 ///
 /// Controls that are out of range are held at the nearest value in range. They take effect with the next hop (10 ms with
-/// the embedded instruments, rounded to whole samples), whatever the size of blocks. A processor may be used by several threads, which take turns.
+/// the embedded instruments, rounded to whole samples), whatever the size of blocks. A processor may be used by several
+/// threads, which take turns.
 ///
 /// Raises RuntimeError ("Failed to load model: PATH: reason"), and ValueError if a number is out of range.
 #[pyclass(frozen, subclass, weakref, module = "ddsp_python", name = "DDSPProcessor")]

@@ -146,7 +146,7 @@ impl ScoreRenderer {
 pub struct CurveRenderer {
     /// The voice; its tone may be changed between hops.
     pub voice: Voice,
-    /// Whether anything has sounded.
+    /// True once it has sounded.
     sounded: bool,
     /// Hops that may still follow the curve.
     tail: u64,
